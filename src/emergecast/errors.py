@@ -1,0 +1,67 @@
+"""Everything emergecast raises on purpose.
+
+    EmergecastError
+    ├── TableError        a measurement table (or a file to import) holds bad rows; lists every problem at once
+    ├── SelectionError    the rows asked for do not make one fit (no such task, mixed tokenizers, ...)
+    ├── OptionError       an option or a prior has an impossible value
+    └── FitError          no estimate exists for these rows
+
+A message says what happened, the value seen, and what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class EmergecastError(Exception):
+    """Base of every error that emergecast raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with an input, and what to do about it."""
+
+    file: str
+    """The file as the user named it, or "<table>" for a table in memory."""
+    row: int | None
+    """1-based data row (the header is not counted); None where the whole file or column is meant."""
+    column: str | None
+    """Column name; None where the whole row or file is meant."""
+    value: str | None
+    """The offending value, as text; None where there is none to quote."""
+    what: str
+    """What is wrong, in one sentence."""
+    remedy: str
+    """What to do, in one sentence."""
+
+    def __str__(self) -> str:
+        where = self.file
+        if self.row is not None:
+            where += f", row {self.row}"
+        if self.column is not None:
+            where += f", column {self.column}"
+        seen = f" (value {self.value})" if self.value is not None else ""
+        return f"{where}: {self.what}{seen} {self.remedy}"
+
+
+class TableError(EmergecastError):
+    """A table or an imported file is unusable; `problems` holds all of them."""
+
+    def __init__(self, problems: tuple[Problem, ...] | list[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        head = "1 problem" if count == 1 else f"{count} problems"
+        super().__init__(head + ":\n" + "\n".join(f"  {p}" for p in self.problems))
+
+
+class SelectionError(EmergecastError):
+    """The rows asked for do not make one fit."""
+
+
+class OptionError(EmergecastError):
+    """An option or a prior has an impossible value."""
+
+
+class FitError(EmergecastError):
+    """No estimate exists for these rows."""

@@ -1,0 +1,155 @@
+"""The likelihood with level, offset and slope integrated out in closed form.
+
+Given the elbows and tau the law is linear in B, Delta and A. Their Gaussian priors (A cut at 0)
+make the integral over them closed: a Gaussian in B and Delta, and one normal tail for A.
+Everything here is in standard units: loss as (L - L*) / S, score as (y - chance) / R.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import log_ndtr
+
+if TYPE_CHECKING:
+    from emergecast.fit._data import FitData, Floats, Ints
+    from emergecast.fit._priors import Priors
+
+CHUNK = 2048
+"""Elbow vectors evaluated at a time, so that the work stays in the cache."""
+SURE = 6.0
+"""From here on ln Phi(z) is below 1e-9 and not worth computing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Rows of the same loss and data amount, merged: the likelihood sees only their weighted sums."""
+
+    loss: Floats
+    """Standard loss of each cell, shape (C,)."""
+    level: Ints
+    """0 for few-shot, j + 1 for amounts[j], shape (C,)."""
+    row_cell: Ints
+    """Cell of each row, shape (n,)."""
+
+    @classmethod
+    def of(cls, data: FitData) -> Cells:
+        """Merge the rows of a fit; cells are ordered by level, then loss."""
+        pairs = np.column_stack([data.level.astype(np.float64), data.standard_loss])
+        unique, index = np.unique(pairs, axis=0, return_inverse=True)
+        return cls(
+            loss=unique[:, 1],
+            level=unique[:, 0].astype(np.int64),
+            row_cell=np.asarray(index).reshape(-1).astype(np.int64),
+        )
+
+
+class Collapsed:
+    """Log marginal likelihood of elbow vectors, for several weightings of the rows at once.
+
+    A weighting (a column) is a noise scale tau and, for the bootstrap, how often each row counts.
+
+        y ~ N(X theta, diag(1 / w)),  theta = (B, Delta, A),  A > 0 a priori half-normal
+        ln p(y | E) = const + n_A^2 / (2 p_A) - ln(p_A) / 2 + ln Phi(n_A / sqrt(p_A))
+
+    where p_A and n_A are precision and precision-weighted mean of A after B and Delta have been
+    integrated out (a Schur complement; B and Delta enter rows in a way no elbow changes).
+    """
+
+    def __init__(self, data: FitData, priors: Priors, tau: Floats, counts: Floats | None = None):
+        """Prepare the sums over rows.
+
+        Args:
+            data: the rows.
+            priors: scales in standard units.
+            tau: noise scale of each column in units of R, shape (T,).
+            counts: how often each row counts in each column, shape (n, T); all once if None.
+        """
+        self.cells = Cells.of(data)
+        self.few_shot_cells = int(np.searchsorted(self.cells.level, 1))
+        sampling = (data.sampling_sd / data.score_range)[:, None]
+        variance = sampling**2 + tau[None, :] ** 2 / data.repeats[:, None]
+        times = np.ones_like(variance) if counts is None else counts
+        weight = times / variance
+        score = data.standard_score[:, None]
+        self.weight = self._by_cell(weight)
+        self.weighted_score = self._by_cell(weight * score)
+        self.misfit = np.sum(weight * score**2, axis=0)
+        self._integrate_level_and_offset(priors, self.weight, self.weighted_score)
+        self.slope_precision = 1.0 / priors.slope_scale**2
+        self.constant = (
+            -0.5 * np.sum(times * np.log(2 * np.pi * variance), axis=0)
+            - 0.5 * self.misfit
+            + self._level_determinant
+            + 0.5 * np.log(self.slope_precision)
+            + np.log(2.0)
+        )
+
+    def _by_cell(self, values: Floats) -> Floats:
+        total = np.zeros((self.cells.loss.size, values.shape[1]))
+        np.add.at(total, self.cells.row_cell, values)
+        return total
+
+    def _integrate_level_and_offset(self, priors: Priors, weight: Floats, moment: Floats) -> None:
+        """Solve the 2 x 2 system of B and Delta for every column; they do not depend on elbows."""
+        few = slice(0, self.few_shot_cells)
+        prior = 1.0 / priors.level_scale**2
+        q11 = weight.sum(axis=0) + prior
+        q12 = weight[few].sum(axis=0)
+        q22 = q12 + prior
+        b1, b2 = moment.sum(axis=0), moment[few].sum(axis=0)
+        determinant = q11 * q22 - q12**2
+        self.inverse = (q22 / determinant, -q12 / determinant, q11 / determinant)
+        self.level_mean = (
+            (q22 * b1 - q12 * b2) / determinant,
+            (q11 * b2 - q12 * b1) / determinant,
+        )
+        self.misfit -= b1 * self.level_mean[0] + b2 * self.level_mean[1]
+        self._level_determinant = np.log(prior) - 0.5 * np.log(determinant)
+
+    def no_rise(self) -> Floats:
+        """Log marginal likelihood of each column if scores never leave chance (A = 0), shape (T,)."""
+        return np.asarray(self.constant - 0.5 * np.log(self.slope_precision) - np.log(2.0))
+
+    def slope(self, elbows: Floats) -> tuple[Floats, Floats]:
+        """Precision p_A and precision-weighted mean n_A of the slope.
+
+        Args:
+            elbows: standard loss of the elbow at each level (few-shot first), shape (N, J + 1).
+
+        Returns:
+            Two arrays of shape (N, T).
+        """
+        used = self.cells.loss < elbows.max(initial=-np.inf)
+        few = int(np.count_nonzero(used[: self.few_shot_cells]))
+        level, loss = self.cells.level[used], self.cells.loss[used]
+        weight, moment = self.weight[used], self.weighted_score[used]
+        past = np.maximum(elbows[:, level] - loss, 0.0)
+        mass = past @ weight
+        mass_few = past[:, :few] @ weight[:few]
+        numerator = past @ moment - mass * self.level_mean[0] - mass_few * self.level_mean[1]
+        np.square(past, out=past)
+        i11, i12, i22 = self.inverse
+        precision = past @ weight - mass * (i11 * mass + 2 * i12 * mass_few) - i22 * mass_few**2
+        return np.maximum(precision, 0.0) + self.slope_precision, numerator
+
+    def log_likelihood(self, elbows: Floats) -> Floats:
+        """Log marginal likelihood, shape (N, T); `elbows` as in `slope`."""
+        if elbows.shape[0] <= CHUNK:
+            return self.constant + collapsed_slope(*self.slope(elbows))
+        out = np.empty((elbows.shape[0], self.constant.size))
+        for start in range(0, elbows.shape[0], CHUNK):
+            part = slice(start, start + CHUNK)
+            out[part] = self.constant + collapsed_slope(*self.slope(elbows[part]))
+        return out
+
+
+def collapsed_slope(precision: Floats, numerator: Floats) -> Floats:
+    """ln of the integral of exp(n A - p A^2 / 2) over A > 0, less ln(2 pi) / 2; any shape."""
+    z = numerator / np.sqrt(precision)
+    out = 0.5 * z * z - 0.5 * np.log(precision)
+    unsure = z < SURE
+    out[unsure] += log_ndtr(z[unsure])
+    return np.asarray(out)

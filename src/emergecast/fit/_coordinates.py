@@ -1,0 +1,136 @@
+"""The three nonlinear parameters, in coordinates along which a posterior is easy to integrate.
+
+    h = E(Dmax),  t = E(Dmax) - E(Dp) > 0,  a = ln alpha
+
+Dp is a pivot amount. Data pin E(Dmax) and E(Dp) narrowly and leave a wide, so a posterior lies along
+the a axis; where data pin nothing, the prior is smooth on the whole box. The few-shot elbow is
+E(D0) = h - t / (1 - g(Dp)). All in standard units.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emergecast.fit._priors import ANCHOR_EXAMPLES
+from emergecast.law import LawForm, shift_fraction
+
+if TYPE_CHECKING:
+    from emergecast.fit._data import FitData, Floats
+    from emergecast.fit._priors import Priors
+
+TAIL = 5.5
+"""How many standard deviations of each prior the box reaches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coordinates:
+    """Maps points (h, t, a) to elbows and to their prior density."""
+
+    form: LawForm
+    priors: Priors
+    amounts: Floats
+    """Levels at which elbows are read: D0, then the finetuning amounts ascending, shape (J + 1,)."""
+    pivot: int
+    """Index into `amounts` of the pivot amount."""
+
+    @classmethod
+    def of(cls, data: FitData, form: LawForm, priors: Priors) -> Coordinates:
+        """Coordinates for the rows of a fit, with the pivot chosen from the scores."""
+        amounts = np.concatenate([[data.few_shot_examples], data.amounts])
+        return cls(form=form, priors=priors, amounts=amounts, pivot=_pivot(data))
+
+    @property
+    def high(self) -> float:
+        """Dmax, examples."""
+        return float(self.amounts[-1])
+
+    def fractions(self, log_alpha: Floats) -> tuple[Floats, Floats]:
+        """g at every level, shape (N, J + 1), and at (10, Dhi), shape (N, 2)."""
+        anchors = np.array([ANCHOR_EXAMPLES, self.anchor_high])
+        both = shift_fraction(
+            self.form,
+            np.concatenate([self.amounts, anchors]),
+            low=float(self.amounts[0]),
+            high=self.high,
+            alpha=np.exp(log_alpha),
+        )
+        return both[:, : self.amounts.size], both[:, self.amounts.size :]
+
+    @property
+    def anchor_high(self) -> float:
+        """Upper end of the span over which the prior shift per tenfold data is taken."""
+        return max(self.high, 10 * ANCHOR_EXAMPLES)
+
+    def elbows_and_prior(self, points: Floats) -> tuple[Floats, Floats]:
+        """Elbows at every level and the log prior density of (h, t, a).
+
+        Args:
+            points: shape (N, 3).
+
+        Returns:
+            Elbows of shape (N, J + 1), few-shot first, and log prior densities of shape (N,).
+        """
+        h, t, a = points.T
+        levels, anchors = self.fractions(a)
+        stretch = 1.0 / (1.0 - levels[:, self.pivot])
+        total = t * stretch
+        elbows = h[:, None] - total[:, None] * (1.0 - levels)
+        anchor = h - total * (1.0 - anchors[:, 0])
+        per_total = (anchors[:, 1] - anchors[:, 0]) / self.decades
+        return elbows, self._log_prior(anchor, total * per_total, a) + np.log(per_total * stretch)
+
+    @property
+    def decades(self) -> float:
+        """Decades of data between the anchors of the prior."""
+        return math.log10(self.anchor_high / ANCHOR_EXAMPLES)
+
+    def _log_prior(self, anchor: Floats, shift: Floats, log_alpha: Floats) -> Floats:
+        prior = self.priors
+        return np.asarray(
+            -0.5 * ((anchor - prior.elbow_offset) / prior.elbow_scale) ** 2
+            - 0.5 * (shift / prior.shift_scale) ** 2
+            - 0.5 * ((log_alpha - math.log(prior.alpha_median)) / prior.alpha_sd_ln) ** 2
+            - 1.5 * math.log(2 * math.pi)
+            + math.log(2)
+            - math.log(prior.elbow_scale * prior.shift_scale * prior.alpha_sd_ln)
+        )
+
+    def few_shot_elbow(self, h: Floats, t: Floats, log_alpha: Floats) -> Floats:
+        """E(D0) = h - t / (1 - g(Dp)); the three broadcast."""
+        alpha = np.exp(log_alpha)
+        pivot = self.amounts[self.pivot : self.pivot + 1]
+        fraction = shift_fraction(
+            self.form, pivot, low=float(self.amounts[0]), high=self.high, alpha=alpha
+        )
+        return np.asarray(h - t / (1.0 - fraction[..., 0]))
+
+    def box(self) -> tuple[Floats, Floats]:
+        """Lower and upper corner of the region outside which the prior mass is below 1e-6."""
+        prior = self.priors
+        middle = math.log(prior.alpha_median)
+        a_low, a_high = middle - TAIL * prior.alpha_sd_ln, middle + TAIL * prior.alpha_sd_ln
+        a = np.linspace(a_low, a_high, 65)
+        levels, anchors = self.fractions(a)
+        shift = TAIL * prior.shift_scale
+        total = shift * self.decades / (anchors[:, 1] - anchors[:, 0])
+        t_high = float(np.max(total * (1.0 - levels[:, self.pivot])))
+        h_low = prior.elbow_offset - TAIL * prior.elbow_scale
+        h_high = prior.elbow_offset + TAIL * prior.elbow_scale + shift * self.decades
+        return np.array([h_low, 0.0, a_low]), np.array([h_high, t_high, a_high])
+
+
+def _pivot(data: FitData) -> int:
+    """The smallest amount (as a level) that has visibly left chance, below the largest one.
+
+    Any choice gives the same posterior; this one makes the boxes few.
+    """
+    noise = np.maximum(data.sampling_sd, 0.01 * data.score_range)
+    above = data.score > data.chance + 0.05 * data.score_range + 2 * noise
+    for level in range(1, data.amounts.size):
+        if np.count_nonzero(above & (data.level == level)) > 1:
+            return level
+    return max(data.amounts.size - 1, 1) if data.amounts.size > 1 else 0

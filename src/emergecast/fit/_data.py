@@ -1,0 +1,179 @@
+"""The rows of one fit as arrays, in the units in which inference works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emergecast.errors import FitError, OptionError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from emergecast.measurements import Selection
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+DEFAULT_SHOTS = 5
+"""D0 where no few-shot row says how many shots it used."""
+RESOLUTION = 5e-4
+"""Smallest sampling error of a score, as a share of the metric's range: printed scores are rounded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitData:
+    """One row per score; arrays of shape (n,) share the selection's canonical row order."""
+
+    loss: Floats
+    """Nats."""
+    score: Floats
+    """In the metric's unit, higher is better."""
+    level: Ints
+    """0 for few-shot rows, j + 1 for rows finetuned on amounts[j] examples."""
+    sampling_sd: Floats
+    """Known sampling error of the score, > 0."""
+    repeats: Floats
+    """Runs a finetuned score averages; 1 for few-shot rows."""
+    checkpoint: Ints
+    """Index of the checkpoint."""
+    amounts: Floats
+    """Distinct finetuning examples, ascending, shape (J,)."""
+    few_shot_examples: float
+    """D0."""
+    chance: float
+    score_range: float
+    """R: best score minus chance."""
+    loss_spread: float
+    """S: mean absolute deviation of the distinct checkpoint losses from their median, nats."""
+    strongest_loss: float
+    """L*: the lowest loss, nats."""
+
+    @property
+    def few_shot(self) -> NDArray[np.bool_]:
+        """Which rows were never finetuned, shape (n,)."""
+        return np.asarray(self.level == 0)
+
+    @property
+    def n_checkpoints(self) -> int:
+        """How many distinct checkpoints the rows come from."""
+        return int(np.unique(self.checkpoint).size)
+
+    @property
+    def standard_loss(self) -> Floats:
+        """(loss - L*) / S, shape (n,)."""
+        return np.asarray((self.loss - self.strongest_loss) / self.loss_spread)
+
+    @property
+    def standard_score(self) -> Floats:
+        """(score - chance) / R, shape (n,)."""
+        return np.asarray((self.score - self.chance) / self.score_range)
+
+    def to_nats(self, standard_loss: Floats) -> Floats:
+        """Inverse of the standardisation of the loss axis."""
+        return np.asarray(self.strongest_loss + self.loss_spread * standard_loss)
+
+
+def fit_data(selection: Selection, *, few_shot_examples: float | None = None) -> FitData:
+    """The arrays of a selection.
+
+    Raises:
+        FitError: no finetuned rows, or all checkpoints have one loss, or all scores are the same
+            as chance so that the metric's range is unknown.
+        OptionError: an impossible `few_shot_examples`.
+    """
+    rows = selection.rows
+    few_shot = rows["few_shot"].to_numpy()
+    if few_shot.all():
+        message = (
+            f"task {selection.task!r} has no finetuned rows here, and without them there is no "
+            "elbow to follow: add rows with setting 'finetuned'."
+        )
+        raise FitError(message)
+    loss = rows["loss"].to_numpy().astype(np.float64)
+    score = rows["score"].to_numpy().astype(np.float64)
+    examples = rows["examples"].cast(float).fill_null(np.nan).to_numpy()
+    amounts = np.unique(examples[~few_shot])
+    checkpoint = _checkpoint_index(rows)
+    spread = _loss_spread(loss, checkpoint)
+    best = selection.best
+    reach = float(np.max(np.abs(score - selection.chance))) if best is None else best - selection.chance
+    if not reach > 0:
+        message = (
+            f"every {selection.metric} score of task {selection.task!r} equals the chance level "
+            f"{selection.chance:g}, so the metric's range is unknown and there is nothing to fit."
+        )
+        raise FitError(message)
+    return FitData(
+        loss=loss,
+        score=score,
+        level=np.where(few_shot, 0, np.searchsorted(amounts, examples) + 1).astype(np.int64),
+        sampling_sd=_sampling_sd(selection, reach),
+        repeats=np.where(few_shot, 1.0, rows["runs"].to_numpy().astype(np.float64)),
+        checkpoint=checkpoint,
+        amounts=amounts,
+        few_shot_examples=_few_shot_examples(few_shot_examples, selection.shots, amounts),
+        chance=selection.chance,
+        score_range=reach,
+        loss_spread=spread,
+        strongest_loss=float(loss.min()),
+    )
+
+
+def _checkpoint_index(rows: pl.DataFrame) -> Ints:
+    ranks = rows.select(pl_struct_rank()).to_series()
+    return ranks.to_numpy().astype(np.int64)
+
+
+def pl_struct_rank() -> pl.Expr:
+    """Dense rank of (series, checkpoint), from 0."""
+    import polars as pl
+
+    return pl.struct("series", "checkpoint").rank("dense") - 1
+
+
+def _loss_spread(loss: Floats, checkpoint: Ints) -> float:
+    """S of docs/model.md, from one loss per checkpoint."""
+    _, first = np.unique(checkpoint, return_index=True)
+    losses = np.unique(loss[first])
+    spread = float(np.mean(np.abs(losses - np.median(losses))))
+    if not spread > 1e-9 * float(np.max(np.abs(losses))):
+        message = (
+            f"all checkpoints have the same loss ({losses[0]:g}): an elbow needs checkpoints of "
+            "different loss."
+        )
+        raise FitError(message)
+    return spread
+
+
+def _sampling_sd(selection: Selection, score_range: float) -> Floats:
+    """s_i of docs/model.md: the table's stderr, else the smoothed binomial error, else the floor."""
+    rows = selection.rows
+    stated = rows["stderr"].cast(float).fill_null(0.0).to_numpy()
+    binomial = np.zeros(rows.height)
+    if selection.metric_kind == "proportion":
+        items = rows["n_items"].cast(float).fill_null(0.0).to_numpy()
+        known = items > 0
+        score = rows["score"].to_numpy().astype(np.float64)
+        smooth = (items * score + 1) / (items + 2)
+        binomial[known] = np.sqrt(smooth[known] * (1 - smooth[known]) / items[known])
+    sd = np.where(stated > 0, stated, binomial)
+    return np.maximum(sd, RESOLUTION * score_range)
+
+
+def _few_shot_examples(asked: float | None, shots: int | None, amounts: Floats) -> float:
+    """D0: as asked, else the shots of the few-shot rows; at least 1 and at most the smallest D."""
+    smallest, largest = float(amounts[0]), float(amounts[-1])
+    if asked is None:
+        default = float(DEFAULT_SHOTS if shots is None else max(shots, 1))
+        return default if default < smallest else max(1.0, smallest / 2)
+    if not 1 <= asked <= smallest or (asked == largest):
+        message = (
+            f"few_shot_examples is {asked:g}, but must be at least 1 and below the smallest "
+            f"finetuning amount of the fit, {smallest:g}."
+        )
+        raise OptionError(message)
+    return float(asked)

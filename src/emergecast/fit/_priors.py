@@ -1,0 +1,85 @@
+"""The priors: what is believed before a single score is seen, in units a reader can judge."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+from emergecast.errors import OptionError
+from emergecast.law import LawForm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ANCHOR_EXAMPLES = 10.0
+"""The fixed amount at which the prior of the elbow stands, whatever D0 is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priors:
+    """Proper, weakly informative priors; docs/model.md states them in full.
+
+    Losses are in units of S (the table's loss spread), scores in units of R (the metric's range),
+    so no prior depends on the unit or the origin of the loss axis.
+    """
+
+    elbow_offset: float = -0.25
+    """Mean of [E(10) - strongest loss] / S; negative lies past the strongest checkpoint."""
+    elbow_scale: float = 1.0
+    """Standard deviation of E(10), in S."""
+    shift_scale: float = 0.5
+    """Scale of the half-normal shift of the elbow per tenfold data, in S."""
+    alpha_median: float = 2.0
+    """Median of the log-normal curvature alpha."""
+    alpha_sd_ln: float = 0.5
+    """Standard deviation of ln alpha."""
+    slope_scale: float = 2.0
+    """Scale of the half-normal slope A, in R / S."""
+    level_scale: float = 0.03
+    """Standard deviation of B around chance and of the few-shot offset Delta, in R."""
+    noise_scale: float = 0.05
+    """Scale of the half-normal run-to-run noise tau, in R."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                message = f"prior {field.name} must be a finite number, not {value!r}."
+                raise OptionError(message)
+            if field.name != "elbow_offset" and value <= 0:
+                message = (
+                    f"prior {field.name} must be above 0, not {value!r}: "
+                    "only proper priors are accepted."
+                )
+                raise OptionError(message)
+
+    @classmethod
+    def default(cls, form: LawForm, *, proportion: bool = True) -> Priors:
+        """The default priors of a law, for a proportion or for any other kind of metric."""
+        return cls(
+            alpha_median=2.0 if form is LawForm.LOG_POWER else 0.3,
+            level_scale=0.03 if proportion else 0.15,
+        )
+
+    def override(self, changes: Mapping[str, float]) -> Priors:
+        """A copy with some scales replaced; an unknown name is an OptionError that lists them."""
+        known = [field.name for field in fields(self)]
+        for name in changes:
+            if name not in known:
+                message = f"there is no prior {name!r}; the priors are {', '.join(known)}."
+                raise OptionError(message)
+        return replace(self, **changes)
+
+    def widened(self, factor: float) -> Priors:
+        """A copy with every scale multiplied by `factor`; medians and offsets stay."""
+        scales = {
+            field.name: getattr(self, field.name) * factor
+            for field in fields(self)
+            if field.name not in {"elbow_offset", "alpha_median"}
+        }
+        return replace(self, **scales)
+
+    def as_dict(self) -> dict[str, float]:
+        """Name to value, for printing and for forecast.json."""
+        return {field.name: float(getattr(self, field.name)) for field in fields(self)}

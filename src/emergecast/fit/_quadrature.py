@@ -1,0 +1,423 @@
+"""Adaptive quadrature of the posterior over (h, t, a) and tau.
+
+Three steps, each vectorised over all boxes at once:
+
+1. *Scan.* The prior's box is halved again and again. A box is dropped when even an optimistic bound
+   of its density is negligible; the bound is how much the misfit can shrink if every elbow moves as
+   far as the box lets it (a score is Lipschitz in the elbow, so the root of the misfit is too). So
+   narrow ridges and distant modes are not missed, whatever the noise.
+2. *Noise.* The density is an even analytic function of tau, so the trapezoid rule on an even grid
+   that starts at 0 converges geometrically; its step is set by the width of tau's own posterior.
+3. *Integrate.* Each box gets a 3 x 3 x 3 Gauss-Legendre rule. Boxes are halved along the direction
+   in which the rule strains until the quantiles of E(D0) stop moving. The last move is the error
+   estimate: kinks (an elbow passing a checkpoint's loss) only cost more halvings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emergecast.fit._collapsed import Collapsed, collapsed_slope
+
+if TYPE_CHECKING:
+    from emergecast.fit._coordinates import Coordinates
+    from emergecast.fit._data import FitData, Floats
+
+SCAN_TAU = np.array([0.02, 0.06, 0.15, 0.35, 0.8, 1.6, 3.5])
+"""Noise scales of the scan, in units of the prior's scale."""
+FIRST_GRID = (16, 12, 6)
+NEGLIGIBLE = 18.0
+"""Log density below the best at which a box is dropped."""
+SCAN_STEP = 1.3
+"""A box is small enough when no half-width moves the log density by more than about this squared / 2."""
+FINE = 4.0
+"""Below this strain the density is measured on the faces of a box instead of bounded."""
+MAX_SCAN = 400_000
+NODES = np.array([-1.0, 0.0, 1.0]) * np.sqrt(0.6)
+WEIGHTS = np.array([5.0, 8.0, 5.0]) / 18.0
+CELLS = np.array([-13.0, 0.0, 13.0]) / 18.0
+"""Centres of the cells of widths 2 * WEIGHTS that tile [-1, 1]."""
+TOLERANCE = 1e-3
+"""Quantiles must move less than this in a refinement, in units of the loss spread S."""
+LEVELS = np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
+MAX_ROUNDS = 8
+MAX_NODES = 600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """Boxes in (h, t, a): centres and half-widths, both of shape (N, 3)."""
+
+    centre: Floats
+    half: Floats
+
+    def __len__(self) -> int:
+        return int(self.centre.shape[0])
+
+    def take(self, which: Floats) -> Boxes:
+        """The boxes picked by a mask or by indices."""
+        return Boxes(self.centre[which], self.half[which])
+
+    def halved(self, along: Floats) -> Boxes:
+        """Each box cut in two along one axis (`along`, shape (N,)); shape (2 N,)."""
+        rows = np.arange(len(self))
+        half = self.half.copy()
+        half[rows, along] /= 2
+        step = np.zeros_like(half)
+        step[rows, along] = half[rows, along]
+        return Boxes(
+            np.concatenate([self.centre - step, self.centre + step]), np.concatenate([half, half])
+        )
+
+    @classmethod
+    def grid(cls, low: Floats, high: Floats, counts: tuple[int, int, int]) -> Boxes:
+        """An even grid over the box from `low` to `high`."""
+        half = (high - low) / (2 * np.asarray(counts))
+        axes = [low[i] + half[i] * (2 * np.arange(counts[i]) + 1) for i in range(3)]
+        mesh = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        return cls(mesh, np.broadcast_to(half, mesh.shape).copy())
+
+    @classmethod
+    def join(cls, *parts: Boxes) -> Boxes:
+        """All boxes of several sets."""
+        return cls(
+            np.concatenate([part.centre for part in parts]),
+            np.concatenate([part.half for part in parts]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mass:
+    """The posterior as boxes with a 27-node rule each, and what it cost."""
+
+    boxes: Boxes
+    tau: Floats
+    """Noise grid, units of R, shape (T,)."""
+    log_density: Floats
+    """Unnormalised, less the best value, at every node, summed over tau: shape (N, 27)."""
+    log_evidence: float
+    """ln of the integral of likelihood times prior."""
+    log_no_rise: float
+    """The same for the model in which no score ever leaves chance."""
+    error: float
+    """How far the quantiles of E(D0) moved in the last refinement, units of S."""
+    converged: bool
+    n_evaluations: int
+    """Points (h, t, a) at which the likelihood was computed."""
+
+    @property
+    def node_mass(self) -> Floats:
+        """Normalised posterior mass of each node, shape (N, 27)."""
+        mass = np.exp(self.log_density) * _box_weights(self.boxes)
+        return np.asarray(mass / mass.sum())
+
+
+def integrate(data: FitData, coordinates: Coordinates) -> Mass:
+    """The posterior of the nonlinear parameters of one law for one table."""
+    priors = coordinates.priors
+    boxes, n_scan = scan(data, coordinates)
+    tau = _tau_grid(data, coordinates, boxes)
+    tau_weight = np.full(tau.size, tau[1] - tau[0] if tau.size > 1 else 1.0)
+    if tau[0] == 0.0:
+        tau_weight[0] /= 2
+    ln_tau = log_half_normal(tau, priors.noise_scale) + np.log(tau_weight)
+    collapsed = Collapsed(data, priors, tau)
+    evaluate = _Evaluator(coordinates, collapsed, ln_tau)
+    density = evaluate(boxes)
+    quantiles, spread = _elbow_quantiles(coordinates, boxes, density)
+    error, converged = np.inf, False
+    for _ in range(MAX_ROUNDS):
+        which, along = _strained(coordinates, boxes, density, spread)
+        if not which.any():
+            error, converged = TOLERANCE / 4, True
+            break
+        if evaluate.count + 54 * np.count_nonzero(which) > MAX_NODES:
+            break
+        fresh = boxes.take(which).halved(along[which])
+        boxes, density = (
+            Boxes.join(boxes.take(~which), fresh),
+            np.concatenate([density[~which], evaluate(fresh)]),
+        )
+        previous = quantiles
+        quantiles, spread = _elbow_quantiles(coordinates, boxes, density)
+        error = float(np.max(np.abs(quantiles - previous)[1:-1]))
+        if error < TOLERANCE:
+            converged = True
+            break
+    best = float(density.max())
+    total = np.sum(np.exp(density - best) * _box_weights(boxes))
+    no_rise = collapsed.no_rise() + ln_tau
+    return Mass(
+        boxes=boxes,
+        tau=tau,
+        log_density=density - best,
+        log_evidence=best + float(np.log(total)),
+        log_no_rise=float(_logsumexp(no_rise[None, :])[0]),
+        error=error,
+        converged=converged,
+        n_evaluations=n_scan + evaluate.count,
+    )
+
+
+# ---------------------------------------------------------------------------------------- 1. scan
+
+
+def scan(data: FitData, coordinates: Coordinates) -> tuple[Boxes, int]:
+    """Boxes that hold all but a negligible part of the posterior, and how many points it took."""
+    judge = _ScanJudge(data, coordinates)
+    live = Boxes.grid(*coordinates.box(), FIRST_GRID)
+    done: list[Boxes] = []
+    bounds: list[Floats] = []
+    while len(live) and judge.count < MAX_SCAN:
+        bound, strain = judge(live)
+        keep = bound > judge.best - NEGLIGIBLE
+        live, bound, strain = live.take(keep), bound[keep], strain[keep]
+        small = strain.max(axis=1) <= SCAN_STEP
+        done.append(live.take(small))
+        bounds.append(bound[small])
+        live, strain = live.take(~small), strain[~small]
+        live = live.halved(np.argmax(strain, axis=1))
+    boxes = Boxes.join(*done, live)
+    bound = np.concatenate([*bounds, np.full(len(live), np.inf)])
+    return boxes.take(bound > judge.best - NEGLIGIBLE), judge.count
+
+
+class _ScanJudge:
+    """Bounds the density of boxes and says along which axis each is still too wide."""
+
+    def __init__(self, data: FitData, coordinates: Coordinates) -> None:
+        priors = coordinates.priors
+        tau = SCAN_TAU * priors.noise_scale
+        self.coordinates = coordinates
+        self.collapsed = Collapsed(data, priors, tau)
+        self.ln_tau = log_half_normal(tau, priors.noise_scale) + np.log(np.gradient(tau))
+        self.past_weight = _CumulativeWeight(self.collapsed, coordinates.amounts.size)
+        self.best = -np.inf
+        self.slope = 0.5
+        self.count = 0
+
+    def __call__(self, boxes: Boxes) -> tuple[Floats, Floats]:
+        """Optimistic log density of each box, shape (N,), and strain along each axis, (N, 3).
+
+        Strain is about the half-width in standard deviations of the density around the box.
+        """
+        elbows, prior = self.coordinates.elbows_and_prior(boxes.centre)
+        faces, face_prior = self._faces(boxes)
+        value, bound, strain = self._lipschitz(elbows, prior, faces, face_prior)
+        fine = strain.max(axis=1) < FINE
+        if fine.any():
+            around = self._marginal(faces[fine].reshape(-1, elbows.shape[1])).reshape(-1, 3, 2)
+            around += face_prior[fine]
+            gain = np.maximum(around.max(axis=2) - value[fine, None], 0.0)
+            bound[fine] = np.minimum(bound[fine], value[fine] + 1.5 * gain.sum(axis=1) + 1.0)
+            strain[fine] = np.sqrt(np.abs(around.sum(axis=2) - 2 * value[fine, None]))
+            self.best = max(self.best, float(around.max()))
+        return bound, strain
+
+    def _lipschitz(
+        self, elbows: Floats, prior: Floats, faces: Floats, face_prior: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """Value at the centre, bound, and strain, from how far a box lets every elbow move."""
+        moves = np.abs(faces - elbows[:, None, None, :]).max(axis=2)
+        precision, numerator = self.collapsed.slope(elbows)
+        self.count += elbows.shape[0]
+        joint = self.collapsed.constant + collapsed_slope(precision, numerator) + self.ln_tau
+        value = _logsumexp(joint) + prior
+        top = int(np.argmax(value))
+        if value[top] > self.best:
+            self.best = float(value[top])
+            column = int(np.argmax(joint[top]))
+            self.slope = max(0.3, float(numerator[top, column] / precision[top, column]))
+        slope = np.maximum(numerator / precision, self.slope)
+        weight = self.past_weight(elbows + moves.max(axis=1))
+        reach = np.sqrt(np.einsum("naj,njt->nt", moves**2, weight)) * slope
+        misfit = np.sqrt(np.maximum(self.collapsed.misfit - numerator**2 / precision, 0.0))
+        hopeful = joint + 0.5 * (misfit**2 - np.maximum(misfit - reach, 0.0) ** 2)
+        rows, column = np.arange(value.size), np.argmax(hopeful, axis=1)
+        prior_moves = np.maximum(face_prior.max(axis=2) - prior[:, None], 0.0)
+        bound = _logsumexp(hopeful) + prior + prior_moves.sum(axis=1)
+        strain = np.sqrt(np.einsum("naj,nj->na", moves**2, weight[rows, :, column]))
+        strain *= slope[rows, column][:, None]
+        return value, bound, np.maximum(strain, prior_moves)
+
+    def _faces(self, boxes: Boxes) -> tuple[Floats, Floats]:
+        """Elbows at the centres of the six faces, (N, 3, 2, J + 1), and the log prior, (N, 3, 2)."""
+        steps = np.einsum("na,ab,s->nasb", boxes.half, np.eye(3), np.array([-1.0, 1.0]))
+        points = boxes.centre[:, None, None, :] + steps
+        elbows, prior = self.coordinates.elbows_and_prior(points.reshape(-1, 3))
+        return elbows.reshape(len(boxes), 3, 2, -1), prior.reshape(len(boxes), 3, 2)
+
+    def _marginal(self, elbows: Floats) -> Floats:
+        """Log likelihood summed over the coarse noise grid, shape (N,)."""
+        self.count += elbows.shape[0]
+        return _logsumexp(self.collapsed.log_likelihood(elbows) + self.ln_tau)
+
+
+class _CumulativeWeight:
+    """Total weight of the cells of each level whose loss lies below an elbow."""
+
+    def __init__(self, collapsed: Collapsed, levels: int) -> None:
+        self.losses, self.sums = [], []
+        for level in range(levels):
+            cells = collapsed.cells.level == level
+            self.losses.append(collapsed.cells.loss[cells])
+            weight = collapsed.weight[cells]
+            self.sums.append(np.vstack([np.zeros(weight.shape[1]), np.cumsum(weight, axis=0)]))
+
+    def __call__(self, elbows: Floats) -> Floats:
+        """From elbows of shape (N, J + 1) to weights of shape (N, J + 1, T)."""
+        return np.stack(
+            [
+                total[np.searchsorted(loss, elbows[:, level])]
+                for level, (loss, total) in enumerate(zip(self.losses, self.sums, strict=True))
+            ],
+            axis=1,
+        )
+
+
+# --------------------------------------------------------------------------------------- 2. noise
+
+
+def log_half_normal(tau: Floats, scale: float) -> Floats:
+    """Log density of the half-normal prior of tau."""
+    return np.asarray(0.5 * np.log(2 / np.pi) - np.log(scale) - 0.5 * (tau / scale) ** 2)
+
+
+def _tau_grid(data: FitData, coordinates: Coordinates, boxes: Boxes) -> Floats:
+    """An even grid that starts at 0 (or where the posterior does), fit for the trapezoid rule."""
+    priors = coordinates.priors
+    tau = np.geomspace(0.004, 6.0, 48) * priors.noise_scale
+    elbows, prior = coordinates.elbows_and_prior(boxes.centre)
+    joint = Collapsed(data, priors, tau).log_likelihood(elbows)
+    joint += (prior + np.log(np.prod(boxes.half, axis=1)))[:, None]
+    ln_density = _logsumexp(joint.T) + log_half_normal(tau, priors.noise_scale)
+    density = np.exp(ln_density - ln_density.max())
+    mass = density * np.gradient(tau)
+    width = mass.sum() / (np.sqrt(2 * np.pi) * density.max())
+    inside = tau[mass > 1e-7 * mass.sum()]
+    step = max(0.9 * width, inside[-1] / 60)
+    first = int(max(inside[0] / step - 1, 0)) if inside[0] > tau[0] else 0
+    return np.asarray(step * np.arange(first, int(inside[-1] / step) + 2))
+
+
+# ----------------------------------------------------------------------------------- 3. integrate
+
+
+class _Evaluator:
+    """Log density at the 27 nodes of boxes, summed over tau."""
+
+    def __init__(self, coordinates: Coordinates, collapsed: Collapsed, ln_tau: Floats) -> None:
+        self.coordinates = coordinates
+        self.collapsed = collapsed
+        self.ln_tau = ln_tau
+        self.count = 0
+
+    def __call__(self, boxes: Boxes) -> Floats:
+        points = nodes(boxes).reshape(-1, 3)
+        self.count += points.shape[0]
+        elbows, prior = self.coordinates.elbows_and_prior(points)
+        joint = self.collapsed.log_likelihood(elbows) + self.ln_tau
+        return np.asarray((_logsumexp(joint) + prior).reshape(len(boxes), 27))
+
+
+def nodes(boxes: Boxes, offsets: Floats = NODES) -> Floats:
+    """The 27 points of each box at `offsets` (in half-widths) along every axis, (N, 27, 3)."""
+    mesh = np.stack(np.meshgrid(offsets, offsets, offsets, indexing="ij"), axis=-1).reshape(27, 3)
+    return np.asarray(boxes.centre[:, None, :] + mesh * boxes.half[:, None, :])
+
+
+_RULE = np.einsum("i,j,k->ijk", WEIGHTS, WEIGHTS, WEIGHTS).reshape(27)
+
+
+def _box_weights(boxes: Boxes) -> Floats:
+    return np.asarray(8 * np.prod(boxes.half, axis=1)[:, None] * _RULE)
+
+
+def _logsumexp(values: Floats) -> Floats:
+    """ln sum exp along the last axis."""
+    top = values.max(axis=-1)
+    return np.asarray(top + np.log(np.exp(values - top[..., None]).sum(axis=-1)))
+
+
+def elbow_extent(coordinates: Coordinates, boxes: Boxes) -> Floats:
+    """Half the range of E(D0) along each axis of each box, shape (N, 3)."""
+    h, t, a = boxes.centre.T
+    dh, dt, da = boxes.half.T
+    middle = coordinates.few_shot_elbow(h, t, a)
+    stretch = coordinates.few_shot_elbow(np.zeros_like(h), np.ones_like(h), a)
+    ends = [coordinates.few_shot_elbow(h, t, a + sign * da) for sign in (-1, 1)]
+    along_a = np.maximum(np.abs(ends[0] - middle), np.abs(ends[1] - middle))
+    return np.stack([dh, np.abs(stretch) * dt, along_a], axis=1)
+
+
+def elbow_cells(coordinates: Coordinates, boxes: Boxes) -> tuple[Floats, Floats]:
+    """Centre and width in E(D0) of the cell that each of the 27 nodes stands for, (N, 27) each.
+
+    A cell is a uniform stretch with the variance that its three extents give it together.
+    """
+    h, t, a = np.moveaxis(nodes(boxes, CELLS), 2, 0)
+    centre = coordinates.few_shot_elbow(h, t, a)
+    extent = elbow_extent(coordinates, boxes)
+    share = np.stack(np.meshgrid(WEIGHTS, WEIGHTS, WEIGHTS, indexing="ij"), axis=-1).reshape(27, 3)
+    width = 2 * np.sqrt(np.einsum("na,ka->nk", extent**2, share**2))
+    return centre, width
+
+
+def ramp_sum(centre: Floats, width: Floats, mass: Floats, at: Floats) -> Floats:
+    """Cumulative mass at `at` of uniform stretches of given centre, width and mass."""
+    low, high = centre - width / 2, centre + width / 2
+    edges = np.concatenate([low, high])
+    order = np.argsort(edges)
+    edges = edges[order]
+    slope = np.cumsum(np.concatenate([mass / width, -mass / width])[order])
+    total = np.concatenate([[0.0], np.cumsum(slope[:-1] * np.diff(edges))])
+    return np.asarray(np.interp(at, edges, total / total[-1]))
+
+
+def _elbow_quantiles(
+    coordinates: Coordinates, boxes: Boxes, density: Floats
+) -> tuple[Floats, float]:
+    """Quantiles of E(D0) at LEVELS, in S, and half the distance of the outer quartiles."""
+    mass = np.exp(density - density.max()) * _box_weights(boxes)
+    centre, width = elbow_cells(coordinates, boxes)
+    quantiles = mass_quantiles(centre.ravel(), width.ravel(), mass.ravel(), LEVELS)
+    return quantiles, float(quantiles[4] - quantiles[2]) / 1.349
+
+
+def mass_quantiles(centre: Floats, width: Floats, mass: Floats, levels: Floats) -> Floats:
+    """Quantiles of a sum of uniform stretches."""
+    keep = mass > 1e-12 * mass.sum()
+    centre, width, mass = centre[keep], np.maximum(width[keep], 1e-9), mass[keep]
+    low, high = float((centre - width / 2).min()), float((centre + width / 2).max())
+    grid = np.linspace(low, high, 512)
+    for _ in range(2):
+        cumulative = ramp_sum(centre, width, mass, grid)
+        grid = np.interp(np.linspace(0, 1, 2048), cumulative + 1e-12 * np.arange(grid.size), grid)
+    cumulative = ramp_sum(centre, width, mass, grid)
+    return np.asarray(np.interp(levels, cumulative + 1e-13 * np.arange(grid.size), grid))
+
+
+def _strained(
+    coordinates: Coordinates, boxes: Boxes, density: Floats, spread: float
+) -> tuple[Floats, Floats]:
+    """Which boxes to halve, and along which axis.
+
+    A box is strained where the second Legendre coefficient is large along an axis (a narrow peak or
+    a kink), or where it spans much of the spread of E(D0); weighted by the mass it holds.
+    """
+    value = np.maximum(np.exp(density - density.max()), 1e-300).reshape(-1, 3, 3, 3)
+    mass = (value.reshape(-1, 27) * _box_weights(boxes)).sum(axis=1)
+    mass = mass / mass.sum()
+    bend = np.empty((len(boxes), 3))
+    for axis in range(3):
+        line = np.moveaxis(value, axis + 1, 1).reshape(-1, 3, 9)
+        second = np.abs(line[:, 0] - 2 * line[:, 1] + line[:, 2]) / 1.8
+        bend[:, axis] = second.mean(axis=1) / line.mean(axis=(1, 2))
+    extent = elbow_extent(coordinates, boxes) / spread
+    need = np.maximum(bend / 0.35, extent / 0.25)
+    along = np.argmax(need, axis=1)
+    worst = need.max(axis=1)
+    return (worst > 1.0) & (mass * np.minimum(worst, 4.0) ** 2 > 2e-5), along

@@ -1,0 +1,8 @@
+"""The emergence law: parameters in, elbow and score out. Pure mathematics.
+
+This room knows nothing about tables, noise or inference, and refuses to guess parameters.
+"""
+
+from emergecast.law._law import EmergenceLaw, LawForm, shift_fraction
+
+__all__ = ["EmergenceLaw", "LawForm", "shift_fraction"]

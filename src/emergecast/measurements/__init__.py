@@ -1,0 +1,48 @@
+"""The measurement table: one row is one measured score, from wherever it came.
+
+Reads and writes tables, imports other tools' result files, and picks the rows of one fit. It
+refuses a table with a bad row rather than drop the row, names every problem at once, never takes a
+missing value for zero, and never mixes tokenizers or held-out corpora of measured losses.
+"""
+
+from emergecast.measurements._at_chance import above_chance, sampling_error
+from emergecast.measurements._grid import Cell, Grid, GridRow, grid
+from emergecast.measurements._import import Imported, ImportOptions, import_lm_eval
+from emergecast.measurements._metrics import Metric, MetricKind, metric_of
+from emergecast.measurements._options import Selection, SelectOptions
+from emergecast.measurements._problems import describe
+from emergecast.measurements._schema import COLUMNS, Column, LossSource, Setting
+from emergecast.measurements._select import fits_of, select
+from emergecast.measurements._table import Examination, Measurements, examine, read_table
+from emergecast.measurements._template import template
+from emergecast.measurements._write import check_suffix
+
+__all__ = [
+    "COLUMNS",
+    "Cell",
+    "Column",
+    "Examination",
+    "Grid",
+    "GridRow",
+    "ImportOptions",
+    "Imported",
+    "LossSource",
+    "Measurements",
+    "Metric",
+    "MetricKind",
+    "SelectOptions",
+    "Selection",
+    "Setting",
+    "above_chance",
+    "check_suffix",
+    "describe",
+    "examine",
+    "fits_of",
+    "grid",
+    "import_lm_eval",
+    "metric_of",
+    "read_table",
+    "sampling_error",
+    "select",
+    "template",
+]

@@ -1,0 +1,82 @@
+"""What is known about a metric: its bounds, its best value, which way is better."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class MetricKind(StrEnum):
+    """How the sampling error of a score comes about."""
+
+    PROPORTION = "proportion"
+    """A share of test items answered rightly: binomial error."""
+    CONTINUOUS = "continuous"
+    """Anything else: the error is the evaluator's, or unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One metric, as the table's own unit has it (never negated here)."""
+
+    kind: MetricKind = MetricKind.CONTINUOUS
+    lower_is_better: bool = False
+    minimum: float = -math.inf
+    maximum: float = math.inf
+    best: float | None = None
+    """The best attainable value; None where there is none or it is not known."""
+    known: bool = True
+    """False for a metric that is not in the registry."""
+
+
+_PROPORTION: Final = Metric(kind=MetricKind.PROPORTION, minimum=0.0, maximum=1.0, best=1.0)
+_UNIT: Final = Metric(minimum=0.0, maximum=1.0, best=1.0)
+_CORRELATION: Final = Metric(minimum=-1.0, maximum=1.0, best=1.0)
+_LOG_PROBABILITY: Final = Metric(maximum=0.0, best=0.0)
+_PERPLEXITY: Final = Metric(lower_is_better=True, minimum=1.0, best=1.0)
+_BITS: Final = Metric(lower_is_better=True, minimum=0.0, best=0.0)
+_UNKNOWN: Final = Metric(known=False)
+
+METRICS: Final[dict[str, Metric]] = {
+    "acc": _PROPORTION,
+    "acc_norm": _PROPORTION,
+    "accuracy": _PROPORTION,
+    "exact_match": _PROPORTION,
+    "pass@1": _PROPORTION,
+    "f1": _UNIT,
+    "mcc": _CORRELATION,
+    "brier_score": Metric(lower_is_better=True, minimum=0.0, maximum=2.0, best=0.0),
+    "logprob": _LOG_PROBABILITY,
+    "log_prob": _LOG_PROBABILITY,
+    "log_likelihood": _LOG_PROBABILITY,
+    "loglikelihood": _LOG_PROBABILITY,
+    "perplexity": _PERPLEXITY,
+    "word_perplexity": _PERPLEXITY,
+    "byte_perplexity": _PERPLEXITY,
+    "bits_per_byte": _BITS,
+}
+"""The known metrics. A metric that is not here is continuous, unbounded, and higher is better."""
+
+
+def metric_of(name: str) -> Metric:
+    """What is known about the metric called `name`; a filter suffix (`exact_match,strict-match`) does not matter."""
+    return METRICS.get(name.partition(",")[0].strip(), _UNKNOWN)
+
+
+def uniform_chance(name: str, choices: int) -> float | None:
+    """Expected score of a uniform guess among `choices` answers; None where theory gives none.
+
+    Accuracy: 1 / K. Brier score: (1 - 1/K)^2 + (K - 1) / K^2 = 1 - 1/K (Brier 1950, summed over
+    classes). Matthews correlation: 0. A log-probability of the answer's text depends on its length,
+    so it has no such level.
+    """
+    base = name.partition(",")[0].strip()
+    if base in {"acc", "acc_norm", "accuracy", "exact_match"}:
+        return 1.0 / choices
+    if base == "brier_score":
+        return 1.0 - 1.0 / choices
+    if base == "mcc":
+        return 0.0
+    return None

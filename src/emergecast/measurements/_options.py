@@ -1,0 +1,74 @@
+"""What to fit: the options that pick the rows of one fit, and the picked rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from emergecast.measurements._metrics import MetricKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectOptions:
+    """Which rows of a table make one fit."""
+
+    task: str | None = None
+    """Name of the task; None: the only one."""
+    series: str | tuple[str, ...] | None = None
+    """Series to take; None: all (which must be one, unless `pool`)."""
+    pool: bool = False
+    """Fit several series as one."""
+    metric: str | None = None
+    """Name of the metric; None: the only one, or "acc" where there are several."""
+    method: str | None = None
+    """Finetuning method; None: the only one."""
+    shots: int | None = None
+    """In-context examples of the few-shot rows; None: the only number."""
+    loss_corpus: str | None = None
+    """Held-out corpus of the losses; None: the only one."""
+    at_chance_only: bool = False
+    """Hide the weakest checkpoint that is above chance few-shot and every one at or below its loss."""
+    min_loss: float | None = None
+    """Lowest loss to keep, nats per token."""
+    max_loss: float | None = None
+    """Highest loss to keep, nats per token."""
+    exclude: tuple[str, ...] = ()
+    """Checkpoints to leave out: names, or patterns with * and ?."""
+    where: tuple[tuple[str, str], ...] = ()
+    """Keep only rows whose column has this value: pairs of column and value."""
+    lower_is_better: bool | None = None
+    """Which way the metric goes; None: as the registry of metrics knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The rows of one fit, oriented so that higher is better."""
+
+    task: str
+    metric: str
+    metric_kind: MetricKind
+    negated: bool
+    """True where lower is better: `score`, `chance` and `best` are then the negatives of the table's."""
+    best: float | None
+    """Best attainable score, oriented; None where there is none."""
+    series: tuple[str, ...]
+    method: str | None
+    """Finetuning method; None where no row is finetuned."""
+    loss_corpus: str | None
+    shots: int | None
+    """In-context examples of the few-shot rows; None where not stated or where there are no such rows."""
+    chance: float
+    """Score of a model that knows nothing, oriented."""
+    rows: pl.DataFrame
+    """One row per score in an order that does not depend on the table's: series, checkpoint, params, tokens, flops,
+    loss, loss_stderr, few_shot, examples (null where few-shot), subset, seed, score, stderr, n_items, runs, snapshot."""
+    all_few_shot: pl.DataFrame
+    """The few-shot rows before checkpoints above chance were hidden, in the columns of `rows`."""
+    warnings: tuple[str, ...]
+    """What a reader of the forecast must know, in sentences."""
+    hidden: tuple[str, ...]
+    """Checkpoints that `at_chance_only` hid, weakest first; "series/checkpoint" where there are several series."""
+    hidden_reason: str | None
+    """What `at_chance_only` did, in one sentence; None where it was not asked for."""
+    table_hash: str

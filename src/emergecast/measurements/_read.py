@@ -1,0 +1,291 @@
+"""From a file or an object in memory to raw columns, before anything is known about their meaning."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+
+from emergecast.errors import TableError
+from emergecast.measurements._problems import Findings, table_error
+
+MEMORY: Final = "<table>"
+"""What messages call a table that was never a file."""
+SUFFIXES: Final = (".csv", ".parquet", ".jsonl", ".ndjson")
+_MAXIMUM_FIELD: Final = 1 << 24
+_MARK: Final = b"PAR1"
+_FRAME_ERRORS: Final = (
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    OSError,
+    ValueError,
+    TypeError,
+    OverflowError,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawTable:
+    """Columns of equal length, cells as the source had them; a missing cell is None."""
+
+    name: str
+    """The file as the user named it, or "<table>"."""
+    columns: dict[str, list[Any]]
+    height: int
+    text_only: bool = False
+    """True for CSV, where every cell is text and the types of unknown columns are to be guessed."""
+
+
+def read_raw(source: object) -> RawTable:
+    """The raw columns of a path, a polars or pandas frame, a list of records or a mapping of columns.
+
+    Raises:
+        TableError: the source cannot be read as a table.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return _read_path(Path(os.fspath(source)))  # type: ignore[arg-type]
+    if isinstance(source, pl.LazyFrame):
+        source = source.collect()
+    if isinstance(source, pl.DataFrame):
+        return _from_polars(source, MEMORY)
+    if type(source).__name__ == "DataFrame" and hasattr(source, "iloc"):
+        return _from_pandas(source)
+    if isinstance(source, Mapping):
+        return _from_mapping(source)
+    if isinstance(source, Sequence) and not isinstance(source, (bytes, bytearray)):
+        return _from_records(source, MEMORY)
+    raise _unreadable(
+        MEMORY,
+        f"a {type(source).__name__} is not a table.",
+        "Give a path, a polars or pandas frame, a list of records or a mapping of columns.",
+    )
+
+
+def _unreadable(file: str, what: str, remedy: str, *, value: object = None) -> TableError:
+    findings = Findings(file)
+    findings.add(what, remedy, value=value)
+    return table_error(findings.problems)
+
+
+def _read_path(path: Path) -> RawTable:
+    name = str(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise _unreadable(
+            name,
+            f"the extension {suffix or '(none)'} is not one of a table.",
+            f"Save the table as one of {', '.join(SUFFIXES)}.",
+        )
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise _unreadable(
+            name, "there is no such file.", "Check the path and the working folder."
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _unreadable(
+            name,
+            f"the file cannot be read: {reason}.",
+            "Check that it is a file you may read.",
+        ) from None
+    if not content.strip():
+        raise _unreadable(
+            name, "the file is empty.", "`emergecast template` writes an example table."
+        )
+    if suffix == ".parquet":
+        return _from_parquet(content, name)
+    text = _decode(content, name)
+    return _from_csv(text, name) if suffix == ".csv" else _from_lines(text, name)
+
+
+def _decode(content: bytes, name: str) -> str:
+    if b"\0" in content:
+        raise _unreadable(
+            name,
+            "the file is binary, not text.",
+            "Save it as UTF-8 text, or give it the extension of what it is.",
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _unreadable(
+            name,
+            f"line {line} is not UTF-8 text.",
+            "Save the file in UTF-8 encoding.",
+            value=content[error.start : error.start + 8],
+        ) from None
+
+
+def _from_csv(text: str, name: str) -> RawTable:
+    csv.field_size_limit(_MAXIMUM_FIELD)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    findings = Findings(name)
+    header: list[str] | None = None
+    rows: list[list[str]] = []
+    try:
+        for record in reader:
+            if not record:
+                continue
+            if header is None:
+                header = _header(record, findings)
+            elif len(record) != len(header):
+                findings.add(
+                    f"the row has {len(record)} cells where the header has {len(header)}.",
+                    "Give every row one cell per column, and quote text that holds a comma.",
+                    row=len(rows),
+                )
+                rows.append([""] * len(header))
+            else:
+                rows.append(record)
+    except csv.Error as error:
+        findings.add(
+            f"line {reader.line_num} is not CSV: {error}.",
+            "Check the quotation marks near that line.",
+        )
+    if findings.problems or header is None:
+        raise table_error(findings.problems)
+    columns = {
+        title: [row[i] if row[i] != "" else None for row in rows] for i, title in enumerate(header)
+    }
+    return RawTable(name=name, columns=columns, height=len(rows), text_only=True)
+
+
+def _header(record: list[str], findings: Findings) -> list[str]:
+    if len(record) == 1 and any(mark in record[0] for mark in ";\t|"):
+        findings.add(
+            "the header is one column, as if another mark than the comma separated the columns.",
+            "Save the table with commas between the columns.",
+            value=record[0],
+        )
+    header = [title.strip() or f"unnamed_{i + 1}" for i, title in enumerate(record)]
+    _refuse_repeats(header, findings)
+    return header
+
+
+def _refuse_repeats(names: Sequence[str], findings: Findings) -> None:
+    for title in sorted({title for title in names if names.count(title) > 1}):
+        findings.add(
+            "the column occurs more than once.", "Rename or delete one of them.", column=title
+        )
+
+
+def _from_lines(text: str, name: str) -> RawTable:
+    findings = Findings(name)
+    records: list[dict[str, Any]] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            reason = getattr(error, "msg", None) or "the number or nesting is too large"
+            findings.add(
+                f"line {number} is not JSON: {reason}.",
+                "Write one JSON object per line.",
+                row=len(records),
+                value=line,
+            )
+            record = {}
+        if not isinstance(record, dict):
+            findings.add(
+                f"line {number} is not a JSON object.",
+                "Write one JSON object per line.",
+                row=len(records),
+                value=line,
+            )
+            record = {}
+        records.append(record)
+    if findings.problems:
+        raise table_error(findings.problems)
+    return _from_records(records, name)
+
+
+def _from_records(records: Sequence[Any], name: str) -> RawTable:
+    findings = Findings(name)
+    titles: dict[str, None] = {}
+    for row, record in enumerate(records):
+        if isinstance(record, Mapping):
+            titles.update(dict.fromkeys(map(str, record)))
+        else:
+            findings.add(
+                f"a {type(record).__name__} is not a record.",
+                "Give each row as a mapping from column name to value.",
+                row=row,
+            )
+    if findings.problems:
+        raise table_error(findings.problems)
+    plain = [{str(key): cell for key, cell in record.items()} for record in records]
+    columns = {title: [record.get(title) for record in plain] for title in titles}
+    return RawTable(name=name, columns=columns, height=len(plain))
+
+
+def _from_mapping(source: Mapping[Any, Any]) -> RawTable:
+    findings = Findings(MEMORY)
+    columns: dict[str, list[Any]] = {}
+    for key, cells in source.items():
+        if isinstance(cells, (str, bytes, Mapping)) or not hasattr(cells, "__iter__"):
+            findings.add(
+                "the column is not a list of cells.",
+                "Give each column as a list with one cell per row.",
+                column=str(key),
+                value=cells,
+            )
+        else:
+            columns[str(key)] = list(cells)
+    lengths = {title: len(cells) for title, cells in columns.items()}
+    if len(set(lengths.values())) > 1:
+        findings.add(
+            "the columns differ in length: "
+            + ", ".join(f"{title} {n}" for title, n in lengths.items())
+            + ".",
+            "Give every column one cell per row.",
+        )
+    if findings.problems:
+        raise table_error(findings.problems)
+    return RawTable(name=MEMORY, columns=columns, height=max(lengths.values(), default=0))
+
+
+def _from_parquet(content: bytes, name: str) -> RawTable:
+    damaged = _unreadable(
+        name, "the file is not a whole Parquet file.", "Write or download it again."
+    )
+    if not (content.startswith(_MARK) and content.endswith(_MARK)):
+        raise damaged
+    try:
+        return _from_polars(pl.read_parquet(io.BytesIO(content)), name)
+    except _FRAME_ERRORS:
+        raise damaged from None
+
+
+def _from_polars(frame: pl.DataFrame, name: str) -> RawTable:
+    columns = {title: frame.get_column(title).to_list() for title in frame.columns}
+    return RawTable(name=name, columns=columns, height=frame.height)
+
+
+def _from_pandas(frame: Any) -> RawTable:  # noqa: ANN401
+    """Pandas has no other mark for a missing number than NaN, so NaN is missing here."""
+    if any(level is not None for level in frame.index.names):
+        frame = frame.reset_index()
+    titles = [str(title) for title in frame.columns]
+    findings = Findings(MEMORY)
+    _refuse_repeats(titles, findings)
+    if findings.problems:
+        raise table_error(findings.problems)
+    columns: dict[str, list[Any]] = {}
+    for i, title in enumerate(titles):
+        cells = frame.iloc[:, i]
+        missing = cells.isna().tolist()
+        columns[title] = [
+            None if gone else cell for gone, cell in zip(missing, cells.tolist(), strict=True)
+        ]
+    return RawTable(name=MEMORY, columns=columns, height=len(frame))

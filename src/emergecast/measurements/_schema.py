@@ -1,0 +1,301 @@
+"""The columns of a measurement table: the single place that states what each one is.
+
+Reading, checking, writing, hashing and the documentation all go by `COLUMNS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import polars as pl
+
+
+class Setting(StrEnum):
+    """How the model was brought to the task."""
+
+    FEW_SHOT = "few_shot"
+    """As pretrained, with examples in the prompt at most."""
+    FINETUNED = "finetuned"
+    """After finetuning on `examples` unique examples of the task."""
+
+
+class LossSource(StrEnum):
+    """Where a loss comes from."""
+
+    MEASURED = "measured"
+    """Evaluated on held-out text."""
+    ESTIMATED = "estimated"
+    """Computed from parameters and tokens by a scaling law."""
+
+
+class Kind(StrEnum):
+    """What a cell holds."""
+
+    LABEL = "label"
+    """Text; numbers are taken as their text, so that seed 0 and "0" are one seed."""
+    WORD = "word"
+    """One of a closed set of words."""
+    INTEGER = "integer"
+    NUMBER = "number"
+    FLAG = "flag"
+    """True or false."""
+
+
+class Role(StrEnum):
+    """What a column does for its row."""
+
+    KEY = "key"
+    """Says which measurement this is; two rows with the same key are duplicates."""
+    CHECKPOINT = "checkpoint"
+    """A fact about the checkpoint (or about its loss on one corpus), the same in all of its rows."""
+    MEASURED = "measured"
+    """The measured value and what is known about its error."""
+    REFERENCE = "reference"
+    """Needed to read the score, and no part of the key."""
+    SOURCE = "source"
+    """Where the row comes from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One known column."""
+
+    name: str
+    kind: Kind
+    role: Role
+    doc: str
+    """What it holds, in one sentence."""
+    unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    """Exclusive lower bound."""
+    words: tuple[str, ...] = ()
+    """The closed set of a WORD column (a `lora-<rank>` method is checked apart)."""
+    required: bool = False
+    """Whether every row must have a value (chance may come from an option, loss from an estimator)."""
+
+    @property
+    def dtype(self) -> pl.DataType:
+        """The polars type of the column."""
+        return _DTYPES[self.kind]
+
+
+_DTYPES: Final[dict[Kind, pl.DataType]] = {
+    Kind.LABEL: pl.String(),
+    Kind.WORD: pl.String(),
+    Kind.INTEGER: pl.Int64(),
+    Kind.NUMBER: pl.Float64(),
+    Kind.FLAG: pl.Boolean(),
+}
+
+DEFAULT_SERIES: Final = "default"
+DEFAULT_METRIC: Final = "acc"
+DEFAULT_METHOD: Final = "full"
+
+_COLUMNS: Final = (
+    Column(
+        name="series",
+        kind=Kind.LABEL,
+        role=Role.KEY,
+        doc=f'Pretraining series the checkpoint belongs to; "{DEFAULT_SERIES}" where absent.',
+    ),
+    Column(
+        name="checkpoint",
+        kind=Kind.LABEL,
+        role=Role.KEY,
+        required=True,
+        doc="Name of the checkpoint, unique within its series.",
+    ),
+    Column(
+        name="params",
+        kind=Kind.INTEGER,
+        role=Role.CHECKPOINT,
+        unit="parameters",
+        minimum=1,
+        doc="Parameters of the model.",
+    ),
+    Column(
+        name="tokens",
+        kind=Kind.INTEGER,
+        role=Role.CHECKPOINT,
+        unit="tokens",
+        minimum=1,
+        doc="Tokens the checkpoint was pretrained on.",
+    ),
+    Column(
+        name="flops",
+        kind=Kind.NUMBER,
+        role=Role.CHECKPOINT,
+        unit="FLOP",
+        above=0,
+        doc="Pretraining compute; 6 * params * tokens where absent.",
+    ),
+    Column(
+        name="tokenizer",
+        kind=Kind.LABEL,
+        role=Role.CHECKPOINT,
+        doc="Name of the tokenizer; losses per token compare only within one.",
+    ),
+    Column(
+        name="loss",
+        kind=Kind.NUMBER,
+        role=Role.CHECKPOINT,
+        unit="nats per token",
+        above=0,
+        required=True,
+        doc="Held-out pretraining loss of the checkpoint.",
+    ),
+    Column(
+        name="loss_stderr",
+        kind=Kind.NUMBER,
+        role=Role.CHECKPOINT,
+        unit="nats per token",
+        minimum=0,
+        doc="Standard error of the loss.",
+    ),
+    Column(
+        name="loss_corpus",
+        kind=Kind.LABEL,
+        role=Role.KEY,
+        doc="Held-out text the loss was measured on; a checkpoint may have a loss on several.",
+    ),
+    Column(
+        name="loss_source",
+        kind=Kind.WORD,
+        role=Role.CHECKPOINT,
+        words=tuple(LossSource),
+        doc="Whether the loss was measured or estimated; measured where absent.",
+    ),
+    Column(
+        name="task",
+        kind=Kind.LABEL,
+        role=Role.KEY,
+        required=True,
+        doc="Name of the downstream task.",
+    ),
+    Column(
+        name="metric",
+        kind=Kind.LABEL,
+        role=Role.KEY,
+        doc=f'What the score measures; "{DEFAULT_METRIC}" where absent.',
+    ),
+    Column(
+        name="setting",
+        kind=Kind.WORD,
+        role=Role.KEY,
+        required=True,
+        words=tuple(Setting),
+        doc="Few-shot or finetuned.",
+    ),
+    Column(
+        name="shots",
+        kind=Kind.INTEGER,
+        role=Role.KEY,
+        unit="examples",
+        minimum=0,
+        doc="In-context examples in the prompt.",
+    ),
+    Column(
+        name="examples",
+        kind=Kind.INTEGER,
+        role=Role.KEY,
+        unit="examples",
+        minimum=1,
+        doc="Unique finetuning examples; required where finetuned, absent where few-shot.",
+    ),
+    Column(
+        name="epochs",
+        kind=Kind.NUMBER,
+        role=Role.KEY,
+        unit="passes over the examples",
+        above=0,
+        doc="How often each finetuning example was seen.",
+    ),
+    Column(
+        name="subset",
+        kind=Kind.LABEL,
+        role=Role.KEY,
+        doc="Which random subset of the finetuning data was used.",
+    ),
+    Column(
+        name="seed", kind=Kind.LABEL, role=Role.KEY, doc="Which repeat of the finetuning this is."
+    ),
+    Column(
+        name="method",
+        kind=Kind.WORD,
+        role=Role.KEY,
+        words=("full", "lora-<rank>", "prefix"),
+        doc=f'How the model was finetuned; "{DEFAULT_METHOD}" where absent, none where few-shot.',
+    ),
+    Column(
+        name="snapshot",
+        kind=Kind.FLAG,
+        role=Role.KEY,
+        doc="Whether the row is a point along a longer finetuning run; false where absent.",
+    ),
+    Column(
+        name="score",
+        kind=Kind.NUMBER,
+        role=Role.MEASURED,
+        required=True,
+        doc="The measured score, in the metric's own unit (accuracy in [0, 1]).",
+    ),
+    Column(
+        name="stderr",
+        kind=Kind.NUMBER,
+        role=Role.MEASURED,
+        unit="of the score",
+        minimum=0,
+        doc="Sampling error of the score, as the evaluator reports it.",
+    ),
+    Column(
+        name="n_items",
+        kind=Kind.INTEGER,
+        role=Role.MEASURED,
+        unit="test items",
+        minimum=1,
+        doc="Test items the score is a mean over.",
+    ),
+    Column(
+        name="runs",
+        kind=Kind.INTEGER,
+        role=Role.MEASURED,
+        unit="runs",
+        minimum=1,
+        doc="Finetuning runs the score averages; 1 where absent.",
+    ),
+    Column(
+        name="chance",
+        kind=Kind.NUMBER,
+        role=Role.REFERENCE,
+        required=True,
+        doc="Score of a model that knows nothing, in the unit of the score.",
+    ),
+    Column(
+        name="source_file",
+        kind=Kind.LABEL,
+        role=Role.SOURCE,
+        doc="File the row was imported from, relative to the imported folder.",
+    ),
+    Column(
+        name="source_hash",
+        kind=Kind.LABEL,
+        role=Role.SOURCE,
+        doc="SHA-256 of that file, in hexadecimal.",
+    ),
+)
+
+COLUMNS: Final[dict[str, Column]] = {column.name: column for column in _COLUMNS}
+"""Known columns by name, in the order of the table."""
+
+KEY: Final[tuple[str, ...]] = tuple(c.name for c in _COLUMNS if c.role is Role.KEY)
+"""Two rows that agree on these are duplicates; unknown columns are no part of it."""
+
+LOSS_FACTS: Final = ("loss", "loss_stderr", "loss_source")
+"""The same in all rows of one checkpoint on one corpus."""
+
+CHECKPOINT_FACTS: Final = ("params", "tokens", "flops", "tokenizer")
+"""The same in all rows of one checkpoint."""

@@ -1,0 +1,331 @@
+"""Picking the rows of one fit, and refusing rows that do not make one."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import fnmatch
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from emergecast.errors import SelectionError
+from emergecast.measurements._at_chance import horizon
+from emergecast.measurements._coerce import as_text
+from emergecast.measurements._metrics import MetricKind, metric_of
+from emergecast.measurements._options import Selection, SelectOptions
+from emergecast.measurements._schema import DEFAULT_METRIC, KEY, LossSource, Setting
+from emergecast.measurements._table import Measurements
+
+_FINETUNED = pl.col("setting") == Setting.FINETUNED.value
+_ROW_COLUMNS = (
+    *("series", "checkpoint", "params", "tokens", "flops", "loss", "loss_stderr", "few_shot"),
+    *("examples", "subset", "seed", "score", "stderr", "n_items", "runs", "snapshot"),
+)
+
+
+def fits_of(table: Measurements, options: SelectOptions) -> tuple[SelectOptions, ...]:
+    """The options of each single fit that `options` asks for: one per task, and per series unless pooled.
+
+    Without a task, every task of the table; without series, every series that has rows of the task.
+
+    Raises:
+        SelectionError: as `select`, for a task, a series or a column that is not there.
+    """
+    frame = _where(table.frame, options)
+    if options.task is not None:
+        frame = _pick(frame, "task", options.task)
+    frame = _pick_series(frame, options)
+    fits: list[SelectOptions] = []
+    for task in _values(frame, "task"):
+        if options.pool:
+            fits.append(dataclasses.replace(options, task=task))
+        else:
+            names = _values(frame.filter(pl.col("task") == task), "series")
+            fits += [dataclasses.replace(options, task=task, series=name) for name in names]
+    return tuple(fits)
+
+
+def select(table: Measurements, options: SelectOptions) -> Selection:
+    """The rows of one fit: one task, metric, finetuning method, number of shots, loss corpus and chance level.
+
+    Raises:
+        SelectionError: the rows asked for are none, or do not make one fit; the message says which
+        option decides.
+    """
+    frame = _where(table.frame, options)
+    frame = _one(frame, "task", options.task, "--task")
+    frame = _one_metric(frame, options.metric)
+    frame = _pick_series(frame, options)
+    series = tuple(_values(frame, "series"))
+    if len(series) > 1 and not options.pool:
+        raise SelectionError(
+            f"the rows belong to {len(series)} series: {', '.join(series)}."
+            " Choose one with --series, or fit them as one with --pool."
+        )
+    frame, warnings = _one_corpus(frame, options.loss_corpus)
+    frame, method = _one_method(frame, options.method)
+    frame, shots = _one_shots(frame, options.shots)
+    frame = _keep_checkpoints(frame, options)
+    warnings += _one_tokenizer(frame)
+    metric = metric_of(frame["metric"][0])
+    lower = metric.lower_is_better if options.lower_is_better is None else options.lower_is_better
+    sign = -1.0 if lower else 1.0
+    kind = MetricKind.CONTINUOUS if lower else metric.kind  # a negated share has no binomial error
+    chance = sign * _one_chance(frame) + 0.0
+    everything = _oriented(frame, sign)
+    rows, hidden, reason = everything, (), None
+    if options.at_chance_only:
+        limit = horizon(everything, kind, chance)
+        rows, hidden, reason = _hide(everything, limit)
+        frame = frame.filter(pl.col("loss") > limit) if limit is not None else frame
+    return Selection(
+        task=frame["task"][0],
+        metric=frame["metric"][0],
+        metric_kind=kind,
+        negated=lower,
+        best=_best(metric.best, lower=lower, expected=metric.lower_is_better),
+        series=series,
+        method=method,
+        loss_corpus=_only(frame, "loss_corpus"),
+        shots=shots,
+        chance=chance,
+        rows=rows,
+        all_few_shot=everything.filter(pl.col("few_shot")),
+        warnings=(*warnings, *_remarks(frame)),
+        hidden=hidden,
+        hidden_reason=reason,
+        table_hash=table.hash,
+    )
+
+
+def _best(best: float | None, *, lower: bool, expected: bool) -> float | None:
+    if best is None or lower is not expected:
+        return None
+    return (-best if lower else best) + 0.0
+
+
+def _values(frame: pl.DataFrame, column: str) -> list[Any]:
+    return sorted(frame[column].drop_nulls().unique().to_list())
+
+
+def _only(frame: pl.DataFrame, column: str) -> Any:  # noqa: ANN401
+    values = _values(frame, column)
+    return values[0] if len(values) == 1 else None
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return f'Did you mean "{near[0]}"?' if near else f"There are: {shown}."
+
+
+def _where(frame: pl.DataFrame, options: SelectOptions) -> pl.DataFrame:
+    for column, value in options.where:
+        if column not in frame.columns:
+            raise SelectionError(
+                f'there is no column "{column}" to filter by. {_near(column, frame.columns)}'
+            )
+        wanted = as_text(value)
+        kept = [cell is not None and as_text(cell) == wanted for cell in frame[column].to_list()]
+        if not any(kept):
+            seen = sorted({as_text(cell) for cell in frame[column].to_list() if cell is not None})
+            raise SelectionError(f'no row left has {column} "{value}". {_near(value, seen)}')
+        frame = frame.filter(pl.Series(kept))
+    return frame
+
+
+def _pick(frame: pl.DataFrame, column: str, value: str) -> pl.DataFrame:
+    kept = frame.filter(pl.col(column) == value)
+    if kept.is_empty():
+        names = [str(name) for name in _values(frame, column)]
+        raise SelectionError(f'no row has the {column} "{value}". {_near(value, names)}')
+    return kept
+
+
+def _one(frame: pl.DataFrame, column: str, value: str | None, flag: str) -> pl.DataFrame:
+    if value is not None:
+        return _pick(frame, column, value)
+    names = _values(frame, column)
+    if len(names) > 1:
+        raise SelectionError(
+            f"there are several {column}s: {', '.join(names)}. Choose with {flag}."
+        )
+    return frame
+
+
+def _one_metric(frame: pl.DataFrame, metric: str | None) -> pl.DataFrame:
+    names = _values(frame, "metric")
+    if metric is None and len(names) > 1 and DEFAULT_METRIC in names:
+        metric = DEFAULT_METRIC
+    return _one(frame, "metric", metric, "--metric")
+
+
+def _pick_series(frame: pl.DataFrame, options: SelectOptions) -> pl.DataFrame:
+    if options.series is None:
+        return frame
+    wanted = (options.series,) if isinstance(options.series, str) else options.series
+    return pl.concat([_pick(frame, "series", name) for name in dict.fromkeys(wanted)])
+
+
+def _one_corpus(frame: pl.DataFrame, corpus: str | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    if corpus is not None:
+        return _pick(frame, "loss_corpus", corpus), ()
+    corpora = frame["loss_corpus"].unique().to_list()
+    if len(corpora) == 1:
+        return frame, ()
+    names = ", ".join(sorted("(not named)" if name is None else name for name in corpora))
+    per_checkpoint = frame.group_by("series", "checkpoint").agg(pl.col("loss_corpus").n_unique())
+    if _any_measured(frame) or per_checkpoint["loss_corpus"].max() != 1:
+        raise SelectionError(
+            f"the losses are of several held-out corpora: {names}. They do not compare; choose"
+            " one with --loss-corpus."
+        )
+    return frame, (f"The estimated losses stand for several held-out corpora: {names}.",)
+
+
+def _any_measured(frame: pl.DataFrame) -> bool:
+    return bool((frame["loss_source"] == LossSource.MEASURED.value).any())
+
+
+def _one_tokenizer(frame: pl.DataFrame) -> tuple[str, ...]:
+    names = _values(frame, "tokenizer")
+    if len(names) < 2:
+        return ()
+    if _any_measured(frame):
+        raise SelectionError(
+            f"the losses were measured with several tokenizers: {', '.join(names)}. A loss per"
+            " token does not compare"
+            " between them; choose with --series or --where tokenizer=NAME."
+        )
+    return (
+        f"The checkpoints use several tokenizers: {', '.join(names)}. Their losses are estimates.",
+    )
+
+
+def _one_method(frame: pl.DataFrame, method: str | None) -> tuple[pl.DataFrame, str | None]:
+    methods = _values(frame.filter(_FINETUNED), "method")
+    if method is not None:
+        if method not in methods:
+            shown = ", ".join(methods) or "none"
+            raise SelectionError(
+                f'no finetuned row has the method "{method}". Methods there are: {shown}.'
+            )
+        return frame.filter(~_FINETUNED | (pl.col("method") == method)), method
+    if len(methods) > 1:
+        raise SelectionError(
+            f"the finetuned rows are of several methods: {', '.join(methods)}. Choose with"
+            " --method."
+        )
+    return frame, methods[0] if methods else None
+
+
+def _one_shots(frame: pl.DataFrame, shots: int | None) -> tuple[pl.DataFrame, int | None]:
+    numbers = frame.filter(~_FINETUNED)["shots"].unique().sort(nulls_last=True).to_list()
+    shown = ", ".join("(not stated)" if n is None else str(n) for n in numbers) or "none"
+    if shots is not None:
+        if shots not in numbers:
+            raise SelectionError(f"no few-shot row has {shots} shots. Numbers there are: {shown}.")
+        return frame.filter(_FINETUNED | (pl.col("shots") == shots)), shots
+    if len(numbers) > 1:
+        raise SelectionError(
+            f"the few-shot rows are of several numbers of shots: {shown}. Choose with --shots."
+        )
+    return frame, numbers[0] if numbers else None
+
+
+def _keep_checkpoints(frame: pl.DataFrame, options: SelectOptions) -> pl.DataFrame:
+    for pattern in options.exclude:
+        names = _values(frame, "checkpoint")
+        gone = [pattern] if pattern in names else fnmatch.filter(names, pattern)
+        if not gone:
+            raise SelectionError(
+                f'there is no checkpoint "{pattern}" to exclude. {_near(pattern, names)}'
+            )
+        frame = frame.filter(~pl.col("checkpoint").is_in(gone))
+        _refuse_empty(frame, f'--exclude "{pattern}"')
+    low, high = frame["loss"].min(), frame["loss"].max()
+    between = f" (losses lie between {low:.4g} and {high:.4g} nats)"
+    if options.min_loss is not None:
+        frame = frame.filter(pl.col("loss") >= options.min_loss)
+        _refuse_empty(frame, f"--min-loss {options.min_loss:g}{between}")
+    if options.max_loss is not None:
+        frame = frame.filter(pl.col("loss") <= options.max_loss)
+        _refuse_empty(frame, f"--max-loss {options.max_loss:g}{between}")
+    return frame
+
+
+def _refuse_empty(frame: pl.DataFrame, step: str) -> None:
+    if frame.is_empty():
+        raise SelectionError(f"no rows are left after {step}. Loosen that filter.")
+
+
+def _one_chance(frame: pl.DataFrame) -> float:
+    levels = _values(frame, "chance")
+    if levels[-1] - levels[0] > 1e-9:
+        shown = ", ".join(f"{level:g}" for level in levels)
+        raise SelectionError(
+            f"the rows state several chance levels: {shown}. Correct the table, or choose rows"
+            " with --where chance=VALUE."
+        )
+    return float(levels[0])
+
+
+def _oriented(frame: pl.DataFrame, sign: float) -> pl.DataFrame:
+    order = [*KEY, "score", "stderr", "n_items", "runs"]
+    return (
+        frame.with_columns(
+            (~_FINETUNED).alias("few_shot"), (sign * pl.col("score") + 0.0).alias("score")
+        )
+        .sort([pl.col(name) for name in order], nulls_last=False, maintain_order=True)
+        .select(_ROW_COLUMNS)
+    )
+
+
+def _hide(rows: pl.DataFrame, limit: float | None) -> tuple[pl.DataFrame, tuple[str, ...], str]:
+    if limit is None:
+        return rows, (), "Every checkpoint is at chance few-shot, so none was hidden."
+    beyond = rows.filter(pl.col("loss") <= limit).select("series", "checkpoint", "loss").unique()
+    beyond = beyond.sort(["loss", "series", "checkpoint"], descending=[True, False, False])
+    several = rows["series"].n_unique() > 1
+    names = tuple(f"{s}/{c}" if several else str(c) for s, c, _ in beyond.iter_rows())
+    first = rows.filter(pl.col("few_shot") & (pl.col("loss") == limit))["checkpoint"][0]
+    kept = rows.filter(pl.col("loss") > limit)
+    reason = (
+        f"{first} (loss {limit:.4g}) is the weakest checkpoint above chance few-shot; it and"
+        " every checkpoint at or"
+        f" below its loss are hidden, {len(names)} of"
+        f" {rows.select('series', 'checkpoint').n_unique()} in all."
+    )
+    if kept.is_empty():
+        raise SelectionError(
+            f"no rows are left after --at-chance-only. {reason} Add weaker checkpoints, or leave"
+            " the option out."
+        )
+    return kept, names, reason
+
+
+def _remarks(frame: pl.DataFrame) -> tuple[str, ...]:
+    remarks: list[str] = []
+    finetuned = frame.filter(_FINETUNED)
+    snapshots = int(finetuned["snapshot"].sum())
+    if snapshots:
+        remarks.append(
+            f"{snapshots} of {finetuned.height} finetuned rows are snapshots along a longer run,"
+            " not separate"
+            " finetunings: rows of one run are not independent, and the intervals are too narrow"
+            " for it."
+        )
+    checkpoints = frame.unique(["series", "checkpoint"])
+    estimated = int((checkpoints["loss_source"] == LossSource.ESTIMATED.value).sum())
+    if estimated:
+        remarks.append(
+            f"The losses of {estimated} of {checkpoints.height} checkpoints are estimated from"
+            " parameters and tokens,"
+            " not measured."
+        )
+    shots = finetuned["shots"].unique().to_list()
+    if len(shots) > 1:
+        remarks.append("The finetuned rows were evaluated with different numbers of shots.")
+    return tuple(remarks)

@@ -1,0 +1,262 @@
+"""The rules a table must obey, row by row and across rows. Every breach is reported, not the first only."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from emergecast.errors import OptionError
+from emergecast.measurements._coerce import coerce_column, settle
+from emergecast.measurements._metrics import MetricKind, metric_of
+from emergecast.measurements._problems import Findings
+from emergecast.measurements._read import RawTable
+from emergecast.measurements._schema import (
+    CHECKPOINT_FACTS,
+    COLUMNS,
+    DEFAULT_METHOD,
+    DEFAULT_METRIC,
+    DEFAULT_SERIES,
+    KEY,
+    LOSS_FACTS,
+    LossSource,
+    Setting,
+)
+from emergecast.scaling import NAMED_LAWS, training_flops
+
+Columns = dict[str, list[Any]]
+
+_DEFAULTS: Final[Mapping[str, object]] = {
+    "series": DEFAULT_SERIES,
+    "metric": DEFAULT_METRIC,
+    "runs": 1,
+    "snapshot": False,
+}
+
+
+def typed_columns(raw: RawTable, findings: Findings) -> tuple[Columns, Columns]:
+    """The known columns (all of them, in the table's order) and the unknown ones, typed."""
+    known: Columns = {}
+    for name, column in COLUMNS.items():
+        if name in raw.columns:
+            known[name] = coerce_column(raw.columns[name], column, findings)
+        else:
+            known[name] = [None] * raw.height
+    unknown = {
+        name: settle(cells, name, findings, text_only=raw.text_only)
+        for name, cells in raw.columns.items()
+        if name not in COLUMNS
+    }
+    return known, unknown
+
+
+def misspelt(raw: RawTable) -> dict[str, str]:
+    """Unknown columns that look like a known one which is absent: name as written to the name meant."""
+    absent = [name for name in COLUMNS if name not in raw.columns]
+    found: dict[str, str] = {}
+    for name in raw.columns:
+        if name not in COLUMNS:
+            near = difflib.get_close_matches(name.strip().lower(), absent, n=1, cutoff=0.75)
+            if near:
+                found[name] = near[0]
+    return found
+
+
+def missing_columns(
+    raw: RawTable, findings: Findings, *, chance: float | None, loss_from: str | None
+) -> set[str]:
+    """Report each required column that is absent; the rows need not be asked about those again."""
+    absent = {name for name, c in COLUMNS.items() if c.required and name not in raw.columns}
+    if chance is not None:
+        absent.discard("chance")
+    if loss_from is not None:
+        absent.discard("loss")
+        absent |= {name for name in ("params", "tokens") if not {name, "loss"} & set(raw.columns)}
+    meant = {name: written for written, name in misspelt(raw).items()}
+    for name in (name for name in COLUMNS if name in absent):
+        remedy = _REMEDIES.get(
+            name, f"Add a column {name}: {COLUMNS[name].doc[:1].lower()}{COLUMNS[name].doc[1:]}"
+        )
+        if name in meant:
+            remedy = f'Rename the column "{meant[name]}" to {name} if that is what it holds.'
+        what = "there is no chance level." if name == "chance" else "the column is missing."
+        findings.add(what, remedy, column=name)
+    return absent
+
+
+_REMEDIES: Final = {
+    "loss": (
+        "Add a column loss in nats per token, or columns params and tokens and estimate it with"
+        " loss_from (--loss-from hoffmann or epoch)."
+    ),
+    "chance": "Add a column chance, or pass one level for all rows (--chance 0.25).",
+}
+
+
+def fill_defaults(known: Columns, findings: Findings, *, chance: float | None) -> None:
+    """Put the documented defaults where a cell is missing, and method only where finetuned."""
+    for name, default in _DEFAULTS.items():
+        known[name] = [default if cell is None else cell for cell in known[name]]
+    if chance is not None:
+        known["chance"] = [chance if cell is None else cell for cell in known["chance"]]
+    for row, setting in enumerate(known["setting"]):
+        method = known["method"][row]
+        if setting == Setting.FINETUNED and method is None:
+            known["method"][row] = DEFAULT_METHOD
+        elif setting == Setting.FEW_SHOT and method is not None:
+            findings.add(
+                "a few-shot row has a finetuning method.",
+                "Leave method empty, or set setting to finetuned.",
+                row=row,
+                column="method",
+                value=method,
+            )
+
+
+def fill_loss(known: Columns, findings: Findings, *, loss_from: str | None) -> None:
+    """Estimate missing losses from params and tokens, mark them so, and count FLOPs where they are missing."""
+    law = None
+    if loss_from is not None:
+        law = NAMED_LAWS.get(loss_from)
+        if law is None:
+            raise OptionError(
+                f'there are no loss constants called "{loss_from}". Use one of {", ".join(NAMED_LAWS)}.'
+            )
+    sources = known["loss_source"]
+    for row, (params, tokens) in enumerate(zip(known["params"], known["tokens"], strict=True)):
+        both = params is not None and tokens is not None
+        if both and known["flops"][row] is None:
+            known["flops"][row] = float(training_flops(params, tokens))
+        if known["loss"][row] is not None or law is None or row in findings.bad_rows:
+            sources[row] = sources[row] or LossSource.MEASURED.value
+        elif both:
+            known["loss"][row] = float(law.loss(params, tokens))
+            sources[row] = LossSource.ESTIMATED.value
+        else:
+            gap = "params" if params is None else "tokens"
+            findings.add(
+                f"there is no loss, and no {gap} to estimate it from.",
+                f"Give the loss, or params and tokens, of {known['checkpoint'][row]}.",
+                row=row,
+                column=gap,
+            )
+
+
+def check_rows(known: Columns, findings: Findings, skip: Iterable[str]) -> None:
+    """Rules that look at one row: required cells, the metric's bounds, examples where and only where finetuned."""
+    required = [n for n, c in COLUMNS.items() if c.required and n not in set(skip)]
+    reported = {(p.row, p.column) for p in findings.problems}
+    bad = set(findings.bad_rows)
+    for name in required:
+        for row, cell in enumerate(known[name]):
+            seen = row in bad and _was_reported(findings, row, name, reported)
+            if cell is None and not seen and not (name == "loss" and row in findings.bad_rows):
+                what = (
+                    "there is no chance level." if name == "chance" else f"the {name} is missing."
+                )
+                remedy = _REMEDIES.get(name, f"Fill in the {name}, or delete the row.")
+                findings.add(what, remedy, row=row, column=name)
+    for row, setting in enumerate(known["setting"]):
+        _check_examples(known, row, setting, findings)
+        _check_bounds(known, row, findings)
+
+
+def _was_reported(
+    findings: Findings, row: int, column: str, reported: set[tuple[int | None, str | None]]
+) -> bool:
+    return findings.origins is not None or (row + 1, column) in reported
+
+
+def _check_examples(known: Columns, row: int, setting: str | None, findings: Findings) -> None:
+    examples = known["examples"][row]
+    if setting == Setting.FEW_SHOT:
+        for name in ("examples", "epochs"):
+            if known[name][row] is not None:
+                findings.add(
+                    f"a few-shot row has finetuning {name}.",
+                    f"Leave {name} empty (in-context examples go into shots), or set setting to"
+                    " finetuned.",
+                    row=row,
+                    column=name,
+                    value=known[name][row],
+                )
+    elif setting == Setting.FINETUNED and examples is None and row not in findings.bad_rows:
+        findings.add(
+            "a finetuned row does not say on how many examples.",
+            "Give the number of unique finetuning examples, at least 1.",
+            row=row,
+            column="examples",
+        )
+
+
+def _check_bounds(known: Columns, row: int, findings: Findings) -> None:
+    name = known["metric"][row]
+    metric = metric_of(name)
+    for column in ("score", "chance"):
+        value = known[column][row]
+        if value is None or metric.minimum <= value <= metric.maximum:
+            continue
+        if metric.kind is MetricKind.PROPORTION and 1 < value <= 100:
+            remedy = "Divide by 100 if this is a percentage."
+        else:
+            remedy = f"Check the number, or the metric, whose values go from {metric.minimum:g} to {metric.maximum:g}."
+        findings.add(
+            f"the {column} of {name} is outside its range.",
+            remedy,
+            row=row,
+            column=column,
+            value=value,
+        )
+
+
+def check_across(known: Columns, findings: Findings) -> None:
+    """Rules that look at several rows: one set of facts per checkpoint, and no key twice."""
+    _one_value(known, findings, ("series", "checkpoint"), CHECKPOINT_FACTS)
+    _one_value(known, findings, ("series", "checkpoint", "loss_corpus"), LOSS_FACTS)
+    first: dict[tuple[Any, ...], int] = {}
+    for row, key in enumerate(zip(*(known[name] for name in KEY), strict=True)):
+        if row in findings.bad_rows:
+            continue
+        earlier = first.setdefault(key, row)
+        if earlier != row:
+            findings.add(
+                f"the row measures the same as {findings.name_of(earlier)}: {_spelt(key)}.",
+                "Delete one, or tell them apart by seed, subset or another column of the key.",
+                row=row,
+                value=known["score"][row],
+            )
+
+
+def _spelt(key: tuple[Any, ...]) -> str:
+    return ", ".join(
+        f"{name} {cell}"
+        for name, cell in zip(KEY, key, strict=True)
+        if cell is not None and cell is not False
+    )
+
+
+def _one_value(
+    known: Columns, findings: Findings, owner: tuple[str, ...], facts: tuple[str, ...]
+) -> None:
+    """Report each row whose fact about its checkpoint differs from the first row that states one."""
+    owners = list(zip(*(known[name] for name in owner), strict=True))
+    clashes: list[tuple[int, str, int]] = []
+    for fact in facts:
+        first: dict[tuple[Any, ...], int] = {}
+        for row, (who, cell) in enumerate(zip(owners, known[fact], strict=True)):
+            if cell is None or row in findings.bad_rows:
+                continue
+            earlier = first.setdefault(who, row)
+            if known[fact][earlier] != cell:
+                clashes.append((row, fact, earlier))
+    for row, fact, earlier in clashes:
+        corpus = "" if "loss_corpus" not in owner else " on one corpus"
+        findings.add(
+            f"{known['checkpoint'][row]} has another {fact}{corpus}"
+            f" than in {findings.name_of(earlier)} ({known[fact][earlier]}).",
+            "Give one value per checkpoint, or another checkpoint name, series"
+            + (" or loss_corpus." if corpus else "."),
+            row=row,
+            column=fact,
+            value=known[fact][row],
+        )

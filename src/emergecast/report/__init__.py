@@ -1,0 +1,15 @@
+"""Pictures of a forecast: result in, picture out.
+
+The room draws what it is given and estimates nothing: no fit, no interval, no quantile is worked
+out here, only what part of the axes to show. It knows a forecast by the names in `ForecastView`.
+Importing it loads altair (about half a second), so only the commands that draw import it.
+"""
+
+from __future__ import annotations
+
+from emergecast.report._distribution import distribution
+from emergecast.report._fan import fan
+from emergecast.report._save import save
+from emergecast.report._view import ElbowView, ForecastView
+
+__all__ = ["ElbowView", "ForecastView", "distribution", "fan", "save"]

@@ -1,0 +1,193 @@
+"""The distribution: density and probability of emergence over loss, few-shot scores below."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import altair as alt
+import polars as pl
+
+from emergecast.report import _marks as marks
+from emergecast.report._look import (
+    BAND,
+    BAND_TEXT,
+    FEW_SHOT,
+    INK,
+    QUIET,
+    TRUTH,
+    WIDTH,
+    dress,
+    loss_text,
+    score_title,
+)
+from emergecast.report._view import ElbowView, ForecastView
+from emergecast.report._window import Window, distribution_window, score_window
+
+_DENSITY_HEIGHT = 150
+_CUMULATIVE_HEIGHT = 150
+_SCORES_HEIGHT = 170
+
+
+def distribution(view: ForecastView) -> alt.VConcatChart:
+    """Draw when few-shot emergence is forecast, as density and as probability, over the scores.
+
+    The panels share the reversed loss axis. A refused forecast has the few-shot scores alone.
+    """
+    window = distribution_window(view)
+    panels: list[alt.LayerChart] = []
+    if view.elbow is not None:
+        curve = _to_edges(view.distribution(), window)
+        panels = [
+            _density(view, view.elbow, curve, window),
+            _cumulative(view, view.elbow, curve, window),
+        ]
+    panels.append(_scores(view, window))
+    return dress(alt.vconcat(*panels, spacing=22).resolve_scale(x="independent"), view)
+
+
+def _density(
+    view: ForecastView, elbow: ElbowView, curve: pl.DataFrame, window: Window
+) -> alt.LayerChart:
+    """Density of the few-shot elbow, with its quantiles and its most likely value."""
+    x = marks.loss_x(window, titled=False)
+    # No numbers: a density is read by its shape.
+    title = ["density of the elbow", f"at {view.few_shot_examples:g} examples"]
+    axis = alt.Axis(title=title, labels=False, ticks=False, grid=False)
+    y = alt.Y("density:Q", scale=alt.Scale(zero=True, nice=False), axis=axis)
+    base = alt.Chart(marks.rows(curve))
+    area = base.mark_area(fill=BAND, opacity=0.3).encode(x=x, y=y)
+    edge = base.mark_line(stroke=BAND_TEXT, strokeWidth=1.6).encode(x=x, y=y)
+    layers = [
+        area,
+        edge,
+        *_quantile_rules(elbow, x),
+        *_headings(elbow, window),
+        *_peaks(elbow, window),
+    ]
+    return alt.LayerChart(layer=layers).properties(width=WIDTH, height=_DENSITY_HEIGHT)
+
+
+def _to_edges(curve: pl.DataFrame, window: Window) -> pl.DataFrame:
+    """The curve inside the window, drawn on to its edges where it has run out before them."""
+    ordered = curve.sort("loss")
+    ends = [(ordered.head(1), window.low), (ordered.tail(1), window.high)]
+    beyond = [
+        end.with_columns(loss=pl.lit(edge), density=pl.lit(0.0))
+        for end, edge in ends
+        if window.low < end["loss"].item() < window.high
+    ]
+    return window.cut(pl.concat([ordered, *beyond], how="vertical_relaxed").sort("loss"))
+
+
+def _cumulative(
+    view: ForecastView, elbow: ElbowView, curve: pl.DataFrame, window: Window
+) -> alt.LayerChart:
+    """Probability that a model of each loss has emerged."""
+    x = marks.loss_x(window, titled=False)
+    y = alt.Y(
+        "cumulative:Q",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(
+            title=["probability that a model", "of this loss has emerged"],
+            values=[0, 0.25, 0.5, 0.75, 1],
+            format="%",
+        ),
+    )
+    line = (
+        alt.Chart(marks.rows(curve)).mark_line(stroke=BAND_TEXT, strokeWidth=2.2).encode(x=x, y=y)
+    )
+    layers = [*_quantile_rules(elbow, x), line]
+    if view.truth is not None:
+        layers.append(_truth_rule(view.truth, x))
+    return alt.LayerChart(layer=layers).properties(width=WIDTH, height=_CUMULATIVE_HEIGHT)
+
+
+def _scores(view: ForecastView, window: Window) -> alt.LayerChart:
+    """Few-shot scores under the same axis, so that the forecast stands above its evidence."""
+    shown = window.cut(view.points().filter(pl.col("setting") == FEW_SHOT))
+    x = marks.loss_x(window)
+    y = marks.score_y(score_window(view, shown), score_title(view))
+    layers: list[alt.Chart | alt.LayerChart] = [marks.chance_rule(view.chance, y)]
+    seen = view.points().filter(~pl.col("hidden"))["loss"].to_list()
+    if view.elbow is None:
+        middle = (window.low + window.high) / 2
+        layers.append(marks.heading("refused: no distribution", loss=middle, window=window))
+    elif seen:
+        strongest = min(seen)
+        layers += [
+            marks.loss_rule(strongest, x, stroke=QUIET, strokeWidth=1),
+            marks.heading(
+                f"strongest checkpoint used {loss_text(strongest, view.elbow)}",
+                loss=strongest,
+                window=window,
+            ),
+        ]
+    if view.truth is not None:
+        text = f"measured later {loss_text(view.truth, view.elbow)}"
+        layers += [
+            _truth_rule(view.truth, x),
+            marks.heading(text, loss=view.truth, window=window, line=1, colour=TRUTH),
+        ]
+    layers.append(marks.few_shot_points(shown, x, y))
+    sentences = marks.legend_of_bars(shown)
+    if shown["hidden"].any():
+        sentences = ["Open circles: checkpoints that the forecast did not see.", *sentences]
+    layers += marks.note([" ".join(sentences)], height=_SCORES_HEIGHT)
+    return alt.LayerChart(layer=layers).properties(width=WIDTH, height=_SCORES_HEIGHT)
+
+
+def _truth_rule(truth: float, x: alt.X) -> alt.Chart:
+    """The few-shot elbow that was measured later."""
+    return marks.loss_rule(truth, x, stroke=TRUTH, strokeWidth=1.8, strokeDash=[7, 3])
+
+
+def _quantile_rules(elbow: ElbowView, x: alt.X) -> list[alt.Chart]:
+    """Lines at the 5, 50 and 95% quantiles of the elbow's loss."""
+    return [
+        marks.loss_rule(elbow.p95, x, stroke=BAND_TEXT, strokeWidth=1, strokeDash=[4, 3]),
+        marks.loss_rule(elbow.p50, x, stroke=BAND_TEXT, strokeWidth=1.6),
+        marks.loss_rule(elbow.p05, x, stroke=BAND_TEXT, strokeWidth=1, strokeDash=[4, 3]),
+    ]
+
+
+def _headings(elbow: ElbowView, window: Window) -> list[alt.Chart]:
+    """The quantiles in numbers; the median one line higher, so that the labels never meet."""
+    return [
+        marks.heading(
+            f"p95 {loss_text(elbow.p95, elbow)}", loss=elbow.p95, window=window, align="right"
+        ),
+        marks.heading(
+            f"median {loss_text(elbow.p50, elbow)}",
+            loss=elbow.p50,
+            window=window,
+            line=1,
+            colour=BAND_TEXT,
+        ),
+        marks.heading(
+            f"p05 {loss_text(elbow.p05, elbow)}", loss=elbow.p05, window=window, align="left"
+        ),
+    ]
+
+
+def _peaks(elbow: ElbowView, window: Window) -> list[alt.Chart]:
+    """The point estimates, as small triangles near the axis, where the window holds them."""
+    kinds = {"most likely value": elbow.mode, "maximum likelihood": elbow.mle}
+    values = [
+        {"loss": loss, "kind": kind, "height": _DENSITY_HEIGHT - 7 - 13 * row}
+        for row, (kind, loss) in enumerate(kinds.items())
+        if loss is not None and window.low <= loss <= window.high
+    ]
+    corner: Literal["top-left", "top-right"] = (
+        "top-left" if window.share(elbow.p50) > 0.5 else "top-right"
+    )
+    fill = alt.Fill(
+        "kind:N",
+        scale=alt.Scale(domain=[str(value["kind"]) for value in values], range=[INK, "white"]),
+        legend=alt.Legend(title=None, orient=corner, symbolType="triangle-down", offset=4),
+    )
+    return [
+        alt.Chart(alt.InlineData(values=[value]))
+        .mark_point(shape="triangle-down", size=75, stroke=INK, strokeWidth=1.2, opacity=1)
+        .encode(x=marks.loss_x(window, titled=False), y=alt.value(value["height"]), fill=fill)
+        for value in values
+    ]

@@ -1,0 +1,118 @@
+"""Colours, type and wording that the pictures share."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TypeVar
+
+import altair as alt
+
+from emergecast.report._view import ElbowView, ForecastView
+
+WIDTH = 620  # px of the plotting area; with axis, margin and legend a picture is about 900 wide
+FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # these three have the same widths
+
+INK = "#1a1a1a"  # few-shot scores and the line through them
+QUIET = "#5f5f5f"  # secondary text, chance
+FAINT = "#8a8a8a"  # axes
+LATER = "#4a4a4a"  # few-shot scores that the forecast did not see
+LATER_FINETUNED = "#a3a3a3"  # finetuned ones
+BAND = "#e8862e"  # the few-shot elbow
+BAND_TEXT = "#9a4d0a"  # the same, dark enough to read
+TRUTH = "#b0125b"  # what was measured later
+
+FEW_SHOT = "few-shot"
+
+# Viridis at steps of 1/8, without its last, too pale on white, eighth.
+_VIRIDIS = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30")
+
+_METRICS = {
+    "acc": "accuracy (acc)",
+    "accuracy": "accuracy",
+    "acc_norm": "accuracy, length-normalised (acc_norm)",
+    "brier_score": "Brier score (brier_score)",
+    "exact_match": "exact match (exact_match)",
+    "f1": "F1 score (f1)",
+    "mcc": "Matthews correlation (mcc)",
+}
+
+_Chart = TypeVar("_Chart", alt.LayerChart, alt.VConcatChart)
+
+
+def amount_colours(count: int) -> list[str]:
+    """Colours of `count` data amounts, from few examples (dark, next to few-shot) to many."""
+    if count == 1:
+        return [_blend(0.5)]
+    return [_blend(0.06 + 0.86 * i / (count - 1)) for i in range(count)]
+
+
+def _blend(fraction: float) -> str:
+    """Colour at `fraction` in [0, 1] of the scale, linear between its anchors."""
+    place = fraction * (len(_VIRIDIS) - 1)
+    left = min(int(place), len(_VIRIDIS) - 2)
+    weight = place - left
+    channels = zip(_channels(_VIRIDIS[left]), _channels(_VIRIDIS[left + 1]), strict=True)
+    return "#" + "".join(f"{round((1 - weight) * a + weight * b):02x}" for a, b in channels)
+
+
+def _channels(colour: str) -> list[int]:
+    """Red, green and blue of "#rrggbb"."""
+    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+
+
+def score_title(view: ForecastView) -> str:
+    """Title of the score axis: the metric, and its sign where that was turned."""
+    name = view.metric.partition(",")[0]
+    title = _METRICS.get(name, name)
+    return f"{title}, negated so that higher is better" if view.negated else title
+
+
+def loss_text(loss: float, elbow: ElbowView | None) -> str:
+    """A loss as text, to a hundredth of a nat, or a thousandth where the interval is narrow."""
+    narrow = elbow is not None and elbow.p95 - elbow.p05 < 0.1
+    return f"{loss:.3f}" if narrow else f"{loss:.2f}"
+
+
+def dress(chart: _Chart, view: ForecastView) -> _Chart:
+    """Give a picture its title, its description for screen readers and its typography."""
+    title = alt.TitleParams(
+        text=textwrap.wrap(view.title, 90) or [""],
+        subtitle=textwrap.wrap(view.subtitle, 120),
+        anchor="start",
+        frame="bounds",
+        offset=14,
+        fontSize=18,
+        fontWeight=600,
+        subtitleFontSize=13,
+        subtitleColor=QUIET,
+        subtitlePadding=6,
+    )
+    return (
+        chart.properties(
+            title=title, description=f"{view.title}. {view.subtitle}", background="white"
+        )
+        .configure(font=FONT, padding={"left": 12, "right": 16, "top": 12, "bottom": 12})
+        .configure_view(stroke=None)
+        .configure_axis(
+            domainColor=FAINT,
+            gridColor="#ececec",
+            labelColor=INK,
+            labelFontSize=12,
+            labelPadding=5,
+            tickColor=FAINT,
+            titleColor=INK,
+            titleFontSize=13,
+            titleFontWeight="normal",
+            titlePadding=10,
+        )
+        .configure_legend(
+            labelColor=INK,
+            labelFontSize=12,
+            rowPadding=4,
+            symbolSize=80,
+            titleColor=QUIET,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            titlePadding=7,
+        )
+    )

@@ -1,0 +1,121 @@
+"""Which part of the axes to show. Nothing is estimated here: an interval is only cut to fit."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import polars as pl
+
+from emergecast.report._view import ForecastView
+
+# All numbers of this file are shares of a span, tried on pictures of several designs.
+_MARGIN = 0.04  # of the window, so that no point sits on its edge
+
+
+class Window(NamedTuple):
+    """What an axis shows, from `low` to `high`."""
+
+    low: float
+    high: float
+
+    @property
+    def span(self) -> float:
+        """Length of the window."""
+        return self.high - self.low
+
+    def cut(self, frame: pl.DataFrame, column: str = "loss") -> pl.DataFrame:
+        """Rows of `frame` inside the window."""
+        return frame.filter(pl.col(column).is_between(self.low, self.high))
+
+    def share(self, loss: float) -> float:
+        """Where a loss stands on the reversed axis: 0 at the left edge, 1 at the right."""
+        return (self.high - loss) / self.span
+
+
+def fan_window(view: ForecastView) -> Window:
+    """Losses that the fan shows.
+
+    Weak checkpoints far before the first elbow are left out: they are at chance. The elbow's
+    interval and later checkpoints may widen the picture to the right, up to a limit.
+    """
+    points = view.points()
+    seen = points.filter(~pl.col("hidden"))["loss"]
+    low, weakest = _bounds(seen if len(seen) else points["loss"])
+    high = weakest
+    first = _first_rise(view.curves())
+    if first is not None:
+        enough = first + max(first - low, 0.0)
+        if weakest - low > 1.4 * (enough - low) > 0:
+            high = enough
+    span = max(high - low, 1e-3)
+    wanted = [low, *_above(points["loss"], low - 1.2 * span)]
+    if view.elbow is not None:
+        wanted += [
+            max(view.elbow.p05, low - 0.75 * span),
+            max(view.elbow.p50 - 0.1 * span, low - 2.0 * span),
+        ]
+        high = max(high, min(view.elbow.p95, high + span))
+    if view.truth is not None:
+        wanted.append(max(view.truth, low - 2.0 * span))
+    return _padded(min(wanted), high)
+
+
+def distribution_window(view: ForecastView) -> Window:
+    """Losses that the distribution shows: nearly all its mass, and few-shot points around it."""
+    few_shot = view.points().filter(pl.col("setting") == "few-shot")
+    losses = few_shot["loss"]
+    if view.elbow is None:
+        return _padded(*_bounds(losses if len(losses) else view.points()["loss"]))
+    curve = view.distribution()
+    body = curve.filter(pl.col("cumulative").is_between(0.002, 0.998))["loss"]
+    width = view.elbow.p95 - view.elbow.p05
+    low, high = _bounds(body) if len(body) else (view.elbow.p05, view.elbow.p95)
+    low = max(low, view.elbow.p05 - 0.75 * width)
+    high = min(high, view.elbow.p95 + 0.75 * width)
+    span = max(high - low, 1e-3)
+    near = losses.filter((losses > low - span) & (losses < high + 1.5 * span)).to_list()
+    # A few checkpoints show where the evidence ends, even where the distribution is narrow.
+    strongest = few_shot.filter(~pl.col("hidden"))["loss"].unique().sort().head(4).to_list()
+    truth = [] if view.truth is None else [view.truth]
+    wanted = [low, high, *near, *strongest, *truth]
+    return _padded(max(min(wanted), low - 2.0 * span), min(max(wanted), high + 4.0 * span))
+
+
+def score_window(view: ForecastView, shown: pl.DataFrame) -> Window:
+    """Scores that a picture shows: its points with their standard errors, and chance."""
+    error = pl.col("stderr").fill_null(0.0)
+    lows = shown.select(pl.col("score") - error).to_series().drop_nulls().to_list()
+    highs = shown.select(pl.col("score") + error).to_series().drop_nulls().to_list()
+    low, high = min([view.chance, *lows]), max([view.chance, *highs])
+    least = 0.4 * abs(view.chance) or 0.05  # a picture of noise must look like noise
+    if high - low < least:
+        middle = (low + high) / 2
+        low, high = middle - least / 2, middle + least / 2
+    return _padded(low, high)
+
+
+def _first_rise(curves: pl.DataFrame) -> float | None:
+    """Highest loss at which any fitted line has left its weak-end level; None without one."""
+    if curves.is_empty():
+        return None
+    level = pl.col("score").sort_by("loss").last().over("label")
+    height = pl.col("score") - level
+    risen = curves.filter(height > 0.01 * height.max())
+    return None if risen.is_empty() else _bounds(risen["loss"])[1]
+
+
+def _above(losses: pl.Series, least: float) -> list[float]:
+    """Losses that are at least `least`."""
+    return [loss for loss in losses.to_list() if loss >= least]
+
+
+def _bounds(values: pl.Series) -> tuple[float, float]:
+    """Least and greatest of a column without nulls; (0, 1) of an empty one."""
+    numbers = [float(value) for value in values.to_list()]
+    return (min(numbers), max(numbers)) if numbers else (0.0, 1.0)
+
+
+def _padded(low: float, high: float) -> Window:
+    """A window with a margin on both sides, never of zero length."""
+    margin = max(_MARGIN * (high - low), 1e-3 * max(abs(high), 1e-3))
+    return Window(low - margin, high + margin)
