@@ -1,10 +1,11 @@
 """The posterior of E(D0) by brute force: a dense tensor grid over (E(D0), ln alpha, d, tau).
 
-At every grid point B, Delta and A are integrated out in closed form, with plain matrix products over all rows. In the
-coordinates (E(D0), d, ln alpha) the prior is the stated one: for fixed d and alpha, E(10) is E(D0) plus a constant.
-Each E(D0) has its own window in ln alpha and each (E(D0), ln alpha) its own window in d, found by zooming: a scan over
-all that the prior allows, then again over what lies within a threshold of the best. The thresholds start at 4 n_rows,
-because tau makes the tails of the density those of a Student t: a factor e^(4 n) is some 50 widths of a peak.
+At every grid point B, Delta and A are integrated out in closed form, with plain matrix products
+over all rows. In the coordinates (E(D0), d, ln alpha) the prior is the stated one: for fixed d and
+alpha, E(10) is E(D0) plus a constant. Each E(D0) has its own window in ln alpha and each
+(E(D0), ln alpha) its own window in d, found by zooming: a scan over all that the prior allows, then
+again over what lies within a threshold of the best. The thresholds start at 4 n_rows, because tau
+makes the tails of the density those of a Student t: a factor e^(4 n) is some 50 widths of a peak.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class BruteForce:
 
 
 class Noise(NamedTuple):
-    """Per node of tau: weights and everything about B and Delta that does not depend on the elbow."""
+    """Per node of tau: weights, and all about B and Delta that does not depend on the elbow."""
 
     log_weight: Floats  # [T] log prior x Jacobian x step
     w: Floats  # [n, T]
@@ -75,7 +76,7 @@ def noise_at(p: Problem, u: Floats) -> Noise:
 
 
 def log_likelihood(p: Problem, noise: Noise, excess: Floats) -> Floats:
-    """Log density of the scores, A, B and Delta integrated out: [points, T] from excess [points, n]."""
+    """Log density of the scores, A, B, Delta integrated out: excess [points, n] to [points, T]."""
     h1, h2 = excess @ noise.w, (excess * p.few_shot) @ noise.w
     i11, i12, i22 = noise.inverse
     s = excess**2 @ noise.w - (i11 * h1**2 + 2 * i12 * h1 * h2 + i22 * h2**2)
@@ -122,15 +123,15 @@ def _over_tau(
 
 
 def _trapezoid(log_values: Floats, width: Floats | float) -> Floats:
-    """Log of the trapezoid sum of exp(log_values) along the last axis of even nodes over `width`."""
+    """Log of the trapezoid sum of exp(log_values) on even nodes over `width`, last axis."""
     n = log_values.shape[-1]
     weights = np.full(n, 1.0)
     weights[[0, -1]] = 0.5
-    return log_sum(log_values + np.log(weights)) + np.log(np.asarray(width) / (n - 1))
+    return np.asarray(log_sum(log_values + np.log(weights)) + np.log(np.asarray(width) / (n - 1)))
 
 
 def _window(values: Floats, threshold: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and last node within `threshold` of the best along the last axis, one neighbour more."""
+    """First and last node within `threshold` of the best, one neighbour more, last axis."""
     keep = values >= values.max(axis=-1, keepdims=True) - threshold
     n = values.shape[-1]
     first, last = keep.argmax(-1), n - 1 - keep[..., ::-1].argmax(-1)
@@ -148,7 +149,7 @@ def _shift_windows(
     """Window in d for each ln alpha, and the log integral over it."""
     lo = np.zeros(len(ln_alpha))
     hi = np.full(len(ln_alpha), 8 * p.shift_sd)
-    row = np.arange(len(ln_alpha))
+    row, total = np.arange(len(ln_alpha)), np.empty(len(ln_alpha))
     for turn, threshold in enumerate(_schedule(p)):
         unit = np.linspace(0, 1, 65 if turn == 0 else 25)
         d = lo[:, None] + (hi - lo)[:, None] * unit

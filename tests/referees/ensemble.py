@@ -1,4 +1,4 @@
-"""The posterior by an ensemble sampler (emcee) on the density with A, B and Delta integrated out."""
+"""The posterior by an ensemble sampler (emcee), with A, B and Delta integrated out."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class EnsembleResult:
 
 
 def log_posterior(p: Problem, points: Floats) -> Floats:
-    """Log density of (scores, E(D0), ln d, ln alpha, ln tau) at points [k, 4]; all constants kept."""
+    """Log density of (scores, E(D0), ln d, ln alpha, ln tau) at points [k, 4], constants kept."""
     return _log_posterior(p, points)[0]
 
 
 def _log_posterior(p: Problem, points: Floats) -> tuple[Floats, Floats, Floats]:
-    """The density, and mean [k, 3] and covariance [k, 3, 3] of (B - chance, Delta, A) before A > 0."""
+    """Density; mean [k, 3] and covariance [k, 3, 3] of (B - chance, Delta, A) before A > 0."""
     e0, ln_d, ln_alpha, ln_tau = points.T
     d, tau = np.exp(ln_d), np.exp(ln_tau)
     y = p.score - p.chance
@@ -84,7 +84,7 @@ def prior_draws(p: Problem, n: int, rng: np.random.Generator) -> Floats:
 
 
 def _chosen(p: Problem, n: int, rng: np.random.Generator) -> Floats:
-    """n distinct prior draws, chosen by a tempered likelihood so that they are spread but not absurd."""
+    """Distinct prior draws [n, 4], chosen by a tempered likelihood: spread, not absurd."""
     pool = prior_draws(p, 20_000, rng)
     log_p = np.concatenate([log_posterior(p, part) for part in np.array_split(pool, 40)])
     heat = np.exp((log_p - log_p.max()) / max(1.0, len(p.loss) / 10))
@@ -92,7 +92,7 @@ def _chosen(p: Problem, n: int, rng: np.random.Generator) -> Floats:
 
 
 def starting_points(p: Problem, n: int, rng: np.random.Generator) -> list[dict[str, float]]:
-    """n points of the full model to start chains from, spread wider than the posterior."""
+    """Points of the full model to start n chains from, spread wider than the posterior."""
     points = _chosen(p, n, rng)
     _, mean, _ = _log_posterior(p, points)
     out = []

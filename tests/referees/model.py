@@ -1,16 +1,17 @@
-"""The model of `docs/model.md`, written down plainly: constants of a table, log joint density, collapsed density."""
+"""The model of `docs/model.md`, plainly: constants of a table, joint and collapsed density."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import stats
 
 from .simulate import SimulatedTable, coordinate
 
 Floats = NDArray[np.float64]
+Numbers = float | Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,24 +80,25 @@ def problem(table: SimulatedTable) -> Problem:
     )
 
 
-def rise(p: Problem, examples: ArrayLike, ln_alpha: ArrayLike) -> Floats:
+def rise(p: Problem, examples: Numbers, ln_alpha: Numbers) -> Floats:
     """[E(D) - E(D0)] / d: nats gained over D0 per nat of shift per tenfold data."""
     alpha = np.exp(np.asarray(ln_alpha, dtype=np.float64))
     top = coordinate(p.law, p.dhi)
 
-    def power(d: ArrayLike) -> Floats:
+    def power(d: Numbers) -> Floats:
         return np.asarray((coordinate(p.law, np.asarray(d)) / top) ** alpha)
 
     per_decade = (power(p.dhi) - power(10.0)) / np.log10(p.dhi / 10)
     return np.asarray((power(examples) - power(p.d0)) / per_decade)
 
 
-def elbow(p: Problem, examples: ArrayLike, e10: ArrayLike, d: ArrayLike, ln_a: ArrayLike) -> Floats:
+def elbow(p: Problem, examples: Numbers, e10: Numbers, d: Numbers, ln_a: Numbers) -> Floats:
     """E(D) from the prior's own parameters: the elbow at 10 examples, the shift d and ln alpha."""
-    return np.asarray(e10 + d * (rise(p, examples, ln_a) - rise(p, 10.0, ln_a)))
+    gain = rise(p, examples, ln_a) - rise(p, 10.0, ln_a)
+    return np.asarray(np.asarray(e10) + np.asarray(d) * gain)
 
 
-def log_prior_elbow(p: Problem, e10: ArrayLike, d: ArrayLike, ln_alpha: ArrayLike) -> Floats:
+def log_prior_elbow(p: Problem, e10: Numbers, d: Numbers, ln_alpha: Numbers) -> Floats:
     """Log prior density of (E(10), d, ln alpha)."""
     return np.asarray(
         stats.norm.logpdf(e10, p.e10_mean, p.e10_sd)
@@ -108,17 +110,17 @@ def log_prior_elbow(p: Problem, e10: ArrayLike, d: ArrayLike, ln_alpha: ArrayLik
 def log_joint(
     p: Problem,
     *,
-    e10: ArrayLike,
-    d: ArrayLike,
-    ln_alpha: ArrayLike,
-    tau: ArrayLike,
-    level: ArrayLike,
-    offset: ArrayLike,
-    slope: ArrayLike,
+    e10: Numbers,
+    d: Numbers,
+    ln_alpha: Numbers,
+    tau: Numbers,
+    level: Numbers,
+    offset: Numbers,
+    slope: Numbers,
 ) -> Floats:
-    """Log density of (scores, E(10), d, ln alpha, tau, B, Delta, A), with all constants; arrays broadcast.
+    """Log density of (scores, E(10), d, ln alpha, tau, B, Delta, A), with all constants.
 
-    Without few-shot rows there is no Delta and `offset` is not used.
+    Arrays broadcast. Without few-shot rows there is no Delta and `offset` is not used.
     """
     e10, d, ln_alpha, tau, level, offset, slope = (
         np.asarray(v, dtype=np.float64)[..., None]
@@ -126,7 +128,8 @@ def log_joint(
     )
     excess = np.maximum(elbow(p, p.examples, e10, d, ln_alpha) - p.loss, 0.0)
     mean = level + offset * p.few_shot + slope * excess
-    likelihood = stats.norm.logpdf(p.score, mean, np.sqrt(p.s**2 + tau**2 / p.r)).sum(axis=-1)
+    sd = np.sqrt(p.s**2 + tau**2 / p.r)
+    likelihood = np.sum(stats.norm.logpdf(p.score, mean, sd), axis=-1)
     prior = (
         log_prior_elbow(p, e10, d, ln_alpha)
         + stats.halfnorm.logpdf(tau, scale=p.tau_sd)
@@ -141,8 +144,8 @@ def log_joint(
 def collapsed_log_density(p: Problem, e0: float, emax: float, ln_alpha: float, tau: float) -> float:
     """Log density of (scores, E(D0), E(Dmax), ln alpha, tau), A, B and Delta integrated out.
 
-    The scores are one multivariate normal with a dense covariance, times 2 P(A > 0 | scores) for the half-normal A.
-    The last term turns the prior of (E(10), d) into one of (E(D0), E(Dmax)).
+    The scores are one multivariate normal with a dense covariance, times 2 P(A > 0 | scores) for
+    the half-normal A. The last term turns the prior of (E(10), d) into one of (E(D0), E(Dmax)).
     """
     d = (emax - e0) / float(rise(p, p.dmax, ln_alpha))
     e10 = e0 + d * float(rise(p, 10.0, ln_alpha))

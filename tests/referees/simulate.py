@@ -108,9 +108,11 @@ def random_table(rng: np.random.Generator, law: str | None = None) -> SimulatedT
     for c in range(len(losses)):
         cells.append((c, np.nan, 0, 1.0))
         for amount in amounts:
-            for subset in range(2 if repeats == "rows" else 1):
-                if rng.random() < keep:
-                    cells.append((c, amount, subset, 2.0 if repeats == "runs" else 1.0))
+            cells.extend(
+                (c, amount, subset, 2.0 if repeats == "runs" else 1.0)
+                for subset in range(2 if repeats == "rows" else 1)
+                if rng.random() < keep
+            )
     checkpoint = np.array([c for c, *_ in cells])
     examples = np.array([a for _, a, *_ in cells])
     few_shot = np.isnan(examples)
@@ -118,7 +120,7 @@ def random_table(rng: np.random.Generator, law: str | None = None) -> SimulatedT
         kept = ~few_shot
         cells = [cell for cell, k in zip(cells, kept, strict=True) if k]
         checkpoint, examples, few_shot = checkpoint[kept], examples[kept], few_shot[kept]
-    subset = np.array([s for *_, s, _ in cells])
+    subsets = np.array([s for *_, s, _ in cells])
     runs = np.array([r for *_, r in cells])
     loss = losses[checkpoint]
 
@@ -147,7 +149,7 @@ def random_table(rng: np.random.Generator, law: str | None = None) -> SimulatedT
         n_items=n_items,
         runs=runs,
         checkpoint=checkpoint,
-        subset=subset,
+        subset=subsets,
         chance=chance,
         few_shot_examples=d0,
         law=law,

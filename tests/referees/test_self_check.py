@@ -1,4 +1,4 @@
-"""The referees are checked against slower or simpler definitions, and against each other, before they judge."""
+"""The referees are checked against slower or simpler definitions before they judge."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from . import brute_force, ensemble, model, simulate
 
 Floats = NDArray[np.float64]
+pytestmark = pytest.mark.referee
+
 TABLES = simulate.random_tables(6, seed=11)
 
 
@@ -48,7 +50,7 @@ def test_stated_prior_coordinates_agree_with_elbows() -> None:
 
 @pytest.mark.parametrize("few_shot", [True, False])
 def test_collapsed_density_is_the_joint_integrated_over_the_linear_parameters(
-    few_shot: bool,
+    few_shot: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     """Trapezoid sums over B, Delta and A > 0 give the collapsed density to six digits."""
     table = small_table()
@@ -59,7 +61,7 @@ def test_collapsed_density_is_the_joint_integrated_over_the_linear_parameters(
     e10, d, ln_alpha, tau = p.strongest + 0.3 * p.spread, 0.4 * p.spread, p.ln_alpha_mean, 0.02
     level = p.chance + p.level_sd * np.linspace(-6, 6, 61)
     offset = p.level_sd * np.linspace(-7, 7, 61) if few_shot else np.zeros(1)
-    slope = np.linspace(0, 1.5 * p.slope_sd, 801)
+    slope = np.linspace(0, 1.5 * p.slope_sd, 1001 if few_shot else 20_001)
     grid = np.meshgrid(level, offset, slope, indexing="ij")
     values = np.concatenate(
         [
@@ -76,11 +78,11 @@ def test_collapsed_density_is_the_joint_integrated_over_the_linear_parameters(
     e0, emax = (float(model.elbow(p, x, e10, d, ln_alpha)) for x in (p.d0, p.dmax))
     collapsed = model.collapsed_log_density(p, e0, emax, ln_alpha, tau)
     collapsed += np.log(float(model.rise(p, p.dmax, ln_alpha)))  # back to a density of (E(10), d)
-    assert collapsed == pytest.approx(numeric, abs=1e-4 if few_shot else 1e-6)
+    assert collapsed == pytest.approx(numeric, abs=1e-4 if few_shot else 2e-6)
 
 
 def test_fast_densities_equal_the_dense_one() -> None:
-    """The grid's and the ensemble's densities equal the multivariate normal at points drawn widely."""
+    """Both vectorised densities equal the multivariate normal at points drawn widely."""
     for table in TABLES:
         p = model.problem(table)
         u = np.linspace(0, 5, 11)
@@ -102,13 +104,13 @@ def test_fast_densities_equal_the_dense_one() -> None:
 
 
 def test_zooming_loses_nothing() -> None:
-    """On a table with a wide posterior, a grid over all the prior allows gives the same quantiles."""
+    """Where the posterior is wide, a grid over all the prior allows gives the same quantiles."""
     p = model.problem(small_table())
-    result = brute_force.brute_force(p)
+    result = brute_force.brute_force(p, tolerance=2e-3)
     lo, hi = p.e10_mean - 9 * p.e10_sd, p.e10_mean + 5 * p.e10_sd
-    e0 = np.linspace(lo, hi, 181)
-    ln_alpha = p.ln_alpha_mean + p.ln_alpha_sd * np.linspace(-5, 5, 41)
-    d = p.shift_sd * np.linspace(0, 5, 61)
+    e0 = np.linspace(lo, hi, 141)
+    ln_alpha = p.ln_alpha_mean + p.ln_alpha_sd * np.linspace(-4.5, 4.5, 25)
+    d = p.shift_sd * np.linspace(0, 5, 41)
     noise = brute_force.noise_at(p, np.linspace(0, np.arcsinh(5 * p.tau_sd / 0.0005), 15))
     a, s = (v.ravel() for v in np.meshgrid(ln_alpha, d, indexing="ij"))
     edge = np.where(s == 0, np.log(0.5), 0.0)

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. It holds no logic, and loads the rest only when a command runs."""
+"""The command line: parse, call, print. No logic; the rest is loaded when a command runs."""
 
 from emergecast.cli._app import app, main
 

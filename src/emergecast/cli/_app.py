@@ -17,7 +17,7 @@ _JSON: Final = "emergecast.json"
 
 
 class _Group(TyperGroup):
-    """Turns errors that emergecast raises on purpose, and failing files, into a message and exit status 2."""
+    """Turns errors raised on purpose, and failing files, into a message and exit status 2."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Remember whether the command was asked for JSON, so that its error is JSON too."""
@@ -60,7 +60,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Forecast at which pretraining loss a capability will emerge, from checkpoints that are at chance.",
+    help="Forecast at which pretraining loss a capability will emerge, from checkpoints at chance.",
 )
 
 
@@ -88,4 +88,4 @@ def main() -> None:
 
 
 # Each of these modules adds its commands to `app`, so they come last.
-from emergecast.cli import _table  # noqa: E402, F401
+from emergecast.cli import _fit, _table  # noqa: E402, F401

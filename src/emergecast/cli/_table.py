@@ -146,8 +146,9 @@ def import_lm_eval(
     pattern: Annotated[
         list[str] | None,
         typer.Option(
-            help="Path below PATH with named fields, e.g. 'finetuned/{checkpoint}/step_{step}/{task}.json'."
-            " Repeat for several; without one, the harness's own folders are read."
+            help="Path below PATH with named fields, e.g."
+            " 'finetuned/{checkpoint}/step_{step}/{task}.json'. Repeat for several; without one,"
+            " the harness's own folders are read."
         ),
     ] = None,
     checkpoints: Annotated[

@@ -76,7 +76,7 @@ class Collapsed:
         score = data.standard_score[:, None]
         self.weight = self._by_cell(weight)
         self.weighted_score = self._by_cell(weight * score)
-        self.misfit = np.sum(weight * score**2, axis=0)
+        self.raw_misfit = np.sum(weight * score**2, axis=0)
         self._integrate_level_and_offset(priors, self.weight, self.weighted_score)
         self.slope_precision = 1.0 / priors.slope_scale**2
         self.constant = (
@@ -106,7 +106,8 @@ class Collapsed:
             (q22 * b1 - q12 * b2) / determinant,
             (q11 * b2 - q12 * b1) / determinant,
         )
-        self.misfit -= b1 * self.level_mean[0] + b2 * self.level_mean[1]
+        explained = b1 * self.level_mean[0] + b2 * self.level_mean[1]
+        self.misfit = self.raw_misfit - explained
         self._level_determinant = np.log(prior) - 0.5 * np.log(determinant)
 
     def no_rise(self) -> Floats:
@@ -134,6 +135,22 @@ class Collapsed:
         i11, i12, i22 = self.inverse
         precision = past @ weight - mass * (i11 * mass + 2 * i12 * mass_few) - i22 * mass_few**2
         return np.maximum(precision, 0.0) + self.slope_precision, numerator
+
+    def fitted_mean(self, elbows: Floats, column: int) -> Floats:
+        """Best mean standard score of every cell for one column, shape (N, C)."""
+        few = self.few_shot_cells
+        past = np.maximum(elbows[:, self.cells.level] - self.cells.loss, 0.0)
+        weight, moment = self.weight[:, column], self.weighted_score[:, column]
+        mass, mass_few = past @ weight, past[:, :few] @ weight[:few]
+        i11, i12, i22 = (part[column] for part in self.inverse)
+        level, offset = self.level_mean[0][column], self.level_mean[1][column]
+        numerator = past @ moment - mass * level - mass_few * offset
+        shift, shift_few = i11 * mass + i12 * mass_few, i12 * mass + i22 * mass_few
+        precision = past**2 @ weight - mass * shift - mass_few * shift_few
+        slope = np.maximum(numerator, 0.0) / (np.maximum(precision, 0.0) + self.slope_precision)
+        mean = slope[:, None] * past + (level - slope * shift)[:, None]
+        mean[:, :few] += (offset - slope * shift_few)[:, None]
+        return np.asarray(mean)
 
     def log_likelihood(self, elbows: Floats) -> Floats:
         """Log marginal likelihood, shape (N, T); `elbows` as in `slope`."""

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from emergecast.errors import FitError, OptionError
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from emergecast.measurements import Selection
+from emergecast.measurements import Selection, sampling_error
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -97,7 +93,8 @@ def fit_data(selection: Selection, *, few_shot_examples: float | None = None) ->
     score = rows["score"].to_numpy().astype(np.float64)
     examples = rows["examples"].cast(float).fill_null(np.nan).to_numpy()
     amounts = np.unique(examples[~few_shot])
-    checkpoint = _checkpoint_index(rows)
+    rank = rows.select(pl.struct("series", "checkpoint").rank("dense")).to_series()
+    checkpoint = rank.to_numpy().astype(np.int64) - 1
     spread = _loss_spread(loss, checkpoint)
     best = selection.best
     reach = float(np.max(np.abs(score - selection.chance))) if best is None else best - selection.chance
@@ -111,7 +108,7 @@ def fit_data(selection: Selection, *, few_shot_examples: float | None = None) ->
         loss=loss,
         score=score,
         level=np.where(few_shot, 0, np.searchsorted(amounts, examples) + 1).astype(np.int64),
-        sampling_sd=_sampling_sd(selection, reach),
+        sampling_sd=np.maximum(sampling_error(rows, selection.metric_kind), RESOLUTION * reach),
         repeats=np.where(few_shot, 1.0, rows["runs"].to_numpy().astype(np.float64)),
         checkpoint=checkpoint,
         amounts=amounts,
@@ -121,18 +118,6 @@ def fit_data(selection: Selection, *, few_shot_examples: float | None = None) ->
         loss_spread=spread,
         strongest_loss=float(loss.min()),
     )
-
-
-def _checkpoint_index(rows: pl.DataFrame) -> Ints:
-    ranks = rows.select(pl_struct_rank()).to_series()
-    return ranks.to_numpy().astype(np.int64)
-
-
-def pl_struct_rank() -> pl.Expr:
-    """Dense rank of (series, checkpoint), from 0."""
-    import polars as pl
-
-    return pl.struct("series", "checkpoint").rank("dense") - 1
 
 
 def _loss_spread(loss: Floats, checkpoint: Ints) -> float:
@@ -147,21 +132,6 @@ def _loss_spread(loss: Floats, checkpoint: Ints) -> float:
         )
         raise FitError(message)
     return spread
-
-
-def _sampling_sd(selection: Selection, score_range: float) -> Floats:
-    """s_i of docs/model.md: the table's stderr, else the smoothed binomial error, else the floor."""
-    rows = selection.rows
-    stated = rows["stderr"].cast(float).fill_null(0.0).to_numpy()
-    binomial = np.zeros(rows.height)
-    if selection.metric_kind == "proportion":
-        items = rows["n_items"].cast(float).fill_null(0.0).to_numpy()
-        known = items > 0
-        score = rows["score"].to_numpy().astype(np.float64)
-        smooth = (items * score + 1) / (items + 2)
-        binomial[known] = np.sqrt(smooth[known] * (1 - smooth[known]) / items[known])
-    sd = np.where(stated > 0, stated, binomial)
-    return np.maximum(sd, RESOLUTION * score_range)
 
 
 def _few_shot_examples(asked: float | None, shots: int | None, amounts: Floats) -> float:

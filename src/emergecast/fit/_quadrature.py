@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from emergecast.fit._collapsed import Collapsed, collapsed_slope
 
@@ -35,6 +36,12 @@ SCAN_STEP = 1.3
 """A box is small enough when no half-width moves the log density by more than about this squared / 2."""
 FINE = 4.0
 """Below this strain the density is measured on the faces of a box instead of bounded."""
+SAFETY = 1.5
+"""By how much a bound exceeds what was measured at the centre and the faces of a box."""
+STAR = np.vstack([np.zeros(3), *(sign * axis for axis in np.eye(3) for sign in (-1.0, 1.0))])
+SCAN_CHUNK = 256
+MIDDLE_TAU = 3
+"""Column of SCAN_TAU at which fitted means are compared."""
 MAX_SCAN = 400_000
 NODES = np.array([-1.0, 0.0, 1.0]) * np.sqrt(0.6)
 WEIGHTS = np.array([5.0, 8.0, 5.0]) / 18.0
@@ -111,7 +118,7 @@ class Mass:
     @property
     def node_mass(self) -> Floats:
         """Normalised posterior mass of each node, shape (N, 27)."""
-        mass = np.exp(self.log_density) * _box_weights(self.boxes)
+        mass = np.exp(self.log_density) * box_weights(self.boxes)
         return np.asarray(mass / mass.sum())
 
 
@@ -148,7 +155,7 @@ def integrate(data: FitData, coordinates: Coordinates) -> Mass:
             converged = True
             break
     best = float(density.max())
-    total = np.sum(np.exp(density - best) * _box_weights(boxes))
+    total = np.sum(np.exp(density - best) * box_weights(boxes))
     no_rise = collapsed.no_rise() + ln_tau
     return Mass(
         boxes=boxes,
@@ -194,9 +201,8 @@ class _ScanJudge:
         self.coordinates = coordinates
         self.collapsed = Collapsed(data, priors, tau)
         self.ln_tau = log_half_normal(tau, priors.noise_scale) + np.log(np.gradient(tau))
-        self.past_weight = _CumulativeWeight(self.collapsed, coordinates.amounts.size)
+        self.noise_floor = _noise_floor(self.collapsed)
         self.best = -np.inf
-        self.slope = 0.5
         self.count = 0
 
     def __call__(self, boxes: Boxes) -> tuple[Floats, Floats]:
@@ -204,78 +210,76 @@ class _ScanJudge:
 
         Strain is about the half-width in standard deviations of the density around the box.
         """
-        elbows, prior = self.coordinates.elbows_and_prior(boxes.centre)
-        faces, face_prior = self._faces(boxes)
-        value, bound, strain = self._lipschitz(elbows, prior, faces, face_prior)
+        parts = [self._judge(boxes.take(part)) for part in _chunks(len(boxes))]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([p[1] for p in parts])
+
+    def _judge(self, boxes: Boxes) -> tuple[Floats, Floats]:
+        """The same for a few boxes: the centre and the centres of the six faces are computed."""
+        n = len(boxes)
+        steps = np.einsum("na,fa->nfa", boxes.half, STAR)
+        elbows, prior = self.coordinates.elbows_and_prior(
+            (boxes.centre[:, None, :] + steps).reshape(-1, 3)
+        )
+        self.count += elbows.shape[0]
+        precision, numerator = self.collapsed.slope(elbows)
+        joint = self.collapsed.constant + collapsed_slope(precision, numerator) + self.ln_tau
+        density = (_logsumexp(joint) + prior).reshape(n, 7)
+        self.best = max(self.best, float(density.max()))
+        prior = prior.reshape(n, 7)
+        prior_gain = np.maximum(prior[:, 1:] - prior[:, :1], 0.0).reshape(n, 3, 2).max(axis=2)
+
+        moved = self._moved_means(elbows)
+        precision, numerator = precision[::7], numerator[::7]
+        misfit = self.collapsed.misfit - numerator**2 / precision - self.noise_floor
+        distance = np.sqrt(np.maximum(misfit, 0.0))
+        reach = SAFETY * moved.sum(axis=1)
+        hopeful = joint[::7] + 0.5 * (distance**2 - np.maximum(distance - reach, 0.0) ** 2)
+        bound = _logsumexp(hopeful) + prior[:, 0] + prior_gain.sum(axis=1)
+        column = np.argmax(hopeful, axis=1)
+        strain = np.maximum(moved[np.arange(n), :, column], prior_gain)
+
         fine = strain.max(axis=1) < FINE
-        if fine.any():
-            around = self._marginal(faces[fine].reshape(-1, elbows.shape[1])).reshape(-1, 3, 2)
-            around += face_prior[fine]
-            gain = np.maximum(around.max(axis=2) - value[fine, None], 0.0)
-            bound[fine] = np.minimum(bound[fine], value[fine] + 1.5 * gain.sum(axis=1) + 1.0)
-            strain[fine] = np.sqrt(np.abs(around.sum(axis=2) - 2 * value[fine, None]))
-            self.best = max(self.best, float(around.max()))
+        around = density[fine, 1:].reshape(-1, 3, 2)
+        centre = density[fine, 0]
+        gain = np.maximum(around.max(axis=2) - centre[:, None], 0.0).sum(axis=1)
+        bound[fine] = np.minimum(bound[fine], centre + SAFETY * gain + 1.0)
+        strain[fine] = np.sqrt(np.abs(around.sum(axis=2) - 2 * centre[:, None]))
         return bound, strain
 
-    def _lipschitz(
-        self, elbows: Floats, prior: Floats, faces: Floats, face_prior: Floats
-    ) -> tuple[Floats, Floats, Floats]:
-        """Value at the centre, bound, and strain, from how far a box lets every elbow move."""
-        moves = np.abs(faces - elbows[:, None, None, :]).max(axis=2)
-        precision, numerator = self.collapsed.slope(elbows)
-        self.count += elbows.shape[0]
-        joint = self.collapsed.constant + collapsed_slope(precision, numerator) + self.ln_tau
-        value = _logsumexp(joint) + prior
-        top = int(np.argmax(value))
-        if value[top] > self.best:
-            self.best = float(value[top])
-            column = int(np.argmax(joint[top]))
-            self.slope = max(0.3, float(numerator[top, column] / precision[top, column]))
-        slope = np.maximum(numerator / precision, self.slope)
-        weight = self.past_weight(elbows + moves.max(axis=1))
-        reach = np.sqrt(np.einsum("naj,njt->nt", moves**2, weight)) * slope
-        misfit = np.sqrt(np.maximum(self.collapsed.misfit - numerator**2 / precision, 0.0))
-        hopeful = joint + 0.5 * (misfit**2 - np.maximum(misfit - reach, 0.0) ** 2)
-        rows, column = np.arange(value.size), np.argmax(hopeful, axis=1)
-        prior_moves = np.maximum(face_prior.max(axis=2) - prior[:, None], 0.0)
-        bound = _logsumexp(hopeful) + prior + prior_moves.sum(axis=1)
-        strain = np.sqrt(np.einsum("naj,nj->na", moves**2, weight[rows, :, column]))
-        strain *= slope[rows, column][:, None]
-        return value, bound, np.maximum(strain, prior_moves)
+    def _moved_means(self, elbows: Floats) -> Floats:
+        """How far the fitted mean moves from the centre to the faces, per axis, shape (N, 3, T).
 
-    def _faces(self, boxes: Boxes) -> tuple[Floats, Floats]:
-        """Elbows at the centres of the six faces, (N, 3, 2, J + 1), and the log prior, (N, 3, 2)."""
-        steps = np.einsum("na,ab,s->nasb", boxes.half, np.eye(3), np.array([-1.0, 1.0]))
-        points = boxes.centre[:, None, None, :] + steps
-        elbows, prior = self.coordinates.elbows_and_prior(points.reshape(-1, 3))
-        return elbows.reshape(len(boxes), 3, 2, -1), prior.reshape(len(boxes), 3, 2)
-
-    def _marginal(self, elbows: Floats) -> Floats:
-        """Log likelihood summed over the coarse noise grid, shape (N,)."""
-        self.count += elbows.shape[0]
-        return _logsumexp(self.collapsed.log_likelihood(elbows) + self.ln_tau)
+        In standard errors (the norm in which misfit is measured).
+        """
+        mean = self.collapsed.fitted_mean(elbows, MIDDLE_TAU)
+        mean = mean.reshape(-1, 7, mean.shape[1])
+        change = (mean[:, 1:] - mean[:, :1]) ** 2
+        norm = np.sqrt(change.reshape(-1, mean.shape[2]) @ self.collapsed.weight)
+        return np.asarray(norm.reshape(-1, 3, 2, norm.shape[1]).max(axis=2))
 
 
-class _CumulativeWeight:
-    """Total weight of the cells of each level whose loss lies below an elbow."""
+def _chunks(n: int) -> list[slice]:
+    return [slice(start, start + SCAN_CHUNK) for start in range(0, max(n, 1), SCAN_CHUNK)]
 
-    def __init__(self, collapsed: Collapsed, levels: int) -> None:
-        self.losses, self.sums = [], []
-        for level in range(levels):
-            cells = collapsed.cells.level == level
-            self.losses.append(collapsed.cells.loss[cells])
-            weight = collapsed.weight[cells]
-            self.sums.append(np.vstack([np.zeros(weight.shape[1]), np.cumsum(weight, axis=0)]))
 
-    def __call__(self, elbows: Floats) -> Floats:
-        """From elbows of shape (N, J + 1) to weights of shape (N, J + 1, T)."""
-        return np.stack(
-            [
-                total[np.searchsorted(loss, elbows[:, level])]
-                for level, (loss, total) in enumerate(zip(self.losses, self.sums, strict=True))
-            ],
-            axis=1,
-        )
+def _noise_floor(collapsed: Collapsed) -> Floats:
+    """Misfit of each column that no parameters can remove, shape (T,).
+
+    Whatever the law, the mean score of a level falls as loss rises. So isotonic regression of each
+    level on loss fits at least as well; and since the monotone functions form a convex cone, the
+    misfit above this floor behaves like a squared distance.
+    """
+    cells = collapsed.cells
+    fitted = np.empty_like(collapsed.weight)
+    for column in range(collapsed.weight.shape[1]):
+        weight = collapsed.weight[:, column]
+        mean = collapsed.weighted_score[:, column] / weight
+        for level in np.unique(cells.level):
+            at = cells.level == level
+            monotone = isotonic_regression(mean[at], weights=weight[at], increasing=False)
+            fitted[at, column] = monotone.x
+    explained = 2 * fitted * collapsed.weighted_score - fitted**2 * collapsed.weight
+    return np.asarray(collapsed.raw_misfit - explained.sum(axis=0))
 
 
 # --------------------------------------------------------------------------------------- 2. noise
@@ -332,7 +336,7 @@ def nodes(boxes: Boxes, offsets: Floats = NODES) -> Floats:
 _RULE = np.einsum("i,j,k->ijk", WEIGHTS, WEIGHTS, WEIGHTS).reshape(27)
 
 
-def _box_weights(boxes: Boxes) -> Floats:
+def box_weights(boxes: Boxes) -> Floats:
     return np.asarray(8 * np.prod(boxes.half, axis=1)[:, None] * _RULE)
 
 
@@ -381,7 +385,7 @@ def _elbow_quantiles(
     coordinates: Coordinates, boxes: Boxes, density: Floats
 ) -> tuple[Floats, float]:
     """Quantiles of E(D0) at LEVELS, in S, and half the distance of the outer quartiles."""
-    mass = np.exp(density - density.max()) * _box_weights(boxes)
+    mass = np.exp(density - density.max()) * box_weights(boxes)
     centre, width = elbow_cells(coordinates, boxes)
     quantiles = mass_quantiles(centre.ravel(), width.ravel(), mass.ravel(), LEVELS)
     return quantiles, float(quantiles[4] - quantiles[2]) / 1.349
@@ -409,7 +413,7 @@ def _strained(
     a kink), or where it spans much of the spread of E(D0); weighted by the mass it holds.
     """
     value = np.maximum(np.exp(density - density.max()), 1e-300).reshape(-1, 3, 3, 3)
-    mass = (value.reshape(-1, 27) * _box_weights(boxes)).sum(axis=1)
+    mass = (value.reshape(-1, 27) * box_weights(boxes)).sum(axis=1)
     mass = mass / mass.sum()
     bend = np.empty((len(boxes), 3))
     for axis in range(3):

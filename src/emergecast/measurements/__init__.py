@@ -6,6 +6,7 @@ missing value for zero, and never mixes tokenizers or held-out corpora of measur
 """
 
 from emergecast.measurements._at_chance import above_chance, sampling_error
+from emergecast.measurements._bundled import proving_ground
 from emergecast.measurements._grid import Cell, Grid, GridRow, grid
 from emergecast.measurements._import import Imported, ImportOptions, import_lm_eval
 from emergecast.measurements._metrics import Metric, MetricKind, metric_of
@@ -41,6 +42,7 @@ __all__ = [
     "grid",
     "import_lm_eval",
     "metric_of",
+    "proving_ground",
     "read_table",
     "sampling_error",
     "select",

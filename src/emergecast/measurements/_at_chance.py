@@ -12,11 +12,11 @@ from emergecast.errors import SelectionError
 from emergecast.measurements._metrics import MetricKind
 
 TOLERANCE: Final = 0.02
-"""How far above chance a score may lie, beyond two standard errors, and still be at chance; in score."""
+"""How far above chance a score may lie, beyond two standard errors, and still be at chance."""
 
 
 def sampling_error(rows: pl.DataFrame, kind: MetricKind) -> NDArray[np.float64]:
-    """Standard error of each score, shape (rows,), in the unit of the score; 0 where nothing is known.
+    """Standard error of each score, shape (rows,), in units of score; 0 where nothing is known.
 
     The table's `stderr` where positive; else, for a proportion of n items, sqrt(p (1 - p) / n) with
     the smoothed p = (n y + 1) / (n + 2), so that a perfect score has an error too.
@@ -43,7 +43,7 @@ def above_chance(rows: pl.DataFrame, kind: MetricKind, chance: float) -> NDArray
 
 
 def horizon(rows: pl.DataFrame, kind: MetricKind, chance: float) -> float | None:
-    """Highest loss (nats per token) of a checkpoint that is above chance few-shot; None where all are at chance.
+    """Highest loss (nats per token) that is above chance few-shot; None where none is.
 
     Raises:
         SelectionError: there is no few-shot row to judge by.

@@ -1,10 +1,11 @@
-"""From raw cells to typed ones: text that is a number becomes a number, anything else becomes a problem."""
+"""From raw cells to typed ones: text that spells a number becomes one, or a problem."""
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import math
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -12,9 +13,12 @@ from typing import Any, Final
 from emergecast.measurements._problems import Findings
 from emergecast.measurements._schema import Column, Kind
 
+_RANK: Final = re.compile(r"[1-9][0-9]{0,8}")
 _LARGEST_INTEGER: Final = 2**63 - 1
 _EXACT: Final = 2**53
 """Beyond this a float no longer holds every integer."""
+_LONGEST: Final = 1000
+"""Bits of the longest integer worth looking at; Python does not even print much longer ones."""
 _FLAGS: Final = {
     "true": True,
     "yes": True,
@@ -35,7 +39,7 @@ class NotThatKindError(Exception):
 
 
 def coerce_column(cells: Sequence[Any], column: Column, findings: Findings) -> list[Any]:
-    """The typed cells of one known column; a cell that cannot be one is reported and becomes None."""
+    """The typed cells of one known column; a bad cell is reported and becomes None."""
     result: list[Any] = []
     for row, cell in enumerate(cells):
         try:
@@ -74,10 +78,12 @@ def _plain(cell: object) -> object:
     if isinstance(cell, str):
         cell = cell.strip()
         return cell or None
+    if isinstance(cell, int) and cell.bit_length() > _LONGEST:
+        return math.inf
     if isinstance(cell, (bool, int, float)) or cell is None:
         return cell
     if isinstance(cell, Decimal):
-        return float(cell)
+        return float(cell) if cell.is_finite() else math.nan
     if getattr(cell, "shape", None) == () and hasattr(cell, "item"):
         item: object = cell.item()
         return item
@@ -109,9 +115,8 @@ def _word(cell: object, column: Column) -> str:
     rank = text.removeprefix("lora-")
     if text in column.words and "<" not in text:
         return str(text)
-    if column.name == "method" and rank != text and rank.isascii() and rank.isdigit():
-        if int(rank) > 0 and not rank.startswith("0"):
-            return text
+    if column.name == "method" and rank != text and _RANK.fullmatch(rank):
+        return text
     words = ", ".join(column.words[:-1]) + f" or {column.words[-1]}"
     raise NotThatKindError(f"this is no {column.name}.", f"Write {words}.")
 
@@ -153,11 +158,9 @@ def _number(cell: object) -> int | float:
 
 
 def _integer(number: float) -> int:
-    if isinstance(number, float) and not number.is_integer():
+    if not float(number).is_integer():
         raise NotThatKindError("this is not a whole number.", "Write a count.")
-    if abs(number) > _LARGEST_INTEGER or (
-        isinstance(number, float) and abs(number) > 2.0**63 - 1025
-    ):
+    if abs(number) > _EXACT:
         raise NotThatKindError("this count is too large.", "Check the number of digits.")
     return int(number)
 
@@ -178,7 +181,7 @@ def _in_range(number: float, column: Column) -> float:
 
 
 def settle(cells: Sequence[Any], name: str, findings: Findings, *, text_only: bool) -> list[Any]:
-    """The cells of an unknown column as one type: flags, whole numbers, numbers, dates or else text.
+    """The cells of an unknown column as one type: flags, whole numbers, numbers, or else text.
 
     Missing is None: an empty text, and a NaN. What is not one of these (lists, mappings) becomes
     its JSON text. With `text_only` (CSV) the type is guessed, and only where writing it again would
@@ -221,9 +224,9 @@ def _tidy(cell: object) -> object:
         return None if math.isnan(cell) else cell + 0.0
     if cell is None or isinstance(cell, (bool, int)):
         return cell
-    if isinstance(cell, datetime.datetime):
+    if isinstance(cell, dt.datetime):
         return cell.isoformat()
-    if isinstance(cell, datetime.date):
+    if isinstance(cell, dt.date):
         return cell.isoformat()
     return as_text(cell)
 
@@ -244,7 +247,7 @@ def number_in(text: str) -> int | float | None:
 
 
 def as_text(cell: object) -> str:
-    """One text per value, the same whatever file the value came from: what the hash of a table is made of."""
+    """One text per value, whatever file the value came from: what a hash is made of."""
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, str):

@@ -31,7 +31,7 @@ class ImportOptions:
     """How to read a folder of result files."""
 
     patterns: tuple[str, ...] = ()
-    """Patterns of paths relative to each folder, tried in this order; none: the harness's own folders."""
+    """Patterns of paths below each folder, tried in this order; none: the harness's own folders."""
     checkpoints: str | os.PathLike[str] | None = None
     """Table with one row per checkpoint: its params, tokens, loss and whatever else is known."""
     batch_size: int | None = None
@@ -39,7 +39,7 @@ class ImportOptions:
     train_size: int | None = None
     """Size of the finetuning set; steps beyond it repeat examples."""
     tasks: tuple[str, ...] = ()
-    """Tasks and groups to import; none: the task in the path, or else the top-level ones of each file."""
+    """Tasks and groups to import; none: the task in the path, else the top-level ones of a file."""
     loss_from: str | None = None
     """Constants that estimate a missing loss."""
     method: str | None = None
@@ -47,8 +47,8 @@ class ImportOptions:
     loss_corpus: str | None = None
     """Corpus of the losses where the metadata do not say."""
     chance: tuple[tuple[str | None, float], ...] = ()
-    """Chance levels that override what the files say: pairs of a metric and its level, or of None and the level of
-    every accuracy-like metric."""
+    """Chance levels that override what the files say: pairs of a metric and its level, or of None
+    and the level of every accuracy-like metric."""
     keep_going: bool = False
     """Import the good files where others are broken."""
 
@@ -90,6 +90,7 @@ class _Gathered:
     without_metadata: Counter[str] = field(default_factory=Counter)
     no_chance: Counter[tuple[str, str]] = field(default_factory=Counter)
     step_zero: int = 0
+    tasks_found: set[str] = field(default_factory=set)
 
 
 def import_lm_eval(
@@ -126,7 +127,7 @@ def import_lm_eval(
     gathered.rows = [row for _, rows in newest.values() for row in rows]
     if gathered.problems and not options.keep_going:
         raise table_error(gathered.problems)
-    table, late = _table(gathered, options, ", ".join(map(os.fspath, paths)))
+    table, late = _table(gathered, options, ", ".join(str(Path(path)) for path in paths))
     return Imported(
         table=table,
         files_read=len(sources) - len({p.file for p in gathered.problems}),
@@ -147,8 +148,8 @@ def _patterns(options: ImportOptions) -> list[Pattern]:
         steps_only = STEP in pattern.fields and "examples" not in pattern.fields
         if steps_only and options.batch_size is None:
             raise OptionError(
-                f'the pattern "{pattern.text}" has steps, and nothing says how many examples a step is.'
-                " Give --batch-size."
+                f'the pattern "{pattern.text}" has steps, and nothing says how many examples'
+                " a step is. Give --batch-size."
             )
     return patterns
 
@@ -222,6 +223,7 @@ def _rows_of(
     if findings.problems:
         gathered.problems += findings.problems
         return
+    gathered.tasks_found.update(score.task for score in scores)
     known = metadata.of(source.fields["checkpoint"], source.fields.get("series"))
     if not known:
         gathered.without_metadata[source.fields["checkpoint"]] += 1
@@ -291,7 +293,7 @@ def _from_path(
 
 
 def _examples(seen: int, train_size: int | None) -> dict[str, Any]:
-    """Unique examples and passes over them after `seen` examples, drawn without repeats within a pass."""
+    """Unique examples, and passes over them, after `seen` examples without repeats in a pass."""
     if train_size is None:
         return {"examples": seen}
     unique = min(seen, train_size)
@@ -345,6 +347,9 @@ def _warnings(
             f" kept out: {names}."
             " Add them to the table given with --checkpoints."
         )
+    absent = [task for task in options.tasks if task not in gathered.tasks_found]
+    if absent:
+        found.append(f"No file that was read has the task {' or '.join(absent)}.")
     for (task, metric), count in sorted(gathered.no_chance.items()):
         found.append(
             f"{metric} of {task} was left out of {count} files, which do not say its chance level."

@@ -22,6 +22,7 @@ T = TypeVar("T")
 _NO_METRIC: Final = frozenset(
     {"alias", "name", "version", "samples", "sample_len", "sample_count", "num_fewshot", " "}
 )
+_ABSENT: Final = object()
 _AGAIN: Final = "Evaluate or download it again, or pass --keep-going to import the other files."
 _STDERR: Final = "_stderr"
 
@@ -246,13 +247,18 @@ def _count(value: object, minimum: int) -> int | None:
 
 
 def _shots(file: _File, task: str) -> int | None:
+    """Shots of a single task; None where the file does not say.
+
+    A task whose own `num_fewshot` is there and null was evaluated without examples: that is how the harness reads it
+    (`fewshot_context(doc, 0 if self.config.num_fewshot is None else ...)` in lm_eval/api/task.py).
+    """
     config = file.configs.get(task)
-    told = config.get("num_fewshot") if isinstance(config, dict) else None
+    told = config.get("num_fewshot", _ABSENT) if isinstance(config, dict) else _ABSENT
     for value in (file.shots.get(task), told, file.config.get("num_fewshot")):
         count = _count(value, 0)
         if count is not None:
             return count
-    return None
+    return 0 if told is None else None
 
 
 def _items(file: _File, task: str) -> int | None:

@@ -20,7 +20,7 @@ class Metadata:
     rows: dict[str, list[dict[str, Any]]] | None
 
     def of(self, folder: str, series: str | None) -> list[dict[str, Any]]:
-        """The rows of the checkpoint that `folder` names, one per loss corpus; none where nothing is known.
+        """The rows of the checkpoint that `folder` names, one per loss corpus; none where unknown.
 
         A folder of the harness's own is named after the model with `/` written as `__`, so that
         `org__name` stands for the checkpoint `org/name`, or for `name`.

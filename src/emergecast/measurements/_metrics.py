@@ -61,7 +61,7 @@ METRICS: Final[dict[str, Metric]] = {
 
 
 def metric_of(name: str) -> Metric:
-    """What is known about the metric called `name`; a filter suffix (`exact_match,strict-match`) does not matter."""
+    """What is known about the metric `name`; a filter (`exact_match,strict-match`) is ignored."""
     return METRICS.get(name.partition(",")[0].strip(), _UNKNOWN)
 
 

@@ -28,7 +28,7 @@ class SelectOptions:
     loss_corpus: str | None = None
     """Held-out corpus of the losses; None: the only one."""
     at_chance_only: bool = False
-    """Hide the weakest checkpoint that is above chance few-shot and every one at or below its loss."""
+    """Hide the weakest checkpoint above chance few-shot and every one at or below its loss."""
     min_loss: float | None = None
     """Lowest loss to keep, nats per token."""
     max_loss: float | None = None
@@ -49,7 +49,7 @@ class Selection:
     metric: str
     metric_kind: MetricKind
     negated: bool
-    """True where lower is better: `score`, `chance` and `best` are then the negatives of the table's."""
+    """True where lower is better: `score`, `chance` and `best` are then the table's negated."""
     best: float | None
     """Best attainable score, oriented; None where there is none."""
     series: tuple[str, ...]
@@ -57,18 +57,20 @@ class Selection:
     """Finetuning method; None where no row is finetuned."""
     loss_corpus: str | None
     shots: int | None
-    """In-context examples of the few-shot rows; None where not stated or where there are no such rows."""
+    """In-context examples of the few-shot rows; None where not stated or there are none."""
     chance: float
     """Score of a model that knows nothing, oriented."""
     rows: pl.DataFrame
-    """One row per score in an order that does not depend on the table's: series, checkpoint, params, tokens, flops,
-    loss, loss_stderr, few_shot, examples (null where few-shot), subset, seed, score, stderr, n_items, runs, snapshot."""
+    """One row per score, in an order that does not depend on the table's. Columns: series,
+    checkpoint, params, tokens, flops, loss, loss_stderr, few_shot, examples (null where
+    few-shot), subset, seed, score, stderr, n_items, runs, snapshot."""
     all_few_shot: pl.DataFrame
     """The few-shot rows before checkpoints above chance were hidden, in the columns of `rows`."""
     warnings: tuple[str, ...]
     """What a reader of the forecast must know, in sentences."""
     hidden: tuple[str, ...]
-    """Checkpoints that `at_chance_only` hid, weakest first; "series/checkpoint" where there are several series."""
+    """Checkpoints that `at_chance_only` hid, weakest first; "series/checkpoint" where there are
+    several series."""
     hidden_reason: str | None
     """What `at_chance_only` did, in one sentence; None where it was not asked for."""
     table_hash: str

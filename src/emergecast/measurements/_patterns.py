@@ -1,4 +1,4 @@
-"""Path patterns: literal parts and named fields, such as `finetuned/{checkpoint}/step_{step}/{task}.json`."""
+"""Path patterns: literal parts and named fields, as in `tuned/{checkpoint}/step_{step}.json`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Pattern:
     """Named fields in the order of first appearance."""
 
     def match(self, path: str) -> dict[str, str] | None:
-        """The value of each field in `path` (relative, with / between parts), or None where it does not match."""
+        """The value of each field in `path` (relative, parts split by /), or None for no match."""
         found = self.regex.fullmatch(path)
         return None if found is None else found.groupdict()
 
@@ -45,7 +45,8 @@ def compile_pattern(text: str) -> Pattern:
     body = text.removeprefix("./")
     if not body or body.startswith("/"):
         raise OptionError(
-            f'the pattern "{text}" must be relative to the folder that is imported, without a leading slash.'
+            f'the pattern "{text}" must be relative to the folder that is imported,'
+            " without a leading slash."
         )
     expression, fields, end = "", dict[str, None](), 0
     for token in _TOKEN.finditer(body):
@@ -67,7 +68,8 @@ def compile_pattern(text: str) -> Pattern:
         )
     if "checkpoint" not in fields:
         raise OptionError(
-            f'the pattern "{text}" does not say where the checkpoint stands. Add a field {{checkpoint}}.'
+            f'the pattern "{text}" does not say where the checkpoint stands.'
+            " Add a field {checkpoint}."
         )
     return Pattern(text=text, regex=re.compile(expression), fields=tuple(fields))
 
@@ -75,11 +77,12 @@ def compile_pattern(text: str) -> Pattern:
 def _check_name(name: str, text: str) -> None:
     if not _NAME.fullmatch(name):
         raise OptionError(
-            f'the field {{{name}}} of the pattern "{text}" has no proper name. Use letters, digits and underscores,'
-            " or * for a part that does not matter."
+            f'the field {{{name}}} of the pattern "{text}" has no proper name. Use letters, digits'
+            " and underscores, or * for a part that does not matter."
         )
     column = COLUMNS.get(name)
     if column is not None and (column.role in _FILE_SAYS or name == "metric"):
         raise OptionError(
-            f'the pattern "{text}" names {{{name}}}, which the result file itself says. Use * there.'
+            f'the pattern "{text}" names {{{name}}}, which the result file itself says.'
+            " Use * there."
         )

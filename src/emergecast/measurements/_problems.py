@@ -17,13 +17,16 @@ _WIDTH: Final = 60
 
 def quoted(value: object) -> str:
     """`value` as one short line for an error message."""
-    text = value if isinstance(value, str) else repr(value)
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except ValueError:  # Python does not print integers of thousands of digits
+        text = "a very long number"
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: _WIDTH + 1])
     return text if len(text) <= _WIDTH else text[:_WIDTH] + "..."
 
 
 def describe(problems: Sequence[Problem], *, shown: int = _SHOWN) -> str:
-    """All problems in readable lines; of each kind (file, column, remedy) the first `shown` rows and a count of the rest."""
+    """All problems in lines; of one kind (file, column, remedy) the first few and a count."""
     kinds: defaultdict[tuple[str, str | None, str], list[Problem]] = defaultdict(list)
     for problem in problems:
         kinds[problem.file, problem.column, problem.remedy].append(problem)
@@ -54,6 +57,8 @@ class Findings:
     problems: list[Problem] = field(default_factory=list)
     bad_rows: set[int] = field(default_factory=set)
     """0-based rows that have a problem."""
+    bad_cells: set[tuple[int, str]] = field(default_factory=set)
+    """0-based row and column of cells that were reported already, so not again as missing."""
 
     def add(
         self,
@@ -68,6 +73,8 @@ class Findings:
         file, shown_row = self.file, None if row is None else row + 1
         if row is not None:
             self.bad_rows.add(row)
+            if column is not None:
+                self.bad_cells.add((row, column))
             if self.origins is not None:
                 file, shown_row = self.origins[row], None
         self.problems.append(

@@ -1,8 +1,9 @@
-"""From a file or an object in memory to raw columns, before anything is known about their meaning."""
+"""From a file or an object in memory to raw columns, before their meaning is known."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -13,14 +14,13 @@ from typing import Any, Final
 
 import polars as pl
 
-
 from emergecast.errors import TableError
+from emergecast.measurements._coerce import writable
 from emergecast.measurements._problems import Findings, table_error
 
 MEMORY: Final = "<table>"
 """What messages call a table that was never a file."""
 SUFFIXES: Final = (".csv", ".parquet", ".jsonl", ".ndjson")
-_MAXIMUM_FIELD: Final = 1 << 24
 _MARK: Final = b"PAR1"
 _FRAME_ERRORS: Final = (
     pl.exceptions.PolarsError,
@@ -45,16 +45,26 @@ class RawTable:
 
 
 def read_raw(source: object) -> RawTable:
-    """The raw columns of a path, a polars or pandas frame, a list of records or a mapping of columns.
+    """The raw columns of a path, a polars or pandas frame, records or a mapping of columns.
+
+    Column names lose the spaces around them; a column without a name becomes `unnamed_<position>`.
 
     Raises:
         TableError: the source cannot be read as a table.
     """
+    raw = _read_any(source)
+    findings = Findings(raw.name)
+    names = [name.strip() or f"unnamed_{i}" for i, name in enumerate(raw.columns, start=1)]
+    _refuse_names(names, findings)
+    if findings.problems:
+        raise table_error(findings.problems)
+    return dataclasses.replace(raw, columns=dict(zip(names, raw.columns.values(), strict=True)))
+
+
+def _read_any(source: object) -> RawTable:
     if isinstance(source, (str, os.PathLike)):
-        return _read_path(Path(os.fspath(source)))  # type: ignore[arg-type]
-    if isinstance(source, pl.LazyFrame):
-        source = source.collect()
-    if isinstance(source, pl.DataFrame):
+        return _read_path(Path(os.fspath(source)))
+    if isinstance(source, (pl.DataFrame, pl.LazyFrame)):
         return _from_polars(source, MEMORY)
     if type(source).__name__ == "DataFrame" and hasattr(source, "iloc"):
         return _from_pandas(source)
@@ -67,6 +77,20 @@ def read_raw(source: object) -> RawTable:
         f"a {type(source).__name__} is not a table.",
         "Give a path, a polars or pandas frame, a list of records or a mapping of columns.",
     )
+
+
+def _refuse_names(names: Sequence[str], findings: Findings) -> None:
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        findings.add(
+            "the column occurs more than once.", "Rename or delete one of them.", column=name
+        )
+    for name in names:
+        if not writable(name):
+            findings.add(
+                "the name of a column holds characters that no file can hold.",
+                "Rename the column.",
+                value=name,
+            )
 
 
 def _unreadable(file: str, what: str, remedy: str, *, value: object = None) -> TableError:
@@ -127,7 +151,6 @@ def _decode(content: bytes, name: str) -> str:
 
 
 def _from_csv(text: str, name: str) -> RawTable:
-    csv.field_size_limit(_MAXIMUM_FIELD)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     findings = Findings(name)
     header: list[str] | None = None
@@ -152,6 +175,8 @@ def _from_csv(text: str, name: str) -> RawTable:
             f"line {reader.line_num} is not CSV: {error}.",
             "Check the quotation marks near that line.",
         )
+    if header is None and not findings.problems:
+        findings.add("the file is empty.", "`emergecast template` writes an example table.")
     if findings.problems or header is None:
         raise table_error(findings.problems)
     columns = {
@@ -168,15 +193,8 @@ def _header(record: list[str], findings: Findings) -> list[str]:
             value=record[0],
         )
     header = [title.strip() or f"unnamed_{i + 1}" for i, title in enumerate(record)]
-    _refuse_repeats(header, findings)
+    _refuse_names(header, findings)
     return header
-
-
-def _refuse_repeats(names: Sequence[str], findings: Findings) -> None:
-    for title in sorted({title for title in names if names.count(title) > 1}):
-        findings.add(
-            "the column occurs more than once.", "Rename or delete one of them.", column=title
-        )
 
 
 def _from_lines(text: str, name: str) -> RawTable:
@@ -233,7 +251,7 @@ def _from_mapping(source: Mapping[Any, Any]) -> RawTable:
     findings = Findings(MEMORY)
     columns: dict[str, list[Any]] = {}
     for key, cells in source.items():
-        if isinstance(cells, (str, bytes, Mapping)) or not hasattr(cells, "__iter__"):
+        if isinstance(cells, (str, bytes, Mapping)) or not _many(cells):
             findings.add(
                 "the column is not a list of cells.",
                 "Give each column as a list with one cell per row.",
@@ -255,6 +273,10 @@ def _from_mapping(source: Mapping[Any, Any]) -> RawTable:
     return RawTable(name=MEMORY, columns=columns, height=max(lengths.values(), default=0))
 
 
+def _many(cells: object) -> bool:
+    return hasattr(cells, "__iter__") and getattr(cells, "shape", None) != ()
+
+
 def _from_parquet(content: bytes, name: str) -> RawTable:
     damaged = _unreadable(
         name, "the file is not a whole Parquet file.", "Write or download it again."
@@ -267,25 +289,36 @@ def _from_parquet(content: bytes, name: str) -> RawTable:
         raise damaged from None
 
 
-def _from_polars(frame: pl.DataFrame, name: str) -> RawTable:
-    columns = {title: frame.get_column(title).to_list() for title in frame.columns}
+def _from_polars(source: pl.DataFrame | pl.LazyFrame, name: str) -> RawTable:
+    try:
+        frame = source.lazy().collect()
+        columns = {title: frame.get_column(title).to_list() for title in frame.columns}
+    except _FRAME_ERRORS as error:
+        raise _unreadable(
+            name, f"the frame cannot be read: {error}.", "Check how it was made."
+        ) from None
     return RawTable(name=name, columns=columns, height=frame.height)
 
 
 def _from_pandas(frame: Any) -> RawTable:  # noqa: ANN401
     """Pandas has no other mark for a missing number than NaN, so NaN is missing here."""
-    if any(level is not None for level in frame.index.names):
+    named = [level for level in frame.index.names if level is not None]
+    if named and not set(named) & set(frame.columns):
         frame = frame.reset_index()
     titles = [str(title) for title in frame.columns]
     findings = Findings(MEMORY)
-    _refuse_repeats(titles, findings)
+    _refuse_names(titles, findings)
     if findings.problems:
         raise table_error(findings.problems)
-    columns: dict[str, list[Any]] = {}
-    for i, title in enumerate(titles):
-        cells = frame.iloc[:, i]
-        missing = cells.isna().tolist()
-        columns[title] = [
-            None if gone else cell for gone, cell in zip(missing, cells.tolist(), strict=True)
-        ]
+    try:
+        columns = {title: _pandas_cells(frame.iloc[:, i]) for i, title in enumerate(titles)}
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise _unreadable(
+            MEMORY, f"the pandas frame cannot be read: {error}.", "Check how it was made."
+        ) from None
     return RawTable(name=MEMORY, columns=columns, height=len(frame))
+
+
+def _pandas_cells(cells: Any) -> list[Any]:  # noqa: ANN401
+    missing = cells.isna().tolist()
+    return [None if gone else cell for gone, cell in zip(missing, cells.tolist(), strict=True)]

@@ -49,7 +49,7 @@ class Role(StrEnum):
     KEY = "key"
     """Says which measurement this is; two rows with the same key are duplicates."""
     CHECKPOINT = "checkpoint"
-    """A fact about the checkpoint (or about its loss on one corpus), the same in all of its rows."""
+    """A fact about the checkpoint (or its loss on one corpus), the same in all of its rows."""
     MEASURED = "measured"
     """The measured value and what is known about its error."""
     REFERENCE = "reference"
@@ -75,7 +75,7 @@ class Column:
     words: tuple[str, ...] = ()
     """The closed set of a WORD column (a `lora-<rank>` method is checked apart)."""
     required: bool = False
-    """Whether every row must have a value (chance may come from an option, loss from an estimator)."""
+    """Whether every row needs a value (chance may come from an option, loss from an estimator)."""
 
     @property
     def dtype(self) -> pl.DataType:

@@ -19,6 +19,7 @@ from emergecast.measurements._schema import DEFAULT_METRIC, KEY, LossSource, Set
 from emergecast.measurements._table import Measurements
 
 _FINETUNED = pl.col("setting") == Setting.FINETUNED.value
+_NOTHING: tuple[str, ...] = ()
 _ROW_COLUMNS = (
     *("series", "checkpoint", "params", "tokens", "flops", "loss", "loss_stderr", "few_shot"),
     *("examples", "subset", "seed", "score", "stderr", "n_items", "runs", "snapshot"),
@@ -26,7 +27,7 @@ _ROW_COLUMNS = (
 
 
 def fits_of(table: Measurements, options: SelectOptions) -> tuple[SelectOptions, ...]:
-    """The options of each single fit that `options` asks for: one per task, and per series unless pooled.
+    """The options of each single fit asked for: one per task, and per series unless pooled.
 
     Without a task, every task of the table; without series, every series that has rows of the task.
 
@@ -48,7 +49,7 @@ def fits_of(table: Measurements, options: SelectOptions) -> tuple[SelectOptions,
 
 
 def select(table: Measurements, options: SelectOptions) -> Selection:
-    """The rows of one fit: one task, metric, finetuning method, number of shots, loss corpus and chance level.
+    """The rows of one fit: one task, metric, method, number of shots, corpus and chance level.
 
     Raises:
         SelectionError: the rows asked for are none, or do not make one fit; the message says which
@@ -64,6 +65,7 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
             f"the rows belong to {len(series)} series: {', '.join(series)}."
             " Choose one with --series, or fit them as one with --pool."
         )
+    warnings: tuple[str, ...]
     frame, warnings = _one_corpus(frame, options.loss_corpus)
     frame, method = _one_method(frame, options.method)
     frame, shots = _one_shots(frame, options.shots)
@@ -75,7 +77,7 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
     kind = MetricKind.CONTINUOUS if lower else metric.kind  # a negated share has no binomial error
     chance = sign * _one_chance(frame) + 0.0
     everything = _oriented(frame, sign)
-    rows, hidden, reason = everything, (), None
+    rows, hidden, reason = everything, _NOTHING, None
     if options.at_chance_only:
         limit = horizon(everything, kind, chance)
         rows, hidden, reason = _hide(everything, limit)
@@ -245,8 +247,8 @@ def _keep_checkpoints(frame: pl.DataFrame, options: SelectOptions) -> pl.DataFra
             )
         frame = frame.filter(~pl.col("checkpoint").is_in(gone))
         _refuse_empty(frame, f'--exclude "{pattern}"')
-    low, high = frame["loss"].min(), frame["loss"].max()
-    between = f" (losses lie between {low:.4g} and {high:.4g} nats)"
+    losses = frame["loss"].to_list()
+    between = f" (losses lie between {min(losses):.4g} and {max(losses):.4g} nats)"
     if options.min_loss is not None:
         frame = frame.filter(pl.col("loss") >= options.min_loss)
         _refuse_empty(frame, f"--min-loss {options.min_loss:g}{between}")
@@ -325,7 +327,8 @@ def _remarks(frame: pl.DataFrame) -> tuple[str, ...]:
             " parameters and tokens,"
             " not measured."
         )
-    shots = finetuned["shots"].unique().to_list()
+    shots = finetuned["shots"].unique().sort(nulls_last=True).to_list()
     if len(shots) > 1:
-        remarks.append("The finetuned rows were evaluated with different numbers of shots.")
+        shown = ", ".join("(not stated)" if n is None else str(n) for n in shots)
+        remarks.append(f"The finetuned rows were evaluated with several numbers of shots: {shown}.")
     return tuple(remarks)

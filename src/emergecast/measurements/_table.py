@@ -33,11 +33,11 @@ class Measurements:
     """
 
     frame: pl.DataFrame
-    """All known columns in the order of the schema, then the unknown ones; rows in the order of the source."""
+    """All known columns in the order of the schema, then unknown ones; rows as in the source."""
     name: str
     """The file as the user named it, or "<table>"."""
     hash: str
-    """SHA-256 of the content, in hexadecimal: the same for any order of rows and any file format."""
+    """SHA-256 of the content, in hexadecimal: the same for any row order and any file format."""
     warnings: tuple[str, ...] = ()
     """What looks odd and is no error, in sentences."""
 
@@ -91,7 +91,7 @@ class Measurements:
                 amounts = part["examples"].drop_nulls().n_unique()
                 detail = f" on {amounts} amounts of data" if amounts else ""
                 settings.append(f"{part.height:,} {setting.value}{detail}")
-        low, high = frame["loss"].min(), frame["loss"].max()
+        losses = frame["loss"].to_list()
         corpora = self._values("loss_corpus")
         return [
             ("rows", f"{frame.height:,} ({', '.join(settings)})"),
@@ -99,7 +99,8 @@ class Measurements:
             ("checkpoints", f"{frame.select('series', 'checkpoint').n_unique():,}"),
             (
                 "loss",
-                f"{low:.4g} to {high:.4g} nats per token, {_few(self._values('loss_source'))}"
+                f"{min(losses):.4g} to {max(losses):.4g} nats per token,"
+                f" {_few(self._values('loss_source'))}"
                 + (f", on {_few(corpora)}" if corpora else ""),
             ),
             ("tasks", _few(self.tasks)),
@@ -178,19 +179,22 @@ def examine_raw(
     loss_from: str | None = None,
     origins: Sequence[str] | None = None,
 ) -> Examination:
-    """As `examine`, of raw columns; `origins` names the file of each row where they come from several."""
+    """As `examine`, of raw columns; `origins` names the file of each row if from several."""
     if chance is not None and not math.isfinite(chance):
         raise OptionError(f"the chance level {chance} is not a finite number. Give one like 0.25.")
     findings = Findings(raw.name, origins)
     if raw.height == 0:
         findings.add("the table has no rows.", "`emergecast template` writes an example table.")
+    if raw.height == 0 and not raw.columns:
+        return Examination(table=None, problems=tuple(findings.problems))
     skip = rules.missing_columns(raw, findings, chance=chance, loss_from=loss_from)
+    findings.bad_cells |= {(row, name) for name in skip for row in range(raw.height)}
     known, unknown = rules.typed_columns(raw, findings)
     rules.fill_defaults(known, findings, chance=chance)
-    if not skip & {"params", "tokens"}:
-        rules.fill_loss(known, findings, loss_from=loss_from)
-    rules.check_rows(known, findings, skip)
+    rules.fill_loss(known, findings, loss_from=loss_from)
+    rules.check_rows(known, findings)
     rules.check_across(known, findings)
+    rules.count_flops(known)
     table = None
     if not skip and len(findings.bad_rows) < raw.height:
         keep = [row for row in range(raw.height) if row not in findings.bad_rows]
@@ -210,7 +214,8 @@ def _assemble(
         empty = all(cell is None for cell in kept)
         series.append(pl.Series(name, kept, dtype=pl.String() if empty else None))
     warnings = tuple(
-        f'{raw.name}: the column "{written}" is not known and was kept as it is; did you mean {meant}?'
+        f'{raw.name}: the column "{written}" is not known and was kept as it is;'
+        f" did you mean {meant}?"
         for written, meant in rules.misspelt(raw).items()
     )
     frame = pl.DataFrame(series)
@@ -218,7 +223,7 @@ def _assemble(
 
 
 def content_hash(frame: pl.DataFrame) -> str:
-    """SHA-256 of the cells by column name, as text, rows sorted; a column without a value counts as absent."""
+    """SHA-256 of the cells as text, rows sorted; a column without a value counts as absent."""
     columns: dict[str, list[Any]] = {}
     for name in sorted(frame.columns):
         cells = frame[name].to_list()

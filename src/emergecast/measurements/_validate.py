@@ -1,9 +1,9 @@
-"""The rules a table must obey, row by row and across rows. Every breach is reported, not the first only."""
+"""The rules a table must obey, row by row and across rows. Every breach is reported."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from emergecast.errors import OptionError
@@ -26,6 +26,8 @@ from emergecast.scaling import NAMED_LAWS, training_flops
 
 Columns = dict[str, list[Any]]
 
+_NAMING: Final = tuple(name for name in KEY if COLUMNS[name].required)
+"""Without these a row does not say what it measures."""
 _DEFAULTS: Final[Mapping[str, object]] = {
     "series": DEFAULT_SERIES,
     "metric": DEFAULT_METRIC,
@@ -51,7 +53,7 @@ def typed_columns(raw: RawTable, findings: Findings) -> tuple[Columns, Columns]:
 
 
 def misspelt(raw: RawTable) -> dict[str, str]:
-    """Unknown columns that look like a known one which is absent: name as written to the name meant."""
+    """Unknown columns that look like an absent known one: name as written to the name meant."""
     absent = [name for name in COLUMNS if name not in raw.columns]
     found: dict[str, str] = {}
     for name in raw.columns:
@@ -114,43 +116,55 @@ def fill_defaults(known: Columns, findings: Findings, *, chance: float | None) -
 
 
 def fill_loss(known: Columns, findings: Findings, *, loss_from: str | None) -> None:
-    """Estimate missing losses from params and tokens, mark them so, and count FLOPs where they are missing."""
-    law = None
-    if loss_from is not None:
-        law = NAMED_LAWS.get(loss_from)
-        if law is None:
-            raise OptionError(
-                f'there are no loss constants called "{loss_from}". Use one of {", ".join(NAMED_LAWS)}.'
-            )
+    """Estimate missing losses from params and tokens, and mark them so.
+
+    Raises:
+        OptionError: there are no constants called `loss_from`.
+    """
+    if loss_from is not None and loss_from not in NAMED_LAWS:
+        raise OptionError(
+            f'there are no loss constants called "{loss_from}". Use one of {", ".join(NAMED_LAWS)}.'
+        )
     sources = known["loss_source"]
-    for row, (params, tokens) in enumerate(zip(known["params"], known["tokens"], strict=True)):
-        both = params is not None and tokens is not None
-        if both and known["flops"][row] is None:
-            known["flops"][row] = float(training_flops(params, tokens))
-        if known["loss"][row] is not None or law is None or row in findings.bad_rows:
+    for row, loss in enumerate(known["loss"]):
+        if loss is not None or loss_from is None or (row, "loss") in findings.bad_cells:
             sources[row] = sources[row] or LossSource.MEASURED.value
-        elif both:
-            known["loss"][row] = float(law.loss(params, tokens))
-            sources[row] = LossSource.ESTIMATED.value
-        else:
-            gap = "params" if params is None else "tokens"
-            findings.add(
-                f"there is no loss, and no {gap} to estimate it from.",
-                f"Give the loss, or params and tokens, of {known['checkpoint'][row]}.",
-                row=row,
-                column=gap,
-            )
+            continue
+        sources[row] = LossSource.ESTIMATED.value
+        gaps = [name for name in ("params", "tokens") if known[name][row] is None]
+        if not gaps:
+            law = NAMED_LAWS[loss_from]
+            known["loss"][row] = float(law.loss(known["params"][row], known["tokens"][row]))
+        for gap in gaps:
+            findings.bad_cells.add((row, "loss"))
+            if (row, gap) not in findings.bad_cells:
+                findings.add(
+                    f"there is no loss, and no {gap} to estimate it from.",
+                    f"Give the loss, or params and tokens, of {known['checkpoint'][row]}.",
+                    row=row,
+                    column=gap,
+                )
 
 
-def check_rows(known: Columns, findings: Findings, skip: Iterable[str]) -> None:
-    """Rules that look at one row: required cells, the metric's bounds, examples where and only where finetuned."""
-    required = [n for n, c in COLUMNS.items() if c.required and n not in set(skip)]
-    reported = {(p.row, p.column) for p in findings.problems}
-    bad = set(findings.bad_rows)
+def count_flops(known: Columns) -> None:
+    """Fill missing FLOPs: as another row of the checkpoint has them, else 6 * params * tokens."""
+    owners = list(zip(known["series"], known["checkpoint"], strict=True))
+    pairs = zip(owners, known["flops"], strict=True)
+    stated = {owner: flops for owner, flops in pairs if flops is not None}
+    for row, owner in enumerate(owners):
+        params, tokens = known["params"][row], known["tokens"][row]
+        if owner in stated:
+            known["flops"][row] = stated[owner]
+        elif params is not None and tokens is not None:
+            known["flops"][row] = float(training_flops(params, tokens))
+
+
+def check_rows(known: Columns, findings: Findings) -> None:
+    """Rules about one row: required cells, the metric's bounds, examples where finetuned only."""
+    required = [name for name, column in COLUMNS.items() if column.required]
     for name in required:
         for row, cell in enumerate(known[name]):
-            seen = row in bad and _was_reported(findings, row, name, reported)
-            if cell is None and not seen and not (name == "loss" and row in findings.bad_rows):
+            if cell is None and (row, name) not in findings.bad_cells:
                 what = (
                     "there is no chance level." if name == "chance" else f"the {name} is missing."
                 )
@@ -161,26 +175,23 @@ def check_rows(known: Columns, findings: Findings, skip: Iterable[str]) -> None:
         _check_bounds(known, row, findings)
 
 
-def _was_reported(
-    findings: Findings, row: int, column: str, reported: set[tuple[int | None, str | None]]
-) -> bool:
-    return findings.origins is not None or (row + 1, column) in reported
-
-
 def _check_examples(known: Columns, row: int, setting: str | None, findings: Findings) -> None:
-    examples = known["examples"][row]
     if setting == Setting.FEW_SHOT:
         for name in ("examples", "epochs"):
             if known[name][row] is not None:
                 findings.add(
                     f"a few-shot row has finetuning {name}.",
-                    f"Leave {name} empty (in-context examples go into shots), or set setting to"
-                    " finetuned.",
+                    f"Leave {name} empty (examples in the prompt go into shots),"
+                    " or set setting to finetuned.",
                     row=row,
                     column=name,
                     value=known[name][row],
                 )
-    elif setting == Setting.FINETUNED and examples is None and row not in findings.bad_rows:
+    elif (
+        setting == Setting.FINETUNED
+        and known["examples"][row] is None
+        and (row, "examples") not in findings.bad_cells
+    ):
         findings.add(
             "a finetuned row does not say on how many examples.",
             "Give the number of unique finetuning examples, at least 1.",
@@ -199,7 +210,10 @@ def _check_bounds(known: Columns, row: int, findings: Findings) -> None:
         if metric.kind is MetricKind.PROPORTION and 1 < value <= 100:
             remedy = "Divide by 100 if this is a percentage."
         else:
-            remedy = f"Check the number, or the metric, whose values go from {metric.minimum:g} to {metric.maximum:g}."
+            remedy = (
+                "Check the number, or the metric, whose values go from"
+                f" {metric.minimum:g} to {metric.maximum:g}."
+            )
         findings.add(
             f"the {column} of {name} is outside its range.",
             remedy,
@@ -215,7 +229,7 @@ def check_across(known: Columns, findings: Findings) -> None:
     _one_value(known, findings, ("series", "checkpoint", "loss_corpus"), LOSS_FACTS)
     first: dict[tuple[Any, ...], int] = {}
     for row, key in enumerate(zip(*(known[name] for name in KEY), strict=True)):
-        if row in findings.bad_rows:
+        if row in findings.bad_rows or any(known[name][row] is None for name in _NAMING):
             continue
         earlier = first.setdefault(key, row)
         if earlier != row:
@@ -238,13 +252,13 @@ def _spelt(key: tuple[Any, ...]) -> str:
 def _one_value(
     known: Columns, findings: Findings, owner: tuple[str, ...], facts: tuple[str, ...]
 ) -> None:
-    """Report each row whose fact about its checkpoint differs from the first row that states one."""
+    """Report each row whose fact about its checkpoint differs from the first one stated."""
     owners = list(zip(*(known[name] for name in owner), strict=True))
     clashes: list[tuple[int, str, int]] = []
     for fact in facts:
         first: dict[tuple[Any, ...], int] = {}
         for row, (who, cell) in enumerate(zip(owners, known[fact], strict=True)):
-            if cell is None or row in findings.bad_rows:
+            if cell is None or row in findings.bad_rows or known["checkpoint"][row] is None:
                 continue
             earlier = first.setdefault(who, row)
             if known[fact][earlier] != cell:

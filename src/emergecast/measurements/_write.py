@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -24,14 +23,14 @@ def check_suffix(path: str | os.PathLike[str]) -> str:
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise OptionError(
-            f'cannot write "{os.fspath(path)}": the extension {suffix or "(none)"} is not one of a table.'
-            f" Use one of {', '.join(SUFFIXES)}."
+            f'cannot write "{os.fspath(path)}": the extension {suffix or "(none)"} is not one'
+            f" of a table. Use one of {', '.join(SUFFIXES)}."
         )
     return suffix
 
 
 def write_frame(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Write `frame` beside `path` under another name, then rename: a reader sees the old file or the new one."""
+    """Write `frame` beside `path`, then rename: a reader sees the old file or the new one."""
     suffix = check_suffix(path)
     target = Path(path)
     if suffix == ".parquet":
@@ -46,7 +45,7 @@ def write_frame(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
 
 
 def write_whole(content: bytes, target: Path) -> None:
-    """Put `content` into the file `target` in one step, with the permissions a new file would get."""
+    """Put `content` into the file `target` in one step, with the permissions of a new file."""
     descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -61,22 +60,20 @@ def write_whole(content: bytes, target: Path) -> None:
 
 
 def _csv_text(frame: pl.DataFrame) -> str:
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(frame.columns)
-    for row in frame.iter_rows():
-        writer.writerow([_cell(value) for value in row])
-    return stream.getvalue()
+    lines = [frame.columns, *frame.iter_rows()]
+    return "".join(",".join(map(_cell, line)) + "\n" for line in lines)
 
 
-def _cell(value: object) -> object:
+def _cell(value: object) -> str:
+    """One CSV cell; Python's writer does not quote a bare carriage return, its reader needs it."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return "" if value is None else value
+    text = str(value)
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\r\n') else text
 
 
 def _lines_text(frame: pl.DataFrame) -> str:
-    return "".join(
-        json.dumps({k: v for k, v in row.items() if v is not None}, ensure_ascii=False) + "\n"
-        for row in frame.iter_rows(named=True)
-    )
+    rows = frame.iter_rows(named=True)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

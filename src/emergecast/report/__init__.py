@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from emergecast.report._distribution import distribution
 from emergecast.report._fan import fan
-from emergecast.report._save import save
+from emergecast.report._save import save, save_text
 from emergecast.report._view import ElbowView, ForecastView
 
-__all__ = ["ElbowView", "ForecastView", "distribution", "fan", "save"]
+__all__ = ["ElbowView", "ForecastView", "distribution", "fan", "save", "save_text"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import altair as alt
 import polars as pl
 
@@ -42,7 +40,7 @@ def distribution(view: ForecastView) -> alt.VConcatChart:
             _cumulative(view, view.elbow, curve, window),
         ]
     panels.append(_scores(view, window))
-    return dress(alt.vconcat(*panels, spacing=22).resolve_scale(x="independent"), view)
+    return dress(alt.vconcat(*panels, spacing=22).resolve_legend(fill="independent"), view)
 
 
 def _density(
@@ -54,7 +52,7 @@ def _density(
     title = ["density of the elbow", f"at {view.few_shot_examples:g} examples"]
     axis = alt.Axis(title=title, labels=False, ticks=False, grid=False)
     y = alt.Y("density:Q", scale=alt.Scale(zero=True, nice=False), axis=axis)
-    base = alt.Chart(marks.rows(curve))
+    base = alt.Chart(curve)
     area = base.mark_area(fill=BAND, opacity=0.3).encode(x=x, y=y)
     edge = base.mark_line(stroke=BAND_TEXT, strokeWidth=1.6).encode(x=x, y=y)
     layers = [
@@ -93,9 +91,7 @@ def _cumulative(
             format="%",
         ),
     )
-    line = (
-        alt.Chart(marks.rows(curve)).mark_line(stroke=BAND_TEXT, strokeWidth=2.2).encode(x=x, y=y)
-    )
+    line = alt.Chart(curve).mark_line(stroke=BAND_TEXT, strokeWidth=2.2).encode(x=x, y=y)
     layers = [*_quantile_rules(elbow, x), line]
     if view.truth is not None:
         layers.append(_truth_rule(view.truth, x))
@@ -130,6 +126,8 @@ def _scores(view: ForecastView, window: Window) -> alt.LayerChart:
         ]
     layers.append(marks.few_shot_points(shown, x, y))
     sentences = marks.legend_of_bars(shown)
+    if shown.is_empty():
+        sentences = ["There are no few-shot scores at these losses."]
     if shown["hidden"].any():
         sentences = ["Open circles: checkpoints that the forecast did not see.", *sentences]
     layers += marks.note([" ".join(sentences)], height=_SCORES_HEIGHT)
@@ -177,13 +175,10 @@ def _peaks(elbow: ElbowView, window: Window) -> list[alt.Chart]:
         for row, (kind, loss) in enumerate(kinds.items())
         if loss is not None and window.low <= loss <= window.high
     ]
-    corner: Literal["top-left", "top-right"] = (
-        "top-left" if window.share(elbow.p50) > 0.5 else "top-right"
-    )
     fill = alt.Fill(
         "kind:N",
         scale=alt.Scale(domain=[str(value["kind"]) for value in values], range=[INK, "white"]),
-        legend=alt.Legend(title=None, orient=corner, symbolType="triangle-down", offset=4),
+        legend=alt.Legend(title="point estimates", symbolType="triangle-down", offset=14),
     )
     return [
         alt.Chart(alt.InlineData(values=[value]))

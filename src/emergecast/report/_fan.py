@@ -144,7 +144,7 @@ def _lines(
         ),
     )
     return [
-        alt.Chart(marks.rows(parts))
+        alt.Chart(parts)
         .mark_line(clip=True, strokeWidth=2)
         .encode(x=x, y=y, color=_colour(labels, legend=True), strokeDash=dash)
     ]
@@ -158,7 +158,7 @@ def _seen(
     colour = _colour(labels, legend=True)
     return [
         marks.whiskers(ordered, x, y).encode(color=colour),
-        alt.Chart(marks.rows(ordered))
+        alt.Chart(ordered)
         .mark_point(filled=True, size=50, opacity=0.9)
         .encode(x=x, y=y, color=colour, tooltip=marks.tooltip()),
     ]
@@ -180,7 +180,7 @@ def _later(points: pl.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart | alt.Lay
         marks.whiskers(points.filter(pl.col("setting") == FEW_SHOT), x, y).encode(
             stroke=alt.value(LATER)
         ),
-        alt.Chart(marks.rows(points.sort("setting", descending=True)))
+        alt.Chart(points.sort("setting", descending=True))
         .mark_point(filled=False, size=42, strokeWidth=1.6, fill="white", opacity=1)
         .encode(x=x, y=y, stroke=stroke, tooltip=marks.tooltip()),
     ]

@@ -69,7 +69,7 @@ def score_title(view: ForecastView) -> str:
 
 def loss_text(loss: float, elbow: ElbowView | None) -> str:
     """A loss as text, to a hundredth of a nat, or a thousandth where the interval is narrow."""
-    narrow = elbow is not None and elbow.p95 - elbow.p05 < 0.1
+    narrow = elbow is not None and elbow.p95 - elbow.p05 < 0.05
     return f"{loss:.3f}" if narrow else f"{loss:.2f}"
 
 
@@ -87,32 +87,37 @@ def dress(chart: _Chart, view: ForecastView) -> _Chart:
         subtitleColor=QUIET,
         subtitlePadding=6,
     )
-    return (
-        chart.properties(
-            title=title, description=f"{view.title}. {view.subtitle}", background="white"
-        )
-        .configure(font=FONT, padding={"left": 12, "right": 16, "top": 12, "bottom": 12})
-        .configure_view(stroke=None)
-        .configure_axis(
-            domainColor=FAINT,
-            gridColor="#ececec",
-            labelColor=INK,
-            labelFontSize=12,
-            labelPadding=5,
-            tickColor=FAINT,
-            titleColor=INK,
-            titleFontSize=13,
-            titleFontWeight="normal",
-            titlePadding=10,
-        )
-        .configure_legend(
-            labelColor=INK,
-            labelFontSize=12,
-            rowPadding=4,
-            symbolSize=80,
-            titleColor=QUIET,
-            titleFontSize=12,
-            titleFontWeight="normal",
-            titlePadding=7,
-        )
+    return chart.properties(
+        title=title,
+        description=f"{view.title}. {view.subtitle}",
+        background="white",
+        config=_typography(),
     )
+
+
+def _typography() -> alt.Config:
+    """Type, rules and colours of axes and legends."""
+    axis = alt.AxisConfig(
+        domainColor=FAINT,
+        gridColor="#ececec",
+        labelColor=INK,
+        labelFontSize=12,
+        labelPadding=5,
+        tickColor=FAINT,
+        titleColor=INK,
+        titleFontSize=13,
+        titleFontWeight="normal",
+        titlePadding=10,
+    )
+    legend = alt.LegendConfig(
+        labelColor=INK,
+        labelFontSize=12,
+        rowPadding=4,
+        symbolSize=80,
+        titleColor=QUIET,
+        titleFontSize=12,
+        titleFontWeight="normal",
+        titlePadding=7,
+    )
+    view = alt.ViewConfig(stroke=None)
+    return alt.Config(font=FONT, padding=12, view=view, axis=axis, legend=legend)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 import altair as alt
@@ -13,20 +12,6 @@ from emergecast.report._window import Window
 
 _LINE = 16  # px from one line of labels to the next
 _LETTER = 5.9  # px of a letter of a label, on average
-
-
-def rows(frame: pl.DataFrame) -> alt.InlineData:
-    """A frame as data of a chart; what is not a finite number is missing."""
-    records = [
-        {name: None if _is_no_number(value) else value for name, value in row.items()}
-        for row in frame.to_dicts()
-    ]
-    return alt.InlineData(values=records)
-
-
-def _is_no_number(value: object) -> bool:
-    """Whether a value is a float that JSON cannot hold."""
-    return isinstance(value, float) and not math.isfinite(value)
 
 
 def loss_x(window: Window, *, titled: bool = True) -> alt.X:
@@ -113,10 +98,10 @@ def few_shot_points(frame: pl.DataFrame, x: alt.X, y: alt.Y) -> alt.LayerChart:
     layers = [
         whiskers(later, x, y).encode(stroke=alt.value(LATER)),
         whiskers(seen, x, y).encode(stroke=alt.value(INK)),
-        alt.Chart(rows(later))
+        alt.Chart(later)
         .mark_point(filled=False, size=50, strokeWidth=1.7, stroke=LATER, fill="white", opacity=1)
         .encode(x=x, y=y, tooltip=tooltip()),
-        alt.Chart(rows(seen))
+        alt.Chart(seen)
         .mark_point(filled=True, size=50, fill=INK, opacity=0.9)
         .encode(x=x, y=y, tooltip=tooltip()),
     ]
@@ -129,7 +114,7 @@ def whiskers(frame: pl.DataFrame, x: alt.X, y: alt.Y) -> alt.Chart:
         score=pl.col("score") - pl.col("stderr"), top=pl.col("score") + pl.col("stderr")
     )
     return (
-        alt.Chart(rows(known))
+        alt.Chart(known)
         .mark_rule(strokeWidth=1, opacity=0.45, clip=True)
         .encode(x=x, y=y, y2="top:Q")
     )

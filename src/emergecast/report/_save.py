@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import os
+import re
 import tempfile
 from pathlib import Path
 
 import altair as alt
+import vl_convert
 
 _SCALE = 2  # px of the PNG per px of the layout, for sharp text on dense screens
 
@@ -26,18 +27,41 @@ def save(chart: alt.TopLevelMixin, folder: Path, stem: str) -> tuple[Path, ...]:
     Returns:
         Paths of the files written, SVG first.
     """
-    svg = io.StringIO()
-    chart.save(svg, format="svg")
-    png = io.BytesIO()
-    chart.save(png, format="png", scale_factor=_SCALE)
+    with alt.data_transformers.enable("default", max_rows=None):
+        spec = chart.to_dict()
+    svg = _named(vl_convert.vegalite_to_svg(spec), stem)
+    png = vl_convert.svg_to_png(svg, scale=_SCALE)
     folder.mkdir(parents=True, exist_ok=True)
-    contents = {"svg": svg.getvalue().encode(), "png": png.getvalue()}
+    contents = {"svg": svg.encode(), "png": png}
     paths = []
     for ending, content in contents.items():
         path = folder / f"{stem}.{ending}"
         _replace(path, content)
         paths.append(path)
     return tuple(paths)
+
+
+def save_text(text: str, folder: Path, name: str) -> Path:
+    """Write a text file to `folder` in one step, making the folder if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    _replace(path, text.encode())
+    return path
+
+
+def _named(svg: str, stem: str) -> str:
+    """Number the clip paths from 1 and name them after the picture.
+
+    The renderer counts them through the whole process: the same picture would differ from run to
+    run, and two of them on one page could clip each other.
+    """
+    numbers: dict[str, int] = {}
+
+    def renamed(match: re.Match[str]) -> str:
+        number = numbers.setdefault(match[2], len(numbers) + 1)
+        return f"{match[1]}{stem}-clip{number}"
+
+    return re.sub(r'(id="|url\(#)(clip\d+)(?=["\)])', renamed, svg)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -1,0 +1,13 @@
+"""Runs every benchmark, each in its own process: `python -m benchmarks`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+NAMES = ("cold_start", "bootstrap", "posterior", "exactness")
+
+for name in NAMES:
+    script = Path(__file__).with_name(f"{name}.py")
+    subprocess.run([sys.executable, str(script), *sys.argv[1:]], check=True)

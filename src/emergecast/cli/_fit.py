@@ -1,0 +1,312 @@
+"""Commands that forecast: fit, demo."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emergecast.cli._app import BAD_INPUT, app
+from emergecast.cli._table import ChanceOption, JsonOption, LossFromOption
+from emergecast.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from emergecast.backtest import GroundTruth
+    from emergecast.errors import EmergecastError
+    from emergecast.forecast import Forecast
+    from emergecast.measurements import Measurements, SelectOptions
+
+REFUSED = 3
+"""Exit status when every forecast asked for is refused."""
+
+OutOption = Annotated[
+    Path | None,
+    typer.Option("-o", "--out", help="Folder for forecast.json and the pictures (SVG, PNG)."),
+]
+BootstrapOption = Annotated[
+    int, typer.Option("--bootstrap", min=0, help="Resamples of each kind; 0 for none.")
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Result:
+    """One task and series: a forecast, or what stood in its way."""
+
+    name: str
+    forecast: Forecast | None
+    error: EmergecastError | None
+    truth: GroundTruth | None
+
+
+@app.command()
+def fit(
+    table: Annotated[Path, typer.Argument(help="A .csv, .parquet, .jsonl or .ndjson table.")],
+    task: Annotated[
+        list[str] | None, typer.Option("--task", help="Task to forecast; repeatable. All if none.")
+    ] = None,
+    series: Annotated[
+        list[str] | None,
+        typer.Option("--series", help="Series to fit; repeatable. Each on its own if none."),
+    ] = None,
+    pool: Annotated[bool, typer.Option("--pool", help="Fit several series as one.")] = False,
+    at_chance_only: Annotated[
+        bool,
+        typer.Option(
+            "--at-chance-only",
+            help="Hide the weakest checkpoint that is above chance few-shot, and all at or below "
+            "its loss.",
+        ),
+    ] = False,
+    min_loss: Annotated[
+        float | None, typer.Option(help="Leave out checkpoints of lower loss (nats).")
+    ] = None,
+    max_loss: Annotated[
+        float | None, typer.Option(help="Leave out checkpoints of higher loss (nats).")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", help="Checkpoint to leave out, * and ? allowed; repeatable."),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where", metavar="COLUMN=VALUE", help="Keep rows with this value; repeatable."
+        ),
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="Metric to fit.")] = None,
+    method: Annotated[str | None, typer.Option(help="Finetuning method to fit.")] = None,
+    shots: Annotated[int | None, typer.Option(help="Shots of the few-shot rows to fit.")] = None,
+    loss_corpus: Annotated[
+        str | None, typer.Option(help="Held-out corpus whose losses to use.")
+    ] = None,
+    few_shot_examples: Annotated[
+        float | None,
+        typer.Option(help="D0, where the few-shot elbow is read off; default: the shots."),
+    ] = None,
+    law: Annotated[
+        str, typer.Option(help="Emergence law: log-power or power.", metavar="LAW")
+    ] = "log-power",
+    prior: Annotated[
+        list[str] | None,
+        typer.Option("--prior", metavar="NAME=VALUE", help="Override a prior scale; repeatable."),
+    ] = None,
+    chance: ChanceOption = None,
+    loss_from: LossFromOption = None,
+    at_loss: Annotated[
+        list[float] | None,
+        typer.Option("--at-loss", help="Say what to expect of a model of this loss; repeatable."),
+    ] = None,
+    score: Annotated[
+        list[float] | None,
+        typer.Option("--score", help="With --at-loss: probability of a score above this."),
+    ] = None,
+    bootstrap: BootstrapOption = 200,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Forecast the loss at which few-shot emergence happens.
+
+    Prints the verdict first, then the distribution of that loss and what it rests on. Exit status
+    0 with a forecast, 3 when it is refused, 2 on bad input.
+
+    Example: `emergecast fit table.parquet --task mmlu --at-chance-only -o forecast`
+    """
+    from emergecast.measurements import SelectOptions, read_table
+
+    tasks = task or [None]
+    options = SelectOptions(
+        series=tuple(series) if series else None,
+        pool=pool,
+        metric=metric,
+        method=method,
+        shots=shots,
+        loss_corpus=loss_corpus,
+        at_chance_only=at_chance_only,
+        min_loss=min_loss,
+        max_loss=max_loss,
+        exclude=tuple(exclude or ()),
+        where=tuple(_pair(text, "--where") for text in where or ()),
+    )
+    ways = {
+        "law": law,
+        "few_shot_examples": few_shot_examples,
+        "priors": {name: _number(value, name) for name, value in _pairs(prior, "--prior")},
+    }
+    rows = read_table(table, chance=chance, loss_from=loss_from)
+    results = _run(rows, [replace(options, task=name) for name in tasks], ways, bootstrap)
+    asked = (tuple(at_loss or ()), tuple(score or ()))
+    _show(results, asked, out, as_json=as_json)
+    _exit(results)
+
+
+@app.command()
+def demo(
+    bootstrap: BootstrapOption = 200, out: OutOption = None, as_json: JsonOption = False
+) -> None:
+    """Forecast from a bundled table of real measurements, and compare with what came later.
+
+    The table comes from the proving ground: tiny transformers trained from nothing, in which a
+    few-shot skill really does emerge. Only checkpoints that are still at chance are used.
+
+    Example: `emergecast demo -o demo`
+    """
+    from emergecast.measurements import SelectOptions, proving_ground
+
+    options = SelectOptions(pool=True, at_chance_only=True, exclude=("S-*",))
+    results = _run(proving_ground(), [options], {}, bootstrap)
+    if not as_json:
+        print(
+            "The proving ground: transformers of 0.2 and 0.5 million parameters, two seeds each, "
+            "trained from nothing\non a synthetic language in which matching words to labels from "
+            "eight examples in the prompt is a skill\nthat appears late. The forecast sees only "
+            "the checkpoints that do not have it yet.\n"
+        )
+    _show(results, ((), ()), out, as_json=as_json)
+    _exit(results)
+
+
+# ------------------------------------------------------------------------------------ running
+
+
+def _run(
+    table: Measurements, options: list[SelectOptions], ways: dict[str, Any], bootstraps: int
+) -> list[_Result]:
+    """Every fit that the options ask for; an error of one does not stop the others."""
+    from emergecast.backtest import ground_truth
+    from emergecast.errors import FitError, SelectionError
+    from emergecast.fit import fit as fit_law
+    from emergecast.measurements import fits_of
+
+    wanted = [each for option in options for each in fits_of(table, option)]
+    several = len(wanted) > 1
+    results = []
+    for each in _progress(wanted):
+        name = " / ".join(str(part) for part in (each.task, each.series) if isinstance(part, str))
+        try:
+            fitted = fit_law(table, select_options=each, **ways)
+            truth = ground_truth(fitted.selection) if fitted.selection.hidden else None
+            forecast = fitted.forecast(bootstraps=bootstraps)
+            if truth is not None:
+                forecast = replace(forecast, truth=truth.elbow)
+        except (SelectionError, FitError) as error:
+            if not several:
+                raise
+            results.append(_Result(name=name, forecast=None, error=error, truth=None))
+        else:
+            results.append(_Result(name=name, forecast=forecast, error=None, truth=truth))
+    return results
+
+
+def _progress(wanted: list[SelectOptions]) -> Iterable[SelectOptions]:
+    """A progress bar on standard error, where that is a terminal and there is something to wait for."""
+    if len(wanted) == 1 or not sys.stderr.isatty():
+        return wanted
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(wanted, "Fitting", console=Console(stderr=True), transient=True)
+
+
+def _exit(results: list[_Result]) -> None:
+    forecasts = [result.forecast for result in results if result.forecast is not None]
+    if any(forecast.elbow is not None for forecast in forecasts):
+        return
+    raise typer.Exit(REFUSED if forecasts else BAD_INPUT)
+
+
+def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:
+    return [_pair(text, option) for text in texts or ()]
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        message = f"{option} takes NAME=VALUE, not {text!r}."
+        raise OptionError(message)
+    return name.strip(), value.strip()
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        message = f"--prior {name} takes a number, not {text!r}."
+        raise OptionError(message) from None
+
+
+# ------------------------------------------------------------------------------------ showing
+
+
+def _show(
+    results: list[_Result],
+    asked: tuple[tuple[float, ...], tuple[float, ...]],
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    records = [_record(result, asked) for result in results]
+    written = _write(results, records, out)
+    if as_json:
+        single = len(records) == 1
+        print(json.dumps(records[0] if single else {"forecasts": records}, indent=2))
+        return
+    from emergecast.cli._text import forecast_text, summary_text
+
+    if len(results) == 1 and results[0].forecast is not None:
+        found = records[0].get("at_loss", [])
+        print(forecast_text(results[0].forecast, found, results[0].truth))
+    else:
+        print(summary_text([(each.name, each.forecast, each.error) for each in results]))
+    if written:
+        names = ", ".join(sorted({path.name for path in written}))
+        print(f"\nWrote {names} to {out}")
+
+
+def _record(result: _Result, asked: tuple[tuple[float, ...], tuple[float, ...]]) -> dict[str, Any]:
+    """The JSON object of one result."""
+    if result.forecast is None:
+        return {"name": result.name, "error": str(result.error)}
+    record = result.forecast.to_dict()
+    losses, scores = asked
+    if losses and result.forecast.elbow is not None:
+        found = [result.forecast.at(loss, scores) for loss in losses]
+        record["at_loss"] = [
+            {
+                "loss": each.loss,
+                "emerged": each.emerged,
+                "score": each.score,
+                "exceeds": [{"score": x, "probability": p} for x, p in each.exceeds.items()],
+            }
+            for each in found
+        ]
+    return record
+
+
+def _write(results: list[_Result], records: list[dict[str, Any]], out: Path | None) -> list[Path]:
+    """forecast.json and the pictures, in one folder a fit where there are several."""
+    if out is None:
+        return []
+    from emergecast.report import distribution, fan, save, save_text
+
+    written: list[Path] = []
+    for result, record in zip(results, records, strict=True):
+        if result.forecast is None:
+            continue
+        folder = out if len(results) == 1 else out / _folder_name(result.name)
+        text = json.dumps(record, indent=2) + "\n"
+        written.append(save_text(text, folder, "forecast.json"))
+        written += save(fan(result.forecast), folder, "fan")
+        written += save(distribution(result.forecast), folder, "distribution")
+    return written
+
+
+def _folder_name(name: str) -> str:
+    """A name that every file system takes."""
+    kept = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+    return kept.strip(".-") or "forecast"

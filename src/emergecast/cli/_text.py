@@ -1,0 +1,154 @@
+"""A forecast as lines of text, the verdict first."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from emergecast.fit import FitStatus, Resample
+
+if TYPE_CHECKING:
+    from emergecast.backtest import GroundTruth
+    from emergecast.forecast import Elbow, Forecast
+
+WIDTH = 100
+COLUMNS = ("p05", "p25", "p50", "p75", "p95", "mode", "mle")
+HEADINGS = ("5%", "25%", "50%", "75%", "95%", "mode", "ML")
+BOOTSTRAP_NAMES = {Resample.RUN: "bootstrap by run", Resample.CHECKPOINT: "bootstrap by checkpoint"}
+
+
+def forecast_text(
+    forecast: Forecast, at_loss: list[dict[str, Any]], truth: GroundTruth | None
+) -> str:
+    """The whole forecast for a person to read."""
+    parts = [list(_headline(forecast))]
+    if forecast.elbow is not None:
+        parts.append(list(_table(forecast, forecast.elbow)))
+        parts.append(list(_expectations(forecast, at_loss)))
+        if truth is not None:
+            parts.append(list(_later(forecast, forecast.elbow, truth)))
+    parts.append(list(_basis(forecast)))
+    parts.append([line for text in forecast.warnings for line in _wrap(f"Warning: {text}")])
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -> str:
+    """One line a forecast, and the reasons below for those that have none."""
+    width = max(len("task / series"), *(len(name) for name, _, _ in results))
+    heading = f"{'task / series':<{width}}  {'verdict':<10}  {'5%':>7}  {'50%':>7}  {'95%':>7}"
+    lines, notes = [heading], []
+    for name, forecast, error in results:
+        if forecast is None:
+            lines.append(f"{name:<{width}}  no fit")
+            notes += _wrap(f"{name}: {error}", "  ")
+            continue
+        line = f"{name:<{width}}  {forecast.verdict:<10}"
+        if forecast.elbow is not None:
+            e = forecast.elbow
+            line += f"  {e.p05:7.3f}  {e.p50:7.3f}  {e.p95:7.3f}"
+        else:
+            notes += _wrap(f"{name}: {forecast.reasons[0]}", "  ")
+        lines.append(line)
+    return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+def _headline(forecast: Forecast) -> Iterator[str]:
+    yield f"{forecast.verdict.upper()}  {forecast.title}"
+    if forecast.elbow is not None:
+        e = forecast.elbow
+        yield (
+            f"90% interval {e.p05:.3f} to {e.p95:.3f} nats of pretraining loss "
+            "(the lower loss is the later emergence)"
+        )
+    for reason in forecast.reasons:
+        yield from _wrap(f"- {reason}", "  ")
+
+
+def _table(forecast: Forecast, elbow: Elbow) -> Iterator[str]:
+    rows: list[tuple[str, dict[str, float | None]]] = [
+        ("posterior", {name: getattr(elbow, name) for name in COLUMNS})
+    ]
+    for kind, name in BOOTSTRAP_NAMES.items():
+        result = forecast.bootstrap.get(kind)
+        if result is not None and result.modes.size:
+            values = result.quantile([0.05, 0.25, 0.5, 0.75, 0.95])
+            rows.append((name, dict(zip(COLUMNS, map(float, values), strict=False))))
+    for row in forecast.sensitivity:
+        rows.append((row.what, {"p05": row.p05, "p50": row.p50, "p95": row.p95}))
+    width = max(len(name) for name, _ in rows)
+    head = "".join(f"{heading:>8}" for heading in HEADINGS)
+    yield f"{'few-shot elbow, nats':<{width}}{head}"
+    for name, cells in rows:
+        text = "".join(
+            f"{'' if cells.get(c) is None else format(cells[c], '.3f'):>8}" for c in COLUMNS
+        )
+        yield f"{name:<{width}}{text}".rstrip()
+    yield from _wrap(
+        f"D0 = {forecast.few_shot_examples:g}; quadrature error {forecast.fit.posterior.error:.1g} "
+        "nats."
+        + ("" if elbow.mle is not None else " " + FitStatus.UNBOUNDED.sentence)
+        + _degenerate(forecast)
+    )
+
+
+def _degenerate(forecast: Forecast) -> str:
+    found = [
+        f" {result.degenerate} of {result.n} resamples {BOOTSTRAP_NAMES[kind][10:]} were degenerate."
+        for kind, result in forecast.bootstrap.items()
+        if result is not None and result.degenerate
+    ]
+    return "".join(found)
+
+
+def _expectations(forecast: Forecast, at_loss: list[dict[str, Any]]) -> Iterator[str]:
+    """What to expect of models of given losses; of a few telling ones if none are asked for."""
+    if at_loss:
+        for each in at_loss:
+            line = (
+                f"A model of loss {each['loss']:g} has emerged with probability "
+                f"{each['emerged']:.3f}; median score {each['score']:.3f}"
+            )
+            for bar in each["exceeds"]:
+                line += f"; above {bar['score']:g} with probability {bar['probability']:.3f}"
+            yield f"{line}."
+        return
+    losses = [float(value) for value in forecast.quantile([0.9, 0.5, 0.1])]
+    shown = ", ".join(f"{float(forecast.emerged(loss)):.0%} at {loss:.3f}" for loss in losses)
+    yield f"Probability that a model of a given loss has emerged: {shown}."
+
+
+def _later(forecast: Forecast, elbow: Elbow, truth: GroundTruth) -> Iterator[str]:
+    inside = "inside" if elbow.p05 <= truth.elbow <= elbow.p95 else "OUTSIDE"
+    strongest = forecast.fit.data.strongest_loss
+    yield from _wrap(
+        f"What came later: the few-shot elbow of all {truth.n} few-shot scores is {truth.elbow:.3f} "
+        f"({truth.p05:.3f} to {truth.p95:.3f}). The median misses it by "
+        f"{elbow.p50 - truth.elbow:+.3f} nats; it lies {inside} the 90% interval. The guess "
+        f"'no change' (the strongest checkpoint seen, {strongest:.3f}) misses it by "
+        f"{strongest - truth.elbow:+.3f}."
+    )
+
+
+def _basis(forecast: Forecast) -> Iterator[str]:
+    selection, data = forecast.fit.selection, forecast.fit.data
+    amounts = ", ".join(f"{amount:,.0f}" for amount in data.amounts)
+    series = ", ".join(selection.series)
+    orientation = ", negated so that higher is better" if forecast.negated else ""
+    yield from _wrap(
+        f"Rests on {data.loss.size} scores ({forecast.metric}{orientation}; chance "
+        f"{selection.chance:g}) of {data.n_checkpoints} checkpoints of {series}, loss "
+        f"{data.loss.max():.3f} to {data.strongest_loss:.3f}, finetuned ({selection.method}) on "
+        f"{amounts} examples."
+    )
+    if selection.hidden_reason:
+        yield from _wrap(selection.hidden_reason)
+    priors = ", ".join(f"{name} {value:g}" for name, value in forecast.fit.priors.as_dict().items())
+    yield from _wrap(
+        f"Law: {forecast.fit.form}. Priors (losses in units of S = {data.loss_spread:.3g} nats, "
+        f"scores of R = {data.score_range:.3g}): {priors}."
+    )
+
+
+def _wrap(text: str, indent: str = "") -> Iterable[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False)

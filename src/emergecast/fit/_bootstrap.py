@@ -1,0 +1,187 @@
+"""Bootstrap: what the forecast would have been with other runs or other checkpoints.
+
+Every resample is the same table with other row counts, so all of them are judged on one set of
+nodes: those of a *tempered* posterior (all variances times `TEMPER`), wide enough to hold the
+posterior of each resample. One matrix product per block of resamples replaces a search per resample.
+tau stays at the median of the full posterior. Each refit gives the mode of its density of E(D0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.sparse import csr_array
+
+from emergecast.fit._collapsed import Collapsed
+from emergecast.fit._quadrature import box_weights, elbow_cells, integrate, nodes
+
+if TYPE_CHECKING:
+    from emergecast.fit._coordinates import Coordinates
+    from emergecast.fit._data import FitData, Floats
+
+TEMPER = 4.0
+BLOCK = 50
+BINS = 400
+FEWEST_CHECKPOINTS = 4
+FEWEST_AMOUNTS = 3
+
+
+class Resample(StrEnum):
+    """What is drawn with replacement."""
+
+    RUN = "by_run"
+    """Finetuning runs of the same checkpoint and data amount."""
+    CHECKPOINT = "by_checkpoint"
+    """Checkpoints, each with all its rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrap:
+    """Modes of E(D0) over resamples."""
+
+    resample: Resample
+    modes: Floats
+    """Nats, shape (n - degenerate,)."""
+    degenerate: int
+    """Resamples with fewer than four checkpoints or three data amounts, or without any rise."""
+
+    @property
+    def n(self) -> int:
+        """Resamples drawn."""
+        return int(self.modes.size) + self.degenerate
+
+    def quantile(self, probability: Floats | list[float]) -> Floats:
+        """Quantiles of the modes, nats."""
+        return np.asarray(np.quantile(self.modes, probability))
+
+
+def bootstrap(
+    data: FitData,
+    coordinates: Coordinates,
+    resample: Resample,
+    *,
+    noise: float,
+    n: int,
+    rng: np.random.Generator,
+) -> Bootstrap | None:
+    """`n` refits of resampled tables, or None where there is nothing to resample.
+
+    Args:
+        data: the rows.
+        coordinates: law and priors, as in the fit.
+        resample: what to draw with replacement.
+        noise: tau, in score.
+        n: number of resamples.
+        rng: randomness.
+    """
+    counts = _counts(data, resample, n, rng)
+    if counts is None:
+        return None
+    refit = _Refit(data, coordinates, noise / data.score_range)
+    modes, risen = [], []
+    for start in range(0, n, BLOCK):
+        mode, rise = refit(counts[:, start : start + BLOCK])
+        modes.append(mode)
+        risen.append(rise)
+    sound = _sound(data, counts) & np.concatenate(risen)
+    return Bootstrap(
+        resample=resample,
+        modes=data.to_nats(np.concatenate(modes)[sound]),
+        degenerate=int(n - np.count_nonzero(sound)),
+    )
+
+
+class _Refit:
+    """Modes of E(D0) of many reweighted tables on one set of nodes."""
+
+    def __init__(self, data: FitData, coordinates: Coordinates, tau: float) -> None:
+        tempered = replace(
+            data,
+            sampling_sd=data.sampling_sd * np.sqrt(TEMPER),
+            repeats=data.repeats / TEMPER,
+        )
+        mass = integrate(tempered, coordinates)
+        keep = mass.node_mass.ravel() > 1e-7
+        points = nodes(mass.boxes).reshape(-1, 3)[keep]
+        self.elbows, prior = coordinates.elbows_and_prior(points)
+        self.ln_weight = prior + np.log(box_weights(mass.boxes).ravel()[keep])
+        self.data, self.priors, self.tau = data, coordinates.priors, tau
+        centre, width = (part.ravel()[keep] for part in elbow_cells(coordinates, mass.boxes))
+        weight = mass.node_mass.ravel()[keep]
+        order = np.argsort(centre)
+        low, high = np.interp(
+            [1e-4, 1 - 1e-4], np.cumsum(weight[order]) / weight.sum(), centre[order]
+        )
+        self.grid = np.linspace(low, high, BINS)
+        step = self.grid[1] - self.grid[0]
+        self.spread = _spread_matrix(centre, self.grid)
+        self.smooth = float(np.average(width, weights=weight)) / step
+
+    def __call__(self, counts: Floats) -> tuple[Floats, Floats]:
+        """Modes (standard loss) and whether scores rise at all, both of shape (T,)."""
+        tau = np.full(counts.shape[1], self.tau)
+        collapsed = Collapsed(self.data, self.priors, tau, counts)
+        ln_mass = collapsed.log_likelihood(self.elbows) + self.ln_weight[:, None]
+        top = ln_mass.max(axis=0)
+        mass = np.exp(ln_mass - top)
+        risen = top + np.log(mass.sum(axis=0)) > collapsed.no_rise()
+        density = gaussian_filter1d(self.spread @ mass, self.smooth, axis=0, mode="constant")
+        return _peaks(self.grid, density), np.asarray(risen)
+
+
+def _spread_matrix(centre: Floats, grid: Floats) -> csr_array:
+    """Shares each node's mass between the two nearest grid points, shape (BINS, N)."""
+    place = np.clip((centre - grid[0]) / (grid[1] - grid[0]), 0, grid.size - 1.000001)
+    left = place.astype(int)
+    share = place - left
+    column = np.arange(centre.size)
+    return csr_array(
+        (
+            np.concatenate([1 - share, share]),
+            (np.concatenate([left, left + 1]), np.concatenate([column, column])),
+        ),
+        shape=(grid.size, centre.size),
+    )
+
+
+def _peaks(grid: Floats, density: Floats) -> Floats:
+    """Position of the highest point of each column, by a parabola through its neighbours."""
+    top = np.clip(np.argmax(density, axis=0), 1, grid.size - 2)
+    column = np.arange(density.shape[1])
+    below, here, above = (density[top + shift, column] for shift in (-1, 0, 1))
+    bend = np.minimum(below - 2 * here + above, -1e-300)
+    shift = np.clip(0.5 * (below - above) / bend, -1, 1)
+    return np.asarray(grid[top] + shift * (grid[1] - grid[0]))
+
+
+def _counts(data: FitData, resample: Resample, n: int, rng: np.random.Generator) -> Floats | None:
+    """How often each row counts in each resample, shape (rows, n); None if nothing can vary."""
+    if resample is Resample.CHECKPOINT:
+        _, index = np.unique(data.checkpoint, return_inverse=True)
+        size = int(index.max()) + 1
+        drawn = rng.multinomial(size, np.full(size, 1 / size), size=n).T
+        return np.asarray(drawn[index], dtype=np.float64)
+    _, cell = np.unique(np.column_stack([data.checkpoint, data.level]), axis=0, return_inverse=True)
+    cell = np.asarray(cell).reshape(-1)
+    counts = np.ones((data.loss.size, n))
+    several = [np.flatnonzero(cell == value) for value in range(int(cell.max()) + 1)]
+    several = [rows for rows in several if rows.size > 1 and data.level[rows[0]] > 0]
+    for rows in several:
+        counts[rows] = rng.multinomial(rows.size, np.full(rows.size, 1 / rows.size), size=n).T
+    return counts if several else None
+
+
+def _sound(data: FitData, counts: Floats) -> Floats:
+    """Which resamples hold enough checkpoints and data amounts to say anything, shape (n,)."""
+    present = counts > 0
+
+    def distinct(labels: Floats) -> Floats:
+        return np.asarray(sum(present[labels == label].any(axis=0) for label in np.unique(labels)))
+
+    finetuned = np.where(data.level > 0, data.level, -1)
+    amounts = distinct(finetuned) - present[finetuned == -1].any(axis=0)
+    return (distinct(data.checkpoint) >= FEWEST_CHECKPOINTS) & (amounts >= FEWEST_AMOUNTS)

@@ -1,0 +1,373 @@
+"""The forecast: distribution of the few-shot elbow, verdict, and what to read off them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from emergecast.fit import SEED, Bootstrap, Draws, FitStatus, Resample
+from emergecast.forecast._verdict import (
+    Judgement,
+    Sensitivity,
+    Thresholds,
+    Verdict,
+    judge,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from emergecast.fit import Fit
+    from emergecast.law import EmergenceLaw
+
+QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
+N_DRAWS = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elbow:
+    """Where few-shot emergence happens, as a loss in nats.
+
+    Quantiles are of the loss: p05 is the numerically low loss, that is, later emergence.
+    """
+
+    mle: float | None
+    """Maximum likelihood; None where the likelihood has no maximum in a sensible range."""
+    mode: float
+    """Highest point of the posterior density."""
+    p05: float
+    p25: float
+    p50: float
+    p75: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtLoss:
+    """What to expect of a model of one loss."""
+
+    loss: float
+    """Nats."""
+    emerged: float
+    """Probability that its few-shot score has left chance."""
+    score: float
+    """Median of its few-shot score, without sampling error."""
+    exceeds: dict[float, float]
+    """Probability that this score lies above each asked value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """At which pretraining loss a capability emerges, and how far to trust that."""
+
+    fit: Fit
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    """Why this verdict, in sentences."""
+    elbow: Elbow | None
+    """None where the forecast is refused."""
+    bootstrap: dict[Resample, Bootstrap | None]
+    sensitivity: tuple[Sensitivity, ...]
+    """The forecast at other D0, under other priors, under other laws."""
+    truth: float | None = None
+    """A few-shot elbow that was measured later, nats."""
+
+    # -------------------------------------------------------------------- names a picture uses
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return self.fit.selection.task
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric."""
+        return self.fit.selection.metric
+
+    @property
+    def negated(self) -> bool:
+        """Whether scores are the negative of the metric, because lower is better there."""
+        return self.fit.selection.negated
+
+    @property
+    def chance(self) -> float:
+        """Chance level, with the sign of the scores."""
+        return self.fit.selection.chance
+
+    @property
+    def few_shot_examples(self) -> float:
+        """D0."""
+        return self.fit.data.few_shot_examples
+
+    @property
+    def status(self) -> FitStatus:
+        """How the inference went."""
+        return FitStatus.NOT_COMPUTED if self.elbow is None else self.fit.status
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What else a reader must know, in sentences."""
+        return self.fit.selection.warnings
+
+    @property
+    def title(self) -> str:
+        """The answer in a few words."""
+        series = ", ".join(self.fit.selection.series)
+        name = f"{self.task} ({series})" if 0 < len(series) <= 30 else self.task
+        if self.elbow is None:
+            return f"{name}: no forecast"
+        return f"{name}: few-shot emergence at {self.elbow.p50:.2f} nats"
+
+    @property
+    def subtitle(self) -> str:
+        """The verdict in a few words."""
+        if self.elbow is None:
+            return f"{self.verdict}: {self.reasons[0]}"
+        return (
+            f"{self.verdict}; 90% interval {self.elbow.p05:.2f} to {self.elbow.p95:.2f}; "
+            f"{self.fit.data.n_checkpoints} checkpoints, {self.fit.data.amounts.size} data amounts"
+        )
+
+    # -------------------------------------------------------------------- the distribution
+
+    def density(self, loss: ArrayLike) -> NDArray[np.float64]:
+        """Posterior density of the few-shot elbow per nat, any shape."""
+        return self._posterior.density(loss)
+
+    def cumulative(self, loss: ArrayLike) -> NDArray[np.float64]:
+        """P(elbow <= loss), any shape."""
+        return self._posterior.cumulative(loss)
+
+    def quantile(self, probability: ArrayLike) -> NDArray[np.float64]:
+        """Quantiles of the few-shot elbow, nats, any shape."""
+        return self._posterior.quantile(probability)
+
+    def emerged(self, loss: ArrayLike) -> NDArray[np.float64]:
+        """Probability that a model of this loss has emerged, P(elbow >= loss), any shape."""
+        return self._posterior.emerged(loss)
+
+    def exceeds(self, loss: float, score: float) -> float:
+        """Probability that the few-shot score of a model of this loss is above `score`.
+
+        The score is the law's mean, without the sampling error of one evaluation, and in the
+        orientation of the fit (negated where lower is better).
+        """
+        return float(np.mean(self._few_shot_score(loss) > score))
+
+    def at(self, loss: float, scores: tuple[float, ...] = ()) -> AtLoss:
+        """What to expect of a model of one loss (nats)."""
+        drawn = self._few_shot_score(loss)
+        return AtLoss(
+            loss=loss,
+            emerged=float(self.emerged(loss)),
+            score=float(np.median(drawn)),
+            exceeds={score: float(np.mean(drawn > score)) for score in scores},
+        )
+
+    def draws(self, n: int = N_DRAWS, seed: int = SEED) -> Draws:
+        """Posterior draws of every parameter."""
+        return self.fit.posterior.draws(n, np.random.default_rng(seed))
+
+    @property
+    def _posterior(self) -> Any:  # noqa: ANN401  a Posterior, or an error that says why not
+        if self.elbow is None:
+            from emergecast.errors import FitError
+
+            message = f"the forecast is refused and has no distribution: {self.reasons[0]}"
+            raise FitError(message)
+        return self.fit.posterior
+
+    @cached_property
+    def _draws(self) -> Draws:
+        return self.draws()
+
+    @cached_property
+    def _line(self) -> EmergenceLaw:
+        return self.fit.posterior.typical_law(np.random.default_rng(SEED))
+
+    def _few_shot_score(self, loss: float) -> NDArray[np.float64]:
+        _ = self._posterior
+        drawn = self._draws
+        return np.asarray(
+            drawn.chance + drawn.few_shot_offset + drawn.slope * np.maximum(drawn.elbow - loss, 0.0)
+        )
+
+    # -------------------------------------------------------------------- frames for pictures
+
+    def points(self) -> pl.DataFrame:
+        """One row per score: checkpoint, loss, score, stderr, setting, examples, label, hidden."""
+        selection = self.fit.selection
+        seen = selection.rows.with_columns(hidden=pl.lit(value=False))
+        key = ["series", "checkpoint"]
+        later = selection.all_few_shot.join(selection.rows.select(key).unique(), on=key, how="anti")
+        rows = pl.concat([seen, later.with_columns(hidden=pl.lit(value=True))], how="diagonal")
+        return rows.select(
+            "checkpoint",
+            "loss",
+            "score",
+            "stderr",
+            pl.when("few_shot")
+            .then(pl.lit("few-shot"))
+            .otherwise(pl.lit("finetuned"))
+            .alias("setting"),
+            "examples",
+            pl.struct("few_shot", "examples")
+            .map_elements(
+                lambda row: "few-shot" if row["few_shot"] else f"{row['examples']:,}",
+                return_dtype=pl.String,
+            )
+            .alias("label"),
+            "hidden",
+        )
+
+    def curves(self) -> pl.DataFrame:
+        """The line of a typical draw: label, examples, loss, score, extrapolated."""
+        schema = {
+            "label": pl.String,
+            "examples": pl.Int64,
+            "loss": pl.Float64,
+            "score": pl.Float64,
+            "extrapolated": pl.Boolean,
+        }
+        if self.elbow is None:
+            return pl.DataFrame(schema=schema)
+        data, law = self.fit.data, self._line
+        low = min(self.elbow.p05, data.strongest_loss)
+        low -= 0.15 * (float(data.loss.max()) - low)
+        records: list[dict[str, Any]] = []
+        for amount in [None, *(int(amount) for amount in data.amounts)]:
+            elbow = float(law.elbow(self.few_shot_examples if amount is None else amount))
+            stops = {float(data.loss.max()), data.strongest_loss, elbow, low}
+            for loss in sorted(stops, reverse=True):
+                examples = self.few_shot_examples if amount is None else amount
+                score = float(law.score(loss, examples, few_shot=amount is None))
+                row = {"label": "few-shot" if amount is None else f"{amount:,}"}
+                row |= {"examples": amount, "loss": loss, "score": score}
+                if amount is not None and loss < data.strongest_loss:
+                    continue
+                beyond = loss < data.strongest_loss
+                if amount is None and loss == data.strongest_loss:
+                    records.append({**row, "extrapolated": True})
+                records.append({**row, "extrapolated": beyond})
+        return pl.DataFrame(records, schema=schema)
+
+    def distribution(self) -> pl.DataFrame:
+        """Posterior of the few-shot elbow: loss, density (per nat), cumulative (has emerged)."""
+        if self.elbow is None:
+            return pl.DataFrame(
+                schema={"loss": pl.Float64, "density": pl.Float64, "cumulative": pl.Float64}
+            )
+        low, high = self.quantile([0.0005, 0.9995])
+        margin = 0.05 * (high - low)
+        loss = np.linspace(low - margin, high + margin, 400)
+        return pl.DataFrame(
+            {"loss": loss, "density": self.density(loss), "cumulative": self.emerged(loss)}
+        )
+
+    # -------------------------------------------------------------------- for people and programs
+
+    def to_dict(self) -> dict[str, Any]:
+        """The forecast as plain values; `json_schema` describes the keys."""
+        from importlib.metadata import version
+
+        selection, data = self.fit.selection, self.fit.data
+        series = selection.series
+        return {
+            "task": self.task,
+            "metric": self.metric,
+            "negated": self.negated,
+            "series": series[0] if len(series) == 1 else list(series),
+            "method": selection.method,
+            "loss_corpus": selection.loss_corpus,
+            "few_shot_examples": self.few_shot_examples,
+            "law": str(self.fit.form),
+            "elbow": None if self.elbow is None else asdict(self.elbow),
+            "quadrature_error": None if self.elbow is None else self.fit.posterior.error,
+            "bootstrap": {str(kind): _summary(self.bootstrap.get(kind)) for kind in Resample},
+            "verdict": str(self.verdict),
+            "reasons": list(self.reasons),
+            "status": str(self.status),
+            "sensitivity": [asdict(row) for row in self.sensitivity],
+            "warnings": list(self.warnings),
+            "hidden": list(selection.hidden),
+            "truth": self.truth,
+            "n_rows": int(data.loss.size),
+            "n_checkpoints": data.n_checkpoints,
+            "weakest_loss": float(data.loss.max()),
+            "strongest_loss": data.strongest_loss,
+            "loss_spread": data.loss_spread,
+            "priors": self.fit.priors.as_dict(),
+            "table_hash": selection.table_hash,
+            "version": version("emergecast"),
+        }
+
+    def __repr__(self) -> str:
+        if self.elbow is None:
+            return f"Forecast({self.task!r}: refused. {' '.join(self.reasons)})"
+        e = self.elbow
+        return (
+            f"Forecast({self.task!r}: {self.verdict}; few-shot emergence at {e.p50:.3f} nats, "
+            f"90% interval {e.p05:.3f} to {e.p95:.3f})"
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = ""
+        if self.elbow is not None:
+            cells = "".join(f"<td>{value:.3f}</td>" for value in asdict(self.elbow).values() if value)
+            names = "".join(f"<th>{name}</th>" for name, v in asdict(self.elbow).items() if v)
+            rows = f"<table><tr>{names}</tr><tr>{cells}</tr></table>"
+        reasons = "".join(f"<li>{escape(reason)}</li>" for reason in self.reasons)
+        return f"<b>{escape(self.title)}</b><br>{escape(self.subtitle)}{rows}<ul>{reasons}</ul>"
+
+
+def forecast(
+    fit: Fit, *, thresholds: Thresholds | None = None, bootstraps: int = 200
+) -> Forecast:
+    """The forecast of a fit.
+
+    Args:
+        fit: what to read off.
+        thresholds: when a forecast counts as identified or is refused.
+        bootstraps: resamples of each kind; 0 for none.
+    """
+    judgement: Judgement = judge(fit, thresholds or Thresholds())
+    if judgement.verdict is Verdict.REFUSED:
+        return Forecast(
+            fit=fit,
+            verdict=judgement.verdict,
+            reasons=judgement.reasons,
+            elbow=None,
+            bootstrap=dict.fromkeys(Resample),
+            sensitivity=(),
+        )
+    posterior = fit.posterior
+    values = posterior.quantile(list(QUANTILES.values()))
+    return Forecast(
+        fit=fit,
+        verdict=judgement.verdict,
+        reasons=judgement.reasons,
+        elbow=Elbow(
+            mle=None if fit.mle is None else fit.mle.elbow,
+            mode=posterior.mode,
+            **dict(zip(QUANTILES, map(float, values), strict=True)),
+        ),
+        bootstrap={
+            kind: fit.bootstrap(kind, bootstraps) if bootstraps else None for kind in Resample
+        },
+        sensitivity=judgement.sensitivity,
+    )
+
+
+def _summary(result: Bootstrap | None) -> dict[str, float | int] | None:
+    """Quantiles of a bootstrap, or None where there was nothing to resample or nothing left."""
+    if result is None or result.modes.size == 0:
+        return None
+    values = result.quantile(list(QUANTILES.values()))
+    quantiles = dict(zip(QUANTILES, map(float, values), strict=True))
+    return {**quantiles, "n": result.n, "degenerate": result.degenerate}

@@ -1,0 +1,277 @@
+"""May the forecast be trusted? The rules of the verdict, and the sentences that explain it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emergecast.fit import FitStatus
+from emergecast.law import LawForm
+from emergecast.measurements import above_chance
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emergecast.fit import Fit
+
+
+class Verdict(StrEnum):
+    """What kind of answer this is."""
+
+    OBSERVED = "observed"
+    """The few-shot rows themselves show the elbow: it is measured, not forecast."""
+    IDENTIFIED = "identified"
+    """The rows, rather than the priors or the choice of law, decide the answer."""
+    WEAK = "weak"
+    """A forecast that leans on priors or on one law, or that is wide."""
+    REFUSED = "refused"
+    """The rows carry no forecast."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """When a forecast counts as identified, and when it is refused."""
+
+    width: float = 0.2
+    """Widest 90% interval of an identified forecast, nats."""
+    prior_share: float = 0.5
+    """Largest posterior standard deviation, as a share of the prior's."""
+    prior_shift: float = 0.03
+    """How far doubling all prior scales may move the median, nats."""
+    law_gap: float = 0.1
+    """How far the medians of two laws may lie apart, nats."""
+    elbows_seen: int = 3
+    """Data amounts whose curve must visibly leave chance for the law to be traced."""
+    evidence: float = 20.0
+    """Smallest Bayes factor of the law over scores that never leave chance; below it, refused."""
+    observed: float = 0.95
+    """Probability that the elbow lies at or above the strongest loss for it to be observed."""
+    min_amounts: int = 3
+    min_checkpoints: int = 4
+    seen_checkpoints: int = 2
+    """Checkpoints above chance that make a curve's elbow visible."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensitivity:
+    """The forecast under one other assumption; losses in nats."""
+
+    kind: str
+    """few_shot_examples, priors or law."""
+    what: str
+    """The assumption, in words."""
+    p05: float
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A verdict with its reasons, and the other fits that were needed to reach it."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    sensitivity: tuple[Sensitivity, ...] = ()
+
+
+def judge(fit: Fit, thresholds: Thresholds) -> Judgement:
+    """The verdict on a fit, by the rules of docs/model.md."""
+    reasons = _structural(fit, thresholds) or _no_evidence(fit, thresholds)
+    if reasons:
+        return Judgement(verdict=Verdict.REFUSED, reasons=tuple(reasons))
+    sensitivity = _sensitivity(fit)
+    weak = _weaknesses(fit, sensitivity, thresholds)
+    seen = _observed(fit, thresholds)
+    if seen is not None:
+        return Judgement(verdict=Verdict.OBSERVED, reasons=(seen, *weak), sensitivity=sensitivity)
+    if weak:
+        weak.append(_next_measurement(fit, thresholds))
+        return Judgement(verdict=Verdict.WEAK, reasons=tuple(weak), sensitivity=sensitivity)
+    low, high = fit.posterior.quantile([0.05, 0.95])
+    reason = (
+        f"The 90% interval is {high - low:.2f} nats wide, and neither doubling the priors nor "
+        "changing the law moves the answer by more than is allowed."
+    )
+    return Judgement(verdict=Verdict.IDENTIFIED, reasons=(reason,), sensitivity=sensitivity)
+
+
+def checkpoints_above_chance(fit: Fit) -> NDArray[np.int64]:
+    """Checkpoints that are above chance at each level (few-shot first), shape (J + 1,)."""
+    selection, data = fit.selection, fit.data
+    above = above_chance(selection.rows, selection.metric_kind, selection.chance)
+    return np.array(
+        [
+            np.unique(data.checkpoint[above & (data.level == level)]).size
+            for level in range(data.amounts.size + 1)
+        ]
+    )
+
+
+# ------------------------------------------------------------------------------------ refused
+
+
+def _structural(fit: Fit, thresholds: Thresholds) -> list[str]:
+    """What the rows lack, before any inference."""
+    data = fit.data
+    reasons = []
+    if data.n_checkpoints < thresholds.min_checkpoints:
+        reasons.append(
+            f"There are {data.n_checkpoints} checkpoints, and a forecast needs at least "
+            f"{thresholds.min_checkpoints}: measure more checkpoints of this series."
+        )
+    if data.amounts.size < thresholds.min_amounts:
+        amounts = ", ".join(f"{amount:,.0f}" for amount in data.amounts)
+        reasons.append(
+            f"There are {data.amounts.size} finetuning amounts ({amounts}), and the law needs at "
+            f"least {thresholds.min_amounts}: finetune on more amounts of data."
+        )
+    if checkpoints_above_chance(fit)[1:].max() < thresholds.seen_checkpoints:
+        reasons.append(
+            "No finetuned curve leaves chance (at least two checkpoints above chance + 0.02 + "
+            f"2 stderr): finetune the strongest checkpoints on more than {data.amounts[-1]:,.0f} "
+            "examples, or wait for a stronger checkpoint."
+        )
+    return reasons
+
+
+def _no_evidence(fit: Fit, thresholds: Thresholds) -> list[str]:
+    """Whether the rise past an elbow explains the scores better than chance and noise do."""
+    if fit.posterior.log_bayes_factor >= math.log(thresholds.evidence):
+        return []
+    data = fit.data
+    tuned = data.level > 0
+    trend = np.corrcoef(data.loss[tuned], data.score[tuned])[0, 1]
+    odds = math.exp(min(fit.posterior.log_bayes_factor, 700.0))
+    if trend > 0:
+        return [
+            "The slope has the wrong sign: finetuned scores fall as the loss falls "
+            f"(correlation of score with loss {trend:+.2f}), so there is no elbow to follow. Check "
+            "the loss column and the orientation of the metric."
+        ]
+    return [
+        "The finetuned scores rise no more surely than noise does (the law is "
+        f"{odds:.2g} times as likely as scores that never leave chance; at least "
+        f"{thresholds.evidence:g} is asked for): evaluate on more items, repeat runs, or finetune "
+        f"on more than {data.amounts[-1]:,.0f} examples."
+    ]
+
+
+# ------------------------------------------------------------------------------------ observed
+
+
+def _observed(fit: Fit, thresholds: Thresholds) -> str | None:
+    """A sentence, if the few-shot rows themselves show the elbow."""
+    data = fit.data
+    count = int(checkpoints_above_chance(fit)[0])
+    if count < thresholds.seen_checkpoints:
+        return None
+    strongest = float(data.loss[data.few_shot].min())
+    probability = float(fit.posterior.emerged(strongest))
+    if probability < thresholds.observed:
+        return None
+    return (
+        f"{count} checkpoints are above chance few-shot already, and the elbow lies above the "
+        f"strongest loss, {strongest:.3f}, with probability {probability:.3f}: this is a "
+        "measurement, not a forecast."
+    )
+
+
+# ---------------------------------------------------------------------------- weak or identified
+
+
+def _sensitivity(fit: Fit) -> tuple[Sensitivity, ...]:
+    """The forecast at other D0, under doubled priors, and under the other laws."""
+    data = fit.data
+    rows = []
+    for amount in _other_few_shot_examples(data.few_shot_examples, float(data.amounts[0])):
+        other = fit.with_few_shot_examples(amount)
+        rows.append(_row("few_shot_examples", f"read off at D0 = {amount:g}", other))
+    doubled = fit.with_priors(fit.priors.widened(2.0))
+    rows.append(_row("priors", "all prior scales doubled", doubled))
+    rows += [
+        _row("law", f"{form} law", fit.with_law(form)) for form in LawForm if form is not fit.form
+    ]
+    return tuple(rows)
+
+
+def _other_few_shot_examples(current: float, smallest: float) -> list[float]:
+    """Up to three other amounts from 1 to ten times D0, none above the smallest finetuning D."""
+    wanted = [1.0, current * 2, current * 10]
+    return sorted({amount for amount in wanted if amount <= smallest and amount != current})
+
+
+def _row(kind: str, what: str, fit: Fit) -> Sensitivity:
+    p05, p50, p95 = (float(value) for value in fit.posterior.quantile([0.05, 0.5, 0.95]))
+    return Sensitivity(kind=kind, what=what, p05=p05, p50=p50, p95=p95)
+
+
+def _weaknesses(
+    fit: Fit, sensitivity: tuple[Sensitivity, ...], thresholds: Thresholds
+) -> list[str]:
+    posterior = fit.posterior
+    low, median, high = (float(value) for value in posterior.quantile([0.05, 0.5, 0.95]))
+    reasons = []
+    if high - low > thresholds.width:
+        reasons.append(
+            f"The 90% interval is {high - low:.2f} nats wide; identified asks for at most "
+            f"{thresholds.width:g}."
+        )
+    share = posterior.sd / fit.prior_sd
+    if share > thresholds.prior_share:
+        reasons.append(
+            f"The posterior is {share:.0%} as wide as the prior (at most "
+            f"{thresholds.prior_share:.0%} is asked for), so the priors say much of this answer."
+        )
+    seen = int(np.count_nonzero(checkpoints_above_chance(fit)[1:] >= thresholds.seen_checkpoints))
+    if seen < thresholds.elbows_seen:
+        reasons.append(
+            f"Only {seen} of {fit.data.amounts.size} finetuning amounts visibly leave chance; "
+            f"tracing the law takes {thresholds.elbows_seen}."
+        )
+    for row in sensitivity:
+        gap = row.p50 - median
+        if row.kind == "priors" and abs(gap) >= thresholds.prior_shift:
+            reasons.append(
+                f"Doubling the scales of all priors moves the median by {gap:+.3f} nats (less than "
+                f"{thresholds.prior_shift:g} is asked for)."
+            )
+        if row.kind == "law" and abs(gap) > thresholds.law_gap:
+            reasons.append(
+                f"The laws disagree: the {row.what} puts the median at {row.p50:.3f}, "
+                f"{abs(gap):.2f} nats away (at most {thresholds.law_gap:g} is asked for)."
+            )
+    if fit.status is FitStatus.INACCURATE:
+        reasons.append(FitStatus.INACCURATE.sentence)
+    return reasons
+
+
+def _next_measurement(fit: Fit, thresholds: Thresholds) -> str:
+    """What to measure next, in one sentence."""
+    data = fit.data
+    counts = checkpoints_above_chance(fit)[1:]
+    visible = np.flatnonzero(counts >= thresholds.seen_checkpoints)
+    smallest = float(data.amounts[visible[0]])
+    below = data.amounts[data.amounts < smallest]
+    if visible.size >= thresholds.elbows_seen:
+        target = float(below[-1]) if below.size else data.few_shot_examples
+        middle = math.sqrt(target * smallest)
+        where = f"on about {_round_amount(middle)} examples"
+    else:
+        middle = math.sqrt(smallest * float(data.amounts[-1])) if visible.size > 1 else 0.0
+        more = _round_amount(4 * float(data.amounts[-1]))
+        between = f"on about {_round_amount(middle)} and " if middle else "on "
+        where = f"{between}{more} examples"
+    return (
+        f"Measure next: the strongest checkpoints (loss near {data.strongest_loss:.3f}) finetuned "
+        f"{where}, with repeats, and any checkpoint of lower loss."
+    )
+
+
+def _round_amount(amount: float) -> str:
+    """Two significant digits, as a person would choose them."""
+    digits = max(0, int(math.floor(math.log10(max(amount, 1)))) - 1)
+    return f"{round(amount / 10**digits) * 10**digits:,}"

@@ -1,0 +1,257 @@
+"""What the pictures claim, read from their specification."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import altair as alt
+import polars as pl
+import pytest
+
+from emergecast.report import distribution, fan
+
+PICTURES = [fan, distribution]
+
+
+def units(spec: dict, datasets: dict | None = None, data: dict | None = None) -> Iterator[dict]:
+    """Every mark of a specification, with its rows, its own or inherited, under "rows"."""
+    datasets = spec.get("datasets", datasets or {})
+    data = spec.get("data", data)
+    for child in [*spec.get("layer", []), *spec.get("vconcat", [])]:
+        yield from units(child, datasets, data)
+    if "mark" in spec:
+        assert data is not None
+        yield {**spec, "rows": data["values"] if "values" in data else datasets[data["name"]]}
+
+
+def of(chart: alt.TopLevelMixin, mark: str) -> list[dict]:
+    """Marks of one type."""
+    return [unit for unit in units(chart.to_dict()) if unit["mark"]["type"] == mark]
+
+
+def texts(chart: alt.TopLevelMixin) -> list[str]:
+    """Everything written inside the panels."""
+    return [unit["encoding"]["text"]["value"] for unit in of(chart, "text")]
+
+
+def rules_at(chart: alt.TopLevelMixin) -> list[float]:
+    """Losses of the vertical rules."""
+    return [unit["rows"][0]["loss"] for unit in of(chart, "rule") if set(unit["encoding"]) == {"x"}]
+
+
+def domains(chart: alt.TopLevelMixin) -> list[list[float]]:
+    """Loss domains of all marks that stand on the loss axis."""
+    scales = [
+        unit["encoding"]["x"]["scale"]
+        for unit in units(chart.to_dict())
+        if "field" in unit["encoding"].get("x", {})
+    ]
+    return [scale["domain"] for scale in scales]
+
+
+@pytest.mark.parametrize("draw", PICTURES)
+def test_stronger_is_right(draw: Callable, any_view) -> None:
+    """The loss axis is reversed, and it is the same for all marks and panels of a picture."""
+    chart = draw(any_view)
+    scales = [
+        unit["encoding"]["x"]["scale"]
+        for unit in units(chart.to_dict())
+        if "field" in unit["encoding"].get("x", {})
+    ]
+    assert scales
+    assert all(scale["reverse"] is True for scale in scales)
+    low, high = scales[0]["domain"]
+    assert low < high
+    assert all(scale["domain"] == [low, high] for scale in scales)
+
+
+@pytest.mark.parametrize(("name", "amounts"), [("three", 3), ("seven", 7), ("outlying", 5)])
+def test_one_colour_per_amount(view_of, name: str, amounts: int) -> None:
+    """Few-shot and every data amount have a colour of their own; few-shot first, then rising."""
+    chart = fan(view_of(name))
+    scale = of(chart, "line")[0]["encoding"]["color"]["scale"]
+    assert scale["domain"][0] == "few-shot"
+    numbers = [int(label.replace(",", "")) for label in scale["domain"][1:]]
+    assert numbers == sorted(numbers)
+    assert len(numbers) == amounts
+    assert len(set(scale["range"])) == len(scale["domain"]) == amounts + 1
+    encodings = [unit["encoding"] for unit in of(chart, "point")]
+    assert [e["color"]["scale"] for e in encodings if "color" in e] == [scale]
+
+
+def test_colours_darken_towards_few_shot(view_of) -> None:
+    """Lightness rises with the data amount: the order survives print and colour blindness."""
+    scale = of(fan(view_of("seven")), "line")[0]["encoding"]["color"]["scale"]
+    weights = {1: 0.299, 3: 0.587, 5: 0.114}  # of red, green and blue in luma
+    light = [
+        sum(weight * int(colour[i : i + 2], 16) for i, weight in weights.items())
+        for colour in scale["range"]
+    ]
+    steps = [b - a for a, b in itertools.pairwise(light)]
+    assert min(steps) > 5
+
+
+def test_every_score_is_drawn_once_or_counted(any_view) -> None:
+    """The fan draws each score inside its window, seen or hidden, and counts the others below."""
+    chart = fan(any_view)
+    low, high = domains(chart)[0]
+    points = any_view.points()
+    rows = [row for unit in of(chart, "point") for row in unit["rows"]]
+    shown = [(row["loss"], row["score"], row["hidden"]) for row in rows]
+    within = points.filter(pl.col("loss").is_between(low, high))
+    inside = within.select("loss", "score", "hidden").rows()
+    assert sorted(shown) == sorted(inside)
+    outside = len(points) - len(inside)
+    told = [text for text in texts(chart) if text.startswith("Scores outside")]
+    assert bool(told) == (outside > 0)
+    if told:
+        assert f"{outside} at" in told[0]
+
+
+def test_hidden_scores_are_open_and_have_no_data_colour(view_of) -> None:
+    """What the forecast did not see cannot be taken for what it saw."""
+    view = view_of("outlying")
+    drawn = of(fan(view), "point")
+    later = [unit for unit in drawn if "stroke" in unit["encoding"]]
+    seen = [unit for unit in drawn if "stroke" not in unit["encoding"]]
+    assert all(not row["hidden"] for unit in seen for row in unit["rows"])
+    assert all(row["hidden"] for unit in later for row in unit["rows"])
+    assert all(unit["mark"]["filled"] is False for unit in later)
+    assert sum(len(unit["rows"]) for unit in later) == view.points()["hidden"].sum()
+    below = [u for u in of(distribution(view), "point") if u["mark"].get("filled") is False]
+    assert [row["hidden"] for unit in below for row in unit["rows"]] == [True] * 7
+
+
+def test_the_band_is_the_forecast(view_of) -> None:
+    """The bands of the fan span 5-95% and 25-75%, its line is the median, its label says so."""
+    view = view_of("three")
+    chart = fan(view)
+    bands = [(unit["rows"][0]["loss"], unit["rows"][0]["end"]) for unit in of(chart, "rect")]
+    assert bands == [(view.elbow.p05, view.elbow.p95), (view.elbow.p25, view.elbow.p75)]
+    assert rules_at(chart) == [view.elbow.p50]
+    assert "few-shot elbow 2.06, with 50% and 90% intervals" in texts(chart)
+
+
+def test_extrapolation_is_dashed_and_joined(view_of) -> None:
+    """The few-shot line beyond the checkpoints is dashed and starts where the solid one ends."""
+    (line,) = of(fan(view_of("three")), "line")
+    dash = line["encoding"]["strokeDash"]["scale"]
+    assert dict(zip(dash["domain"], dash["range"], strict=True))["extrapolated"] == [6, 3]
+    few_shot = [row for row in line["rows"] if row["label"] == "few-shot"]
+    solid = [row["loss"] for row in few_shot if row["part"] == "fitted"]
+    dashed = [row["loss"] for row in few_shot if row["part"] == "extrapolated"]
+    assert max(dashed) == min(solid)
+    assert all(row["part"] == "fitted" for row in line["rows"] if row["label"] != "few-shot")
+
+
+def test_quantile_rules_stand_at_the_quantiles(view_of) -> None:
+    """Density and probability carry rules at p95, p50 and p05, named with their values."""
+    view = view_of("negated")
+    quantiles = [view.elbow.p95, view.elbow.p50, view.elbow.p05]
+    chart = distribution(view)
+    assert rules_at(chart) == [*quantiles, *quantiles, 2.09]
+    for name, loss in zip(("p95", "median", "p05"), quantiles, strict=True):
+        assert f"{name} {loss:.2f}" in texts(chart)
+    assert "strongest checkpoint used 2.09" in texts(chart)
+
+
+def test_probability_rises_as_loss_falls(view_of) -> None:
+    """The second panel runs from nothing to certainty, on an axis from 0 to 1."""
+    _, line = of(distribution(view_of("three")), "line")
+    assert line["encoding"]["y"]["field"] == "cumulative"
+    assert line["encoding"]["y"]["scale"]["domain"] == [0, 1]
+    values = [row["cumulative"] for row in sorted(line["rows"], key=lambda row: -row["loss"])]
+    assert values == sorted(values)
+    assert values[0] < 0.01
+    assert values[-1] > 0.99
+
+
+@pytest.mark.parametrize("draw", PICTURES)
+def test_later_truth_is_marked(draw: Callable, view_of) -> None:
+    """A truth measured later has a rule and a label; without one there is neither."""
+    assert 5.143 in rules_at(draw(view_of("outlying")))
+    assert any(text.startswith("measured later 5.14") for text in texts(draw(view_of("outlying"))))
+    assert not any("later" in text for text in texts(draw(view_of("three"))))
+
+
+@pytest.mark.parametrize("draw", PICTURES)
+def test_negation_is_told(draw: Callable, view_of) -> None:
+    """The score axis says when the metric was turned round, and only then."""
+    titles = [
+        unit["encoding"]["y"]["axis"]["title"]
+        for unit in of(draw(view_of("negated")), "point")
+        if "axis" in unit["encoding"].get("y", {})
+    ]
+    assert titles
+    assert set(titles) == {"Brier score (brier_score), negated so that higher is better"}
+    assert "negated" not in str(draw(view_of("three")).to_dict())
+
+
+@pytest.mark.parametrize("draw", PICTURES)
+def test_chance_is_named(draw: Callable, any_view) -> None:
+    """Chance is a labelled line at its value."""
+    chart = draw(any_view)
+    rules = [u["rows"][0].get("score") for u in of(chart, "rule") if set(u["encoding"]) == {"y"}]
+    assert rules == [any_view.chance]
+    assert any(text.startswith("chance ") for text in texts(chart))
+
+
+def test_refused_fan_has_scores_and_no_forecast(view_of) -> None:
+    """A refused forecast shows its scores and the reason, and neither line nor band."""
+    view = view_of("refused")
+    chart = fan(view)
+    assert not of(chart, "line")
+    assert not of(chart, "rect")
+    assert sum(len(unit["rows"]) for unit in of(chart, "point")) == len(view.points())
+    assert " ".join(chart.to_dict()["title"]["subtitle"]) == view.subtitle
+
+
+def test_refused_distribution_says_so(view_of) -> None:
+    """A refused forecast has no density, only the few-shot scores and a sentence."""
+    chart = distribution(view_of("refused"))
+    assert len(chart.to_dict()["vconcat"]) == 1
+    assert not of(chart, "area")
+    assert "refused: no distribution" in texts(chart)
+
+
+def test_far_weak_checkpoints_do_not_squeeze_the_picture(view_of) -> None:
+    """With losses up to 6.5 and all that happens below 5.3, at least a quarter shows the rise."""
+    low, high = domains(fan(view_of("outlying")))[0]
+    assert high < 5.6
+    assert (5.29 - 5.16) / (high - low) > 0.25
+
+
+def test_a_cut_interval_is_told_in_numbers(view_of) -> None:
+    """An interval that reaches far beyond the data is cut in the fan, and the fan says where to."""
+    view = view_of("far")
+    chart = fan(view)
+    low, high = domains(chart)[0]
+    assert low > view.elbow.p05
+    assert low < view.elbow.p50 < high
+    assert any(f"{view.elbow.p05:.2f} to {view.elbow.p95:.2f} nats" in t for t in texts(chart))
+
+
+def test_point_estimates_outside_the_window_are_not_drawn(view_of) -> None:
+    """A maximum likelihood estimate of -40 nats does not stretch the picture."""
+    marks = [u for u in of(distribution(view_of("far")), "point") if "fill" in u["encoding"]]
+    assert [row["kind"] for unit in marks for row in unit["rows"]] == ["most likely value"]
+
+
+@pytest.mark.parametrize("draw", PICTURES)
+def test_labels_above_a_panel_never_meet(draw: Callable, any_view) -> None:
+    """Labels on one line above a panel lie apart, and all within the width of the panel."""
+    panels = draw(any_view).to_dict()
+    for panel in panels.get("vconcat", [panels]):
+        spans: dict[float, list[tuple[float, float]]] = {}
+        for unit in units({**panel, "datasets": panels["datasets"]}):
+            text = unit["encoding"].get("text", {}).get("value")
+            height = unit["encoding"].get("y", {}).get("value")
+            if text is None or height is None or height > 0:
+                continue
+            start, width = unit["encoding"]["x"]["value"], 5.9 * len(text)
+            start -= {"left": 0.0, "center": 0.5, "right": 1.0}[unit["mark"]["align"]] * width
+            spans.setdefault(height, []).append((start, start + width))
+        for line in spans.values():
+            for (_, end), (start, _) in itertools.pairwise(sorted(line)):
+                assert end < start
