@@ -8,8 +8,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# Warnings are errors and seeds are fixed: the same examples on every machine, and no limit per example, since a
-# first call may import or compile.
+# Warnings are errors and seeds are fixed: the same examples on every machine, and no
+# limit per example, since a first call may import or compile.
 hypothesis.settings.register_profile("emergecast", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("emergecast")
 
@@ -20,8 +20,8 @@ SHARED = "EMERGECAST_SHARED"
 def shared_data() -> Path:
     """The folder of real tables that are not part of the project.
 
-    Skips where the variable is not set; fails where it is set and the folder is missing, so that a moved folder
-    cannot turn these tests off unnoticed.
+    Skips where the variable is not set; fails where it is set and the folder is missing, so that a
+    moved folder cannot turn these tests off unnoticed.
     """
     folder = os.environ.get(SHARED)
     if not folder:

@@ -20,6 +20,7 @@ RESULT = {
 
 
 def call(*arguments: object):
+    """What the command does with these arguments."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
@@ -45,6 +46,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def importing(results: Path, *more: object):
+    """What an import does, and where it writes."""
     out = results.parent / "t.parquet"
     meta = results.parent / "meta.csv"
     pattern = "{checkpoint}/{task}.json"

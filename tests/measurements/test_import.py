@@ -17,6 +17,7 @@ BOTH = ("few_shot/{checkpoint}/{task}.json", "finetuned/{checkpoint}/step_{step}
 
 
 def task(choices: int = 4, shots: int = 5) -> dict[str, Any]:
+    """Configuration of a multiple-choice task."""
     options = [chr(65 + i) for i in range(choices)]
     return {"output_type": "multiple_choice", "doc_to_choice": options, "num_fewshot": shots}
 
@@ -42,6 +43,7 @@ def results_file(score: float = 0.3, **more: Any) -> dict[str, Any]:
 
 
 def write(root: Path, name: str, content: Any) -> None:
+    """Put text or JSON into a file below `root`."""
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content if isinstance(content, str) else json.dumps(content))
@@ -59,6 +61,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, **options: Any):
+    """Import the folder of the fixture."""
     defaults: dict[str, Any] = {"patterns": BOTH, "checkpoints": folder / "meta.csv"}
     defaults |= {"batch_size": 8, "train_size": 1000}
     return import_lm_eval([folder], ImportOptions(**(defaults | options)))
@@ -136,11 +139,11 @@ def test_files_that_match_no_pattern_are_counted(folder: Path):
     imported = run(folder)
     assert imported.files_unmatched == 1
     assert "notes/readme.txt" in imported.warnings[0]
-    with pytest.raises(OptionError, match=r"no file matches .*It holds 8 files|no file matches"):
+    with pytest.raises(OptionError, match=r"no file matches .*It holds \d files"):
         run(folder, patterns=("nothing/{checkpoint}.json",))
 
 
-BROKEN = {
+BROKEN: dict[str, Any] = {
     "truncated": '{"results": {"quiz": {"acc,n',
     "not an object": "[1]",
     "no results": {"configs": {}},
@@ -186,8 +189,9 @@ def test_all_broken_files_are_reported_at_once(folder: Path):
 @pytest.mark.parametrize("kind", BROKEN)
 def test_reading_a_broken_file_never_ends_in_another_exception(kind):
     """Whatever is wrong, it is a problem of the file."""
-    content = BROKEN[kind] if isinstance(BROKEN[kind], str) else json.dumps(BROKEN[kind])
-    scores, findings = parse_results(content.encode(), "x.json", None)
+    broken = BROKEN[kind]
+    text = broken if isinstance(broken, str) else json.dumps(broken)
+    scores, findings = parse_results(text.encode(), "x.json", None)
     assert scores or findings.problems
 
 
@@ -224,7 +228,7 @@ def test_tasks_may_be_named(folder: Path):
     assert imported.table.tasks == ("quiz_a",)
     assert set(imported.table.frame["n_items"]) == {60}
     assert any("quiz_x" in warning for warning in imported.warnings)
-    with pytest.raises(OptionError, match="no file that was read|No file that was read"):
+    with pytest.raises(OptionError, match="No file that was read"):
         run(folder, tasks=("quiz_x",))
 
 
@@ -249,7 +253,7 @@ def test_step_zero_is_few_shot(folder: Path):
 
 
 def test_fields_of_the_path_fill_columns(folder: Path):
-    """Known ones are typed, unknown ones kept; a path with examples is finetuned and no snapshot."""
+    """Known ones typed, unknown ones kept; a path with examples is finetuned and no snapshot."""
     write(folder, "runs/small/lora-4/D64/seed1/lr3.json", results_file(0.4))
     patterns = ("runs/{checkpoint}/{method}/D{examples}/seed{seed}/lr{lr}.json",)
     table = run(folder, patterns=patterns).table
@@ -290,8 +294,9 @@ def test_the_harness_own_folders_newest_result_per_task(tmp_path: Path):
     assert imported.files_unmatched == 1
 
 
-def parsed(content: dict[str, Any], tasks=None):
-    scores, findings = parse_results(json.dumps(content).encode(), "x.json", tasks)
+def parsed(content: dict[str, Any]):
+    """Scores of a good file by task and metric."""
+    scores, findings = parse_results(json.dumps(content).encode(), "x.json", None)
     assert not findings.problems
     return {(s.task, s.metric): s for s in scores}
 
@@ -346,7 +351,7 @@ def test_groups_take_shots_items_and_chance_from_their_tasks():
 
 
 def test_a_task_whose_shots_are_null_had_none():
-    """The harness evaluates it without examples; a file that does not mention shots says nothing."""
+    """The harness evaluates it without examples; a file that is silent says nothing."""
     content = results_file()
     content["n-shot"] = {"quiz": 0, "quiz_a": None, "quiz_b": None}
     for config in content["configs"].values():

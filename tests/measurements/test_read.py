@@ -14,6 +14,7 @@ from emergecast.scaling import NAMED_LAWS
 
 
 def problems_of(source, **options):
+    """What a TableError lists."""
     with pytest.raises(TableError) as caught:
         read_table(source, **options)
     return caught.value.problems

@@ -20,10 +20,12 @@ from emergecast.measurements._metrics import METRICS, uniform_chance
 
 
 def chosen(records, **options):
+    """The selection from these rows."""
     return select(read_table(records), SelectOptions(**options))
 
 
 def refusal(records, **options) -> str:
+    """What the SelectionError says."""
     with pytest.raises(SelectionError) as caught:
         chosen(records, **options)
     return str(caught.value)
@@ -170,6 +172,7 @@ def test_rows_are_filtered_by_any_column(rows):
 
 
 def line(score: float, loss: float, **more):
+    """One few-shot row."""
     shared = {"checkpoint": f"c{loss}", "loss": loss, "task": "t", "chance": 0.25, "score": score}
     return shared | {"setting": "few_shot"} | more
 

@@ -20,14 +20,14 @@ def test_hoffmann_predicts_gopher_and_chinchilla_as_worked_by_hand():
 
 
 def test_published_losses_of_gopher_and_chinchilla():
-    """The loss of Gopher (1.993) and Chinchilla (1.936), as "chinchilla's wild implications" (2022) has them."""
+    """Gopher (1.993) and Chinchilla (1.936), as in "chinchilla's wild implications" (2022)."""
     law = NAMED_LAWS["hoffmann"]
     losses = law.loss(np.array([280e9, 70e9]), np.array([300e9, 1.4e12]))
     assert losses == pytest.approx([1.993, 1.936], abs=1e-3)
 
 
 def test_epochs_constants_lie_near_hoffmanns_in_the_range_both_fitted():
-    """The refit disagrees about exponents, but not by much about the loss of a Chinchilla-sized run."""
+    """The refit has other exponents, but nearly the same loss for a Chinchilla-sized run."""
     ours = NAMED_LAWS["epoch"].loss(70e9, 1.4e12)
     assert float(ours) == pytest.approx(float(NAMED_LAWS["hoffmann"].loss(70e9, 1.4e12)), abs=0.05)
 

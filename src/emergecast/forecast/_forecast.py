@@ -225,7 +225,10 @@ class Forecast:
         )
 
     def curves(self) -> pl.DataFrame:
-        """The line of a typical draw: label, examples, loss, score, extrapolated."""
+        """The line of a typical draw: label, examples, loss, score, extrapolated.
+
+        Finetuned lines end at the strongest checkpoint; the few-shot line goes on past the elbow.
+        """
         schema = {
             "label": pl.String,
             "examples": pl.Int64,
@@ -236,24 +239,28 @@ class Forecast:
         if self.elbow is None:
             return pl.DataFrame(schema=schema)
         data, law = self.fit.data, self._line
-        low = min(self.elbow.p05, data.strongest_loss)
-        low -= 0.15 * (float(data.loss.max()) - low)
-        records: list[dict[str, Any]] = []
+        weakest, strongest = float(data.loss.max()), data.strongest_loss
+        end = min(self.elbow.p05, strongest)
+        end -= 0.15 * (weakest - end)
+        parts = []
         for amount in [None, *(int(amount) for amount in data.amounts)]:
-            elbow = float(law.elbow(self.few_shot_examples if amount is None else amount))
-            stops = {float(data.loss.max()), data.strongest_loss, elbow, low}
-            for loss in sorted(stops, reverse=True):
-                examples = self.few_shot_examples if amount is None else amount
-                score = float(law.score(loss, examples, few_shot=amount is None))
-                row = {"label": "few-shot" if amount is None else f"{amount:,}"}
-                row |= {"examples": amount, "loss": loss, "score": score}
-                if amount is not None and loss < data.strongest_loss:
-                    continue
-                beyond = loss < data.strongest_loss
-                if amount is None and loss == data.strongest_loss:
-                    records.append({**row, "extrapolated": True})
-                records.append({**row, "extrapolated": beyond})
-        return pl.DataFrame(records, schema=schema)
+            examples = self.few_shot_examples if amount is None else float(amount)
+            last = end if amount is None else strongest
+            stops = [float(law.elbow(examples)), strongest, *np.linspace(last, weakest, 80)]
+            loss = np.unique(np.clip(stops, last, weakest))[::-1]
+            parts.append(
+                pl.DataFrame(
+                    {
+                        "label": "few-shot" if amount is None else f"{amount:,}",
+                        "examples": amount,
+                        "loss": loss,
+                        "score": law.score(loss, examples, few_shot=amount is None),
+                        "extrapolated": loss < strongest,
+                    },
+                    schema=schema,
+                )
+            )
+        return pl.concat(parts)
 
     def distribution(self) -> pl.DataFrame:
         """Posterior of the few-shot elbow: loss, density (per nat), cumulative (has emerged)."""

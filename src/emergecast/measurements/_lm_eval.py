@@ -249,8 +249,9 @@ def _count(value: object, minimum: int) -> int | None:
 def _shots(file: _File, task: str) -> int | None:
     """Shots of a single task; None where the file does not say.
 
-    A task whose own `num_fewshot` is there and null was evaluated without examples: that is how the harness reads it
-    (`fewshot_context(doc, 0 if self.config.num_fewshot is None else ...)` in lm_eval/api/task.py).
+    A task whose own `num_fewshot` is there and null was evaluated without examples: that is how
+    the harness reads it (`fewshot_context(doc, 0 if self.config.num_fewshot is None else ...)` in
+    lm_eval/api/task.py).
     """
     config = file.configs.get(task)
     told = config.get("num_fewshot", _ABSENT) if isinstance(config, dict) else _ABSENT

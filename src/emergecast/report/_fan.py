@@ -44,7 +44,7 @@ def fan(view: ForecastView) -> alt.LayerChart:
     layers.append(marks.chance_rule(view.chance, y))
     if view.truth is not None:
         layers += _truth(view, view.truth, window, x)
-    layers += _lines(window.cut(view.curves()), labels, x, y)
+    layers += _lines(view.curves(), labels, x, y)
     layers += _later(shown.filter("hidden"), x, y)
     layers += _seen(shown.filter(~pl.col("hidden")), labels, x, y)
     sentences = [*marks.legend_of_bars(shown), *_left_out(points, window), *_cut(view, window)]
@@ -168,10 +168,12 @@ def _later(points: pl.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart | alt.Lay
     """Scores of later checkpoints, which the forecast did not see: open and grey."""
     if points.is_empty():
         return []
-    kinds = ["few-shot", "finetuned"]
+    present = set(points["setting"].to_list())
+    kinds = [kind for kind in (FEW_SHOT, "finetuned") if kind in present]
+    colours = {FEW_SHOT: LATER, "finetuned": LATER_FINETUNED}
     stroke = alt.Stroke(
         "setting:N",
-        scale=alt.Scale(domain=kinds, range=[LATER, LATER_FINETUNED]),
+        scale=alt.Scale(domain=kinds, range=[colours[kind] for kind in kinds]),
         legend=alt.Legend(
             title="later, not seen", offset=_LEGEND_OFFSET, symbolType="circle", symbolOpacity=1
         ),

@@ -40,24 +40,25 @@ def fan_window(view: ForecastView) -> Window:
     """
     points = view.points()
     seen = points.filter(~pl.col("hidden"))["loss"]
-    low, weakest = _bounds(seen if len(seen) else points["loss"])
+    strongest, weakest = _bounds(seen if len(seen) else points["loss"])
+    span = max(weakest - strongest, 1e-3)
+    wanted = [strongest, *_above(points["loss"], strongest - 1.2 * span)]
     high = weakest
-    first = _first_rise(view.curves())
-    if first is not None:
-        enough = first + max(first - low, 0.0)
-        if weakest - low > 1.4 * (enough - low) > 0:
-            high = enough
-    span = max(high - low, 1e-3)
-    wanted = [low, *_above(points["loss"], low - 1.2 * span)]
     if view.elbow is not None:
         wanted += [
-            max(view.elbow.p05, low - 0.75 * span),
-            max(view.elbow.p50 - 0.1 * span, low - 2.0 * span),
+            max(view.elbow.p05, strongest - 0.75 * span),
+            max(view.elbow.p50 - 0.1 * span, strongest - 2.0 * span),
         ]
         high = max(high, min(view.elbow.p95, high + span))
     if view.truth is not None:
-        wanted.append(max(view.truth, low - 2.0 * span))
-    return _padded(min(wanted), high)
+        wanted.append(max(view.truth, strongest - 2.0 * span))
+    low = min(wanted)
+    first = _first_rise(view.curves())
+    if first is not None:
+        enough = first + max(first - strongest, 0.35 * (first - low))
+        if high - low > 1.4 * (enough - low) > 0:
+            high = enough
+    return _padded(low, high)
 
 
 def distribution_window(view: ForecastView) -> Window:
