@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,7 @@ BAD_CELLS = [
     ("score", None, "missing"),
     ("score", "N/A", "not a number"),
     ("score", True, "not a number"),
+    ("score", "0_1", "without underscores"),
     ("loss", -2.0, "not above 0"),
     ("loss", 0, "not above 0"),
     ("loss", None, "missing"),
@@ -332,6 +334,23 @@ def test_csv_rows_are_counted_without_header_and_blank_lines(tmp_path: Path, row
     path.write_text(path.read_text().replace("\n", "\n\n"))
     (problem,) = problems_of(path)
     assert (problem.file, problem.row, problem.value) == (str(path), 3, "9.0")
+
+
+def test_a_ragged_row_is_counted_like_any_other(tmp_path: Path):
+    """Blank lines and cells of several lines do not shift the count."""
+    path = tmp_path / "t.csv"
+    path.write_text('a,b\n\n"x\ny",1\n\n2\n3,4,5\n')
+    found = [(p.row, p.what) for p in problems_of(path)]
+    assert found == [
+        (2, "the row has 1 cells where the header has 2."),
+        (3, "the row has 3 cells where the header has 2."),
+    ]
+
+
+def test_a_negative_zero_is_zero(rows):
+    """Nobody wants to read a score of -0.000."""
+    frame = read_table([{**row, "metric": "mcc", "score": "-0.0"} for row in rows()]).frame
+    assert {math.copysign(1, score) for score in frame["score"]} == {1.0}
 
 
 def test_a_pandas_index_with_a_name_is_a_column(rows):

@@ -108,6 +108,13 @@ def test_pandas_and_polars_hand_the_table_back(rows):
     assert table.frame["flag"].dtype == pl.Boolean
 
 
+@pytest.mark.parametrize("text", ["007", "1e5", "+1", " 1", "1.50", "nan", "True", "1_0"])
+def test_text_that_only_looks_like_a_number_stays_text(rows, text, tmp_path: Path):
+    """A version 1.50 or a code 007 is not a number, and CSV does not make it one."""
+    read_table([{**row, "code": text} for row in rows()]).write(tmp_path / "t.csv")
+    assert set(read_table(tmp_path / "t.csv").frame["code"]) == {text}
+
+
 def test_frames_handed_out_are_copies(rows):
     """Changing what was handed out does not change the table."""
     table = read_table(rows())

@@ -11,13 +11,13 @@ from scipy.special import log_ndtr, ndtri_exp
 
 from emergecast.fit._collapsed import Collapsed, collapsed_slope
 from emergecast.fit._quadrature import (
+    IGNORED,
     WEIGHTS,
     Mass,
+    cumulative_mass,
     elbow_cells,
     integrate,
     log_half_normal,
-    mass_quantiles,
-    ramp_sum,
 )
 from emergecast.fit._quadrature import CELLS as CELL_CENTRES
 from emergecast.law import EmergenceLaw
@@ -71,23 +71,21 @@ class Posterior:
         self._mass: Mass = integrate(data, coordinates)
         node_mass = self._mass.node_mass.ravel()
         centre, width = (part.ravel() for part in elbow_cells(coordinates, self._mass.boxes))
-        keep = node_mass > 1e-14
-        self._cells = (centre[keep], np.maximum(width[keep], 1e-9), node_mass[keep])
-        levels = np.concatenate([[0.0], np.linspace(1e-5, 1 - 1e-5, 4000), [1.0]])
-        self._levels = levels
-        self._knots = data.to_nats(mass_quantiles(*self._cells, levels))
+        keep = node_mass > IGNORED
+        self._cells = (centre[keep], width[keep], node_mass[keep])
+        knots, self._cumulative = cumulative_mass(*self._cells)
+        self._knots = data.to_nats(knots)
         self._grid, self._density = self._tabulate_density()
 
     # ------------------------------------------------------------------ the few-shot elbow E(D0)
 
     def quantile(self, probability: ArrayLike) -> Floats:
         """Quantiles of E(D0) in nats; the 0.05 quantile is a low loss, that is, late emergence."""
-        return np.asarray(np.interp(np.asarray(probability, float), self._levels, self._knots))
+        return np.asarray(np.interp(np.asarray(probability, float), self._cumulative, self._knots))
 
     def cumulative(self, loss: ArrayLike) -> Floats:
         """P(E(D0) <= loss), any shape."""
-        at = (np.asarray(loss, float) - self._data.strongest_loss) / self._data.loss_spread
-        return ramp_sum(*self._cells, at)
+        return np.asarray(np.interp(np.asarray(loss, float), self._knots, self._cumulative))
 
     def emerged(self, loss: ArrayLike) -> Floats:
         """P(E(D0) >= loss): the probability that a model of this loss has emerged, any shape."""
@@ -119,7 +117,7 @@ class Posterior:
         return float(math.sqrt(variance) * self._data.loss_spread)
 
     def _tabulate_density(self) -> tuple[Floats, Floats]:
-        low, high = self._knots[1], self._knots[-2]
+        low, high = self.quantile([1e-5, 1 - 1e-5])
         margin = 0.02 * (high - low)
         grid = np.linspace(low - margin, high + margin, GRID)
         step = grid[1] - grid[0]

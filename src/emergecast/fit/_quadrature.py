@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
 from emergecast.fit._collapsed import Collapsed, collapsed_slope
@@ -26,6 +27,8 @@ from emergecast.fit._collapsed import Collapsed, collapsed_slope
 if TYPE_CHECKING:
     from emergecast.fit._coordinates import Coordinates
     from emergecast.fit._data import FitData, Floats
+
+Mask = NDArray[np.bool_]
 
 SCAN_TAU = np.array([0.02, 0.06, 0.15, 0.35, 0.8, 1.6, 3.5])
 """Noise scales of the scan, in units of the prior's scale."""
@@ -47,9 +50,13 @@ NODES = np.array([-1.0, 0.0, 1.0]) * np.sqrt(0.6)
 WEIGHTS = np.array([5.0, 8.0, 5.0]) / 18.0
 CELLS = np.array([-13.0, 0.0, 13.0]) / 18.0
 """Centres of the cells of widths 2 * WEIGHTS that tile [-1, 1]."""
-TOLERANCE = 1e-3
+TOLERANCE = 5e-4
 """Quantiles must move less than this in a refinement, in units of the loss spread S."""
 LEVELS = np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
+IGNORED = 1e-10
+"""Share of the mass below which a node plays no part in a distribution."""
+NARROWEST = 1e-9
+"""Least width of a cell, units of S."""
 MAX_ROUNDS = 8
 MAX_NODES = 600_000
 
@@ -176,17 +183,18 @@ def scan(data: FitData, coordinates: Coordinates) -> tuple[Boxes, int]:
     """Boxes that hold all but a negligible part of the posterior, and how many points it took."""
     judge = _ScanJudge(data, coordinates)
     live = Boxes.grid(*coordinates.box(), FIRST_GRID)
+    fine = np.zeros(len(live), dtype=bool)
     done: list[Boxes] = []
     bounds: list[Floats] = []
     while len(live) and judge.count < MAX_SCAN:
-        bound, strain = judge(live)
+        bound, strain, fine = judge(live, fine)
         keep = bound > judge.best - NEGLIGIBLE
-        live, bound, strain = live.take(keep), bound[keep], strain[keep]
         small = strain.max(axis=1) <= SCAN_STEP
-        done.append(live.take(small))
-        bounds.append(bound[small])
-        live, strain = live.take(~small), strain[~small]
-        live = live.halved(np.argmax(strain, axis=1))
+        done.append(live.take(keep & small))
+        bounds.append(bound[keep & small])
+        again = keep & ~small
+        live = live.take(again).halved(np.argmax(strain[again], axis=1))
+        fine = np.tile(fine[again], 2)
     boxes = Boxes.join(*done, live)
     bound = np.concatenate([*bounds, np.full(len(live), np.inf)])
     return boxes.take(bound > judge.best - NEGLIGIBLE), judge.count
@@ -205,46 +213,56 @@ class _ScanJudge:
         self.best = -np.inf
         self.count = 0
 
-    def __call__(self, boxes: Boxes) -> tuple[Floats, Floats]:
-        """Optimistic log density of each box, shape (N,), and strain along each axis, (N, 3).
+    def __call__(self, boxes: Boxes, fine: Mask) -> tuple[Floats, Floats, Mask]:
+        """Optimistic log density of each box, (N,), strain along each axis, (N, 3), and who is fine.
 
-        Strain is about the half-width in standard deviations of the density around the box.
+        Strain is about the half-width in standard deviations of the density around the box. A fine
+        box is so small that its density is measured, not bounded; so are the boxes cut from it.
         """
-        parts = [self._judge(boxes.take(part)) for part in _chunks(len(boxes))]
-        return np.concatenate([part[0] for part in parts]), np.concatenate([p[1] for p in parts])
+        bound, strain = np.empty(len(boxes)), np.empty((len(boxes), 3))
+        fine = fine.copy()
+        coarse = np.flatnonzero(~fine)
+        for part in _chunks(coarse):
+            bound[part], strain[part] = self._bounded(boxes.take(part))
+        fine[coarse] = strain[coarse].max(axis=1) < FINE
+        for part in _chunks(np.flatnonzero(fine)):
+            bound[part], strain[part] = self._measured(boxes.take(part))
+        return bound, strain, fine
 
-    def _judge(self, boxes: Boxes) -> tuple[Floats, Floats]:
-        """The same for a few boxes: the centre and the centres of the six faces are computed."""
-        n = len(boxes)
-        steps = np.einsum("na,fa->nfa", boxes.half, STAR)
-        elbows, prior = self.coordinates.elbows_and_prior(
-            (boxes.centre[:, None, :] + steps).reshape(-1, 3)
-        )
+    def _stars(self, boxes: Boxes) -> tuple[Floats, Floats]:
+        """Elbows (7 N, J + 1) and log prior (N, 7) at the centre and the six faces of each box."""
+        points = boxes.centre[:, None, :] + np.einsum("na,fa->nfa", boxes.half, STAR)
+        elbows, prior = self.coordinates.elbows_and_prior(points.reshape(-1, 3))
+        return elbows, prior.reshape(-1, 7)
+
+    def _bounded(self, boxes: Boxes) -> tuple[Floats, Floats]:
+        """Bound and strain from how far the fitted mean moves between the centre and the faces."""
+        elbows, prior = self._stars(boxes)
+        precision, numerator = self.collapsed.slope(elbows[::7])
         self.count += elbows.shape[0]
-        precision, numerator = self.collapsed.slope(elbows)
         joint = self.collapsed.constant + collapsed_slope(precision, numerator) + self.ln_tau
-        density = (_logsumexp(joint) + prior).reshape(n, 7)
-        self.best = max(self.best, float(density.max()))
-        prior = prior.reshape(n, 7)
-        prior_gain = np.maximum(prior[:, 1:] - prior[:, :1], 0.0).reshape(n, 3, 2).max(axis=2)
-
+        self.best = max(self.best, float((_logsumexp(joint) + prior[:, 0]).max()))
         moved = self._moved_means(elbows)
-        precision, numerator = precision[::7], numerator[::7]
         misfit = self.collapsed.misfit - numerator**2 / precision - self.noise_floor
         distance = np.sqrt(np.maximum(misfit, 0.0))
-        reach = SAFETY * moved.sum(axis=1)
-        hopeful = joint[::7] + 0.5 * (distance**2 - np.maximum(distance - reach, 0.0) ** 2)
+        left = np.maximum(distance - SAFETY * moved.sum(axis=1), 0.0)
+        hopeful = joint + 0.5 * (distance**2 - left**2)
+        prior_gain = np.maximum(prior[:, 1:] - prior[:, :1], 0.0).reshape(-1, 3, 2).max(axis=2)
         bound = _logsumexp(hopeful) + prior[:, 0] + prior_gain.sum(axis=1)
         column = np.argmax(hopeful, axis=1)
-        strain = np.maximum(moved[np.arange(n), :, column], prior_gain)
+        return bound, np.maximum(moved[np.arange(len(boxes)), :, column], prior_gain)
 
-        fine = strain.max(axis=1) < FINE
-        around = density[fine, 1:].reshape(-1, 3, 2)
-        centre = density[fine, 0]
-        gain = np.maximum(around.max(axis=2) - centre[:, None], 0.0).sum(axis=1)
-        bound[fine] = np.minimum(bound[fine], centre + SAFETY * gain + 1.0)
-        strain[fine] = np.sqrt(np.abs(around.sum(axis=2) - 2 * centre[:, None]))
-        return bound, strain
+    def _measured(self, boxes: Boxes) -> tuple[Floats, Floats]:
+        """Bound and strain from the density at the centre and the faces."""
+        elbows, prior = self._stars(boxes)
+        self.count += elbows.shape[0]
+        likelihood = _logsumexp(self.collapsed.log_likelihood(elbows) + self.ln_tau)
+        density = likelihood.reshape(-1, 7) + prior
+        self.best = max(self.best, float(density.max()))
+        centre, around = density[:, :1], density[:, 1:].reshape(-1, 3, 2)
+        gain = np.maximum(around.max(axis=2) - centre, 0.0).sum(axis=1)
+        bound = centre[:, 0] + SAFETY * gain + 1.0
+        return bound, np.sqrt(np.abs(around.sum(axis=2) - 2 * centre))
 
     def _moved_means(self, elbows: Floats) -> Floats:
         """How far the fitted mean moves from the centre to the faces, per axis, shape (N, 3, T).
@@ -258,8 +276,8 @@ class _ScanJudge:
         return np.asarray(norm.reshape(-1, 3, 2, norm.shape[1]).max(axis=2))
 
 
-def _chunks(n: int) -> list[slice]:
-    return [slice(start, start + SCAN_CHUNK) for start in range(0, max(n, 1), SCAN_CHUNK)]
+def _chunks(index: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [index[start : start + SCAN_CHUNK] for start in range(0, index.size, SCAN_CHUNK)]
 
 
 def _noise_floor(collapsed: Collapsed) -> Floats:
@@ -367,18 +385,19 @@ def elbow_cells(coordinates: Coordinates, boxes: Boxes) -> tuple[Floats, Floats]
     extent = elbow_extent(coordinates, boxes)
     share = np.stack(np.meshgrid(WEIGHTS, WEIGHTS, WEIGHTS, indexing="ij"), axis=-1).reshape(27, 3)
     width = 2 * np.sqrt(np.einsum("na,ka->nk", extent**2, share**2))
-    return centre, width
+    return centre, np.maximum(width, NARROWEST)
 
 
-def ramp_sum(centre: Floats, width: Floats, mass: Floats, at: Floats) -> Floats:
-    """Cumulative mass at `at` of uniform stretches of given centre, width and mass."""
+def cumulative_mass(centre: Floats, width: Floats, mass: Floats) -> tuple[Floats, Floats]:
+    """The cumulative distribution of uniform stretches: knots and values, linear in between."""
     low, high = centre - width / 2, centre + width / 2
     edges = np.concatenate([low, high])
     order = np.argsort(edges)
     edges = edges[order]
-    slope = np.cumsum(np.concatenate([mass / width, -mass / width])[order])
+    height = mass / width
+    slope = np.cumsum(np.concatenate([height, -height])[order])
     total = np.concatenate([[0.0], np.cumsum(slope[:-1] * np.diff(edges))])
-    return np.asarray(np.interp(at, edges, total / total[-1]))
+    return edges, np.maximum.accumulate(total / total[-1])
 
 
 def _elbow_quantiles(
@@ -386,22 +405,11 @@ def _elbow_quantiles(
 ) -> tuple[Floats, float]:
     """Quantiles of E(D0) at LEVELS, in S, and half the distance of the outer quartiles."""
     mass = np.exp(density - density.max()) * box_weights(boxes)
+    used = mass > IGNORED * mass.sum()
     centre, width = elbow_cells(coordinates, boxes)
-    quantiles = mass_quantiles(centre.ravel(), width.ravel(), mass.ravel(), LEVELS)
+    knots, cumulative = cumulative_mass(centre[used], width[used], mass[used])
+    quantiles = np.interp(LEVELS, cumulative, knots)
     return quantiles, float(quantiles[4] - quantiles[2]) / 1.349
-
-
-def mass_quantiles(centre: Floats, width: Floats, mass: Floats, levels: Floats) -> Floats:
-    """Quantiles of a sum of uniform stretches."""
-    keep = mass > 1e-12 * mass.sum()
-    centre, width, mass = centre[keep], np.maximum(width[keep], 1e-9), mass[keep]
-    low, high = float((centre - width / 2).min()), float((centre + width / 2).max())
-    grid = np.linspace(low, high, 512)
-    for _ in range(2):
-        cumulative = ramp_sum(centre, width, mass, grid)
-        grid = np.interp(np.linspace(0, 1, 2048), cumulative + 1e-12 * np.arange(grid.size), grid)
-    cumulative = ramp_sum(centre, width, mass, grid)
-    return np.asarray(np.interp(levels, cumulative + 1e-13 * np.arange(grid.size), grid))
 
 
 def _strained(

@@ -249,17 +249,17 @@ def _count(value: object, minimum: int) -> int | None:
 def _shots(file: _File, task: str) -> int | None:
     """Shots of a single task; None where the file does not say.
 
-    A task whose own `num_fewshot` is there and null was evaluated without examples: that is how
-    the harness reads it (`fewshot_context(doc, 0 if self.config.num_fewshot is None else ...)` in
-    lm_eval/api/task.py).
+    A task that is listed under `n-shot` with null was evaluated without examples: that is how the
+    harness reads a missing number (`0 if self.config.num_fewshot is None else ...` where
+    lm_eval/api/task.py builds the prompt).
     """
     config = file.configs.get(task)
-    told = config.get("num_fewshot", _ABSENT) if isinstance(config, dict) else _ABSENT
+    told = config.get("num_fewshot") if isinstance(config, dict) else None
     for value in (file.shots.get(task), told, file.config.get("num_fewshot")):
         count = _count(value, 0)
         if count is not None:
             return count
-    return 0 if told is None else None
+    return 0 if file.shots.get(task, _ABSENT) is None else None
 
 
 def _items(file: _File, task: str) -> int | None:
