@@ -139,8 +139,10 @@ def test_bad_input_ends_in_a_message_and_status_2(tmp_path: Path):
 
 def test_a_file_that_cannot_be_written_ends_in_status_2(tmp_path: Path):
     """A folder that does not exist is named."""
-    result = call("template", "-o", tmp_path / "no" / "t.csv")
+    path = tmp_path / "no" / "t.csv"
+    result = call("template", "-o", path)
     assert result.exit_code == 2
+    assert f'"{path}"' in result.stderr
     assert "No such file or directory" in result.stderr
 
 

@@ -241,13 +241,13 @@ def test_duplicates_name_both_rows(rows):
 
 
 def test_missing_columns_suggest_a_misspelt_one(rows):
-    """`acuracy` is no help, but `scores` and `check_point` are."""
+    """Also by another word: `acuracy` is a score, `check_point` a checkpoint."""
     records = [
-        {{"score": "scores", "checkpoint": "check_point"}.get(k, k): v for k, v in row.items()}
+        {{"score": "acuracy", "checkpoint": "check_point"}.get(k, k): v for k, v in row.items()}
         for row in rows()
     ]
     found = {p.column: p.remedy for p in problems_of(records)}
-    assert found["score"] == 'Rename the column "scores" to score if that is what it holds.'
+    assert found["score"] == 'Rename the column "acuracy" to score if that is what it holds.'
     assert '"check_point"' in found["checkpoint"]
     assert len(found) == 2
 

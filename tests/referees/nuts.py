@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,11 +19,12 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from numpy.typing import NDArray
-from numpyro.infer import MCMC, NUTS
+from numpyro.infer import NUTS
+from numpyro.infer.util import potential_energy
 
 from .diagnostics import effective_size, quantile_errors, r_hat
 from .ensemble import starting_points
-from .model import Problem, elbow
+from .model import Problem, elbow, rise
 
 jax.config.update("jax_enable_x64", val=True)
 
@@ -112,7 +114,6 @@ def _model(
     # density of (E(10), d), times |d(E(10), d) / d(mid, gap)| = d / gap, times d gap / d ln_gap
     prior = dist.Normal(e10_mean, e10_sd).log_prob(e10) + dist.HalfNormal(shift_sd).log_prob(d)
     numpyro.factor("elbow", prior + jnp.log(d / gap) + ln_gap)
-    numpyro.deterministic("e0", e0)
 
     elbows = e0 + d * (jnp.exp(alpha * ln_x) - power0) / per_decade
     mean = level + offset * few + slope * jnp.maximum(elbows[level_of] - loss, 0.0)
@@ -144,6 +145,50 @@ def believable_nuts(p: Problem, *, seed: int) -> NutsResult:
     return result
 
 
+def _kernel(data: dict[str, Any], accept: float) -> NUTS:
+    return NUTS(
+        potential_fn=lambda z: potential_energy(_model, (), data, z),
+        target_accept_prob=accept,
+        dense_mass=True,
+        max_tree_depth=10,
+    )
+
+
+@partial(jax.jit, static_argnames=("warmup", "accept"))
+def _warm_up(keys: Any, starts: Any, data: Any, warmup: int, accept: float) -> Any:
+    """The states of all chains after warm-up; the chains run one after the other."""
+
+    def chain(at: Any) -> Any:
+        kernel = _kernel(data, accept)
+        state = kernel.init(at[0], warmup, at[1], (), {})
+        return jax.lax.fori_loop(0, warmup, lambda _, s: kernel.sample(s, (), {}), state)
+
+    return jax.lax.map(chain, (keys, starts))
+
+
+@partial(jax.jit, static_argnames=("warmup", "accept", "draws"))
+def _sample(states: Any, data: Any, warmup: int, accept: float, draws: int) -> Any:
+    """What E(D0) is made of and whether the step diverged, [chain, draw] each."""
+    kernel = _kernel(data, accept)
+    first = jax.tree.map(lambda leaf: leaf[0], states)
+    kernel.init(first.rng_key, warmup, first.z, (), {})  # sets the kernel up; the state is dropped
+
+    def step(state: Any, _: None) -> Any:
+        state = kernel.sample(state, (), {})
+        return state, ({k: state.z[k] for k in ("mid_z", "ln_gap", "alpha_z")}, state.diverging)
+
+    return jax.lax.map(lambda s: jax.lax.scan(step, s, None, length=draws)[1], states)
+
+
+def _elbow_draws(p: Problem, z: dict[str, Any]) -> Floats:
+    """E(D0) from the sampler's coordinates."""
+    mid, ln_gap, alpha_z = (np.asarray(z[k]) for k in ("mid_z", "ln_gap", "alpha_z"))
+    ln_alpha = p.ln_alpha_mean + p.ln_alpha_sd * alpha_z
+    below, above = (rise(p, amount, ln_alpha) for amount in (middle_amount(p), p.dmax))
+    gap = p.spread * np.exp(ln_gap)
+    return np.asarray(p.e10_mean + p.spread * mid - gap * below / (above - below))
+
+
 def nuts(
     p: Problem,
     *,
@@ -155,44 +200,30 @@ def nuts(
 ) -> NutsResult:
     """Four chains, each started at its own prior draw that the data do not rule out."""
     rng = np.random.default_rng([seed, 77])
-    starts = [_unconstrained(p, s) for s in starting_points(p, CHAINS, rng)]
-    start = {k: jnp.array([s[k] for s in starts]) for k in starts[0]}
-    kernel = NUTS(_model, target_accept_prob=target_accept, dense_mass=True, max_tree_depth=10)
-    sampler = MCMC(
-        kernel,
-        num_warmup=warmup,
-        num_samples=draws,
-        num_chains=CHAINS,
-        chain_method="sequential",
-        progress_bar=False,
-        jit_model_args=True,
-    )
-    arguments = {k: jnp.asarray(v) for k, v in _arguments(p).items()}
+    points = [_unconstrained(p, s) for s in starting_points(p, CHAINS, rng)]
+    starts = {k: jnp.array([s[k] for s in points]) for k in points[0]}
+    data = {k: jnp.asarray(v) for k, v in _arguments(p).items()}
+    keys = jax.random.split(jax.random.PRNGKey(seed), CHAINS)
 
-    def run(key: int) -> float:
+    def run() -> tuple[Any, float, float]:
         began = time.perf_counter()
-        sampler.run(
-            jax.random.PRNGKey(key), init_params=start, extra_fields=("diverging",), **arguments
-        )
-        jax.block_until_ready(sampler.get_samples()["e0"])
-        return time.perf_counter() - began
+        states = jax.block_until_ready(_warm_up(keys, starts, data, warmup, target_accept))
+        warm = time.perf_counter()
+        out = jax.block_until_ready(_sample(states, data, warmup, target_accept, draws))
+        return out, time.perf_counter() - began, time.perf_counter() - warm
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        first = run(seed)
+        (z, diverging), first, _ = run()
         again = sampling = float("nan")
         if time_again:
-            again = run(seed)
-            # the kept state continues the chains without warm-up; its first call compiles
-            for _ in range(2):
-                sampler.post_warmup_state = sampler.last_state
-                sampling = run(seed + 1)
-    e0 = np.asarray(sampler.get_samples(group_by_chain=True)["e0"])
+            _, again, sampling = run()
+    e0 = _elbow_draws(p, z)
     return NutsResult(
         draws=e0,
         r_hat=r_hat(e0),
         ess_bulk=effective_size(e0),
-        divergences=int(np.asarray(sampler.get_extra_fields()["diverging"]).sum()),
+        divergences=int(np.asarray(diverging).sum()),
         first_seconds=first,
         again_seconds=again,
         sampling_seconds=sampling,

@@ -21,7 +21,7 @@ from emergecast.fit._quadrature import box_weights, elbow_cells, integrate, node
 
 if TYPE_CHECKING:
     from emergecast.fit._coordinates import Coordinates
-    from emergecast.fit._data import FitData, Floats
+    from emergecast.fit._data import FitData, Floats, Ints
 
 TEMPER = 4.0
 BLOCK = 50
@@ -169,10 +169,15 @@ def _counts(data: FitData, resample: Resample, n: int, rng: np.random.Generator)
     cell = np.asarray(cell).reshape(-1)
     counts = np.ones((data.loss.size, n))
     several = [np.flatnonzero(cell == value) for value in range(int(cell.max()) + 1)]
-    several = [rows for rows in several if rows.size > 1 and data.level[rows[0]] > 0]
+    several = [rows for rows in several if rows.size > 1 and _separate_runs(data, rows)]
     for rows in several:
         counts[rows] = rng.multinomial(rows.size, np.full(rows.size, 1 / rows.size), size=n).T
     return counts if several else None
+
+
+def _separate_runs(data: FitData, rows: Ints) -> bool:
+    """Whether the rows of a cell are finetuning runs of their own."""
+    return bool(data.level[rows[0]] > 0 and not data.snapshot[rows].any())
 
 
 def _sound(data: FitData, counts: Floats) -> Floats:

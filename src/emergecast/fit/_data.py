@@ -36,6 +36,8 @@ class FitData:
     """Runs a finetuned score averages; 1 for few-shot rows."""
     checkpoint: Ints
     """Index of the checkpoint."""
+    snapshot: NDArray[np.bool_]
+    """Whether the row is a point along a longer finetuning run."""
     amounts: Floats
     """Distinct finetuning examples, ascending, shape (J,)."""
     few_shot_examples: float
@@ -111,6 +113,7 @@ def fit_data(selection: Selection, *, few_shot_examples: float | None = None) ->
         sampling_sd=np.maximum(sampling_error(rows, selection.metric_kind), RESOLUTION * reach),
         repeats=np.where(few_shot, 1.0, rows["runs"].to_numpy().astype(np.float64)),
         checkpoint=checkpoint,
+        snapshot=rows["snapshot"].to_numpy().astype(np.bool_),
         amounts=amounts,
         few_shot_examples=_few_shot_examples(few_shot_examples, selection.shots, amounts),
         chance=selection.chance,

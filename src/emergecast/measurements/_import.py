@@ -183,7 +183,7 @@ def _sources(
         raise OptionError(
             "no file matches "
             + " or ".join(f'"{p.text}"' for p in patterns)
-            + f".{seen} Correct --pattern."
+            + f".{seen} {'Correct' if options.patterns else 'Give'} --pattern."
         )
     return sources, unmatched
 

@@ -41,7 +41,7 @@ class SelectOptions:
     """Which way the metric goes; None: as the registry of metrics knows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Selection:
     """The rows of one fit, oriented so that higher is better."""
 

@@ -28,6 +28,14 @@ Columns = dict[str, list[Any]]
 
 _NAMING: Final = tuple(name for name in KEY if COLUMNS[name].required)
 """Without these a row does not say what it measures."""
+_ALSO_CALLED: Final = {
+    "accuracy": "score",
+    "baseline": "chance",
+    "model": "checkpoint",
+    "parameters": "params",
+    "train_examples": "examples",
+}
+"""Other words for a column, for the suggestions only."""
 _DEFAULTS: Final[Mapping[str, object]] = {
     "series": DEFAULT_SERIES,
     "metric": DEFAULT_METRIC,
@@ -54,13 +62,14 @@ def typed_columns(raw: RawTable, findings: Findings) -> tuple[Columns, Columns]:
 
 def misspelt(raw: RawTable) -> dict[str, str]:
     """Unknown columns that look like an absent known one: name as written to the name meant."""
-    absent = [name for name in COLUMNS if name not in raw.columns]
+    absent = {name: name for name in COLUMNS if name not in raw.columns}
+    absent |= {also: name for also, name in _ALSO_CALLED.items() if name in absent}
     found: dict[str, str] = {}
     for name in raw.columns:
         if name not in COLUMNS:
-            near = difflib.get_close_matches(name.strip().lower(), absent, n=1, cutoff=0.75)
+            near = difflib.get_close_matches(name.lower(), list(absent), n=1, cutoff=0.75)
             if near:
-                found[name] = near[0]
+                found[name] = absent[near[0]]
     return found
 
 

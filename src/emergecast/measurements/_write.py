@@ -46,7 +46,10 @@ def write_frame(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
 
 def write_whole(content: bytes, target: Path) -> None:
     """Put `content` into the file `target` in one step, with the permissions of a new file."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:  # it names the temporary file, which nobody asked for
+        raise OSError(error.errno, error.strerror, os.fspath(target)) from None
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)

@@ -1,0 +1,29 @@
+"""Tables drawn widely, and their fits."""
+
+from __future__ import annotations
+
+import pytest
+
+import emergecast
+from emergecast.fit import Fit
+from tests.referees import simulate
+
+
+def fit_of(table: simulate.SimulatedTable) -> Fit:
+    """The product's fit of a simulated table, under the law it was drawn from."""
+    return emergecast.fit(
+        simulate.as_rows(table),
+        task="t",
+        law=table.law,
+        few_shot_examples=table.few_shot_examples,
+    )
+
+
+@pytest.fixture(scope="session")
+def simulated_tables() -> list[simulate.SimulatedTable]:
+    return simulate.random_tables(12, seed=7)
+
+
+@pytest.fixture(scope="session")
+def simulated_fits(simulated_tables: list[simulate.SimulatedTable]) -> list[Fit]:
+    return [fit_of(table) for table in simulated_tables]
