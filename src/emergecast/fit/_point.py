@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import least_squares, minimize_scalar
 
-from emergecast.fit._collapsed import Collapsed
+from emergecast.fit._collapsed import CHUNK, Collapsed
 from emergecast.fit._coordinates import Coordinates
 from emergecast.fit._priors import Priors
 from emergecast.law import EmergenceLaw, shift_fraction
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
     from emergecast.fit._data import FitData, Floats
     from emergecast.law import LawForm
 
-STARTS = 6
-ROUNDS = 30
+CLIMBERS, CLIMB_ROUNDS, JUMPS = 60, 30, 9
+"""Points that search at once, steps that each takes or halves, and jumps each tries in a step."""
+NEIGHBOURS = np.vstack([np.zeros(3), *(sign * axis for axis in np.eye(3) for sign in (-1.0, 1.0))])
+STARTS = 3
+SAME, WORTH = 0.003, 1.0
+"""Log likelihoods this close are one optimum (or one flat ridge); this far below the best, not worth it."""
+ROUNDS = 8
 FARTHEST = 5.0
 """How many ranges of loss beyond the checkpoints an elbow may lie and still be an estimate."""
 LN_ALPHA = (math.log(0.02), math.log(40.0))
@@ -137,33 +143,85 @@ def maximum_likelihood(data: FitData, form: LawForm) -> PointEstimate | None:
     )
 
 
+class _Search:
+    """Profile likelihood on vectors of points (h, ln t, ln alpha), and a search from many at once."""
+
+    def __init__(self, data: FitData, form: LawForm, problem: _Problem) -> None:
+        flat = Priors(level_scale=1e3, slope_scale=1e3)
+        self.tau = np.geomspace(0.001, 0.5, 12)
+        self.collapsed = Collapsed(data, flat, self.tau)
+        self.levels = Coordinates(form=form, priors=flat, amounts=problem.amounts, pivot=0)
+        self.top = float(problem.loss.max())
+
+    def value(self, points: Floats) -> tuple[Floats, NDArray[np.int64]]:
+        """Highest log likelihood over the linear parameters and tau, and which tau; shape (N,)."""
+        fraction = self.levels.fractions(points[:, 2])[0]
+        elbows = points[:, :1] - np.exp(points[:, 1:2]) * (1 - fraction)
+        total = np.concatenate(
+            [self._gain(elbows[start : start + CHUNK]) for start in range(0, len(elbows), CHUNK)]
+        )
+        total += self.collapsed.constant
+        column = np.argmax(total, axis=1)
+        return total[np.arange(len(points)), column], column
+
+    def _gain(self, elbows: Floats) -> Floats:
+        precision, numerator = self.collapsed.slope(elbows)
+        return np.maximum(numerator, 0.0) ** 2 / precision / 2
+
+    def climb(self) -> tuple[Floats, Floats, Floats]:
+        """The best points a pattern search finds from a global grid, best first, their tau and value.
+
+        The likelihood has kinks, flat stretches and slanted ridges, on which gradients stop short.
+        So each point is compared with its six neighbours on an ever finer lattice, and with jumps
+        along differences of other points (differential evolution), which know the ridges.
+        """
+        axes = [
+            np.linspace(0.0, 1.2 * self.top, 40),
+            np.log(np.geomspace(0.02, 4 * self.top, 24)),
+            np.log(np.geomspace(0.15, 12.0, 9)),
+        ]
+        grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        at = grid[self._best_of_blocks(self.value(grid)[0].reshape(40, 24, 9))]
+        step = np.tile([axis[1] - axis[0] for axis in axes], (len(at), 1)) / 2
+        rng = np.random.default_rng(0)
+        for _ in range(CLIMB_ROUNDS):
+            pairs = rng.integers(0, len(at), (2, len(at), JUMPS))
+            jumps = at[:, None, :] + rng.choice([0.1, 1.0], (len(at), JUMPS, 1)) * (
+                at[pairs[0]] - at[pairs[1]]
+            )
+            around = np.concatenate([at[:, None, :] + NEIGHBOURS * step[:, None, :], jumps], axis=1)
+            around[..., 2] = around[..., 2].clip(*LN_ALPHA)
+            value = self.value(around.reshape(-1, 3))[0].reshape(len(at), -1)
+            value[:, 0] += 1e-12  # stay where nothing is better
+            best = np.argmax(value, axis=1)
+            at = around[np.arange(len(at)), best]
+            step[best == 0] /= 2
+        value, column = self.value(at)
+        order = np.argsort(-value)
+        return at[order], self.tau[column[order]], value[order]
+
+
+    def _best_of_blocks(self, value: Floats) -> NDArray[np.int64]:
+        """Indices of the best grid points of the best blocks of 4 x 4 x 3, so that climbers spread."""
+        index = np.arange(value.size).reshape(10, 4, 6, 4, 3, 3)
+        index = np.moveaxis(index, (1, 3, 5), (3, 4, 5)).reshape(-1, 48)
+        inside = value.ravel()[index]
+        best = index[np.arange(len(index)), np.argmax(inside, axis=1)]
+        return np.asarray(best[np.argsort(-inside.max(axis=1))][:CLIMBERS])
+
+
 def _starts(data: FitData, form: LawForm, problem: _Problem) -> list[tuple[Floats, float]]:
-    """The best points of a global grid that lie apart from each other, with a noise scale each."""
-    flat = Priors(level_scale=1e3, slope_scale=1e3)
-    tau = np.geomspace(0.002, 0.5, 10)
-    collapsed = Collapsed(data, flat, tau)
-    top = float(problem.loss.max())
-    h = np.linspace(0.0, 1.2 * top, 40)
-    t = np.geomspace(0.02, 4 * top, 24)
-    a = np.log(np.geomspace(0.15, 12.0, 9))
-    grid = np.stack(np.meshgrid(h, t, a, indexing="ij"), axis=-1).reshape(-1, 3)
-    levels = Coordinates(form=form, priors=flat, amounts=problem.amounts, pivot=0)
-    fraction = levels.fractions(grid[:, 2])[0]
-    elbows = grid[:, :1] - grid[:, 1:2] * (1 - fraction)
-    precision, numerator = collapsed.slope(elbows)
-    value = collapsed.constant + np.where(numerator > 0, numerator**2 / precision / 2, -np.inf)
-    column = np.argmax(value, axis=1)
-    value = value[np.arange(len(grid)), column]
+    """The best points of a global search that are different optima, with tau each."""
+    points, tau, value = _Search(data, form, problem).climb()
     chosen: list[tuple[Floats, float]] = []
-    taken: list[Floats] = []
-    for index in np.argsort(-value):
-        if len(chosen) == STARTS or not np.isfinite(value[index]):
+    last = np.inf
+    for point, noise, height in zip(points, tau, value, strict=True):
+        if height < value[0] - WORTH or len(chosen) == STARTS:
             break
-        if any(np.max(np.abs(elbows[index] - other)) < 0.15 * top for other in taken):
-            continue
-        taken.append(elbows[index])
-        theta = np.array([grid[index, 0], math.log(grid[index, 1]), grid[index, 2], 0.0, 0.0, 0.0])
-        chosen.append((_linear(problem, theta, tau[column[index]]), float(tau[column[index]])))
+        if height < last - SAME:
+            theta = np.concatenate([point, np.zeros(3)])
+            chosen.append((_linear(problem, theta, float(noise)), float(noise)))
+            last = height
     return chosen
 
 
@@ -206,6 +264,6 @@ def _polish(problem: _Problem, theta: Floats, tau: float) -> tuple[float, Floats
         tau = math.exp(line.x)
         gained = -float(line.fun) - value
         value = -float(line.fun)
-        if gained < 1e-9:
+        if gained < 1e-7:
             break
     return value, theta, tau
