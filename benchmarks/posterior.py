@@ -61,8 +61,9 @@ def main() -> None:
     middle = [f"{r:.0f}x" for r in np.median(ratios, axis=0)]
     rows.append(["median", *[""] * 8, *middle])
     header = [
-        "table", "law", "rows", "posterior, s", "NUTS, s", "NUTS compiled, s", "drew",
-        "emcee, s", "drew ", "against NUTS", "against NUTS compiled", "against emcee",
+        "table", "law", "rows", "posterior, s", "NUTS, s", "NUTS compiled, s",
+        "NUTS effective draws",
+        "emcee, s", "emcee effective draws", "against NUTS", "against NUTS compiled", "against emcee",
     ]  # fmt: skip
     publish("posterior", table(header, rows), write=options.write)
 

@@ -1,9 +1,9 @@
 """Forecast at which pretraining loss a capability will emerge, from checkpoints at chance.
 
-    import emergecast
+import emergecast
 
-    forecast = emergecast.fit("table.csv", task="mmlu").forecast()
-    print(forecast, forecast.quantile([0.05, 0.5, 0.95]), forecast.emerged(1.9))
+forecast = emergecast.fit("table.csv", task="mmlu").forecast()
+print(forecast, forecast.quantile([0.05, 0.5, 0.95]), forecast.emerged(1.9))
 """
 
 from __future__ import annotations

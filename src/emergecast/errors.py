@@ -1,8 +1,8 @@
 """Everything emergecast raises on purpose.
 
     EmergecastError
-    ├── TableError        a measurement table (or a file to import) holds bad rows; lists every problem at once
-    ├── SelectionError    the rows asked for do not make one fit (no such task, mixed tokenizers, ...)
+    ├── TableError        a table, or a file to import, holds bad rows; lists every problem at once
+    ├── SelectionError    the rows asked for do not make one fit (no such task, mixed tokenizers)
     ├── OptionError       an option or a prior has an impossible value
     └── FitError          no estimate exists for these rows
 
@@ -25,7 +25,7 @@ class Problem:
     file: str
     """The file as the user named it, or "<table>" for a table in memory."""
     row: int | None
-    """1-based data row (the header is not counted); None where the whole file or column is meant."""
+    """1-based data row (the header does not count); None where the file or column is meant."""
     column: str | None
     """Column name; None where the whole row or file is meant."""
     value: str | None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.referees import simulate
 
 import emergecast
 from emergecast.fit import Fit
-from tests.referees import simulate
 
 
 def fit_of(table: simulate.SimulatedTable) -> Fit:
@@ -21,9 +21,11 @@ def fit_of(table: simulate.SimulatedTable) -> Fit:
 
 @pytest.fixture(scope="session")
 def simulated_tables() -> list[simulate.SimulatedTable]:
+    """Twelve tables whose designs and truths are drawn widely."""
     return simulate.random_tables(12, seed=7)
 
 
 @pytest.fixture(scope="session")
 def simulated_fits(simulated_tables: list[simulate.SimulatedTable]) -> list[Fit]:
+    """The fit of each of these tables."""
     return [fit_of(table) for table in simulated_tables]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.referees import simulate
 
 import emergecast
 from emergecast.fit import Resample
 from emergecast.fit._bootstrap import _counts, _Refit
 from emergecast.fit._posterior import Posterior
-from tests.referees import simulate
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +26,16 @@ def fit():
 
 @pytest.mark.parametrize("resample", Resample)
 def test_modes_equal_those_of_the_resampled_table(fit, resample):
-    """On shared nodes and alone: the modes of 8 resamples agree to a tenth of the posterior's sd.
+    """On shared nodes and alone: the modes of 8 resamples agree to 0.35 standard deviations.
 
     Alone means rows written as often as they were drawn, priors anchored at the original table.
     """
     from dataclasses import replace
 
-    data, noise = fit.data, 0.02
+    data = fit.data
+    noise = float(np.median(fit.posterior.draws(1000, np.random.default_rng(0)).noise))
     counts = _counts(data, resample, 8, np.random.default_rng(0))
-    shared, _ = _Refit(data, fit.coordinates, noise)(counts)
+    shared, _ = _Refit(data, fit.coordinates, noise / data.score_range)(counts)
     for column in range(8):
         rows = np.repeat(np.arange(data.loss.size), counts[:, column].astype(int))
         alone = replace(
@@ -48,7 +49,7 @@ def test_modes_equal_those_of_the_resampled_table(fit, resample):
         )  # fmt: skip
         posterior = Posterior(alone, fit.coordinates)
         found = float(data.to_nats(shared[column]))
-        assert found == pytest.approx(posterior.mode, abs=0.5 * posterior.sd)
+        assert found == pytest.approx(posterior.mode, abs=0.35 * posterior.sd)
 
 
 def test_counts_of_checkpoints_and_of_runs(fit):
@@ -58,7 +59,9 @@ def test_counts_of_checkpoints_and_of_runs(fit):
     for checkpoint in np.unique(data.checkpoint):
         assert np.all(np.ptp(by_checkpoint[data.checkpoint == checkpoint], axis=0) == 0)
     by_run = _counts(data, Resample.RUN, 20, np.random.default_rng(1))
-    cells = np.unique(np.column_stack([data.checkpoint, data.level]), axis=0, return_inverse=True)[1]
+    cells = np.unique(np.column_stack([data.checkpoint, data.level]), axis=0, return_inverse=True)[
+        1
+    ]
     for cell in np.unique(cells):
         rows = cells == cell
         assert np.all(by_run[rows].sum(axis=0) == rows.sum())
@@ -70,7 +73,8 @@ def test_nothing_to_resample_is_none_and_not_a_narrow_interval(fit):
     rows = fit.selection.rows.filter(~pl_duplicate())
     records = [
         {
-            "checkpoint": row["checkpoint"], "loss": row["loss"], "task": "t", "chance": fit.data.chance,
+            "checkpoint": row["checkpoint"], "loss": row["loss"], "task": "t",
+            "chance": fit.data.chance,
             "setting": "few_shot" if row["few_shot"] else "finetuned",
             "shots": 1 if row["few_shot"] else None, "examples": row["examples"],
             "score": row["score"], "stderr": row["stderr"], "n_items": row["n_items"],

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.referees import model
 
-from emergecast.fit._collapsed import Collapsed
+from emergecast.fit._collapsed import Collapsed, log_half_normal
 from emergecast.fit._coordinates import Coordinates
 from emergecast.fit._posterior import _Conditional
-from emergecast.fit._quadrature import _noise_floor, log_half_normal
-from tests.referees import model
+from emergecast.fit._scan import _noise_floor
 
 
 def point_and_density(fit, rng):
@@ -55,7 +55,7 @@ def test_density_equals_the_dense_definition_up_to_a_constant(simulated_tables, 
 
 
 def _alpha_of(coordinates, elbows):
-    """ln alpha of a point, found again from its elbows by bisection on a middle amount."""
+    """Ln alpha of a point, found again from its elbows by bisection on a middle amount."""
     share = (elbows[coordinates.pivot] - elbows[0]) / (elbows[-1] - elbows[0])
     low, high = -6.0, 6.0
     for _ in range(200):
@@ -87,7 +87,15 @@ def test_a_count_of_two_is_a_row_written_twice(simulated_fits):
         data,
         **{
             name: getattr(data, name)[rows]
-            for name in ("loss", "score", "level", "sampling_sd", "repeats", "checkpoint", "snapshot")
+            for name in (
+                "loss",
+                "score",
+                "level",
+                "sampling_sd",
+                "repeats",
+                "checkpoint",
+                "snapshot",
+            )
         },
     )
     counted = Collapsed(data, fit.priors, tau, counts[:, None].astype(float))
@@ -99,7 +107,7 @@ def test_a_count_of_two_is_a_row_written_twice(simulated_fits):
 
 
 def test_no_parameters_fit_better_than_the_noise_floor(simulated_fits):
-    """Isotonic regression bounds the misfit of every law from below: 2,000 random points a table."""
+    """Isotonic regression bounds the misfit of every law from below: 2,000 points a table."""
     rng = np.random.default_rng(6)
     for fit in simulated_fits:
         tau = np.array([0.002, 0.02, 0.1])

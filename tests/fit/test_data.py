@@ -33,13 +33,13 @@ def test_loss_spread_is_the_mean_absolute_deviation_from_the_median():
 
 
 def test_sampling_error_is_the_smoothed_binomial_where_only_items_are_known():
-    """p = (100 * 0.25 + 1) / 102 = 0.254902, s = sqrt(p (1 - p) / 100) = 0.0435807."""
+    """P = (100 * 0.25 + 1) / 102 = 0.254902, s = sqrt(p (1 - p) / 100) = 0.0435807."""
     data = emergecast.fit(rows()).data
     np.testing.assert_allclose(data.sampling_sd[data.few_shot], 0.0435807, atol=1e-7)
 
 
 def test_a_perfect_score_has_a_sampling_error():
-    """p = 101 / 102, so s = sqrt(p (1 - p) / 100) = 0.0098528 and not 0."""
+    """P = 101 / 102, so s = sqrt(p (1 - p) / 100) = 0.0098528 and not 0."""
     data = emergecast.fit(rows(score=1.0)).data
     np.testing.assert_allclose(data.sampling_sd, 0.0098528, atol=1e-7)
 

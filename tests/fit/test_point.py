@@ -71,9 +71,7 @@ def test_no_random_start_finds_a_higher_likelihood(simulated_tables, simulated_f
         amounts = np.concatenate([[data.few_shot_examples], data.amounts])
         x = fit.form.abscissa(amounts)
 
-        def cost(
-            theta, loss=loss, score=score, sampling=sampling, x=x, data=data
-        ) -> float:
+        def cost(theta, loss=loss, score=score, sampling=sampling, x=x, data=data) -> float:
             h, ln_t, ln_alpha, a, b, delta, ln_tau = theta
             if not -3.9 < ln_alpha < 3.6 or a < 0 or ln_tau > 1:
                 return 1e9

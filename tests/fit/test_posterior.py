@@ -6,22 +6,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.referees import brute_force, model, simulate
 
 import emergecast
 from emergecast.fit import Fit
-from tests.referees import brute_force, model, simulate
 
 LEVELS = [0.05, 0.5, 0.95]
 
 
 def quantiles(rows, **options) -> np.ndarray:
+    """5, 50 and 95% quantiles of the few-shot elbow, nats."""
     return emergecast.fit(rows, task="t", **options).posterior.quantile(LEVELS)
 
 
 @pytest.mark.slow
 def test_quantiles_equal_brute_force_integration(simulated_tables, simulated_fits):
     """5, 50 and 95% quantiles within 0.001 nats of a fine fixed grid, on tables drawn widely."""
-    for table, fit in list(zip(simulated_tables, simulated_fits, strict=True))[:8]:
+    for table, fit in list(zip(simulated_tables, simulated_fits, strict=True))[:4]:
         referee = brute_force.brute_force(model.problem(table))
         wanted = np.interp(LEVELS, referee.levels, referee.quantiles)
         found = fit.posterior.quantile(LEVELS)

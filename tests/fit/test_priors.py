@@ -7,15 +7,16 @@ import pytest
 
 from emergecast.errors import OptionError
 from emergecast.fit import Fit, Priors
+from emergecast.fit._boxes import Boxes, box_weights, nodes
 from emergecast.fit._coordinates import Coordinates
 from emergecast.fit._fit import prior_elbow_sd
-from emergecast.fit._quadrature import Boxes, box_weights, nodes
 from emergecast.law import LawForm
 
 AMOUNTS = np.array([8.0, 32.0, 256.0, 2048.0])
 
 
 def coordinates(form: LawForm = LawForm.LOG_POWER, amounts=AMOUNTS, pivot: int = 1) -> Coordinates:
+    """Coordinates with default priors."""
     return Coordinates(form=form, priors=Priors.default(form), amounts=amounts, pivot=pivot)
 
 

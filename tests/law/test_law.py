@@ -11,6 +11,7 @@ from emergecast.law import EmergenceLaw, LawForm, shift_fraction
 
 
 def law(form: LawForm) -> EmergenceLaw:
+    """A law with round parameters."""
     return EmergenceLaw(
         form=form, k=0.02, alpha=1.5, c=1.9, slope=2.0, chance=0.25, few_shot_offset=0.01
     )
@@ -60,14 +61,16 @@ def test_the_shift_fraction_is_the_share_of_the_way(form, alpha, amount):
 
 
 def test_the_shift_fraction_has_its_limit_at_small_alpha():
-    """As alpha goes to 0, g(D) goes to ln(x / x_low) / ln(x_high / x_low), without rounding noise."""
-    found = shift_fraction(
-        LawForm.POWER, [64.0], low=8.0, high=4096.0, alpha=np.array([1e-9])
-    )[0, 0]
+    """As alpha goes to 0, g(D) goes to ln(x / x_low) / ln(x_high / x_low), without noise."""
+    found = shift_fraction(LawForm.POWER, [64.0], low=8.0, high=4096.0, alpha=np.array([1e-9]))[
+        0, 0
+    ]
     assert found == pytest.approx(np.log(8) / np.log(512), abs=1e-9)
 
 
 def test_the_log_power_law_starts_at_one_example():
-    """ln 1 = 0, so g(D) = (ln D / ln Dmax)^alpha when D0 = 1, and no warning is raised."""
-    found = shift_fraction(LawForm.LOG_POWER, [1.0, 16.0], low=1.0, high=256.0, alpha=np.array([2.0]))
+    """Ln 1 = 0, so g(D) = (ln D / ln Dmax)^alpha when D0 = 1, and no warning is raised."""
+    found = shift_fraction(
+        LawForm.LOG_POWER, [1.0, 16.0], low=1.0, high=256.0, alpha=np.array([2.0])
+    )
     np.testing.assert_allclose(found, [[0.0, 0.25]], atol=1e-12)

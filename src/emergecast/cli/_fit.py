@@ -119,7 +119,7 @@ def fit(
     """
     from emergecast.measurements import SelectOptions, read_table
 
-    tasks = task or [None]
+    tasks: list[str | None] = [*task] if task else [None]
     options = SelectOptions(
         series=tuple(series) if series else None,
         pool=pool,
@@ -204,7 +204,7 @@ def _run(
 
 
 def _progress(wanted: list[SelectOptions]) -> Iterable[SelectOptions]:
-    """A progress bar on standard error, where that is a terminal and there is something to wait for."""
+    """A progress bar on standard error, where that is a terminal and there is a wait."""
     if len(wanted) == 1 or not sys.stderr.isatty():
         return wanted
     from rich.console import Console

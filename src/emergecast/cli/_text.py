@@ -37,7 +37,8 @@ def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -
     """One line a forecast, and the reasons below for those that have none."""
     width = max(len("task / series"), *(len(name) for name, _, _ in results))
     heading = f"{'task / series':<{width}}  {'verdict':<10}  {'5%':>7}  {'50%':>7}  {'95%':>7}"
-    lines, notes = [heading], []
+    lines: list[str] = [heading]
+    notes: list[str] = []
     for name, forecast, error in results:
         if forecast is None:
             lines.append(f"{name:<{width}}  no fit")
@@ -74,8 +75,9 @@ def _table(forecast: Forecast, elbow: Elbow) -> Iterator[str]:
         if result is not None and result.modes.size:
             values = result.quantile([0.05, 0.25, 0.5, 0.75, 0.95])
             rows.append((name, dict(zip(COLUMNS, map(float, values), strict=False))))
-    for row in forecast.sensitivity:
-        rows.append((row.what, {"p05": row.p05, "p50": row.p50, "p95": row.p95}))
+    rows += [
+        (row.what, {"p05": row.p05, "p50": row.p50, "p95": row.p95}) for row in forecast.sensitivity
+    ]
     width = max(len(name) for name, _ in rows)
     head = "".join(f"{heading:>8}" for heading in HEADINGS)
     yield f"{'few-shot elbow, nats':<{width}}{head}"
@@ -94,7 +96,8 @@ def _table(forecast: Forecast, elbow: Elbow) -> Iterator[str]:
 
 def _degenerate(forecast: Forecast) -> str:
     found = [
-        f" {result.degenerate} of {result.n} resamples {BOOTSTRAP_NAMES[kind][10:]} were degenerate."
+        f" {result.degenerate} of {result.n} resamples {BOOTSTRAP_NAMES[kind][10:]} were "
+        "degenerate."
         for kind, result in forecast.bootstrap.items()
         if result is not None and result.degenerate
     ]
@@ -122,8 +125,8 @@ def _later(forecast: Forecast, elbow: Elbow, truth: GroundTruth) -> Iterator[str
     inside = "inside" if elbow.p05 <= truth.elbow <= elbow.p95 else "OUTSIDE"
     strongest = forecast.fit.data.strongest_loss
     yield from _wrap(
-        f"What came later: the few-shot elbow of all {truth.n} few-shot scores is {truth.elbow:.3f} "
-        f"({truth.p05:.3f} to {truth.p95:.3f}). The median misses it by "
+        f"What came later: the few-shot elbow of all {truth.n} few-shot scores is "
+        f"{truth.elbow:.3f} ({truth.p05:.3f} to {truth.p95:.3f}). The median misses it by "
         f"{elbow.p50 - truth.elbow:+.3f} nats; it lies {inside} the 90% interval. The guess "
         f"'no change' (the strongest checkpoint seen, {strongest:.3f}) misses it by "
         f"{strongest - truth.elbow:+.3f}."

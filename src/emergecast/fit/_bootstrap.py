@@ -2,7 +2,7 @@
 
 Every resample is the same table with other row counts, so all of them are judged on one set of
 nodes: those of a *tempered* posterior (all variances times `TEMPER`), wide enough to hold the
-posterior of each resample. One matrix product per block of resamples replaces a search per resample.
+posterior of each resample. One matrix product per block of resamples replaces a search for each.
 tau stays at the median of the full posterior. Each refit gives the mode of its density of E(D0).
 """
 
@@ -13,11 +13,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_array
 
+from emergecast.fit._boxes import box_weights, elbow_cells, nodes
 from emergecast.fit._collapsed import Collapsed
-from emergecast.fit._quadrature import box_weights, elbow_cells, integrate, nodes
+from emergecast.fit._quadrature import integrate
 
 if TYPE_CHECKING:
     from emergecast.fit._coordinates import Coordinates
@@ -180,13 +182,15 @@ def _separate_runs(data: FitData, rows: Ints) -> bool:
     return bool(data.level[rows[0]] > 0 and not data.snapshot[rows].any())
 
 
-def _sound(data: FitData, counts: Floats) -> Floats:
+def _sound(data: FitData, counts: Floats) -> NDArray[np.bool_]:
     """Which resamples hold enough checkpoints and data amounts to say anything, shape (n,)."""
     present = counts > 0
 
-    def distinct(labels: Floats) -> Floats:
+    def distinct(labels: Ints) -> Ints:
         return np.asarray(sum(present[labels == label].any(axis=0) for label in np.unique(labels)))
 
     finetuned = np.where(data.level > 0, data.level, -1)
     amounts = distinct(finetuned) - present[finetuned == -1].any(axis=0)
-    return (distinct(data.checkpoint) >= FEWEST_CHECKPOINTS) & (amounts >= FEWEST_AMOUNTS)
+    return np.asarray(
+        (distinct(data.checkpoint) >= FEWEST_CHECKPOINTS) & (amounts >= FEWEST_AMOUNTS)
+    )

@@ -25,7 +25,7 @@ SURE = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Rows of the same loss and data amount, merged: the likelihood sees only their weighted sums."""
+    """Rows of the same loss and data amount, merged: only their weighted sums matter."""
 
     loss: Floats
     """Standard loss of each cell, shape (C,)."""
@@ -58,7 +58,9 @@ class Collapsed:
     integrated out (a Schur complement; B and Delta enter rows in a way no elbow changes).
     """
 
-    def __init__(self, data: FitData, priors: Priors, tau: Floats, counts: Floats | None = None):
+    def __init__(
+        self, data: FitData, priors: Priors, tau: Floats, counts: Floats | None = None
+    ) -> None:
         """Prepare the sums over rows.
 
         Args:
@@ -111,7 +113,7 @@ class Collapsed:
         self._level_determinant = np.log(prior) - 0.5 * np.log(determinant)
 
     def no_rise(self) -> Floats:
-        """Log marginal likelihood of each column if scores never leave chance (A = 0), shape (T,)."""
+        """Log marginal likelihood of each column if no score leaves chance (A = 0), shape (T,)."""
         return np.asarray(self.constant - 0.5 * np.log(self.slope_precision) - np.log(2.0))
 
     def slope(self, elbows: Floats) -> tuple[Floats, Floats]:
@@ -155,7 +157,7 @@ class Collapsed:
     def log_likelihood(self, elbows: Floats) -> Floats:
         """Log marginal likelihood, shape (N, T); `elbows` as in `slope`."""
         if elbows.shape[0] <= CHUNK:
-            return self.constant + collapsed_slope(*self.slope(elbows))
+            return np.asarray(self.constant + collapsed_slope(*self.slope(elbows)))
         out = np.empty((elbows.shape[0], self.constant.size))
         for start in range(0, elbows.shape[0], CHUNK):
             part = slice(start, start + CHUNK)
@@ -164,9 +166,20 @@ class Collapsed:
 
 
 def collapsed_slope(precision: Floats, numerator: Floats) -> Floats:
-    """ln of the integral of exp(n A - p A^2 / 2) over A > 0, less ln(2 pi) / 2; any shape."""
+    """Ln of the integral of exp(n A - p A^2 / 2) over A > 0, less ln(2 pi) / 2; any shape."""
     z = numerator / np.sqrt(precision)
     out = 0.5 * z * z - 0.5 * np.log(precision)
     unsure = z < SURE
     out[unsure] += log_ndtr(z[unsure])
     return np.asarray(out)
+
+
+def log_half_normal(tau: Floats, scale: float) -> Floats:
+    """Log density of the half-normal prior of tau."""
+    return np.asarray(0.5 * np.log(2 / np.pi) - np.log(scale) - 0.5 * (tau / scale) ** 2)
+
+
+def log_sum(values: Floats) -> Floats:
+    """Ln sum exp along the last axis."""
+    top = values.max(axis=-1)
+    return np.asarray(top + np.log(np.exp(values - top[..., None]).sum(axis=-1)))

@@ -2,9 +2,9 @@
 
     h = E(Dmax),  t = E(Dmax) - E(Dp) > 0,  a = ln alpha
 
-Dp is a pivot amount. Data pin E(Dmax) and E(Dp) narrowly and leave a wide, so a posterior lies along
-the a axis; where data pin nothing, the prior is smooth on the whole box. The few-shot elbow is
-E(D0) = h - t / (1 - g(Dp)). All in standard units.
+Dp is a pivot amount. Data pin E(Dmax) and E(Dp) narrowly and leave a wide, so a posterior lies
+along the a axis; where data pin nothing, the prior is smooth on the whole box. The few-shot elbow
+is E(D0) = h - t / (1 - g(Dp)). All in standard units.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Coordinates:
     form: LawForm
     priors: Priors
     amounts: Floats
-    """Levels at which elbows are read: D0, then the finetuning amounts ascending, shape (J + 1,)."""
+    """Levels at which elbows are read: D0, then the finetuning amounts, shape (J + 1,)."""
     pivot: int
     """Index into `amounts` of the pivot amount."""
 
@@ -49,7 +49,7 @@ class Coordinates:
         return float(self.amounts[-1])
 
     def fractions(self, log_alpha: Floats) -> tuple[Floats, Floats]:
-        """g at every level, shape (N, J + 1), and at (10, Dhi), shape (N, 2)."""
+        """G at every level, shape (N, J + 1), and at (10, Dhi), shape (N, 2)."""
         anchors = np.array([ANCHOR_EXAMPLES, self.anchor_high])
         both = shift_fraction(
             self.form,

@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 DEFAULT_SHOTS = 5
 """D0 where no few-shot row says how many shots it used."""
 RESOLUTION = 5e-4
-"""Smallest sampling error of a score, as a share of the metric's range: printed scores are rounded."""
+"""Smallest sampling error, as a share of the metric's range: printed scores are rounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,9 @@ def fit_data(selection: Selection, *, few_shot_examples: float | None = None) ->
     checkpoint = rank.to_numpy().astype(np.int64) - 1
     spread = _loss_spread(loss, checkpoint)
     best = selection.best
-    reach = float(np.max(np.abs(score - selection.chance))) if best is None else best - selection.chance
+    reach = (
+        float(np.max(np.abs(score - selection.chance))) if best is None else best - selection.chance
+    )
     if not reach > 0:
         message = (
             f"every {selection.metric} score of task {selection.task!r} equals the chance level "

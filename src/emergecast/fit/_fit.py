@@ -17,7 +17,7 @@ from emergecast.fit._coordinates import Coordinates
 from emergecast.fit._data import FitData, fit_data
 from emergecast.fit._point import PointEstimate, maximum_likelihood
 from emergecast.fit._posterior import Posterior
-from emergecast.fit._priors import ANCHOR_EXAMPLES, Priors
+from emergecast.fit._priors import Priors
 from emergecast.law import LawForm
 from emergecast.measurements import MetricKind, SelectOptions, read_table, select
 
@@ -32,7 +32,7 @@ SEED = 20241122
 
 
 class FitStatus(StrEnum):
-    """How the inference itself went; whether its answer can be trusted is the verdict's business."""
+    """How the inference itself went; whether to trust its answer is the verdict's business."""
 
     EXACT = "exact"
     UNBOUNDED = "unbounded"
@@ -162,7 +162,7 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
     """The emergence law fitted to the rows of one task.
 
     Args:
-        table: Measurements, a path (CSV, Parquet, JSON Lines), a polars or pandas frame, or records.
+        table: Measurements, a path (CSV, Parquet, JSON Lines), a polars or pandas frame, records.
         task: name of the task; may be left out where the table holds one.
         law: "log-power" or "power".
         few_shot_examples: D0, the amount at which the few-shot elbow is read off; default the shots

@@ -29,7 +29,7 @@ CLIMBERS, CLIMB_ROUNDS, JUMPS = 60, 30, 9
 NEIGHBOURS = np.vstack([np.zeros(3), *(sign * axis for axis in np.eye(3) for sign in (-1.0, 1.0))])
 STARTS = 3
 SAME, WORTH = 0.003, 1.0
-"""Log likelihoods this close are one optimum (or one flat ridge); this far below the best, not worth it."""
+"""Log likelihoods this close are one optimum; this far below the best, not worth a polish."""
 ROUNDS = 8
 FARTHEST = 5.0
 """How many ranges of loss beyond the checkpoints an elbow may lie and still be an estimate."""
@@ -65,10 +65,12 @@ class _Problem:
         return cls(data, form, amounts, data.standard_loss, data.standard_score)
 
     def fraction(self, ln_alpha: float) -> Floats:
-        """g at every level, shape (J + 1,)."""
+        """G at every level, shape (J + 1,)."""
         low, high = float(self.amounts[0]), float(self.amounts[-1])
         alpha = np.array([math.exp(ln_alpha)])
-        return shift_fraction(self.form, self.amounts, low=low, high=high, alpha=alpha)[0]
+        return np.asarray(
+            shift_fraction(self.form, self.amounts, low=low, high=high, alpha=alpha)[0]
+        )
 
     def elbows(self, theta: Floats) -> Floats:
         """Standard loss of the elbow at every level; t is here E(Dmax) - E(D0)."""
@@ -144,7 +146,7 @@ def maximum_likelihood(data: FitData, form: LawForm) -> PointEstimate | None:
 
 
 class _Search:
-    """Profile likelihood on vectors of points (h, ln t, ln alpha), and a search from many at once."""
+    """Profile likelihood of many points (h, ln t, ln alpha) at once, and a search with them."""
 
     def __init__(self, data: FitData, form: LawForm, problem: _Problem) -> None:
         flat = Priors(level_scale=1e3, slope_scale=1e3)
@@ -169,7 +171,7 @@ class _Search:
         return np.maximum(numerator, 0.0) ** 2 / precision / 2
 
     def climb(self) -> tuple[Floats, Floats, Floats]:
-        """The best points a pattern search finds from a global grid, best first, their tau and value.
+        """The best points found from a global grid, best first, with their tau and log likelihood.
 
         The likelihood has kinks, flat stretches and slanted ridges, on which gradients stop short.
         So each point is compared with its six neighbours on an ever finer lattice, and with jumps
@@ -200,9 +202,8 @@ class _Search:
         order = np.argsort(-value)
         return at[order], self.tau[column[order]], value[order]
 
-
     def _best_of_blocks(self, value: Floats) -> NDArray[np.int64]:
-        """Indices of the best grid points of the best blocks of 4 x 4 x 3, so that climbers spread."""
+        """Best grid points of the best blocks of 4 x 4 x 3, so that climbers spread; indices."""
         index = np.arange(value.size).reshape(10, 4, 6, 4, 3, 3)
         index = np.moveaxis(index, (1, 3, 5), (3, 4, 5)).reshape(-1, 48)
         inside = value.ravel()[index]

@@ -9,24 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import log_ndtr, ndtri_exp
 
-from emergecast.fit._collapsed import Collapsed, collapsed_slope
-from emergecast.fit._quadrature import (
-    IGNORED,
-    WEIGHTS,
-    Mass,
-    cumulative_mass,
-    elbow_cells,
-    integrate,
-    log_half_normal,
-)
-from emergecast.fit._quadrature import CELLS as CELL_CENTRES
+from emergecast.fit._boxes import CELLS, WEIGHTS, cumulative_mass, elbow_cells
+from emergecast.fit._collapsed import Collapsed, collapsed_slope, log_half_normal
+from emergecast.fit._quadrature import IGNORED, Mass, integrate
 from emergecast.law import EmergenceLaw
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from emergecast.fit._coordinates import Coordinates
-    from emergecast.fit._data import FitData, Floats
+    from emergecast.fit._data import FitData, Floats, Ints
 
 OVERSAMPLE = 4
 ROWS_AT_ONCE = 2_000_000
@@ -141,12 +133,12 @@ class Posterior:
 
     @property
     def log_evidence(self) -> float:
-        """ln of the marginal likelihood of the (standardised) scores under this law."""
+        """Ln of the marginal likelihood of the (standardised) scores under this law."""
         return self._mass.log_evidence
 
     @property
     def log_bayes_factor(self) -> float:
-        """ln evidence for this law over the model in which no score ever leaves chance."""
+        """Ln evidence for this law over the model in which no score ever leaves chance."""
         return self._mass.log_evidence - self._mass.log_no_rise
 
     @property
@@ -183,7 +175,7 @@ class Posterior:
         node = np.searchsorted(np.cumsum(flat), rng.random(n)).clip(max=flat.size - 1)
         box, inner = np.divmod(node, 27)
         axes = np.stack(np.unravel_index(inner, (3, 3, 3)), axis=1)
-        offset = CELL_CENTRES[axes] + WEIGHTS[axes] * rng.uniform(-1, 1, (n, 3))
+        offset = CELLS[axes] + WEIGHTS[axes] * rng.uniform(-1, 1, (n, 3))
         points = boxes.centre[box] + boxes.half[box] * offset
         volume = np.prod(2 * WEIGHTS[axes] * boxes.half[box], axis=1)
 
@@ -253,7 +245,7 @@ class Posterior:
 
 
 class _Conditional:
-    """Exact density, and the normal laws of B, Delta and A, at points that each have their own tau."""
+    """Exact density, and the laws of B, Delta and A, at points that each have their own tau."""
 
     def __init__(
         self, data: FitData, coordinates: Coordinates, elbows: Floats, tau: Floats
@@ -293,7 +285,7 @@ class _Conditional:
         i11, i12, i22 = self.inverse
         return i11 * first + i12 * second, i12 * first + i22 * second
 
-    def linear(self, pick: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+    def linear(self, pick: Ints, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
         """One draw of (A, B, Delta) at each picked point, standard units."""
         sd = 1 / np.sqrt(self.precision[pick])
         z = self.numerator[pick] * sd

@@ -21,7 +21,7 @@ from emergecast.forecast._verdict import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from emergecast.fit import Fit
+    from emergecast.fit import Fit, Posterior
     from emergecast.law import EmergenceLaw
 
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
@@ -173,7 +173,7 @@ class Forecast:
         return self.fit.posterior.draws(n, np.random.default_rng(seed))
 
     @property
-    def _posterior(self) -> Any:  # noqa: ANN401  a Posterior, or an error that says why not
+    def _posterior(self) -> Posterior:
         if self.elbow is None:
             from emergecast.errors import FitError
 
@@ -293,7 +293,7 @@ class Forecast:
             "few_shot_examples": self.few_shot_examples,
             "law": str(self.fit.form),
             "elbow": None if self.elbow is None else asdict(self.elbow),
-            "quadrature_error": None if self.elbow is None else self.fit.posterior.error,
+            "quadrature_error": None if self.elbow is None else _finite(self.fit.posterior.error),
             "bootstrap": {str(kind): _summary(self.bootstrap.get(kind)) for kind in Resample},
             "verdict": str(self.verdict),
             "reasons": list(self.reasons),
@@ -326,16 +326,16 @@ class Forecast:
 
         rows = ""
         if self.elbow is not None:
-            cells = "".join(f"<td>{value:.3f}</td>" for value in asdict(self.elbow).values() if value)
+            cells = "".join(
+                f"<td>{value:.3f}</td>" for value in asdict(self.elbow).values() if value
+            )
             names = "".join(f"<th>{name}</th>" for name, v in asdict(self.elbow).items() if v)
             rows = f"<table><tr>{names}</tr><tr>{cells}</tr></table>"
         reasons = "".join(f"<li>{escape(reason)}</li>" for reason in self.reasons)
         return f"<b>{escape(self.title)}</b><br>{escape(self.subtitle)}{rows}<ul>{reasons}</ul>"
 
 
-def forecast(
-    fit: Fit, *, thresholds: Thresholds | None = None, bootstraps: int = 200
-) -> Forecast:
+def forecast(fit: Fit, *, thresholds: Thresholds | None = None, bootstraps: int = 200) -> Forecast:
     """The forecast of a fit.
 
     Args:
@@ -378,3 +378,8 @@ def _summary(result: Bootstrap | None) -> dict[str, float | int] | None:
     values = result.quantile(list(QUANTILES.values()))
     quantiles = dict(zip(QUANTILES, map(float, values), strict=True))
     return {**quantiles, "n": result.n, "degenerate": result.degenerate}
+
+
+def _finite(value: float) -> float | None:
+    """The value, or None where it is not a number that JSON can hold."""
+    return value if np.isfinite(value) else None

@@ -144,20 +144,21 @@ def _no_evidence(fit: Fit, thresholds: Thresholds) -> list[str]:
         return []
     data = fit.data
     tuned = data.level > 0
-    trend = np.corrcoef(data.loss[tuned], data.score[tuned])[0, 1]
+    loss, score = data.loss[tuned], data.score[tuned]
+    if np.mean((loss - loss.mean()) * (score - score.mean())) > 0:
+        reason = (
+            "The slope has the wrong sign: finetuned scores fall as the loss falls, so there is no "
+            "elbow to follow. Check the loss column and the orientation of the metric."
+        )
+        return [reason]
     odds = math.exp(min(fit.posterior.log_bayes_factor, 700.0))
-    if trend > 0:
-        return [
-            "The slope has the wrong sign: finetuned scores fall as the loss falls "
-            f"(correlation of score with loss {trend:+.2f}), so there is no elbow to follow. Check "
-            "the loss column and the orientation of the metric."
-        ]
-    return [
+    reason = (
         "The finetuned scores rise no more surely than noise does (the law is "
         f"{odds:.2g} times as likely as scores that never leave chance; at least "
-        f"{thresholds.evidence:g} is asked for): evaluate on more items, repeat runs, or finetune "
-        f"on more than {data.amounts[-1]:,.0f} examples."
-    ]
+        f"{thresholds.evidence:g} times is asked for): evaluate on more items, repeat runs, or "
+        f"finetune on more than {data.amounts[-1]:,.0f} examples."
+    )
+    return [reason]
 
 
 # ------------------------------------------------------------------------------------ observed
@@ -273,5 +274,5 @@ def _next_measurement(fit: Fit, thresholds: Thresholds) -> str:
 
 def _round_amount(amount: float) -> str:
     """Two significant digits, as a person would choose them."""
-    digits = max(0, int(math.floor(math.log10(max(amount, 1)))) - 1)
+    digits = max(0, math.floor(math.log10(max(amount, 1))) - 1)
     return f"{round(amount / 10**digits) * 10**digits:,}"
