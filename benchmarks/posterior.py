@@ -62,8 +62,8 @@ def main() -> None:
     rows.append(["median", *[""] * 8, *middle])
     header = [
         "table", "law", "rows", "posterior, s", "NUTS, s", "NUTS compiled, s",
-        "NUTS effective draws",
-        "emcee, s", "emcee effective draws", "against NUTS", "against NUTS compiled", "against emcee",
+        "NUTS effective draws", "emcee, s", "emcee effective draws", "against NUTS",
+        "against NUTS compiled", "against emcee",
     ]  # fmt: skip
     publish("posterior", table(header, rows), write=options.write)
 

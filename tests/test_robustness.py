@@ -82,8 +82,8 @@ AMOUNTS = st.sampled_from(
 )  # fmt: skip
 SCORES = st.sampled_from(
     [
-        "law", "law", "law", "law", "noisy law", "chance", "chance", "constant", "constant high",
-        "falling", "bounds", "best", "worst", "step", "uniform",
+        "law", "law", "noisy law", "chance", "chance", "chance", "constant", "constant high",
+        "falling", "worst", "bounds", "best", "worst", "step", "uniform",
     ]
 )  # fmt: skip
 METRICS = st.sampled_from(
@@ -331,3 +331,142 @@ def test_any_table_ends_in_a_forecast_a_refusal_or_a_named_error(chunk):
     print(dict(ended))
     assert fitted >= 0.15 * ended.total(), ended
     assert told >= 0.01 * ended.total(), ended
+
+
+# --------------------------------------------------------------------------- designs worth a look
+
+
+def law_rows(losses, amounts, *, noise: float = 0.01, few_shot=lambda _: True, **more) -> list[Row]:
+    """Scores of a law whose elbows spread over the losses; few-shot the lowest, at the strongest."""
+    rng = np.random.default_rng(5)
+    low, span, top = min(losses), max(losses) - min(losses), math.log(max(amounts) + 1)
+    rows: list[Row] = []
+    for i, loss in enumerate(losses):
+        for amount in (None, *amounts):
+            if amount is None and not few_shot(loss):
+                continue
+            elbow = low + span * (0.8 * math.log((amount or 0) + 1) / top - 0.05)
+            score = 0.25 + 0.6 * max(elbow - loss, 0.0) / span + noise * rng.standard_normal()
+            rows.append(
+                {
+                    "checkpoint": f"c{i}", "loss": float(loss), "task": "t", "chance": 0.25,
+                    "setting": "few_shot" if amount is None else "finetuned", "examples": amount,
+                    "shots": 5 if amount is None else None, "score": float(np.clip(score, 0, 1)),
+                    "stderr": noise, **more,
+                }
+            )  # fmt: skip
+    return rows
+
+
+EVEN = tuple(float(loss) for loss in np.linspace(2.6, 2.0, 10))
+AMOUNTS_USED = (16, 256, 4096)
+DESIGNS: dict[str, tuple[list[Row], Row]] = {
+    "plain": (law_rows(EVEN, AMOUNTS_USED), {}),
+    "noise far above its prior": (law_rows(EVEN, AMOUNTS_USED, noise=0.4, stderr=1e-4), {}),
+    "few-shot rows only of strong checkpoints": (
+        law_rows(EVEN, AMOUNTS_USED, few_shot=lambda loss: loss < 2.2),
+        {},
+    ),
+    "more shots than the smallest amount": (law_rows(EVEN, (4, 64, 1024)), {}),
+    "D0 is the smallest amount": (law_rows(EVEN, AMOUNTS_USED), {"few_shot_examples": 16}),
+    "an amount of one": (law_rows(EVEN, (1, 30, 1000)), {}),
+    "an amount of one, power law": (law_rows(EVEN, (1, 30, 1000)), {"law": "power"}),
+    "amounts of one to three": (law_rows(EVEN, (1, 2, 3)), {}),
+    "two amounts nearly equal": (law_rows(EVEN, (1000, 1001, 30_000)), {}),
+    "all amounts nearly equal": (law_rows(EVEN, (100_000, 100_001, 100_002)), {}),
+    "amounts of 1e12": (law_rows(EVEN, (10**6, 10**9, 10**12)), {}),
+    "amounts of 1e12, power law": (law_rows(EVEN, (10**6, 10**9, 10**12)), {"law": "power"}),
+    "losses of thousands": (law_rows([1000 * loss for loss in EVEN], AMOUNTS_USED), {}),
+    "losses of millionths": (law_rows([1e-6 * loss for loss in EVEN], AMOUNTS_USED), {}),
+    "losses far apart and crowded": (law_rows([900.0, 2.01, 2.02, 2.03, 2.04], AMOUNTS_USED), {}),
+    "no stated errors": (law_rows(EVEN, AMOUNTS_USED, noise=0.0, stderr=None), {}),
+    "errors without end": (law_rows(EVEN, AMOUNTS_USED, stderr=1e6), {}),
+    "one checkpoint, many losses on paper": (
+        [{**row, "checkpoint": "c", "loss": 2.0, "seed": i} for i, row in
+         enumerate(law_rows(EVEN, AMOUNTS_USED)) if row["setting"] == "finetuned"],
+        {},
+    ),
+    "wide priors": (
+        law_rows(EVEN, AMOUNTS_USED),
+        {"priors": {"alpha_sd_ln": 3.0, "elbow_scale": 100.0, "noise_scale": 10.0}},
+    ),
+    "narrow priors": (
+        law_rows(EVEN, AMOUNTS_USED),
+        {"priors": {"alpha_sd_ln": 1e-3, "elbow_scale": 1e-3, "noise_scale": 1e-6}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_odd_designs_end_well(name: str):
+    """A forecast or a refusal, finite throughout; draws and expectations too."""
+    rows, ways = DESIGNS[name]
+    ended = outcome(rows, {}, ways)
+    if name == "one checkpoint, many losses on paper":
+        assert ended == "fit: FitError"
+        return
+    assert ended in set(Verdict), ended
+    forecast = emergecast.fit(rows, **ways).forecast(bootstraps=20)
+    assert not_finite(forecast.to_dict()) == []
+    if forecast.elbow is None:
+        return
+    drawn = forecast.draws(500)
+    for parameter in ("elbow", "elbow_high", "alpha", "k", "c", "slope", "chance", "noise"):
+        assert np.isfinite(getattr(drawn, parameter)).all(), parameter
+    at = forecast.at(forecast.fit.data.strongest_loss, (0.5,))
+    assert all(map(math.isfinite, (at.emerged, at.score, at.exceeds[0.5])))
+    for frame in (forecast.curves(), forecast.distribution()):
+        for column in frame.select("loss", frame.columns[-2]).iter_columns():
+            assert column.is_finite().all()
+
+
+# ------------------------------------------------------------------------------------ pure chance
+
+CHANCE_TABLES, CHANCE_CHUNKS = 1_000, 4
+"""The first of the 5,000 that `chance_table` was judged by; all of them would take CI too long."""
+
+
+def chance_table(number: int) -> list[Row]:
+    """A table in which nothing ever leaves chance; its design is drawn widely, too."""
+    rng = np.random.default_rng([20260101, number])
+    n = int(rng.integers(4, 13))
+    smallest, largest = rng.integers(8, 65), 10 ** rng.uniform(3, 5)
+    amounts = np.unique(np.round(np.geomspace(smallest, largest, int(rng.integers(3, 8)))))
+    low = rng.uniform(1.7, 5.0)
+    losses = np.sort(rng.uniform(low, low + rng.uniform(0.3, 1.5), n))
+    chance = float(rng.choice([0.0, 0.1, 0.25, 0.5]))
+    items = int(np.exp(rng.uniform(np.log(50), np.log(5000))))
+    tau = float(rng.choice([0.0, 0.0, 0.01, 0.03]))
+    known = str(rng.choice(["stderr", "n_items", "neither"]))
+    repeats = int(rng.choice([1, 1, 2]))
+    with_few_shot = rng.random() < 0.85
+    rows: list[Row] = []
+    for c, loss in enumerate(losses):
+        for amount in ((None,) if with_few_shot else ()) + tuple(map(int, amounts)):
+            for repeat in range(1 if amount is None else repeats):
+                scatter = 0.0 if amount is None else tau * rng.standard_normal()
+                score = float(rng.binomial(items, np.clip(chance + scatter, 0, 1)) / items)
+                row: Row = {
+                    "checkpoint": f"c{c}", "loss": float(loss), "task": "t", "chance": chance,
+                    "setting": "few_shot" if amount is None else "finetuned", "examples": amount,
+                    "seed": None if amount is None else repeat, "score": score,
+                }  # fmt: skip
+                if known == "n_items":
+                    row["n_items"] = items
+                if known == "stderr":
+                    row["stderr"] = math.sqrt(max(score * (1 - score), 1e-9) / items)
+                rows.append(row)
+    return rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHANCE_CHUNKS))
+def test_pure_chance_is_never_identified(chunk: int):
+    """Nor observed; nearly all are refused, the rest are weak."""
+    size = CHANCE_TABLES // CHANCE_CHUNKS
+    ended = collections.Counter(
+        outcome(chance_table(number), {}, {}) for number in range(chunk * size, (chunk + 1) * size)
+    )
+    print(dict(ended))
+    assert ended["identified"] == ended["observed"] == 0, ended
+    assert ended["refused"] >= 0.95 * size, ended

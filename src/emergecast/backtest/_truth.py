@@ -68,8 +68,9 @@ def ground_truth(selection: Selection) -> GroundTruth | None:
         return None
     floor = 1e-12 * float(np.sum((score - score.mean()) ** 2))
     ln_density = -0.5 * (loss.size - 2) * np.log(np.maximum(rss, floor) / max(rss[best], floor))
-    cumulative = np.cumsum(np.exp(ln_density))
-    p05, p95 = np.interp([0.05, 0.95], cumulative / cumulative[-1], elbow)
+    density = np.exp(ln_density)
+    cumulative = np.cumsum(density) - density / 2  # the mass below the middle of each step
+    p05, p95 = np.interp([0.05, 0.95], cumulative / density.sum(), elbow)
     return GroundTruth(
         elbow=float(elbow[best]),
         p05=float(p05),

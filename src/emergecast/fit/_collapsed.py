@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 if TYPE_CHECKING:
@@ -125,11 +126,8 @@ class Collapsed:
         Returns:
             Two arrays of shape (N, T).
         """
-        used = self.cells.loss < elbows.max(initial=-np.inf)
-        few = int(np.count_nonzero(used[: self.few_shot_cells]))
-        level, loss = self.cells.level[used], self.cells.loss[used]
+        used, few, past = self._past(elbows)
         weight, moment = self.weight[used], self.weighted_score[used]
-        past = np.maximum(elbows[:, level] - loss, 0.0)
         mass = past @ weight
         mass_few = past[:, :few] @ weight[:few]
         numerator = past @ moment - mass * self.level_mean[0] - mass_few * self.level_mean[1]
@@ -138,11 +136,25 @@ class Collapsed:
         precision = past @ weight - mass * (i11 * mass + 2 * i12 * mass_few) - i22 * mass_few**2
         return np.maximum(precision, 0.0) + self.slope_precision, numerator
 
-    def fitted_mean(self, elbows: Floats, column: int) -> Floats:
-        """Best mean standard score of every cell for one column, shape (N, C)."""
-        few = self.few_shot_cells
-        past = np.maximum(elbows[:, self.cells.level] - self.cells.loss, 0.0)
-        weight, moment = self.weight[:, column], self.weighted_score[:, column]
+    def _past(self, elbows: Floats) -> tuple[NDArray[np.bool_], int, Floats]:
+        """How far each cell lies past its elbow, for the cells past it in any of the vectors.
+
+        Returns which cells these are, how many of them are few-shot, and the distances (N, used).
+        """
+        used = self.cells.loss < elbows.max(axis=0)[self.cells.level]
+        past = elbows[:, self.cells.level[used]]
+        past -= self.cells.loss[used]
+        np.maximum(past, 0.0, out=past)
+        return used, int(np.count_nonzero(used[: self.few_shot_cells])), past
+
+    def fitted_mean(self, elbows: Floats, column: int) -> tuple[Floats, Floats]:
+        """Best mean standard score for one column, and the weight of each of its entries.
+
+        Cells before every elbow share the level (finetuned) or the level plus offset (few-shot);
+        they are merged into the last two entries. Shapes (N, M) and (M, T).
+        """
+        used, few, past = self._past(elbows)
+        weight, moment = self.weight[used, column], self.weighted_score[used, column]
         mass, mass_few = past @ weight, past[:, :few] @ weight[:few]
         i11, i12, i22 = (part[column] for part in self.inverse)
         level, offset = self.level_mean[0][column], self.level_mean[1][column]
@@ -150,9 +162,15 @@ class Collapsed:
         shift, shift_few = i11 * mass + i12 * mass_few, i12 * mass + i22 * mass_few
         precision = past**2 @ weight - mass * shift - mass_few * shift_few
         slope = np.maximum(numerator, 0.0) / (np.maximum(precision, 0.0) + self.slope_precision)
-        mean = slope[:, None] * past + (level - slope * shift)[:, None]
-        mean[:, :few] += (offset - slope * shift_few)[:, None]
-        return np.asarray(mean)
+        base = (level - slope * shift)[:, None]
+        base_few = base + (offset - slope * shift_few)[:, None]
+        past *= slope[:, None]
+        past[:, :few] += base_few
+        past[:, few:] += base
+        unused = self.weight[~used]
+        few_unused = self.few_shot_cells - few
+        merged = np.vstack([unused[few_unused:].sum(axis=0), unused[:few_unused].sum(axis=0)])
+        return np.hstack([past, base, base_few]), np.vstack([self.weight[used], merged])
 
     def log_likelihood(self, elbows: Floats) -> Floats:
         """Log marginal likelihood, shape (N, T); `elbows` as in `slope`."""

@@ -38,7 +38,7 @@ TOLERANCE = 5e-4
 LEVELS = np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
 IGNORED = 1e-10
 """Share of the mass below which a node plays no part in a distribution."""
-MOST_ROUNDS = 8
+MOST_ROUNDS = 20
 MOST_POINTS = 600_000
 
 
@@ -127,8 +127,8 @@ def _tau_grid(data: FitData, coordinates: Coordinates, boxes: Boxes) -> Floats:
     density = np.exp(ln_density - ln_density.max())
     mass = density * np.gradient(tau)
     width = mass.sum() / (np.sqrt(2 * np.pi) * density.max())
-    inside = tau[mass > 1e-7 * mass.sum()]
-    step = max(0.9 * width, inside[-1] / 60)
+    inside = tau[mass > 1e-6 * mass.sum()]
+    step = max(width, inside[-1] / 60)
     first = int(max(inside[0] / step - 1, 0)) if inside[0] > tau[0] else 0
     return np.asarray(step * np.arange(first, int(inside[-1] / step) + 2))
 

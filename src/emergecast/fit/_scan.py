@@ -25,14 +25,16 @@ SCAN_TAU = np.array([0.02, 0.06, 0.15, 0.35, 0.8, 1.6, 3.5])
 """Noise scales of the scan, in units of the prior's scale."""
 MIDDLE_TAU = 3
 """Column of SCAN_TAU at which fitted means are compared."""
-FIRST_GRID = (16, 12, 6)
-NEGLIGIBLE = 18.0
+FIRST_GRID = (12, 8, 4)
+NEGLIGIBLE = 14.0
 """Log density below the best at which a box is dropped."""
-SCAN_STEP = 1.3
+FORGOTTEN = 3e-6
+"""Share of the mass that may be dropped with the boxes that hold least."""
+SCAN_STEP = 1.8
 """A box is small enough when its half-widths are below this many standard deviations."""
 FINE = 4.0
 """Below this strain the density is measured on the faces of a box instead of bounded."""
-SAFETY = 1.5
+SAFETY = 1.2
 """By how much a bound exceeds what was measured at the centre and the faces of a box."""
 STAR = np.vstack([np.zeros(3), *(sign * axis for axis in np.eye(3) for sign in (-1.0, 1.0))])
 CHUNK = 256
@@ -58,7 +60,18 @@ def scan(data: FitData, coordinates: Coordinates) -> tuple[Boxes, int]:
         fine = np.tile(fine[again], 2)
     boxes = Boxes.join(*done, live)
     bound = np.concatenate([*bounds, np.full(len(live), np.inf)])
-    return boxes.take(bound > judge.best - NEGLIGIBLE), judge.count
+    return boxes.take(_holding_mass(boxes, np.minimum(bound, judge.best))), judge.count
+
+
+def _holding_mass(boxes: Boxes, ln_density: Floats) -> Mask:
+    """The boxes that together hold all but a share of FORGOTTEN of the mass, shape (N,)."""
+    ln_mass = ln_density + np.log(boxes.half).sum(axis=1)
+    mass = np.exp(ln_mass - ln_mass.max())
+    order = np.argsort(mass)
+    held = np.cumsum(mass[order]) > FORGOTTEN * mass.sum()
+    keep = np.empty(len(boxes), dtype=bool)
+    keep[order] = held
+    return keep
 
 
 class _ScanJudge:
@@ -130,10 +143,10 @@ class _ScanJudge:
 
         In standard errors (the norm in which misfit is measured).
         """
-        mean = self.collapsed.fitted_mean(elbows, MIDDLE_TAU)
+        mean, weight = self.collapsed.fitted_mean(elbows, MIDDLE_TAU)
         mean = mean.reshape(-1, 7, mean.shape[1])
-        change = (mean[:, 1:] - mean[:, :1]) ** 2
-        norm = np.sqrt(change.reshape(-1, mean.shape[2]) @ self.collapsed.weight)
+        change = (mean[:, 1:] - mean[:, :1]).reshape(-1, mean.shape[2])
+        norm = np.sqrt(np.square(change, out=change) @ weight)
         return np.asarray(norm.reshape(-1, 3, 2, norm.shape[1]).max(axis=2))
 
 

@@ -170,7 +170,7 @@ class Forecast:
 
     def draws(self, n: int = N_DRAWS, seed: int = SEED) -> Draws:
         """Posterior draws of every parameter."""
-        return self.fit.posterior.draws(n, np.random.default_rng(seed))
+        return self._posterior.draws(n, np.random.default_rng(seed))
 
     @property
     def _posterior(self) -> Posterior:
@@ -326,10 +326,9 @@ class Forecast:
 
         rows = ""
         if self.elbow is not None:
-            cells = "".join(
-                f"<td>{value:.3f}</td>" for value in asdict(self.elbow).values() if value
-            )
-            names = "".join(f"<th>{name}</th>" for name, v in asdict(self.elbow).items() if v)
+            shown = {name: v for name, v in asdict(self.elbow).items() if v is not None}
+            names = "".join(f"<th>{name}</th>" for name in shown)
+            cells = "".join(f"<td>{value:.3f}</td>" for value in shown.values())
             rows = f"<table><tr>{names}</tr><tr>{cells}</tr></table>"
         reasons = "".join(f"<li>{escape(reason)}</li>" for reason in self.reasons)
         return f"<b>{escape(self.title)}</b><br>{escape(self.subtitle)}{rows}<ul>{reasons}</ul>"

@@ -120,22 +120,26 @@ def _structural(fit: Fit, thresholds: Thresholds) -> list[str]:
     reasons = []
     if data.n_checkpoints < thresholds.min_checkpoints:
         reasons.append(
-            f"There are {data.n_checkpoints} checkpoints, and a forecast needs at least "
+            f"{_there_are(data.n_checkpoints, 'checkpoint')}, and a forecast needs at least "
             f"{thresholds.min_checkpoints}: measure more checkpoints of this series."
         )
     if data.amounts.size < thresholds.min_amounts:
         amounts = ", ".join(f"{amount:,.0f}" for amount in data.amounts)
         reasons.append(
-            f"There are {data.amounts.size} finetuning amounts ({amounts}), and the law needs at "
-            f"least {thresholds.min_amounts}: finetune on more amounts of data."
+            f"{_there_are(data.amounts.size, 'finetuning amount')} ({amounts}), and the law needs "
+            f"at least {thresholds.min_amounts}: finetune on more amounts of data."
         )
     if checkpoints_above_chance(fit)[1:].max() < thresholds.seen_checkpoints:
         reasons.append(
-            "No finetuned curve leaves chance (at least two checkpoints above chance + 0.02 + "
-            f"2 stderr): finetune the strongest checkpoints on more than {data.amounts[-1]:,.0f} "
-            "examples, or wait for a stronger checkpoint."
+            f"No finetuned curve leaves chance (at least {thresholds.seen_checkpoints} checkpoints "
+            "above chance + 0.02 + 2 stderr): finetune the strongest checkpoints on more than "
+            f"{data.amounts[-1]:,.0f} examples, or wait for a stronger checkpoint."
         )
     return reasons
+
+
+def _there_are(count: int, noun: str) -> str:
+    return f"There is 1 {noun}" if count == 1 else f"There are {count} {noun}s"
 
 
 def _no_evidence(fit: Fit, thresholds: Thresholds) -> list[str]:
@@ -243,7 +247,7 @@ def _weaknesses(
         if row.kind == "law" and abs(gap) > thresholds.law_gap:
             reasons.append(
                 f"The laws disagree: the {row.what} puts the median at {row.p50:.3f}, "
-                f"{abs(gap):.2f} nats away (at most {thresholds.law_gap:g} is asked for)."
+                f"{abs(gap):.3f} nats away (at most {thresholds.law_gap:g} is asked for)."
             )
     if fit.status is FitStatus.INACCURATE:
         reasons.append(FitStatus.INACCURATE.sentence)

@@ -1,0 +1,435 @@
+"""`emergecast fit` and `emergecast demo`, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from emergecast.cli import app
+from emergecast.forecast import json_schema
+from tests.forecast import designs
+
+ISSUE_KEYS = {
+    "task", "metric", "series", "few_shot_examples", "law", "elbow", "bootstrap", "verdict",
+    "reasons", "status", "n_rows", "n_checkpoints", "weakest_loss", "strongest_loss", "priors",
+    "table_hash", "version",
+}  # fmt: skip
+QUICK = ("--bootstrap", "0")
+
+
+def call(*arguments: object):
+    """What the command does with these arguments."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def only_object(text: str) -> dict[str, Any]:
+    """The one JSON object that `text` is; NaN and Infinity are no JSON."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    found = json.loads(text, parse_constant=refuse)
+    assert isinstance(found, dict)
+    return found
+
+
+def forecast_of(*arguments: object) -> dict[str, Any]:
+    """The forecast as JSON, checked against the schema."""
+    result = call("fit", *arguments, "--json", *QUICK)
+    assert result.exit_code in {0, 3}, result.stderr
+    found = only_object(result.stdout)
+    jsonschema.Draft202012Validator(json_schema()).validate(found)
+    return found
+
+
+def write(rows: list[designs.Row], path: Path) -> Path:
+    """The rows as a table in a file."""
+    pl.DataFrame(rows, infer_schema_length=None).write_csv(path)
+    return path
+
+
+SMALL: dict[str, Any] = {"losses": designs.DENSE[::4], "amounts": (64, 512, 4096)}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """One task that has a forecast."""
+    return write(designs.rows(**SMALL), tmp_path / "t.csv")
+
+
+@pytest.fixture
+def emerged(tmp_path: Path) -> Path:
+    """One task whose four strongest checkpoints are above chance few-shot."""
+    rows = designs.rows(**SMALL, at=lambda examples: designs.elbow(examples) + 0.35)
+    return write(rows, tmp_path / "emerged.csv")
+
+
+@pytest.fixture
+def hopeless(tmp_path: Path) -> Path:
+    """One task with two data amounts."""
+    return write(designs.rows(losses=designs.DENSE[::4], amounts=(64, 512)), tmp_path / "no.csv")
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Path:
+    """Task quiz in series a and b; task none in a, with two data amounts; task bare few-shot only."""
+    losses = designs.DENSE[::4]
+    rows = [
+        *designs.rows(**SMALL, series="a"),
+        *designs.rows(**SMALL, series="b", seed=1),
+        *({**row, "task": "none"} for row in designs.rows(losses=losses, amounts=(64, 512), series="a")),
+        *({**row, "task": "bare"} for row in designs.rows(losses=losses, amounts=(), series="a")),
+    ]
+    return write(rows, tmp_path / "several.csv")
+
+
+# ----------------------------------------------------------------------------------- exit status
+
+
+def test_status_0_with_a_forecast_verdict_first(table: Path):
+    """The verdict opens the first line; the numbers of the interval are in the next."""
+    result = call("fit", table, *QUICK)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert re.match(r"(WEAK|IDENTIFIED|OBSERVED)  quiz \(default\): few-shot emergence at", lines[0])
+    elbow = forecast_of(table)["elbow"]
+    assert f"{elbow['p05']:.3f} to {elbow['p95']:.3f}" in lines[1]
+    assert max(map(len, lines)) <= 100
+    assert result.stderr == ""
+
+
+def test_status_3_when_refused(hopeless: Path):
+    """In words and as JSON, with a null elbow."""
+    result = call("fit", hopeless)
+    assert result.exit_code == 3
+    assert result.stdout.startswith("REFUSED  quiz (default): no forecast")
+    record = only_object(call("fit", hopeless, "--json").stdout)
+    jsonschema.Draft202012Validator(json_schema()).validate(record)
+    assert record["elbow"] is None
+    assert record["verdict"] == "refused"
+    assert record["bootstrap"] == {"by_run": None, "by_checkpoint": None}
+
+
+def test_all_keys_of_the_issue_are_there(table: Path):
+    """One object, no NaN, quantiles in order."""
+    record = forecast_of(table)
+    assert set(record) >= ISSUE_KEYS
+    elbow = record["elbow"]
+    assert list(elbow) == ["mle", "mode", "p05", "p25", "p50", "p75", "p95"]
+    assert elbow["p05"] < elbow["p25"] < elbow["p50"] < elbow["p75"] < elbow["p95"]
+    assert set(record["bootstrap"]) == {"by_run", "by_checkpoint"}
+
+
+def bad(name: str, *options: object, says: str):
+    return pytest.param(options, says, id=name)
+
+
+BAD = [
+    bad("task", "--task", "quizz", says='no row has the task "quizz". Did you mean "quiz"?'),
+    bad("series", "--series", "b", says='no row has the series "b"'),
+    bad("law", "--law", "cubic", says="the laws are log-power, power"),
+    bad("prior form", "--prior", "slope_scale", says="--prior takes NAME=VALUE"),
+    bad("prior name", "--prior", "slop=1", says="there is no prior 'slop'; the priors are"),
+    bad("prior text", "--prior", "slope_scale=big", says="takes a number, not 'big'"),
+    bad("improper prior", "--prior", "slope_scale=0", says="only proper priors"),
+    bad("endless prior", "--prior", "slope_scale=inf", says="must be a finite number"),
+    bad("D0 too large", "--few-shot-examples", "65", says="smallest finetuning amount"),
+    bad("D0 too small", "--few-shot-examples", "0", says="at least 1"),
+    bad("D0 no number", "--few-shot-examples", "nan", says="few_shot_examples is nan"),
+    bad("where form", "--where", "seed", says="--where takes"),
+    bad("where column", "--where", "sede=1", says='no column "sede"'),
+    bad("where value", "--where", "checkpoint=zz", says='no row left has checkpoint "zz"'),
+    bad("exclude", "--exclude", "d*", says='no checkpoint "d*" to exclude'),
+    bad("min loss", "--min-loss", "9", says="no rows are left after --min-loss 9"),
+    bad("max loss", "--max-loss", "1", says="no rows are left after --max-loss 1"),
+    bad("metric", "--metric", "f1", says='no row has the metric "f1"'),
+    bad("method", "--method", "prefix", says='no finetuned row has the method "prefix"'),
+    bad("shots", "--shots", "3", says="no few-shot row has 3 shots"),
+    bad("corpus", "--loss-corpus", "c4", says='loss_corpus "c4"'),
+    bad("chance", "--chance", "nan", says="not a finite number"),
+    bad("at loss", "--at-loss", "nan", says="--at-loss takes finite numbers"),
+    bad("score", "--at-loss", "2", "--score", "inf", says="--score takes finite numbers"),
+    bad("lonely score", "--score", "0.5", says="--score needs --at-loss"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "says"), BAD)
+def test_bad_values_are_one_clear_line_and_status_2(table: Path, options, says: str):
+    """Never a traceback; and the same message as JSON."""
+    result = call("fit", table, *QUICK, *options)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("emergecast: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert says in result.stderr
+    as_json = call("fit", table, *QUICK, *options, "--json")
+    assert as_json.exit_code == 2
+    assert says in only_object(as_json.stdout)["error"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--bootstrap", "-1"], ["--bootstrap", "few"], ["--min-loss", "low"], ["--no-such-option"]],
+)
+def test_what_is_no_value_at_all_is_a_usage_error(table: Path, options):
+    """Status 2, and the option is named."""
+    result = call("fit", table, *options)
+    assert result.exit_code == 2
+    assert options[0] in re.sub(r"\x1b\[[0-9;]*m", "", result.stderr)
+    assert "Traceback" not in result.stderr
+
+
+def test_a_bad_table_lists_every_problem(table: Path):
+    """As `check` does, and nothing is fitted."""
+    table.write_text(table.read_text().replace(",2.0,", ",-2.0,").replace("0.25,few", "1.25,few"))
+    result = call("fit", table)
+    assert result.exit_code == 2
+    assert "column loss" in result.stderr
+    assert "column chance" in result.stderr
+    assert call("fit", table.with_name("missing.csv")).exit_code == 2
+
+
+def test_errors_leave_the_process_with_their_status_and_no_traceback(table: Path):
+    """In a process of its own, as a shell sees it."""
+    command = [sys.executable, "-m", "emergecast", "fit", str(table), "--law", "cubic"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "emergecast: there is no law 'cubic'; the laws are log-power, power."
+    ]
+
+
+# -------------------------------------------------------------------------------------- options
+
+
+def test_options_reach_the_fit(table: Path):
+    """Each changes what the record says, as asked."""
+    plain = forecast_of(table)
+    assert (plain["law"], plain["few_shot_examples"], plain["n_checkpoints"]) == ("log-power", 5, 7)
+    power = forecast_of(table, "--law", "power")
+    assert power["law"] == "power"
+    assert power["elbow"] != plain["elbow"]
+    low = forecast_of(table, "--few-shot-examples", "2")
+    assert low["few_shot_examples"] == 2
+    assert low["elbow"]["p50"] < plain["elbow"]["p50"]
+    prior = forecast_of(table, "--prior", "slope_scale=3", "--prior", "noise_scale = 0.1")
+    assert (prior["priors"]["slope_scale"], prior["priors"]["noise_scale"]) == (3, 0.1)
+    strong = forecast_of(table, "--max-loss", "2.7", "--min-loss", "2.1")
+    assert (strong["weakest_loss"], strong["strongest_loss"]) == pytest.approx((2.67, 2.17), abs=0.01)
+    assert forecast_of(table, "--exclude", "c0", "--exclude", "c[12]")["n_checkpoints"] == 4
+    assert forecast_of(table, "--where", "setting=finetuned")["n_rows"] == 7 * 3
+
+
+def test_chance_can_be_given(table: Path, tmp_path: Path):
+    """For a table that does not state it."""
+    without = tmp_path / "without.csv"
+    pl.read_csv(table).drop("chance").write_csv(without)
+    assert call("fit", without).exit_code == 2
+    stated, given = forecast_of(table), forecast_of(without, "--chance", "0.25")
+    assert given["elbow"] == stated["elbow"]
+
+
+def test_what_to_expect_at_a_loss(table: Path):
+    """Asked for twice, with two bars: in JSON under at_loss, in words one line each."""
+    asked = ("--at-loss", "1.9", "--at-loss", "1.5", "--score", "0.3", "--score", "0.6")
+    first, second = forecast_of(table, *asked)["at_loss"]
+    assert (first["loss"], second["loss"]) == (1.9, 1.5)
+    assert 0 <= first["emerged"] <= second["emerged"] <= 1
+    assert [bar["score"] for bar in first["exceeds"]] == [0.3, 0.6]
+    assert first["exceeds"][0]["probability"] >= first["exceeds"][1]["probability"]
+    text = call("fit", table, *QUICK, *asked).stdout
+    assert "A model of loss 1.9 has emerged with probability" in text
+    assert len(re.findall(r"above 0\.6 with probability", text)) == 2
+
+
+def test_bootstraps_are_reported(table: Path):
+    """One run a cell: none by run; by checkpoint as many resamples as asked for."""
+    result = call("fit", table, "--bootstrap", "20", "--json")
+    found = only_object(result.stdout)["bootstrap"]
+    assert found["by_run"] is None
+    assert found["by_checkpoint"]["n"] == 20
+    assert "bootstrap by checkpoint" in call("fit", table, "--bootstrap", "20").stdout
+
+
+def test_at_chance_only_names_what_it_hid(emerged: Path):
+    """The checkpoints in JSON; the horizon in words; and what came later beside the forecast."""
+    plain, seen = forecast_of(emerged), forecast_of(emerged, "--at-chance-only")
+    assert plain["hidden"] == []
+    assert plain["truth"] is None
+    assert seen["hidden"] == [f"c{i}" for i in range(7 - len(seen["hidden"]), 7)] != []
+    assert seen["n_checkpoints"] == 7 - len(seen["hidden"])
+    assert seen["strongest_loss"] > plain["strongest_loss"]
+    text = " ".join(call("fit", emerged, *QUICK, "--at-chance-only").stdout.split())
+    horizon = seen["hidden"][0]
+    assert f"{horizon} (loss" in text
+    assert "is the weakest checkpoint above chance few-shot" in text
+    for name in seen["hidden"]:
+        assert name in text
+
+
+def test_truth_stands_beside_a_forecast_at_chance(tmp_path: Path):
+    """Enough later scores above chance: their elbow, and whether the interval holds it."""
+    rows = designs.rows(
+        losses=designs.DENSE[::2], amounts=(64, 512, 4096),
+        at=lambda examples: designs.elbow(examples) + 0.35,
+    )  # fmt: skip
+    path = write(rows, tmp_path / "later.csv")
+    seen = forecast_of(path, "--at-chance-only")
+    assert seen["truth"] == pytest.approx(2.28, abs=0.02)
+    text = call("fit", path, *QUICK, "--at-chance-only").stdout
+    assert "What came later" in text
+    assert f"{seen['truth']:.3f}" in text
+
+
+# --------------------------------------------------------------------------------- several fits
+
+
+def test_several_fits_make_a_summary(several: Path):
+    """A line for each task and series; a note for each that has no number; status 0 if any has."""
+    result = call("fit", several, *QUICK)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["task", "/", "series", "verdict", "5%", "50%", "95%"]
+    starts = [line.split("  ")[0] for line in lines[1:5]]
+    assert starts == ["bare / a", "none / a", "quiz / a", "quiz / b"]
+    assert "no fit" in lines[1]
+    assert "refused" in lines[2]
+    assert "bare / a: task 'bare' has no finetuned rows here" in result.stdout
+    assert "none / a: There are 2 finetuning amounts" in result.stdout
+
+
+def test_several_fits_as_json(several: Path):
+    """One object with all forecasts; each validates, or says its error."""
+    result = call("fit", several, *QUICK, "--json")
+    assert result.exit_code == 0
+    record = only_object(result.stdout)
+    assert list(record) == ["forecasts"]
+    bare, *others = record["forecasts"]
+    assert bare["name"] == "bare / a"
+    assert "no finetuned rows" in bare["error"]
+    for other in others:
+        jsonschema.Draft202012Validator(json_schema()).validate(other)
+    assert [(o["task"], o["series"]) for o in others] == [("none", "a"), ("quiz", "a"), ("quiz", "b")]
+
+
+def test_status_of_several_fits_without_a_forecast(several: Path):
+    """3 if one was refused, 2 if none could even be fitted."""
+    assert call("fit", several, *QUICK, "--task", "none", "--task", "bare").exit_code == 3
+    assert call("fit", several, *QUICK, "--task", "bare").exit_code == 2
+
+
+def test_pool_fits_several_series_as_one(several: Path):
+    """Without it, each on its own; with it one forecast that names both."""
+    pooled = forecast_of(several, "--task", "quiz", "--pool")
+    assert pooled["series"] == ["a", "b"]
+    assert pooled["n_checkpoints"] == 14
+    one = forecast_of(several, "--task", "quiz", "--series", "b")
+    assert one["series"] == "b"
+
+
+# ---------------------------------------------------------------------------------------- files
+
+PICTURES = {"fan.svg", "fan.png", "distribution.svg", "distribution.png"}
+
+
+def test_a_folder_gets_the_record_and_the_pictures(table: Path, tmp_path: Path):
+    """The record is the one that --json prints; the command says what it wrote."""
+    out = tmp_path / "new" / "folder"
+    result = call("fit", table, *QUICK, "-o", out)
+    assert result.exit_code == 0
+    assert {path.name for path in out.iterdir()} == {"forecast.json", *PICTURES}
+    assert only_object((out / "forecast.json").read_text()) == forecast_of(table)
+    assert (out / "fan.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "fan.svg").read_text().startswith("<svg")
+    last = result.stdout.splitlines()[-1]
+    assert all(name in last for name in ("forecast.json", *PICTURES, str(out)))
+
+
+def test_a_refused_forecast_is_written_too(hopeless: Path, tmp_path: Path):
+    """Its pictures show the scores."""
+    assert call("fit", hopeless, "-o", tmp_path / "out").exit_code == 3
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"forecast.json", *PICTURES}
+
+
+def test_several_forecasts_get_a_folder_each(several: Path, tmp_path: Path):
+    """Named by task and series; none for what could not be fitted."""
+    out = tmp_path / "out"
+    assert call("fit", several, *QUICK, "-o", out, "--task", "none", "--task", "bare").exit_code == 3
+    (folder,) = out.iterdir()
+    assert {path.name for path in folder.iterdir()} == {"forecast.json", *PICTURES}
+
+
+def test_names_that_are_one_folder_do_not_overwrite_each_other(tmp_path: Path):
+    """Tasks `a/b` and `a-b` have two records."""
+    small = designs.rows(losses=designs.DENSE[::8], amounts=(64, 512))
+    rows = [{**row, "task": name} for name in ("a/b", "a-b") for row in small]
+    path = write(rows, tmp_path / "t.csv")
+    assert call("fit", path, "-o", tmp_path / "out").exit_code == 3
+    records = [
+        only_object(found.read_text()) for found in (tmp_path / "out").rglob("forecast.json")
+    ]
+    assert {record["task"] for record in records} == {"a/b", "a-b"}
+
+
+def test_a_folder_that_cannot_be_made_is_status_2(table: Path):
+    """A file stands in its place."""
+    result = call("fit", table, *QUICK, "-o", table)
+    assert result.exit_code == 2
+    assert str(table) in result.stderr
+
+
+def test_two_runs_are_equal(table: Path, tmp_path: Path):
+    """To the byte: text, record and SVG."""
+    first, second = (
+        call("fit", table, "--bootstrap", "10", "-o", tmp_path / "out").stdout for _ in range(2)
+    )
+    assert first == second
+    kept = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir() if p.suffix != ".png"}
+    call("fit", table, "--bootstrap", "10", "-o", tmp_path / "out")
+    for name, content in kept.items():
+        assert (tmp_path / "out" / name).read_bytes() == content
+
+
+# ----------------------------------------------------------------------------------------- demo
+
+
+def test_the_demo_prints_the_later_truth_beside_the_forecast():
+    """5.14 nats, what the proving ground is, and the guess that nothing changes."""
+    result = call("demo", *QUICK)
+    assert result.exit_code == 0
+    text = " ".join(result.stdout.split())
+    assert text.startswith("The proving ground: transformers of")
+    assert "trained from nothing" in text
+    assert "sees only the checkpoints that do not have it yet" in text
+    later = re.search(r"the few-shot elbow of all 60 few-shot scores is (5\.14\d)", text)
+    assert later is not None
+    assert "'no change'" in text
+    assert "S-step" not in text.split("Rests on")[0]
+
+
+def test_the_demo_as_json_is_a_forecast_of_the_larger_models():
+    """Both seeds pooled, small models left out, the truth in the record."""
+    record = only_object(call("demo", *QUICK, "--json").stdout)
+    jsonschema.Draft202012Validator(json_schema()).validate(record)
+    assert record["series"] == ["proving-ground-seed0", "proving-ground-seed1"]
+    assert record["truth"] == pytest.approx(5.14, abs=0.005)
+    assert record["strongest_loss"] > record["truth"]
+    assert record["elbow"]["p05"] < record["truth"] < record["elbow"]["p95"]
+
+
+@pytest.mark.parametrize("command", ["fit", "demo"])
+def test_the_commands_explain_themselves(command: str):
+    """With an example."""
+    result = call(command, "--help")
+    assert result.exit_code == 0
+    assert "Example: " in result.stdout
