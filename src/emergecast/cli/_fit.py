@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -119,6 +120,7 @@ def fit(
     """
     from emergecast.measurements import SelectOptions, read_table
 
+    asked = _asked(at_loss, score)
     tasks: list[str | None] = [*task] if task else [None]
     options = SelectOptions(
         series=tuple(series) if series else None,
@@ -140,7 +142,6 @@ def fit(
     }
     rows = read_table(table, chance=chance, loss_from=loss_from)
     results = _run(rows, [replace(options, task=name) for name in tasks], ways, bootstrap)
-    asked = (tuple(at_loss or ()), tuple(score or ()))
     _show(results, asked, out, as_json=as_json)
     _exit(results)
 
@@ -220,6 +221,21 @@ def _exit(results: list[_Result]) -> None:
     raise typer.Exit(REFUSED if forecasts else BAD_INPUT)
 
 
+def _asked(
+    losses: list[float] | None, scores: list[float] | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The losses and scores to say something about; nan and inf have nothing to be said about."""
+    for option, values in (("--at-loss", losses), ("--score", scores)):
+        for value in values or ():
+            if not math.isfinite(value):
+                message = f"{option} takes finite numbers, not {value:g}."
+                raise OptionError(message)
+    if scores and not losses:
+        message = "--score needs --at-loss, the loss of the model whose score is meant."
+        raise OptionError(message)
+    return tuple(losses or ()), tuple(scores or ())
+
+
 def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:
     return [_pair(text, option) for text in texts or ()]
 
@@ -295,10 +311,11 @@ def _write(results: list[_Result], records: list[dict[str, Any]], out: Path | No
     from emergecast.report import distribution, fan, save, save_text
 
     written: list[Path] = []
-    for result, record in zip(results, records, strict=True):
+    folders = _folder_names([result.name for result in results])
+    for result, record, name in zip(results, records, folders, strict=True):
         if result.forecast is None:
             continue
-        folder = out if len(results) == 1 else out / _folder_name(result.name)
+        folder = out if len(results) == 1 else out / name
         text = json.dumps(record, indent=2) + "\n"
         written.append(save_text(text, folder, "forecast.json"))
         written += save(fan(result.forecast), folder, "fan")
@@ -306,7 +323,16 @@ def _write(results: list[_Result], records: list[dict[str, Any]], out: Path | No
     return written
 
 
-def _folder_name(name: str) -> str:
-    """A name that every file system takes."""
-    kept = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
-    return kept.strip(".-") or "forecast"
+def _folder_names(names: list[str]) -> list[str]:
+    """Names that every file system takes, no two of them the same."""
+    folders: list[str] = []
+    for name in names:
+        kept = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+        kept = folder = kept.strip(".-") or "forecast"
+        taken = {other.lower() for other in folders}
+        number = 1
+        while folder.lower() in taken:
+            number += 1
+            folder = f"{kept}-{number}"
+        folders.append(folder)
+    return folders

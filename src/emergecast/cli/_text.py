@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from emergecast.forecast import Elbow, Forecast
 
 WIDTH = 100
+HIDDEN_SHOWN = 12
 COLUMNS = ("p05", "p25", "p50", "p75", "p95", "mode", "mle")
 HEADINGS = ("5%", "25%", "50%", "75%", "95%", "mode", "ML")
 BOOTSTRAP_NAMES = {Resample.RUN: "bootstrap by run", Resample.CHECKPOINT: "bootstrap by checkpoint"}
@@ -145,12 +146,20 @@ def _basis(forecast: Forecast) -> Iterator[str]:
         f"{amounts} examples."
     )
     if selection.hidden_reason:
-        yield from _wrap(selection.hidden_reason)
+        yield from _wrap(f"{selection.hidden_reason}{_hidden(selection.hidden)}")
     priors = ", ".join(f"{name} {value:g}" for name, value in forecast.fit.priors.as_dict().items())
     yield from _wrap(
         f"Law: {forecast.fit.form}. Priors (losses in units of S = {data.loss_spread:.3g} nats, "
         f"scores of R = {data.score_range:.3g}): {priors}."
     )
+
+
+def _hidden(names: tuple[str, ...]) -> str:
+    """The hidden checkpoints by name, weakest first; forecast.json has them all."""
+    if not names:
+        return ""
+    rest = len(names) - HIDDEN_SHOWN
+    return f" Hidden: {', '.join(names[:HIDDEN_SHOWN])}{f' and {rest} more' if rest > 0 else ''}."
 
 
 def _wrap(text: str, indent: str = "") -> Iterable[str]:

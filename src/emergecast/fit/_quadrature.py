@@ -38,6 +38,8 @@ TOLERANCE = 5e-4
 LEVELS = np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
 IGNORED = 1e-10
 """Share of the mass below which a node plays no part in a distribution."""
+NORMAL_95 = 1.645
+"""95% quantile of a standard normal: by how many standard deviations the outer quantiles lie out."""
 MOST_ROUNDS = 20
 MOST_POINTS = 600_000
 
@@ -56,7 +58,8 @@ class Mass:
     log_no_rise: float
     """The same for the model in which no score ever leaves chance."""
     error: float
-    """How far the quantiles of E(D0) moved in the last refinement, units of S."""
+    """Estimated error of the quantiles of E(D0), units of S: twice how far they moved in the last
+    refinement, plus what spreading the masses of nodes adds to the outer ones."""
     converged: bool
     n_evaluations: int
     """Points (h, t, a) at which the likelihood was computed."""
@@ -110,7 +113,7 @@ def integrate(data: FitData, coordinates: Coordinates) -> Mass:
         log_density=density - best,
         log_evidence=best + float(np.log(total)),
         log_no_rise=float(log_sum(no_rise[None, :])[0]),
-        error=error,
+        error=2 * error + NORMAL_95 * _blur(coordinates, boxes, density),
         converged=converged,
         n_evaluations=n_scan + evaluate.count,
     )
@@ -160,6 +163,22 @@ def _elbow_quantiles(
     knots, cumulative = cumulative_mass(centre[used], width[used], mass[used])
     quantiles = np.interp(LEVELS, cumulative, knots)
     return quantiles, float(quantiles[4] - quantiles[2]) / 1.349
+
+
+def _blur(coordinates: Coordinates, boxes: Boxes, density: Floats) -> float:
+    """What spreading each node's mass over a stretch adds to the standard deviation of E(D0), in S.
+
+    The nodes themselves are a Gauss-Legendre rule, exact for the variance of a smooth density.
+    """
+    mass = np.exp(density - density.max()) * box_weights(boxes)
+    mass /= mass.sum()
+    at = coordinates.few_shot_elbow(*np.moveaxis(nodes(boxes), 2, 0))
+    centre, width = elbow_cells(coordinates, boxes)
+    sd = [
+        np.sqrt(np.sum(mass * ((place - np.sum(mass * place)) ** 2 + extra)))
+        for place, extra in ((at, 0.0), (centre, width**2 / 12))
+    ]
+    return float(abs(sd[1] - sd[0]))
 
 
 def _strained(

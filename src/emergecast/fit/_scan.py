@@ -26,9 +26,9 @@ SCAN_TAU = np.array([0.02, 0.06, 0.15, 0.35, 0.8, 1.6, 3.5])
 MIDDLE_TAU = 3
 """Column of SCAN_TAU at which fitted means are compared."""
 FIRST_GRID = (12, 8, 4)
-NEGLIGIBLE = 14.0
+NEGLIGIBLE = 17.0
 """Log density below the best at which a box is dropped."""
-FORGOTTEN = 3e-6
+FORGOTTEN = 1e-6
 """Share of the mass that may be dropped with the boxes that hold least."""
 SCAN_STEP = 1.8
 """A box is small enough when its half-widths are below this many standard deviations."""

@@ -1,0 +1,125 @@
+"""What `import emergecast` offers, and what it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+import pytest
+
+import emergecast
+from tests.forecast import designs
+
+NAMES = [
+    "EmergecastError", "Fit", "Forecast", "Measurements", "Posterior", "Priors", "SelectOptions",
+    "Verdict", "fit", "read_table",
+]  # fmt: skip
+
+
+def run(code: str) -> None:
+    """The code in a Python of its own; its assertions are this test's."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_public_names_are_exactly_these_in_order():
+    """Adding a name is a decision."""
+    assert emergecast.__all__ == NAMES == sorted(NAMES)
+    for name in NAMES:
+        assert getattr(emergecast, name).__name__ == name
+    assert dir(emergecast) == sorted([*NAMES, "__version__"])
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    """With the name in it; and a version is there."""
+    with pytest.raises(AttributeError, match="no attribute 'forecats'"):
+        _ = emergecast.forecats  # type: ignore[attr-defined]
+    assert emergecast.__version__[0].isdigit()
+
+
+def test_importing_loads_no_numerical_library():
+    """Nor does looking at what there is."""
+    run(
+        "import sys, emergecast\n"
+        "dir(emergecast), emergecast.__all__, emergecast.__version__\n"
+        "heavy = {'numpy', 'polars', 'scipy', 'pandas', 'altair', 'typer', 'rich'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+
+
+def test_fitting_loads_no_plotting_or_learning_library():
+    """Pictures are for who draws them; pandas for who brings it."""
+    run(
+        "import sys, emergecast\n"
+        "from emergecast.measurements import template\n"
+        "emergecast.fit(template(), few_shot_examples=5).forecast(bootstraps=0)\n"
+        "heavy = {'altair', 'vl_convert', 'pandas', 'torch', 'arviz', 'matplotlib', 'typer'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "from emergecast.fit import Fit",
+        "import emergecast.fit",
+        "import emergecast.forecast",
+        "from emergecast import fit",
+        "emergecast.fit",
+        "import importlib; importlib.import_module('emergecast.fit')",
+        "from emergecast import *",
+    ],
+)
+def test_fit_is_the_function_whatever_was_imported_first(before: str):
+    """The room and the function share a name; the attribute is always the function."""
+    run(
+        f"import emergecast\n{before}\n"
+        "import inspect, sys\n"
+        "assert inspect.isfunction(emergecast.fit), emergecast.fit\n"
+        "assert emergecast.fit is sys.modules['emergecast.fit'].fit\n"
+        "from emergecast.fit import Fit\n"
+        "assert emergecast.Fit is Fit\n"
+        "from emergecast import fit\n"
+        "assert fit is emergecast.fit\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[designs.Row]:
+    """A small table."""
+    return designs.rows(losses=designs.DENSE[::4], amounts=(64, 512, 4096))
+
+
+def test_every_kind_of_table_gives_the_same_forecast(rows: list[designs.Row], tmp_path: Path):
+    """Records, polars, pandas, a mapping, three kinds of file as text or as a path."""
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    sources: list[object] = [rows, frame, pd.DataFrame(rows), frame.to_dict(as_series=False)]
+    for suffix in ("csv", "parquet", "jsonl"):
+        path = tmp_path / f"t.{suffix}"
+        emergecast.read_table(frame).write(path)
+        sources += [path, str(path)]
+    records = [emergecast.fit(source).forecast(bootstraps=0).to_dict() for source in sources[:5]]
+    assert all(record == records[0] for record in records)
+    hashes = {emergecast.fit(source).selection.table_hash for source in sources}
+    assert hashes == {records[0]["table_hash"]}
+    table = emergecast.read_table(rows)
+    assert emergecast.read_table(table) is table
+    assert emergecast.fit(table).selection.table_hash in hashes
+
+
+def test_pandas_in_pandas_out(rows: list[designs.Row]):
+    """The cells that came, in the columns that came."""
+    frame = pd.DataFrame(rows)
+    back = emergecast.read_table(frame).to_pandas()
+    assert isinstance(back, pd.DataFrame)
+    pd.testing.assert_frame_equal(back[frame.columns], frame, check_dtype=False)
+    assert isinstance(emergecast.read_table(frame).to_polars(), pl.DataFrame)
+
+
+def test_a_wrong_option_names_the_right_ones(rows: list[designs.Row]):
+    """A misspelt keyword of `fit` is an error of ours that lists the options."""
+    with pytest.raises(emergecast.EmergecastError, match="no option at_chance; .*at_chance_only"):
+        emergecast.fit(rows, at_chance=True)
