@@ -36,7 +36,7 @@ def test_the_public_names_are_exactly_these_in_order():
 def test_an_unknown_name_is_an_attribute_error():
     """With the name in it; and a version is there."""
     with pytest.raises(AttributeError, match="no attribute 'forecats'"):
-        _ = emergecast.forecats  # type: ignore[attr-defined]
+        _ = emergecast.forecats
     assert emergecast.__version__[0].isdigit()
 
 
@@ -121,5 +121,5 @@ def test_pandas_in_pandas_out(rows: list[designs.Row]):
 
 def test_a_wrong_option_names_the_right_ones(rows: list[designs.Row]):
     """A misspelt keyword of `fit` is an error of ours that lists the options."""
-    with pytest.raises(emergecast.EmergecastError, match="no option at_chance; .*at_chance_only"):
+    with pytest.raises(emergecast.EmergecastError, match=r"no option at_chance; .*at_chance_only"):
         emergecast.fit(rows, at_chance=True)

@@ -51,7 +51,7 @@ def forecast(imported: tuple[Path, Any]) -> dict[str, Any]:
 
 
 def test_all_files_are_read(imported: tuple[Path, Any], shared_data: Path):
-    """Every JSON file of the folder, with a loss estimated for each, and no path of whoever ran it."""
+    """Every JSON file of the folder; a loss estimated for each; no path of whoever ran it."""
     out, report = imported
     files = list((shared_data / "data" / "lm_eval_mmlu").rglob("*.json"))
     assert report["files_read"] == len(files) == 548

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from tests.forecast import designs
 
 import emergecast
 from emergecast.errors import FitError
 from emergecast.fit import Fit, FitStatus
 from emergecast.forecast import Forecast, Thresholds, Verdict, forecast
-from tests.forecast import designs
 
-STRICT = {
+STRICT: dict[str, tuple[Any, str]] = {
     "width": (0.0, "nats wide; identified asks for at most"),
     "prior_share": (0.0, "as wide as the prior"),
     "prior_shift": (0.0, "Doubling the scales of all priors moves the median"),
@@ -22,7 +23,7 @@ STRICT = {
 """A threshold that no table meets, and what the reason then says."""
 
 
-def judged(rows: list[designs.Row], **thresholds: float) -> Forecast:
+def judged(rows: list[designs.Row], **thresholds: Any) -> Forecast:
     """The forecast of a table under some thresholds, without a bootstrap."""
     fit = emergecast.fit(rows, task="quiz")
     return forecast(fit, thresholds=Thresholds(**thresholds), bootstraps=0)
@@ -41,9 +42,10 @@ def test_two_amounts_are_refused_and_three_are_not():
     """The law has three parameters."""
     two = judged(designs.rows(amounts=(256, 4096)))
     assert two.verdict is Verdict.REFUSED
-    assert two.reasons == (
+    (reason,) = two.reasons
+    assert reason == (
         "There are 2 finetuning amounts (256, 4,096), and the law needs at least 3: finetune on "
-        "more amounts of data.",
+        "more amounts of data."
     )
     three = designs.rows(amounts=(256, 1024, 4096), losses=designs.DENSE[::3])
     assert judged(three).verdict is not Verdict.REFUSED
@@ -59,7 +61,7 @@ def test_three_checkpoints_are_refused_and_four_are_not():
 
 
 def test_one_of_something_is_singular():
-    """One amount, one checkpoint above chance at most: all structural reasons at once, in English."""
+    """One amount, one checkpoint above chance at most: all structural reasons at once."""
     reasons = judged(designs.rows(losses=(2.6, 2.3, 2.0), amounts=(16,))).reasons
     assert [reason.split(":")[0] for reason in reasons] == [
         "There are 3 checkpoints, and a forecast needs at least 4",
@@ -142,12 +144,17 @@ def test_a_refused_forecast_has_no_elbow_and_no_distribution():
             ask()
 
 
-# ------------------------------------------------------------------------- observed, weak, identified
+# ----------------------------------------------------------------------- observed, weak, identified
+
+
+def shown(examples: float) -> float:
+    """Elbows 0.3 nats higher: the few-shot one, 2.23, lies among the checkpoints."""
+    return designs.elbow(examples) + 0.3
 
 
 def test_a_few_shot_curve_that_shows_its_elbow_is_observed():
     """Elbow at 2.23, checkpoints down to 2.0; the same table at chance only is no observation."""
-    table = designs.rows(at=lambda examples: designs.elbow(examples) + 0.3, losses=designs.DENSE[::2])
+    table = designs.rows(at=shown, losses=designs.DENSE[::2])
     seen = judged(table)
     assert seen.verdict is Verdict.OBSERVED
     assert "a measurement, not a forecast" in seen.reasons[0]
@@ -159,7 +166,7 @@ def test_a_few_shot_curve_that_shows_its_elbow_is_observed():
 
 def test_an_observation_keeps_its_weaknesses_as_reasons():
     """Asked of a table whose elbow is seen, strict thresholds add reasons and change no verdict."""
-    table = designs.rows(at=lambda examples: designs.elbow(examples) + 0.3, losses=designs.DENSE[::3])
+    table = designs.rows(at=shown, losses=designs.DENSE[::3])
     seen = judged(table, width=0.0)
     assert seen.verdict is Verdict.OBSERVED
     assert len(seen.reasons) == 2
@@ -212,7 +219,7 @@ def test_a_poor_design_is_weak_for_its_own_reasons():
 
 
 def test_what_to_measure_next_lies_between_d0_and_the_smallest_visible_amount():
-    """With elbows visible from 256 examples on, 16 and 64 hidden: about sqrt(64 * 256) = 128, 130."""
+    """With elbows visible from 256 examples on: about sqrt(64 * 256) = 128, so 130."""
     table = designs.rows(
         losses=designs.DENSE[::2], at=lambda examples: designs.elbow(examples) - 0.2, noise=0.002
     )

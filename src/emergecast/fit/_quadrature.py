@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from emergecast.fit._coordinates import Coordinates
     from emergecast.fit._data import FitData, Floats, Ints
 
-TOLERANCE = 5e-4
+TOLERANCE = 8e-4
 """Quantiles must move less than this in a refinement, in units of the loss spread S."""
 LEVELS = np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
 IGNORED = 1e-10
 """Share of the mass below which a node plays no part in a distribution."""
 NORMAL_95 = 1.645
-"""95% quantile of a standard normal: by how many standard deviations the outer quantiles lie out."""
+"""95% quantile of a standard normal: how many standard deviations out the outer quantiles lie."""
 MOST_ROUNDS = 20
 MOST_POINTS = 600_000
 
@@ -59,7 +59,7 @@ class Mass:
     """The same for the model in which no score ever leaves chance."""
     error: float
     """Estimated error of the quantiles of E(D0), units of S: twice how far they moved in the last
-    refinement, plus what spreading the masses of nodes adds to the outer ones."""
+    two refinements, plus what spreading the masses of nodes adds to the outer ones."""
     converged: bool
     n_evaluations: int
     """Points (h, t, a) at which the likelihood was computed."""
@@ -82,28 +82,7 @@ def integrate(data: FitData, coordinates: Coordinates) -> Mass:
     ln_tau = log_half_normal(tau, priors.noise_scale) + np.log(tau_weight)
     collapsed = Collapsed(data, priors, tau)
     evaluate = _Evaluator(coordinates, collapsed, ln_tau)
-    density = evaluate(boxes)
-    quantiles, spread = _elbow_quantiles(coordinates, boxes, density)
-    error, converged = np.inf, False
-    for _ in range(MOST_ROUNDS):
-        which, along = _strained(coordinates, boxes, density, spread)
-        if not which.any():
-            if np.isfinite(error):
-                break
-            which[:] = True  # nothing strains: halve all boxes once, to see what that changes
-        if evaluate.count + 54 * np.count_nonzero(which) > MOST_POINTS:
-            break
-        fresh = boxes.take(which).halved(along[which])
-        boxes, density = (
-            Boxes.join(boxes.take(~which), fresh),
-            np.concatenate([density[~which], evaluate(fresh)]),
-        )
-        previous = quantiles
-        quantiles, spread = _elbow_quantiles(coordinates, boxes, density)
-        error = float(np.max(np.abs(quantiles - previous)[1:-1]))
-        if error < TOLERANCE:
-            converged = True
-            break
+    boxes, density, error, converged = _refine(coordinates, evaluate, boxes)
     best = float(density.max())
     total = np.sum(np.exp(density - best) * box_weights(boxes))
     no_rise = collapsed.no_rise() + ln_tau
@@ -117,6 +96,39 @@ def integrate(data: FitData, coordinates: Coordinates) -> Mass:
         converged=converged,
         n_evaluations=n_scan + evaluate.count,
     )
+
+
+def _refine(
+    coordinates: Coordinates, evaluate: _Evaluator, boxes: Boxes
+) -> tuple[Boxes, Floats, float, bool]:
+    """Halve strained boxes until quantiles of E(D0) stand still twice in a row.
+
+    Once is not enough: halving a few boxes along one axis may change little when much is amiss.
+
+    Returns:
+        Boxes, log density at their nodes, the larger of the last two moves (in S), and whether
+        these are within the tolerance.
+    """
+    density = evaluate(boxes)
+    quantiles, spread = _elbow_quantiles(coordinates, boxes, density)
+    moves = [np.inf, np.inf]
+    for _ in range(MOST_ROUNDS):
+        which, along = _strained(coordinates, boxes, density, spread)
+        if not which.any():
+            if np.isfinite(moves[-1]):
+                return boxes, density, moves[-1], True
+            which[:] = True  # nothing strains: halve all boxes once, to see what that changes
+        if evaluate.count + 54 * np.count_nonzero(which) > MOST_POINTS:
+            break
+        fresh = boxes.take(which).halved(along[which])
+        density = np.concatenate([density[~which], evaluate(fresh)])
+        boxes = Boxes.join(boxes.take(~which), fresh)
+        previous = quantiles
+        quantiles, spread = _elbow_quantiles(coordinates, boxes, density)
+        moves.append(float(np.max(np.abs(quantiles - previous)[1:-1])))
+        if max(moves[-2:]) < TOLERANCE:
+            return boxes, density, max(moves[-2:]), True
+    return boxes, density, max(moves[-2:]), False
 
 
 def _tau_grid(data: FitData, coordinates: Coordinates, boxes: Boxes) -> Floats:
