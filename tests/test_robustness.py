@@ -429,6 +429,22 @@ def test_odd_designs_end_well(name: str):
             assert column.is_finite().all()
 
 
+@pytest.mark.parametrize("amounts", [(16, 256, 4096), (1000, 1001, 1002), (10**11, 10**12)])
+def test_scores_without_any_order_have_an_estimate_or_none(amounts: tuple[int, ...]):
+    """20 tables of uniform scores an amount set: the likelihood runs off to odd places, quietly."""
+    for number in range(20):
+        rng = np.random.default_rng(number)
+        rows = [
+            {**row, "score": float(rng.uniform())}
+            for row in law_rows(EVEN, amounts, stderr=None, n_items=1000)
+        ]
+        found = emergecast.fit(rows).mle
+        if found is not None:
+            assert math.isfinite(found.elbow)
+            assert math.isfinite(found.log_likelihood)
+            assert found.law.slope > 0
+
+
 # ------------------------------------------------------------------------------------ pure chance
 
 CHANCE_TABLES = int(os.environ.get("EMERGECAST_CHANCE_TABLES", "1000"))
