@@ -190,10 +190,17 @@ def _errors(kind: str, row: int, scale: float) -> Row:
 def cases(draw) -> Case:
     """Mostly sound tables of odd designs, some with broken cells, and odd options."""
     n = draw(st.sampled_from([6, 6, 5, 4, 8, 3, 2, 1, 12]))
+    few_shot, metric, errors = draw(FEW_SHOT), draw(METRICS), draw(ERRORS)
+    kind, amounts = draw(SCORES), draw(AMOUNTS)
+    lacks = draw(st.sampled_from(["nothing", "checkpoints", "amounts", "amounts", "rise"]))
+    if lacks == "checkpoints":  # most cases lack something: a forecast takes a second
+        n = min(n, 3)
+    elif lacks == "amounts":
+        amounts = amounts[:2]
+    elif lacks == "rise":
+        kind = draw(st.sampled_from(["chance", "constant", "worst"]))
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
     by_checkpoint = _losses(draw(LOSSES), n, rng)
-    amounts: tuple[int | None, ...] = draw(AMOUNTS)
-    few_shot, kind, metric, errors = draw(FEW_SHOT), draw(SCORES), draw(METRICS), draw(ERRORS)
     cells = [
         (c, amount)
         for c in range(n)
