@@ -38,6 +38,10 @@ TOLERANCE = 8e-4
 LEVELS = np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
 IGNORED = 1e-10
 """Share of the mass below which a node plays no part in a distribution."""
+BEND = 0.35
+"""Second Legendre coefficient along an axis, over the mean, above which a box is halved."""
+REACH = 0.25
+"""Half-width in E(D0), over the standard deviation of E(D0), above which a box is halved."""
 NORMAL_95 = 1.645
 """95% quantile of a standard normal: how many standard deviations out the outer quantiles lie."""
 MOST_ROUNDS = 20
@@ -210,7 +214,7 @@ def _strained(
         second = np.abs(line[:, 0] - 2 * line[:, 1] + line[:, 2]) / 1.8
         bend[:, axis] = second.mean(axis=1) / line.mean(axis=(1, 2))
     extent = elbow_extent(coordinates, boxes) / spread
-    need = np.maximum(bend / 0.35, extent / 0.25)
+    need = np.maximum(bend / BEND, extent / REACH)
     along = np.argmax(need, axis=1)
     worst = need.max(axis=1)
     return (worst > 1.0) & (mass * np.minimum(worst, 4.0) ** 2 > 2e-5), along
