@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from tests.fit.conftest import fit_of
 from tests.referees import model, simulate
 

@@ -97,6 +97,18 @@ def fit(
         list[str] | None,
         typer.Option("--prior", metavar="NAME=VALUE", help="Override a prior scale; repeatable."),
     ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--threshold", metavar="NAME=VALUE", help="Override a rule of the verdict; repeatable."
+        ),
+    ] = None,
+    lower_is_better: Annotated[
+        bool | None,
+        typer.Option(
+            "--lower-is-better/--higher-is-better", help="Orientation of an unknown metric."
+        ),
+    ] = None,
     chance: ChanceOption = None,
     loss_from: LossFromOption = None,
     at_loss: Annotated[
@@ -118,6 +130,7 @@ def fit(
 
     Example: `emergecast fit table.parquet --task mmlu --at-chance-only -o forecast`
     """
+    from emergecast.forecast import Thresholds
     from emergecast.measurements import SelectOptions, read_table
 
     asked = _asked(at_loss, score)
@@ -134,14 +147,19 @@ def fit(
         max_loss=max_loss,
         exclude=tuple(exclude or ()),
         where=tuple(_pair(text, "--where") for text in where or ()),
+        lower_is_better=lower_is_better,
     )
     ways = {
         "law": law,
         "few_shot_examples": few_shot_examples,
-        "priors": {name: _number(value, name) for name, value in _pairs(prior, "--prior")},
+        "priors": _numbers(prior, "--prior"),
+    }
+    reading = {
+        "bootstraps": bootstrap,
+        "thresholds": Thresholds().override(_numbers(threshold, "--threshold")),
     }
     rows = read_table(table, chance=chance, loss_from=loss_from)
-    results = _run(rows, [replace(options, task=name) for name in tasks], ways, bootstrap)
+    results = _run(rows, [replace(options, task=name) for name in tasks], ways, reading)
     _show(results, asked, out, as_json=as_json)
     _exit(results)
 
@@ -160,7 +178,7 @@ def demo(
     from emergecast.measurements import SelectOptions, proving_ground
 
     options = SelectOptions(pool=True, at_chance_only=True, exclude=("S-*",))
-    results = _run(proving_ground(), [options], {}, bootstrap)
+    results = _run(proving_ground(), [options], {}, {"bootstraps": bootstrap})
     if not as_json:
         print(
             "The proving ground: transformers of 0.2 and 0.5 million parameters, two seeds each, "
@@ -176,9 +194,15 @@ def demo(
 
 
 def _run(
-    table: Measurements, options: list[SelectOptions], ways: dict[str, Any], bootstraps: int
+    table: Measurements,
+    options: list[SelectOptions],
+    ways: dict[str, Any],
+    reading: dict[str, Any],
 ) -> list[_Result]:
-    """Every fit that the options ask for; an error of one does not stop the others."""
+    """Every fit that the options ask for; an error of one does not stop the others.
+
+    `ways` are arguments of `fit`, `reading` of `Fit.forecast`.
+    """
     from emergecast.backtest import ground_truth
     from emergecast.errors import FitError, SelectionError
     from emergecast.fit import fit as fit_law
@@ -192,7 +216,7 @@ def _run(
         try:
             fitted = fit_law(table, select_options=each, **ways)
             truth = ground_truth(fitted.selection) if fitted.selection.hidden else None
-            forecast = fitted.forecast(bootstraps=bootstraps)
+            forecast = fitted.forecast(**reading)
             if truth is not None:
                 forecast = replace(forecast, truth=truth.elbow)
         except (SelectionError, FitError) as error:
@@ -236,8 +260,10 @@ def _asked(
     return tuple(losses or ()), tuple(scores or ())
 
 
-def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:
-    return [_pair(text, option) for text in texts or ()]
+def _numbers(texts: list[str] | None, option: str) -> dict[str, float]:
+    """NAME=NUMBER options as a mapping."""
+    pairs = [_pair(text, option) for text in texts or ()]
+    return {name: _number(value, f"{option} {name}") for name, value in pairs}
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:
@@ -248,11 +274,11 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _number(text: str, name: str) -> float:
+def _number(text: str, what: str) -> float:
     try:
         return float(text)
     except ValueError:
-        message = f"--prior {name} takes a number, not {text!r}."
+        message = f"{what} takes a number, not {text!r}."
         raise OptionError(message) from None
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from emergecast.fit._data import FitData, Floats
     from emergecast.fit._priors import Priors
 
+HOPELESS = 1e100
+"""An elbow this far away, in S, has a prior density of 0 in double precision."""
 TAIL = 5.5
 """How many standard deviations of each prior the box reaches."""
 
@@ -90,6 +92,7 @@ class Coordinates:
 
     def _log_prior(self, anchor: Floats, shift: Floats, log_alpha: Floats) -> Floats:
         prior = self.priors
+        anchor, shift = anchor.clip(-HOPELESS, HOPELESS), shift.clip(max=HOPELESS)
         return np.asarray(
             -0.5 * ((anchor - prior.elbow_offset) / prior.elbow_scale) ** 2
             - 0.5 * (shift / prior.shift_scale) ** 2

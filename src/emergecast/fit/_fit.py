@@ -24,7 +24,7 @@ from emergecast.measurements import MetricKind, SelectOptions, read_table, selec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emergecast.forecast import Forecast
+    from emergecast.forecast import Forecast, Thresholds
     from emergecast.measurements import Measurements, Selection
 
 SEED = 20241122
@@ -113,11 +113,16 @@ class Fit:
         """The same fit, read off at another D0."""
         return replace(self, data=replace(self.data, few_shot_examples=examples))
 
-    def forecast(self, *, bootstraps: int = 200) -> Forecast:
-        """Where emergence will happen, with a verdict; `bootstraps` resamples of each kind."""
+    def forecast(self, *, bootstraps: int = 200, thresholds: Thresholds | None = None) -> Forecast:
+        """Where emergence will happen, with a verdict.
+
+        Args:
+            bootstraps: resamples of each kind; 0 for none.
+            thresholds: when a forecast counts as identified or is refused.
+        """
         from emergecast.forecast import forecast  # the one call upwards, so that this reads well
 
-        return forecast(self, bootstraps=bootstraps)
+        return forecast(self, bootstraps=bootstraps, thresholds=thresholds)
 
     def to_arviz(self, n: int = 4000, seed: int = SEED) -> Any:  # noqa: ANN401  arviz is optional
         """Posterior draws as an `arviz.InferenceData` (one chain of independent draws).

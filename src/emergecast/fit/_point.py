@@ -33,6 +33,8 @@ SAME, WORTH = 0.003, 1.0
 ROUNDS = 8
 FARTHEST = 5.0
 """How many ranges of loss beyond the checkpoints an elbow may lie and still be an estimate."""
+LN_FARTHEST = math.log(1e6)
+"""Largest ln t that is searched; an estimate there is out of range anyway."""
 LN_ALPHA = (math.log(0.02), math.log(40.0))
 
 
@@ -192,6 +194,7 @@ class _Search:
                 at[pairs[0]] - at[pairs[1]]
             )
             around = np.concatenate([at[:, None, :] + NEIGHBOURS * step[:, None, :], jumps], axis=1)
+            around[..., 1] = around[..., 1].clip(max=LN_FARTHEST)
             around[..., 2] = around[..., 2].clip(*LN_ALPHA)
             value = self.value(around.reshape(-1, 3))[0].reshape(len(at), -1)
             value[:, 0] += 1e-12  # stay where nothing is better
@@ -241,7 +244,7 @@ def _polish(problem: _Problem, theta: Floats, tau: float) -> tuple[float, Floats
     """Alternate Gauss-Newton on theta and a line search on tau until neither gains."""
     value = problem.log_likelihood(theta, tau)
     lower = np.array([-np.inf, -np.inf, LN_ALPHA[0], -np.inf, -np.inf, -np.inf])
-    upper = np.array([np.inf, math.log(1e6), LN_ALPHA[1], np.inf, np.inf, np.inf])
+    upper = np.array([np.inf, 2 * LN_FARTHEST, LN_ALPHA[1], np.inf, np.inf, np.inf])
     for _ in range(ROUNDS):
         solution = least_squares(
             problem.residuals,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emergecast.errors import OptionError
 from emergecast.fit import FitStatus
 from emergecast.law import LawForm
 from emergecast.measurements import above_chance
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from emergecast.fit import Fit
@@ -48,12 +51,26 @@ class Thresholds:
     """Data amounts whose curve must visibly leave chance for the law to be traced."""
     evidence: float = 20.0
     """Smallest Bayes factor of the law over scores that never leave chance; below it, refused."""
+    firm_evidence: float = 1e4
+    """Smallest such Bayes factor of an identified forecast."""
     observed: float = 0.95
     """Probability that the elbow lies at or above the strongest loss for it to be observed."""
     min_amounts: int = 3
     min_checkpoints: int = 4
     seen_checkpoints: int = 2
     """Checkpoints above chance that make a curve's elbow visible."""
+
+    def override(self, changes: Mapping[str, float]) -> Thresholds:
+        """A copy with some thresholds replaced; an unknown name or a NaN is an OptionError."""
+        known = [field.name for field in fields(self)]
+        for name, value in changes.items():
+            if name not in known:
+                message = f"there is no threshold {name!r}; they are {', '.join(known)}."
+                raise OptionError(message)
+            if not value >= 0:
+                message = f"threshold {name} must be a number of at least 0, not {value!r}."
+                raise OptionError(message)
+        return replace(self, **changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +166,8 @@ def _no_evidence(fit: Fit, thresholds: Thresholds) -> list[str]:
     data = fit.data
     tuned = data.level > 0
     loss, score = data.loss[tuned], data.score[tuned]
-    if np.mean((loss - loss.mean()) * (score - score.mean())) > 0:
+    trend = np.mean((loss - loss.mean()) * (score - score.mean()))
+    if trend > 1e-9 * loss.std() * score.std():
         reason = (
             "The slope has the wrong sign: finetuned scores fall as the loss falls, so there is no "
             "elbow to follow. Check the loss column and the orientation of the metric."
@@ -236,6 +254,11 @@ def _weaknesses(
         reasons.append(
             f"Only {seen} of {fit.data.amounts.size} finetuning amounts visibly leave chance; "
             f"tracing the law takes {thresholds.elbows_seen}."
+        )
+    if posterior.log_bayes_factor < math.log(thresholds.firm_evidence):
+        reasons.append(
+            f"The law is only {math.exp(posterior.log_bayes_factor):.2g} times as likely as scores "
+            f"that never leave chance ({thresholds.firm_evidence:g} times is asked for)."
         )
     for row in sensitivity:
         gap = row.p50 - median
