@@ -35,6 +35,7 @@ def test_modes_equal_those_of_the_resampled_table(fit, resample):
     data = fit.data
     noise = float(np.median(fit.posterior.draws(1000, np.random.default_rng(0)).noise))
     counts = _counts(data, resample, 8, np.random.default_rng(0))
+    assert counts is not None
     shared, _ = _Refit(data, fit.coordinates, noise / data.score_range)(counts)
     for column in range(8):
         rows = np.repeat(np.arange(data.loss.size), counts[:, column].astype(int))
@@ -56,9 +57,11 @@ def test_counts_of_checkpoints_and_of_runs(fit):
     """By checkpoint all rows of one share a count; by run every cell keeps its number of rows."""
     data = fit.data
     by_checkpoint = _counts(data, Resample.CHECKPOINT, 20, np.random.default_rng(1))
+    assert by_checkpoint is not None
     for checkpoint in np.unique(data.checkpoint):
         assert np.all(np.ptp(by_checkpoint[data.checkpoint == checkpoint], axis=0) == 0)
     by_run = _counts(data, Resample.RUN, 20, np.random.default_rng(1))
+    assert by_run is not None
     cells = np.unique(np.column_stack([data.checkpoint, data.level]), axis=0, return_inverse=True)[
         1
     ]
@@ -114,6 +117,7 @@ def test_degenerate_resamples_are_counted():
                 }
             )  # fmt: skip
     result = emergecast.fit(rows).bootstrap(Resample.CHECKPOINT, 100)
+    assert result is not None
     assert result.n == 100
     assert result.degenerate > 60  # 4!/4^4 = 9% of resamples hold all four
     assert result.modes.size == 100 - result.degenerate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class Thresholds:
     seen_checkpoints: int = 2
     """Checkpoints above chance that make a curve's elbow visible."""
 
-    def override(self, changes: Mapping[str, float]) -> Thresholds:
+    def override(self, changes: Mapping[str, Any]) -> Thresholds:
         """A copy with some thresholds replaced; an unknown name or a NaN is an OptionError."""
         known = [field.name for field in fields(self)]
         for name, value in changes.items():
