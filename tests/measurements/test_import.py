@@ -394,7 +394,7 @@ def test_progress_is_told_per_file(folder: Path):
 
 def test_all_files_of_a_real_study_are_read(shared_data: Path):
     """548 files; counts as the folder's own description gives them."""
-    root = shared_data / "lm_eval_mmlu"
+    root = shared_data / "data" / "lm_eval_mmlu"
     imported = import_lm_eval(
         [root],
         ImportOptions(
