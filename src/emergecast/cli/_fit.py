@@ -293,11 +293,18 @@ def _show(
     as_json: bool,
 ) -> None:
     records = [_record(result, asked) for result in results]
+    if not as_json:  # before writing: a folder that cannot be written must not swallow the text
+        _print_text(results, records)
     written = _write(results, records, out)
     if as_json:
-        single = len(records) == 1
-        print(json.dumps(records[0] if single else {"forecasts": records}, indent=2))
-        return
+        print(json.dumps(records[0] if len(records) == 1 else {"forecasts": records}, indent=2))
+    elif written:
+        names = ", ".join(sorted({path.name for path in written}))
+        print(f"\nWrote {names} to {out}")
+
+
+def _print_text(results: list[_Result], records: list[dict[str, Any]]) -> None:
+    """One forecast in full, or a line each for several."""
     from emergecast.cli._text import forecast_text, summary_text
 
     if len(results) == 1 and results[0].forecast is not None:
@@ -305,9 +312,6 @@ def _show(
         print(forecast_text(results[0].forecast, found, results[0].truth))
     else:
         print(summary_text([(each.name, each.forecast, each.error) for each in results]))
-    if written:
-        names = ", ".join(sorted({path.name for path in written}))
-        print(f"\nWrote {names} to {out}")
 
 
 def _record(result: _Result, asked: tuple[tuple[float, ...], tuple[float, ...]]) -> dict[str, Any]:
