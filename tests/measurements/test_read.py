@@ -316,7 +316,7 @@ def test_an_unreadable_file_says_what_is_wrong(tmp_path: Path, says):
 def test_a_folder_is_not_a_table(tmp_path: Path):
     """Even one with the name of a table."""
     (tmp_path / "x.csv").mkdir()
-    assert "cannot be read" in problems_of(tmp_path / "x.csv")[0].what
+    assert "folder" in problems_of(tmp_path / "x.csv")[0].what
 
 
 @pytest.mark.parametrize("source", [3, None, b"a,b", [1, 2], {"a": 1}, {"a": [1], "b": [1, 2]}, []])

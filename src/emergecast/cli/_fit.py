@@ -254,6 +254,10 @@ def _asked(
             if not math.isfinite(value):
                 message = f"{option} takes finite numbers, not {value:g}."
                 raise OptionError(message)
+    for loss in losses or ():
+        if loss <= 0:
+            message = f"--at-loss takes a loss above 0, not {loss:g}."
+            raise OptionError(message)
     if scores and not losses:
         message = "--score needs --at-loss, the loss of the model whose score is meant."
         raise OptionError(message)

@@ -229,7 +229,14 @@ class Posterior:
         """The draw nearest the middle of the posterior, as a law: the line a picture shows."""
         draws = self.draws(2000, rng)
         columns = np.column_stack(
-            [draws.elbow, draws.elbow_high, np.log(draws.alpha), draws.slope, draws.chance]
+            [
+                draws.elbow,
+                draws.elbow_high,
+                np.log(draws.alpha),
+                draws.slope,
+                draws.chance,
+                draws.few_shot_offset,
+            ]
         )
         middle, scale = np.median(columns, axis=0), np.std(columns, axis=0) + 1e-300
         at = int(np.argmin(np.sum(((columns - middle) / scale) ** 2, axis=1)))

@@ -45,7 +45,7 @@ class Thresholds:
     """Largest posterior standard deviation, as a share of the prior's."""
     prior_shift: float = 0.03
     """How far doubling all prior scales may move the median, nats."""
-    law_gap: float = 0.1
+    law_gap: float = 0.05
     """How far the medians of two laws may lie apart, nats."""
     elbows_seen: int = 3
     """Data amounts whose curve must visibly leave chance for the law to be traced."""
@@ -264,7 +264,7 @@ def _weaknesses(
         gap = row.p50 - median
         if row.kind == "priors" and abs(gap) >= thresholds.prior_shift:
             reasons.append(
-                f"Doubling the scales of all priors moves the median by {gap:+.3f} nats (less than "
+                f"Doubling the scales of all priors moves the median by {gap:+.4f} nats (less than "
                 f"{thresholds.prior_shift:g} is asked for)."
             )
         if row.kind == "law" and abs(gap) > thresholds.law_gap:

@@ -101,6 +101,8 @@ def _unreadable(file: str, what: str, remedy: str, *, value: object = None) -> T
 
 def _read_path(path: Path) -> RawTable:
     name = str(path)
+    if path.is_dir():
+        raise _unreadable(name, "this is a folder, not a table.", "Name a file in it.")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise _unreadable(
