@@ -392,6 +392,14 @@ def test_a_folder_that_cannot_be_made_is_status_2(table: Path):
     assert str(table) in result.stderr
 
 
+def test_a_folder_that_cannot_be_made_does_not_swallow_the_forecast(table: Path, tmp_path: Path):
+    """The text is printed all the same, and the status is that of bad input."""
+    (tmp_path / "file").write_text("in the way")
+    result = call("fit", table, *QUICK, "-o", tmp_path / "file")
+    assert result.exit_code == 2
+    assert "few-shot emergence at" in result.stdout
+
+
 def test_two_runs_are_equal(table: Path, tmp_path: Path):
     """To the byte: text, record and SVG."""
     out = tmp_path / "out"

@@ -297,9 +297,11 @@ def _show(
     as_json: bool,
 ) -> None:
     records = [_record(result, asked) for result in results]
-    if not as_json:  # before writing: a folder that cannot be written must not swallow the text
-        _print_text(results, records)
-    written = _write(results, records, out)
+    try:
+        written = _write(results, records, out)
+    finally:  # a folder that cannot be written must not swallow the forecast
+        if not as_json:
+            _print_text(results, records)
     if as_json:
         print(json.dumps(records[0] if len(records) == 1 else {"forecasts": records}, indent=2))
     elif written:
