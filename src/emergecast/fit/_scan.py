@@ -3,9 +3,9 @@
 The box is halved again and again. A box is dropped when even an optimistic bound of its density is
 negligible. The misfit above a noise floor that no law can beat behaves like a squared distance, and
 a box can hardly shrink that distance by more than its fitted mean moves from the centre to the
-faces. That move is measured at seven points and not proven to be the largest, so the bound is a good
-guess with a margin (`SAFETY`), held against brute force; it is what finds narrow ridges and distant
-modes at any noise.
+faces. That move is measured at seven points and not proven to be the largest: the bound is a guess
+with a margin (`SAFETY`), held against brute force. It is what finds narrow ridges and distant modes
+at any noise.
 """
 
 from __future__ import annotations
