@@ -4,7 +4,8 @@
     ├── TableError        a table, or a file to import, holds bad rows; lists every problem at once
     ├── SelectionError    the rows asked for do not make one fit (no such task, mixed tokenizers)
     ├── OptionError       an option or a prior has an impossible value
-    └── FitError          no estimate exists for these rows
+    ├── FitError          no estimate exists for these rows
+    └── FrozenError       a frozen forecast was edited, cannot be read, or is there already
 
 A message says what happened, the value seen, and what to do.
 """
@@ -65,3 +66,7 @@ class OptionError(EmergecastError):
 
 class FitError(EmergecastError):
     """No estimate exists for these rows."""
+
+
+class FrozenError(EmergecastError):
+    """A frozen forecast was edited, cannot be read, or would be overwritten."""

@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from emergecast.measurements import Axis, Shift
+
 
 @dataclass(frozen=True, kw_only=True)
 class Elbow:
@@ -47,6 +49,8 @@ class Design:
     task: str = "mmlu"
     few_shot_examples: float = 5.0
     few_shot_rows: bool = True
+    axis: Axis = Axis()  # noqa: RUF009  frozen
+    shift: Shift = Shift()  # noqa: RUF009  frozen
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emergecast.backtest._relu import profile
 from emergecast.measurements import above_chance
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from emergecast.measurements import Selection
 
 FEWEST = 5
@@ -61,7 +60,7 @@ def ground_truth(selection: Selection) -> GroundTruth | None:
     if losses.size < FEWEST:
         return None
     elbow = np.linspace(losses[1], losses[-1], GRID)
-    rss, slope, base = _profile(loss, score, elbow)
+    rss, slope, base = profile(loss, score, elbow)
     rss = np.where(slope > 0, rss, np.inf)
     best = int(np.argmin(rss))
     if not np.isfinite(rss[best]):
@@ -80,16 +79,3 @@ def ground_truth(selection: Selection) -> GroundTruth | None:
         residual=float(np.sqrt(rss[best] / loss.size)),
         n=int(loss.size),
     )
-
-
-def _profile(
-    loss: NDArray[np.float64], score: NDArray[np.float64], elbow: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Residual sum of squares, slope and base of the best line at each elbow; all (GRID,)."""
-    past = np.maximum(elbow[:, None] - loss, 0.0)
-    centred = past - past.mean(axis=1, keepdims=True)
-    spread = np.maximum(np.sum(centred**2, axis=1), 1e-300)
-    slope = centred @ (score - score.mean()) / spread
-    base = score.mean() - slope * past.mean(axis=1)
-    residual = score - base[:, None] - slope[:, None] * past
-    return np.sum(residual**2, axis=1), slope, base

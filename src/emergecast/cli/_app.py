@@ -88,4 +88,4 @@ def main() -> None:
 
 
 # Each of these modules adds its commands to `app`, so they come last.
-from emergecast.cli import _fit, _table  # noqa: E402, F401
+from emergecast.cli import _backtest, _compare, _fit, _freeze, _simulate, _table  # noqa: E402, F401

@@ -35,6 +35,26 @@ BootstrapOption = Annotated[
 ]
 
 
+AxisOption = Annotated[
+    str,
+    typer.Option(
+        "--axis",
+        metavar="NAME[:higher|lower][:log10|linear]",
+        help="What stands for capability: loss, flops, params, tokens (log10 unless :linear) or "
+        "any column of numbers (higher is stronger unless :lower).",
+    ),
+]
+ShiftOption = Annotated[
+    str,
+    typer.Option(
+        "--shift",
+        metavar="NAME[:log10][:xNUMBER]",
+        help="What moves the elbow: examples, or any column of numbers that is 0 where nothing "
+        "does (shots, a hint fraction, steps of reinforcement learning).",
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Result:
     """One task and series: a forecast, or what stood in its way."""
@@ -65,11 +85,13 @@ def fit(
         ),
     ] = False,
     min_loss: Annotated[
-        float | None, typer.Option(help="Leave out checkpoints of lower loss (nats).")
+        float | None, typer.Option(help="Leave out checkpoints of lower loss (nats), or --axis.")
     ] = None,
     max_loss: Annotated[
-        float | None, typer.Option(help="Leave out checkpoints of higher loss (nats).")
+        float | None, typer.Option(help="Leave out checkpoints of higher loss (nats), or --axis.")
     ] = None,
+    axis: AxisOption = "loss",
+    shift: ShiftOption = "examples",
     exclude: Annotated[
         list[str] | None,
         typer.Option("--exclude", help="Checkpoint to leave out, * and ? allowed; repeatable."),
@@ -88,11 +110,20 @@ def fit(
     ] = None,
     few_shot_examples: Annotated[
         float | None,
-        typer.Option(help="D0, where the few-shot elbow is read off; default: the shots."),
+        typer.Option(
+            help="D0, where the few-shot elbow is read off, in the unit of --shift; default: the "
+            "shots."
+        ),
     ] = None,
     law: Annotated[
-        str, typer.Option(help="Emergence law: log-power or power.", metavar="LAW")
-    ] = "log-power",
+        list[str] | None,
+        typer.Option(
+            "--law",
+            help="Emergence law: log-power, power or hill, with +soft, +ceiling, +slopes, "
+            "+deviation, +student; repeat it to mix several. Default: a mixture.",
+            metavar="LAW",
+        ),
+    ] = None,
     prior: Annotated[
         list[str] | None,
         typer.Option("--prior", metavar="NAME=VALUE", help="Override a prior scale; repeatable."),
@@ -113,7 +144,10 @@ def fit(
     loss_from: LossFromOption = None,
     at_loss: Annotated[
         list[float] | None,
-        typer.Option("--at-loss", help="Say what to expect of a model of this loss; repeatable."),
+        typer.Option(
+            "--at-loss",
+            help="Say what to expect of a model of this loss, or value of --axis; repeatable.",
+        ),
     ] = None,
     score: Annotated[
         list[float] | None,
@@ -131,9 +165,9 @@ def fit(
     Example: `emergecast fit table.parquet --task mmlu --at-chance-only -o forecast`
     """
     from emergecast.forecast import Thresholds
-    from emergecast.measurements import SelectOptions, read_table
+    from emergecast.measurements import Axis, SelectOptions, read_table
 
-    asked = _asked(at_loss, score)
+    asked = _asked(at_loss, score, positive=Axis.parse(axis).is_loss)
     tasks: list[str | None] = [*task] if task else [None]
     options = SelectOptions(
         series=tuple(series) if series else None,
@@ -148,17 +182,18 @@ def fit(
         exclude=tuple(exclude or ()),
         where=tuple(_pair(text, "--where") for text in where or ()),
         lower_is_better=lower_is_better,
+        axis=axis,
+        shift=shift,
     )
     ways = {
-        "law": law,
+        "law": law or "mixture",
         "few_shot_examples": few_shot_examples,
         "priors": _numbers(prior, "--prior"),
     }
-    reading = {
-        "bootstraps": bootstrap,
-        "thresholds": Thresholds().override(_numbers(threshold, "--threshold")),
-    }
-    rows = read_table(table, chance=chance, loss_from=loss_from)
+    rules = _numbers(threshold, "--threshold")
+    Thresholds().override(rules)  # a wrong name is an error before anything is read
+    reading = {"bootstraps": bootstrap, "rules": rules}
+    rows = read_table(table, chance=chance, loss_from=loss_from, axis=axis, shift=shift)
     results = _run(rows, [replace(options, task=name) for name in tasks], ways, reading)
     _show(results, asked, out, as_json=as_json)
     _exit(results)
@@ -201,12 +236,17 @@ def _run(
 ) -> list[_Result]:
     """Every fit that the options ask for; an error of one does not stop the others.
 
-    `ways` are arguments of `fit`, `reading` of `Fit.forecast`.
+    `ways` are arguments of `fit`, `reading` of `Fit.forecast`, with thresholds to override as
+    `rules`.
     """
     from emergecast.backtest import ground_truth
     from emergecast.errors import FitError, SelectionError
     from emergecast.fit import fit as fit_law
+    from emergecast.forecast import default_thresholds
     from emergecast.measurements import fits_of
+
+    rules = reading.get("rules", {})
+    reading = {name: value for name, value in reading.items() if name != "rules"}
 
     wanted = [each for option in options for each in fits_of(table, option)]
     several = len(wanted) > 1
@@ -214,11 +254,12 @@ def _run(
     for each in _progress(wanted):
         name = " / ".join(str(part) for part in (each.task, each.series) if isinstance(part, str))
         try:
-            fitted = fit_law(table, select_options=each, **ways)
+            fitted = fit_law(table, select_options=each, **_internal(ways, table, each))
             truth = ground_truth(fitted.selection) if fitted.selection.hidden else None
-            forecast = fitted.forecast(**reading)
+            thresholds = default_thresholds(fitted).override(rules)
+            forecast = fitted.forecast(thresholds=thresholds, **reading)
             if truth is not None:
-                forecast = replace(forecast, truth=truth.elbow)
+                forecast = replace(forecast, truth=forecast.axis.to_axis(truth.elbow))
         except (SelectionError, FitError) as error:
             if not several:
                 raise
@@ -226,6 +267,18 @@ def _run(
         else:
             results.append(_Result(name=name, forecast=forecast, error=None, truth=truth))
     return results
+
+
+def _internal(ways: dict[str, Any], table: Measurements, options: SelectOptions) -> dict[str, Any]:
+    """The arguments of `fit`, with D0 turned from the unit of the shift into the fit's own."""
+    from emergecast.measurements import Shift, select
+
+    asked = ways.get("few_shot_examples")
+    if asked is None or Shift.parse(options.shift).is_examples:
+        return ways
+    picked = select(table, options)
+    smallest = min(picked.rows["examples"].drop_nulls().to_list())
+    return {**ways, "few_shot_examples": picked.shift.few_shot_amount(asked, smallest)}
 
 
 def _progress(wanted: list[SelectOptions]) -> Iterable[SelectOptions]:
@@ -246,7 +299,7 @@ def _exit(results: list[_Result]) -> None:
 
 
 def _asked(
-    losses: list[float] | None, scores: list[float] | None
+    losses: list[float] | None, scores: list[float] | None, *, positive: bool
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The losses and scores to say something about; nan and inf have nothing to be said about."""
     for option, values in (("--at-loss", losses), ("--score", scores)):
@@ -255,7 +308,7 @@ def _asked(
                 message = f"{option} takes finite numbers, not {value:g}."
                 raise OptionError(message)
     for loss in losses or ():
-        if loss <= 0:
+        if positive and loss <= 0:
             message = f"--at-loss takes a loss above 0, not {loss:g}."
             raise OptionError(message)
     if scores and not losses:

@@ -37,7 +37,9 @@ def forecast_text(
 def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -> str:
     """One line a forecast, and the reasons below for those that have none."""
     width = max(len("task / series"), *(len(name) for name, _, _ in results))
+    axes = {forecast.axis.unit for _, forecast, _ in results if forecast is not None} - {"nats"}
     heading = f"{'task / series':<{width}}  {'verdict':<10}  {'5%':>7}  {'50%':>7}  {'95%':>7}"
+    heading += f"  {', '.join(axes)}" if axes else ""
     lines: list[str] = [heading]
     notes: list[str] = []
     for name, forecast, error in results:
@@ -48,7 +50,8 @@ def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -
         line = f"{name:<{width}}  {forecast.verdict:<10}"
         if forecast.elbow is not None:
             e = forecast.elbow
-            line += f"  {e.p05:7.3f}  {e.p50:7.3f}  {e.p95:7.3f}"
+            for value in (e.p05, e.p50, e.p95):
+                line += f"  {forecast.axis.number(value):>7}"
         else:
             notes += _wrap(f"{name}: {forecast.reasons[0]}", "  ")
         lines.append(line)
@@ -58,10 +61,11 @@ def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -
 def _headline(forecast: Forecast) -> Iterator[str]:
     yield f"{forecast.verdict.upper()}  {forecast.title}"
     if forecast.elbow is not None:
-        e = forecast.elbow
+        e, axis = forecast.elbow, forecast.axis
+        of_loss = " of pretraining loss" if axis.is_loss else ""
         yield (
-            f"90% interval {e.p05:.3f} to {e.p95:.3f} nats of pretraining loss "
-            "(the lower loss is the later emergence)"
+            f"90% interval {axis.number(e.p05)} to {axis.number(e.p95)} {axis.unit}{of_loss} "
+            f"({axis.later} emergence)"
         )
     for reason in forecast.reasons:
         yield from _wrap(f"- {reason}", "  ")
@@ -79,17 +83,22 @@ def _table(forecast: Forecast, elbow: Elbow) -> Iterator[str]:
     rows += [
         (row.what, {"p05": row.p05, "p50": row.p50, "p95": row.p95}) for row in forecast.sensitivity
     ]
+    axis, shift = forecast.axis, forecast.shift
+    title = f"few-shot elbow, {axis.unit}"
     width = max(len(name) for name, _ in rows)
-    head = "".join(f"{heading:>8}" for heading in HEADINGS)
-    yield f"{'few-shot elbow, nats':<{width}}{head}"
-    for name, cells in rows:
-        text = "".join(
-            f"{'' if cells.get(c) is None else format(cells[c], '.3f'):>8}" for c in COLUMNS
-        )
-        yield f"{name:<{width}}{text}".rstrip()
+    width = width if axis.is_loss else max(width, len(title))
+    texts = [
+        [axis.number(value) if (value := cells.get(c)) is not None else "" for c in COLUMNS]
+        for _, cells in rows
+    ]
+    wide = max(8, *(len(text) + 1 for line in texts for text in line))
+    yield f"{title:<{width}}{''.join(f'{heading:>{wide}}' for heading in HEADINGS)}"
+    for (name, _), line in zip(rows, texts, strict=True):
+        yield f"{name:<{width}}{''.join(f'{text:>{wide}}' for text in line)}".rstrip()
+    unit = "" if shift.is_examples else f" {shift.unit}"
     yield from _wrap(
-        f"D0 = {forecast.few_shot_examples:g}; quadrature error {forecast.fit.posterior.error:.1g} "
-        "nats."
+        f"D0 = {forecast.few_shot_examples:g}{unit}; quadrature error "
+        f"{forecast.fit.posterior.error:.1g} {axis.unit}."
         + ("" if elbow.mle is not None else " " + FitStatus.UNBOUNDED.sentence)
         + _degenerate(forecast)
     )
@@ -107,51 +116,82 @@ def _degenerate(forecast: Forecast) -> str:
 
 def _expectations(forecast: Forecast, at_loss: list[dict[str, Any]]) -> Iterator[str]:
     """What to expect of models of given losses; of a few telling ones if none are asked for."""
+    axis = forecast.axis
     if at_loss:
         for each in at_loss:
             line = (
-                f"A model of loss {each['loss']:g} has emerged with probability "
+                f"A model of {axis.label} {each['loss']:g} has emerged with probability "
                 f"{each['emerged']:.3f}; median score {each['score']:.3f}"
             )
             for bar in each["exceeds"]:
                 line += f"; above {bar['score']:g} with probability {bar['probability']:.3f}"
             yield f"{line}."
         return
-    losses = [float(value) for value in forecast.quantile([0.9, 0.5, 0.1])]
-    shown = ", ".join(f"{float(forecast.emerged(loss)):.0%} at {loss:.3f}" for loss in losses)
-    yield f"Probability that a model of a given loss has emerged: {shown}."
+    wanted = [0.1, 0.5, 0.9] if axis.higher_is_stronger else [0.9, 0.5, 0.1]
+    losses = [float(value) for value in forecast.quantile(wanted)]
+    shown = ", ".join(
+        f"{float(forecast.emerged(loss)):.0%} at {axis.number(loss)}" for loss in losses
+    )
+    yield f"Probability that a model of a given {axis.label} has emerged: {shown}."
 
 
 def _later(forecast: Forecast, elbow: Elbow, truth: GroundTruth) -> Iterator[str]:
-    inside = "inside" if elbow.p05 <= truth.elbow <= elbow.p95 else "OUTSIDE"
-    strongest = forecast.fit.data.strongest_loss
+    axis = forecast.axis
+    number = axis.number
+    seen, strongest = (axis.to_axis(x) for x in (truth.elbow, forecast.fit.data.strongest_loss))
+    low, high = sorted(axis.to_axis(x) for x in (truth.p05, truth.p95))
+    inside = "inside" if elbow.p05 <= seen <= elbow.p95 else "OUTSIDE"
     yield from _wrap(
         f"What came later: the few-shot elbow of all {truth.n} few-shot scores is "
-        f"{truth.elbow:.3f} ({truth.p05:.3f} to {truth.p95:.3f}). The median misses it by "
-        f"{elbow.p50 - truth.elbow:+.3f} nats; it lies {inside} the 90% interval. The guess "
-        f"'no change' (the strongest checkpoint seen, {strongest:.3f}) misses it by "
-        f"{strongest - truth.elbow:+.3f}."
+        f"{number(seen)} ({number(low)} to {number(high)}). The median misses it by "
+        f"{elbow.p50 - seen:+.3f} {axis.unit}; it lies {inside} the 90% interval. The guess "
+        f"'no change' (the strongest checkpoint seen, {number(strongest)}) misses it by "
+        f"{strongest - seen:+.3f}."
     )
 
 
 def _basis(forecast: Forecast) -> Iterator[str]:
     selection, data = forecast.fit.selection, forecast.fit.data
-    amounts = ", ".join(f"{amount:,.0f}" for amount in data.amounts)
+    axis, shift = forecast.axis, forecast.shift
+    amounts = ", ".join(shift.number(amount) for amount in data.amounts)
     series = ", ".join(selection.series)
     orientation = ", negated so that higher is better" if forecast.negated else ""
     yield from _wrap(
         f"Rests on {data.loss.size} scores ({forecast.metric}{orientation}; chance "
-        f"{selection.chance:g}) of {data.n_checkpoints} checkpoints of {series}, loss "
-        f"{data.loss.max():.3f} to {data.strongest_loss:.3f}, finetuned ({selection.method}) on "
-        f"{amounts} examples."
+        f"{selection.chance:g}) of {data.n_checkpoints} checkpoints of {series}, {axis.label} "
+        f"{axis.number(axis.to_axis(float(data.loss.max())))} to "
+        f"{axis.number(axis.to_axis(data.strongest_loss))}, "
+        + (
+            f"finetuned ({selection.method}) on {amounts} examples."
+            if shift.is_examples
+            else f"shifted by {shift.unit} {amounts}."
+        )
     )
+    yield from _orientation(forecast)
     if selection.hidden_reason:
         yield from _wrap(f"{selection.hidden_reason}{_hidden(selection.hidden)}")
     priors = ", ".join(f"{name} {value:g}" for name, value in forecast.fit.priors.as_dict().items())
     yield from _wrap(
-        f"Law: {forecast.fit.form}. Priors (losses in units of S = {data.loss_spread:.3g} nats, "
+        f"Law: {forecast.fit.law}. Priors (losses in units of S = {data.loss_spread:.3g} "
+        f"{axis.unit}, "
         f"scores of R = {data.score_range:.3g}): {priors}."
     )
+
+
+def _orientation(forecast: Forecast) -> Iterator[str]:
+    """What the axis and the shift are, where they are not loss and examples."""
+    axis, shift = forecast.axis, forecast.shift
+    if not axis.is_loss:
+        way = "higher" if axis.higher_is_stronger else "lower"
+        yield from _wrap(
+            f"Axis: {axis.label}, {way} is stronger; one nat of the verdict's thresholds counts as "
+            f"{axis.per_nat:.3g} {axis.unit}."
+        )
+    if not shift.is_examples:
+        yield from _wrap(
+            f"Shift: {shift.unit}; {shift.number(1.0)} of it counts as one finetuning example in "
+            "the law and the priors."
+        )
 
 
 def _hidden(names: tuple[str, ...]) -> str:

@@ -6,21 +6,34 @@ that went. It refuses improper priors, and it never turns a failure into a numbe
 
 from emergecast.fit._bootstrap import Bootstrap, Resample
 from emergecast.fit._data import FitData
+from emergecast.fit._draws import Draws
+from emergecast.fit._exact import ExactPosterior
 from emergecast.fit._fit import SEED, Fit, FitStatus, fit
+from emergecast.fit._mixture import DEFAULT_MIXTURE, Mixture, MixturePosterior
 from emergecast.fit._point import PointEstimate
-from emergecast.fit._posterior import Draws, Posterior
+from emergecast.fit._posterior import Posterior
 from emergecast.fit._priors import Priors
+from emergecast.fit._sampled import Model, SampledPosterior, sampled
+from emergecast.fit._space import prior_elbows
 
 __all__ = [
+    "DEFAULT_MIXTURE",
     "SEED",
     "Bootstrap",
     "Draws",
+    "ExactPosterior",
     "Fit",
     "FitData",
     "FitStatus",
+    "Mixture",
+    "MixturePosterior",
+    "Model",
     "PointEstimate",
     "Posterior",
     "Priors",
     "Resample",
+    "SampledPosterior",
     "fit",
+    "prior_elbows",
+    "sampled",
 ]

@@ -43,7 +43,7 @@ class Coordinates:
     def of(cls, data: FitData, form: LawForm, priors: Priors) -> Coordinates:
         """Coordinates for the rows of a fit, with the pivot chosen from the scores."""
         amounts = np.concatenate([[data.few_shot_examples], data.amounts])
-        return cls(form=form, priors=priors, amounts=amounts, pivot=_pivot(data))
+        return cls(form=form, priors=priors, amounts=amounts, pivot=pivot_level(data))
 
     @property
     def high(self) -> float:
@@ -96,7 +96,7 @@ class Coordinates:
         return np.asarray(
             -0.5 * ((anchor - prior.elbow_offset) / prior.elbow_scale) ** 2
             - 0.5 * (shift / prior.shift_scale) ** 2
-            - 0.5 * ((log_alpha - math.log(prior.alpha_median)) / prior.alpha_sd_ln) ** 2
+            - 0.5 * ((log_alpha - math.log(prior.curvature(self.form))) / prior.alpha_sd_ln) ** 2
             - 1.5 * math.log(2 * math.pi)
             + math.log(2)
             - math.log(prior.elbow_scale * prior.shift_scale * prior.alpha_sd_ln)
@@ -114,7 +114,7 @@ class Coordinates:
     def box(self) -> tuple[Floats, Floats]:
         """Lower and upper corner of the region outside which the prior mass is below 1e-6."""
         prior = self.priors
-        middle = math.log(prior.alpha_median)
+        middle = math.log(prior.curvature(self.form))
         a_low, a_high = middle - TAIL * prior.alpha_sd_ln, middle + TAIL * prior.alpha_sd_ln
         a = np.linspace(a_low, a_high, 65)
         levels, anchors = self.fractions(a)
@@ -126,7 +126,7 @@ class Coordinates:
         return np.array([h_low, 0.0, a_low]), np.array([h_high, t_high, a_high])
 
 
-def _pivot(data: FitData) -> int:
+def pivot_level(data: FitData) -> int:
     """The smallest amount (as a level) that has visibly left chance, below the largest one.
 
     Any choice gives the same posterior; this one makes the boxes few.

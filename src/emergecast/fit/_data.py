@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -36,6 +36,8 @@ class FitData:
     """Runs a finetuned score averages; 1 for few-shot rows."""
     checkpoint: Ints
     """Index of the checkpoint."""
+    series: Ints
+    """Index of the series."""
     snapshot: NDArray[np.bool_]
     """Whether the row is a point along a longer finetuning run."""
     amounts: Floats
@@ -61,6 +63,11 @@ class FitData:
         return int(np.unique(self.checkpoint).size)
 
     @property
+    def n_series(self) -> int:
+        """How many series are pooled."""
+        return int(np.unique(self.series).size)
+
+    @property
     def standard_loss(self) -> Floats:
         """(loss - L*) / S, shape (n,)."""
         return np.asarray((self.loss - self.strongest_loss) / self.loss_spread)
@@ -69,6 +76,12 @@ class FitData:
     def standard_score(self) -> Floats:
         """(score - chance) / R, shape (n,)."""
         return np.asarray((self.score - self.chance) / self.score_range)
+
+    def rows(self, keep: NDArray[np.bool_]) -> FitData:
+        """Some of the rows, in the units of all; `keep` has shape (n,)."""
+        names = ("loss", "score", "level", "sampling_sd", "repeats", "checkpoint", "series")
+        taken = {name: getattr(self, name)[keep] for name in (*names, "snapshot")}
+        return replace(self, **taken)
 
     def to_nats(self, standard_loss: Floats) -> Floats:
         """Inverse of the standardisation of the loss axis."""
@@ -115,6 +128,7 @@ def fit_data(selection: Selection, *, few_shot_examples: float | None = None) ->
         sampling_sd=np.maximum(sampling_error(rows, selection.metric_kind), RESOLUTION * reach),
         repeats=np.where(few_shot, 1.0, rows["runs"].to_numpy().astype(np.float64)),
         checkpoint=checkpoint,
+        series=rows["series"].rank("dense").to_numpy().astype(np.int64) - 1,
         snapshot=rows["snapshot"].to_numpy().astype(np.bool_),
         amounts=amounts,
         few_shot_examples=_few_shot_examples(few_shot_examples, selection.shots, amounts),

@@ -9,21 +9,26 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import halfnorm
 
 from emergecast.errors import OptionError
 from emergecast.fit._bootstrap import Bootstrap, Resample, bootstrap
 from emergecast.fit._coordinates import Coordinates
 from emergecast.fit._data import FitData, fit_data
+from emergecast.fit._exact import ExactPosterior
+from emergecast.fit._mixture import DEFAULT_MIXTURE, Mixture, MixturePosterior
 from emergecast.fit._point import PointEstimate, maximum_likelihood
-from emergecast.fit._posterior import Posterior
 from emergecast.fit._priors import Priors
-from emergecast.law import LawForm
+from emergecast.fit._sampled import Model, SampledPosterior, sampled
+from emergecast.fit._space import prior_elbows
+from emergecast.law import Law, LawForm
 from emergecast.measurements import MetricKind, SelectOptions, read_table, select
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
+    from emergecast.fit._posterior import Posterior
     from emergecast.forecast import Forecast, Thresholds
     from emergecast.measurements import Measurements, Selection
 
@@ -57,27 +62,104 @@ class FitStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """One law, with its priors, on the rows of one task; inference happens when it is asked for."""
+    """A law, or a mixture of laws, on the rows of one task; inference happens when asked for."""
 
     selection: Selection
     data: FitData
-    form: LawForm
+    law: Law | Mixture
     priors: Priors
 
     @cached_property
-    def coordinates(self) -> Coordinates:
-        """Coordinates in which the posterior is integrated."""
-        return Coordinates.of(self.data, self.form, self.priors)
+    def members(self) -> tuple[Fit, ...]:
+        """One fit for each law of a mixture; the fit itself for a single law."""
+        if isinstance(self.law, Law):
+            return (self,)
+        return tuple(replace(self, law=law) for law in self.law.laws)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Prior weight of each member."""
+        return self.law.weights if isinstance(self.law, Mixture) else (1.0,)
 
     @cached_property
     def posterior(self) -> Posterior:
-        """The exact posterior of the few-shot elbow and of all parameters."""
-        return Posterior(self.data, self.coordinates)
+        """The posterior of the few-shot elbow and of all parameters."""
+        return self.posterior_if()
+
+    def posterior_if(
+        self,
+        *,
+        priors: Priors | None = None,
+        few_shot_examples: float | None = None,
+        keep: NDArray[np.bool_] | None = None,
+    ) -> Posterior:
+        """The posterior under other priors, at another D0, or from some of the rows.
+
+        Units (S, R and the strongest loss) and the prior's anchor stay those of all rows. A sampled
+        posterior is weighted anew rather than sampled anew, where the two are close enough.
+
+        Args:
+            priors: priors to use instead.
+            few_shot_examples: D0 to read off at instead.
+            keep: rows to look at, shape (rows,).
+        """
+        same = priors is None and few_shot_examples is None and keep is None
+        if isinstance(self.law, Mixture):
+            members = tuple(
+                member.posterior
+                if same
+                else member.posterior_if(
+                    priors=priors, few_shot_examples=few_shot_examples, keep=keep
+                )
+                for member in self.members
+            )
+            return MixturePosterior(members, self.weights)
+        data = self.data
+        if few_shot_examples is not None:
+            data = replace(data, few_shot_examples=few_shot_examples)
+        chosen = priors or self.priors
+        if self.law.plain:
+            rows = data if keep is None else data.rows(keep)
+            return ExactPosterior(rows, Coordinates.of(data, self.law.form, chosen))
+        model = Model(data, self.law, chosen, keep)
+        return sampled(model) if same else self._sampled.under(model)
+
+    @property
+    def _sampled(self) -> SampledPosterior:
+        """The posterior of a law that is sampled."""
+        if not isinstance(self.posterior, SampledPosterior):
+            message = f"the {self.law} law is not sampled"
+            raise TypeError(message)
+        return self.posterior
+
+    @cached_property
+    def plain(self) -> Fit:
+        """The plain law behind this one, which is fast: the log power law for hill and mixtures."""
+        if isinstance(self.law, Law) and self.law.plain:
+            return self
+        form = self.law.form if isinstance(self.law, Law) else LawForm.LOG_POWER
+        return replace(self, law=Law(form=LawForm.LOG_POWER if form is LawForm.HILL else form))
+
+    @cached_property
+    def coordinates(self) -> Coordinates:
+        """Coordinates in which the posterior of the plain law is integrated."""
+        law = self.plain.law
+        form = law.form if isinstance(law, Law) else LawForm.LOG_POWER
+        return Coordinates.of(self.data, form, self.priors)
+
+    @cached_property
+    def log_bayes_factor(self) -> float:
+        """Ln evidence for the plain law over scores that never leave chance."""
+        posterior = self.plain.posterior
+        if not isinstance(posterior, ExactPosterior):
+            message = "a plain law has an exact posterior"
+            raise TypeError(message)
+        return posterior.log_bayes_factor
 
     @cached_property
     def mle(self) -> PointEstimate | None:
-        """Maximum likelihood estimate; None where it leaves every sensible range."""
-        return maximum_likelihood(self.data, self.form)
+        """Maximum likelihood of the plain law; None where it leaves every sensible range."""
+        return maximum_likelihood(self.data, self.coordinates.form)
 
     @property
     def status(self) -> FitStatus:
@@ -89,25 +171,27 @@ class Fit:
     @cached_property
     def prior_sd(self) -> float:
         """Standard deviation of E(D0) under the priors alone, nats."""
-        return prior_elbow_sd(self.coordinates) * self.data.loss_spread
+        laws = (self.law,) if isinstance(self.law, Law) else self.law.laws
+        parts = [prior_elbows(self.data, law, self.priors) for law in laws]
+        mean = sum(w * float(part.mean()) for w, part in zip(self.weights, parts, strict=True))
+        square = [float(np.mean((part - mean) ** 2)) for part in parts]
+        return math.sqrt(sum(w * part for w, part in zip(self.weights, square, strict=True)))
 
     def bootstrap(self, resample: Resample, n: int = 200, seed: int = SEED) -> Bootstrap | None:
-        """Refit `n` resamples; None where no cell holds several runs to resample."""
+        """Refit `n` resamples with the plain law; None where no cell holds several runs."""
         rng = np.random.default_rng([seed, list(Resample).index(resample)])
-        noise = float(np.median(self.posterior.draws(1000, np.random.default_rng(seed)).noise))
+        plain = self.plain
+        draws = plain.posterior.draws(1000, np.random.default_rng(seed))
+        noise = float(np.median(draws.noise))
         return bootstrap(self.data, self.coordinates, resample, noise=noise, n=n, rng=rng)
+
+    def with_law(self, law: Law | LawForm | Mixture | str) -> Fit:
+        """The same rows and priors under another law."""
+        return replace(self, law=law if isinstance(law, Mixture) else Law.parse(law))
 
     def with_priors(self, priors: Priors) -> Fit:
         """The same rows and law under other priors."""
         return replace(self, priors=priors)
-
-    def with_law(self, form: LawForm) -> Fit:
-        """The same rows under another law, with that law's default prior of alpha."""
-        default = Priors.default(form)
-        priors = replace(
-            self.priors, alpha_median=default.alpha_median, alpha_sd_ln=default.alpha_sd_ln
-        )
-        return replace(self, form=form, priors=priors)
 
     def with_few_shot_examples(self, examples: float) -> Fit:
         """The same fit, read off at another D0."""
@@ -135,14 +219,13 @@ class Fit:
         except ImportError as error:
             message = "arviz is not installed; pip install 'emergecast[arviz]'."
             raise OptionError(message) from error
-        draws = self.posterior.draws(n, np.random.default_rng(seed))
-        names = [name for name in draws.__slots__ if name != "effective"]
-        return arviz.from_dict(posterior={name: getattr(draws, name)[None, :] for name in names})
+        drawn = self.posterior.draws(n, np.random.default_rng(seed)).parameters()
+        return arviz.from_dict(posterior={name: value[None, :] for name, value in drawn.items()})
 
     def __repr__(self) -> str:
         data = self.data
         return (
-            f"Fit({self.form} law, task {self.selection.task!r}, {data.loss.size} scores of "
+            f"Fit({_named(self.law)}, task {self.selection.task!r}, {data.loss.size} scores of "
             f"{data.n_checkpoints} checkpoints, {data.amounts.size} data amounts "
             f"{data.amounts[0]:,.0f}-{data.amounts[-1]:,.0f}, D0 = {data.few_shot_examples:g})"
         )
@@ -157,7 +240,7 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
     table: Any,  # noqa: ANN401  whatever read_table takes
     *,
     task: str | None = None,
-    law: LawForm | str = LawForm.LOG_POWER,
+    law: Law | Mixture | LawForm | str | Sequence[str | Law] = "mixture",
     few_shot_examples: float | None = None,
     priors: Priors | Mapping[str, float] | None = None,
     chance: float | None = None,
@@ -169,7 +252,8 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
     Args:
         table: Measurements, a path (CSV, Parquet, JSON Lines), a polars or pandas frame, records.
         task: name of the task; may be left out where the table holds one.
-        law: "log-power" or "power".
+        law: "mixture" (`DEFAULT_MIXTURE`), one law by name ("log-power", "hill+slopes"), or several
+            names for an equally weighted mixture of them.
         few_shot_examples: D0, the amount at which the few-shot elbow is read off; default the shots
             of the few-shot rows.
         priors: scales to override, by name, or a whole `Priors`.
@@ -183,16 +267,16 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
         OptionError: an impossible option or prior.
         FitError: no estimate exists for these rows.
     """
-    form = _law_form(law)
+    chosen_law = _law(law)
     options = _select_options(select_options, task, selection)
     picked = select(_measurements(table, chance), options)
     data = fit_data(picked, few_shot_examples=few_shot_examples)
     if isinstance(priors, Priors):
         chosen = priors
     else:
-        default = Priors.default(form, proportion=picked.metric_kind is MetricKind.PROPORTION)
+        default = Priors.default(proportion=picked.metric_kind is MetricKind.PROPORTION)
         chosen = default.override(priors or {})
-    return Fit(selection=picked, data=data, form=form, priors=chosen)
+    return Fit(selection=picked, data=data, law=chosen_law, priors=chosen)
 
 
 def _measurements(table: Any, chance: float | None) -> Measurements:  # noqa: ANN401  as fit
@@ -203,12 +287,17 @@ def _measurements(table: Any, chance: float | None) -> Measurements:  # noqa: AN
     return read_table(table, chance=chance)
 
 
-def _law_form(law: LawForm | str) -> LawForm:
-    try:
-        return LawForm(law)
-    except ValueError:
-        message = f"there is no law {law!r}; the laws are {', '.join(LawForm)}."
-        raise OptionError(message) from None
+def _law(law: Law | Mixture | LawForm | str | Sequence[str | Law]) -> Law | Mixture:
+    if isinstance(law, Mixture | Law):
+        return law
+    if isinstance(law, str):
+        return DEFAULT_MIXTURE if law == "mixture" else Law.parse(law)
+    names = list(law)
+    return Law.parse(names[0]) if len(names) == 1 else Mixture.of(names)
+
+
+def _named(law: Law | Mixture) -> str:
+    return f"{law} law" if isinstance(law, Law) else f"mixture of {len(law.laws)} laws"
 
 
 def _select_options(
@@ -227,20 +316,3 @@ def _select_options(
     if isinstance(extra.get("exclude"), str):
         extra["exclude"] = (extra["exclude"],)
     return replace(options, **extra)
-
-
-def prior_elbow_sd(coordinates: Coordinates) -> float:
-    """Standard deviation of E(D0) under the priors, in S, by quadrature over alpha.
-
-    E(D0) = E(10) - d w r(alpha) with w the decades between the anchors and
-    r = g(10) / (g(Dhi) - g(10)), and E(10), d and alpha independent.
-    """
-    priors = coordinates.priors
-    z = np.linspace(-6, 6, 401)
-    weight = np.exp(-0.5 * z**2)
-    weight /= weight.sum()
-    anchors = coordinates.fractions(math.log(priors.alpha_median) + priors.alpha_sd_ln * z)[1]
-    ratio = coordinates.decades * anchors[:, 0] / (anchors[:, 1] - anchors[:, 0])
-    first, second = float(weight @ ratio), float(weight @ ratio**2)
-    mean, square = priors.shift_scale * float(halfnorm.mean()), priors.shift_scale**2
-    return math.sqrt(priors.elbow_scale**2 + square * second - (mean * first) ** 2)

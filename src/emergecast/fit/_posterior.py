@@ -1,73 +1,35 @@
-"""The posterior of one law for one table: the few-shot elbow, and draws of everything."""
+"""What every posterior can say about the few-shot elbow, however it was computed."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import log_ndtr, ndtri_exp
-
-from emergecast.fit._boxes import CELLS, WEIGHTS, cumulative_mass, elbow_cells
-from emergecast.fit._collapsed import Collapsed, collapsed_slope, log_half_normal
-from emergecast.fit._quadrature import IGNORED, Mass, integrate
-from emergecast.law import EmergenceLaw
+from scipy.ndimage import gaussian_filter1d
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from emergecast.fit._coordinates import Coordinates
-    from emergecast.fit._data import FitData, Floats, Ints
+    from emergecast.fit._data import Floats
+    from emergecast.fit._draws import Draws
+    from emergecast.law import EmergenceLaw
 
-OVERSAMPLE = 4
-ROWS_AT_ONCE = 2_000_000
 GRID = 401
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draws:
-    """Posterior draws of every parameter; arrays of shape (n,)."""
-
-    elbow: Floats
-    """E(D0), nats."""
-    elbow_high: Floats
-    """E(Dmax), nats."""
-    alpha: Floats
-    k: Floats
-    """Nats per unit of x(D)^alpha."""
-    c: Floats
-    """Nats."""
-    slope: Floats
-    """Score per nat."""
-    chance: Floats
-    """Score before the elbow, B."""
-    few_shot_offset: Floats
-    """Delta, score."""
-    noise: Floats
-    """tau, score."""
-    effective: float
-    """Effective number of independent draws (importance weights of the resampling)."""
-
-
-class Posterior:
+class Posterior(ABC):
     """Distribution of E(D0), the loss of few-shot emergence, and of all that it depends on.
 
-    Computed by adaptive quadrature (`emergecast.fit._quadrature`); `error` is its own estimate of
-    how far a quantile may be off, in nats.
+    An implementation sets `_knots` and `_cumulative`, the cumulative distribution as a broken
+    line, and `bandwidth`, over how many nats a density must be smoothed.
     """
 
-    def __init__(self, data: FitData, coordinates: Coordinates) -> None:
-        self._data = data
-        self._coordinates = coordinates
-        self._mass: Mass = integrate(data, coordinates)
-        node_mass = self._mass.node_mass.ravel()
-        centre, width = (part.ravel() for part in elbow_cells(coordinates, self._mass.boxes))
-        keep = node_mass > IGNORED
-        self._cells = (centre[keep], width[keep], node_mass[keep])
-        knots, self._cumulative = cumulative_mass(*self._cells)
-        self._knots = data.to_nats(knots)
-        self._grid, self._density = self._tabulate_density()
+    _knots: Floats
+    _cumulative: Floats
+    bandwidth: float
 
     # ------------------------------------------------------------------ the few-shot elbow E(D0)
 
@@ -85,250 +47,68 @@ class Posterior:
 
     def density(self, loss: ArrayLike) -> Floats:
         """Density of E(D0) per nat, any shape."""
-        return np.asarray(
-            np.interp(np.asarray(loss, float), self._grid, self._density, left=0.0, right=0.0)
-        )
+        grid, density = self._table
+        return np.asarray(np.interp(np.asarray(loss, float), grid, density, left=0.0, right=0.0))
 
     @property
     def mode(self) -> float:
         """Loss at which the density of E(D0) is highest, nats."""
-        top = int(np.argmax(self._density))
+        grid, density = self._table
+        top = int(np.argmax(density))
         if not 0 < top < GRID - 1:
-            return float(self._grid[top])
-        below, here, above = self._density[top - 1 : top + 2]
+            return float(grid[top])
+        below, here, above = density[top - 1 : top + 2]
         bend = below - 2 * here + above
-        step = self._grid[1] - self._grid[0]
-        return float(self._grid[top] + (0.5 * step * (below - above) / bend if bend < 0 else 0.0))
+        step = grid[1] - grid[0]
+        return float(grid[top] + (0.5 * step * (below - above) / bend if bend < 0 else 0.0))
 
     @property
     def sd(self) -> float:
         """Standard deviation of E(D0), nats."""
-        centre, width, mass = self._cells
+        mass, width = np.diff(self._cumulative), np.diff(self._knots)
+        centre = 0.5 * (self._knots[:-1] + self._knots[1:])
+        mass = mass / mass.sum()
         mean = np.sum(mass * centre)
-        variance = np.sum(mass * ((centre - mean) ** 2 + width**2 / 12))
-        return float(math.sqrt(variance) * self._data.loss_spread)
+        return float(math.sqrt(np.sum(mass * ((centre - mean) ** 2 + width**2 / 12))))
 
-    def _tabulate_density(self) -> tuple[Floats, Floats]:
+    @cached_property
+    def _table(self) -> tuple[Floats, Floats]:
+        """A grid of losses and the density on it."""
         low, high = self.quantile([1e-5, 1 - 1e-5])
-        margin = 0.02 * (high - low)
+        margin = 0.02 * (high - low) + 3 * self.bandwidth
         grid = np.linspace(low - margin, high + margin, GRID)
         step = grid[1] - grid[0]
         edges = np.concatenate([grid - step / 2, grid[-1:] + step / 2])
         density = np.diff(self.cumulative(edges)) / step
         for _ in range(6):
             density[1:-1] = (density[:-2] + 2 * density[1:-1] + density[2:]) / 4
+        if self.bandwidth > 0:
+            density = gaussian_filter1d(density, self.bandwidth / step, mode="constant")
         return grid, density
 
-    # ------------------------------------------------------------------ how good the integral is
+    # ------------------------------------------------------------------ how good it is
 
     @property
+    @abstractmethod
     def error(self) -> float:
-        """Estimated error of the quantiles of E(D0), nats."""
-        return float(self._mass.error * self._data.loss_spread)
+        """Estimated numerical error of the quantiles of E(D0), nats."""
 
     @property
+    @abstractmethod
     def converged(self) -> bool:
-        """Whether that error is within the tolerance of the quadrature."""
-        return self._mass.converged
+        """Whether that error is tolerable."""
 
     @property
+    @abstractmethod
     def log_evidence(self) -> float:
         """Ln of the marginal likelihood of the (standardised) scores under this law."""
-        return self._mass.log_evidence
-
-    @property
-    def log_bayes_factor(self) -> float:
-        """Ln evidence for this law over the model in which no score ever leaves chance."""
-        return self._mass.log_evidence - self._mass.log_no_rise
-
-    @property
-    def n_evaluations(self) -> int:
-        """Parameter vectors at which the likelihood was computed."""
-        return self._mass.n_evaluations
 
     # ------------------------------------------------------------------ draws of all parameters
 
+    @abstractmethod
     def draws(self, n: int, rng: np.random.Generator) -> Draws:
-        """`n` draws of all parameters.
+        """`n` draws of all parameters."""
 
-        Nodes are drawn by mass, spread over their cells, and resampled with the exact density, so
-        the draws follow the posterior and not the grid.
-        """
-        points, tau, ln_proposal = self._propose(OVERSAMPLE * n, rng)
-        elbows, prior = self._coordinates.elbows_and_prior(points)
-        conditional = _Conditional(self._data, self._coordinates, elbows, tau)
-        ln_weight = conditional.ln_likelihood + prior - ln_proposal
-        ln_weight += log_half_normal(tau, self._coordinates.priors.noise_scale)
-        weight = np.exp(ln_weight - ln_weight.max())
-        weight /= weight.sum()
-        pick = np.searchsorted(np.cumsum(weight), (np.arange(n) + rng.random()) / n)
-        pick = rng.permutation(np.minimum(pick, weight.size - 1))
-        slope, level, offset = conditional.linear(pick, rng)
-        return self._in_nats(
-            points[pick], elbows[pick], tau[pick], (slope, level, offset), 1 / np.sum(weight**2)
-        )
-
-    def _propose(self, n: int, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
-        """Points (n, 3), tau (n,) and the log density they were drawn with (n,)."""
-        mass, boxes, grid = self._mass.node_mass, self._mass.boxes, self._mass.tau
-        flat = mass.ravel() / mass.sum()
-        node = np.searchsorted(np.cumsum(flat), rng.random(n)).clip(max=flat.size - 1)
-        box, inner = np.divmod(node, 27)
-        axes = np.stack(np.unravel_index(inner, (3, 3, 3)), axis=1)
-        offset = CELLS[axes] + WEIGHTS[axes] * rng.uniform(-1, 1, (n, 3))
-        points = boxes.centre[box] + boxes.half[box] * offset
-        volume = np.prod(2 * WEIGHTS[axes] * boxes.half[box], axis=1)
-
-        unique, back = np.unique(box, return_inverse=True)
-        elbows, _ = self._coordinates.elbows_and_prior(boxes.centre[unique])
-        priors = self._coordinates.priors
-        ln_tau = Collapsed(self._data, priors, grid).log_likelihood(elbows)
-        step = grid[1] - grid[0]
-        cell = np.full(grid.size, step)
-        cell[0] = step / 2 if grid[0] == 0 else step
-        ln_tau += log_half_normal(grid, priors.noise_scale) + np.log(cell)
-        share = np.exp(ln_tau - ln_tau.max(axis=1, keepdims=True))
-        share /= share.sum(axis=1, keepdims=True)
-        column = (np.cumsum(share, axis=1)[back] < rng.random((n, 1))).sum(axis=1)
-        column = column.clip(max=grid.size - 1)
-        tau = np.abs(grid[column] + step * (rng.random(n) - 0.5))
-        ln_proposal = np.log(flat[node]) - np.log(volume)
-        return points, tau, ln_proposal + np.log(share[back, column] / cell[column])
-
-    def _in_nats(
-        self,
-        points: Floats,
-        elbows: Floats,
-        tau: Floats,
-        linear: tuple[Floats, Floats, Floats],
-        effective: float,
-    ) -> Draws:
-        data, form = self._data, self._coordinates.form
-        slope, level, offset = linear
-        alpha = np.exp(points[:, 2])
-        low, high = data.to_nats(elbows[:, 0]), data.to_nats(elbows[:, -1])
-        x_low, x_high = (
-            float(form.abscissa(amount)) ** alpha
-            for amount in (data.few_shot_examples, data.amounts[-1])
-        )
-        k = (high - low) / (x_high - x_low)
-        return Draws(
-            elbow=low,
-            elbow_high=high,
-            alpha=alpha,
-            k=k,
-            c=low - k * x_low,
-            slope=slope * data.score_range / data.loss_spread,
-            chance=data.chance + data.score_range * level,
-            few_shot_offset=data.score_range * offset,
-            noise=data.score_range * tau,
-            effective=float(effective),
-        )
-
+    @abstractmethod
     def typical_law(self, rng: np.random.Generator) -> EmergenceLaw:
         """The draw nearest the middle of the posterior, as a law: the line a picture shows."""
-        draws = self.draws(2000, rng)
-        columns = np.column_stack(
-            [
-                draws.elbow,
-                draws.elbow_high,
-                np.log(draws.alpha),
-                draws.slope,
-                draws.chance,
-                draws.few_shot_offset,
-            ]
-        )
-        middle, scale = np.median(columns, axis=0), np.std(columns, axis=0) + 1e-300
-        at = int(np.argmin(np.sum(((columns - middle) / scale) ** 2, axis=1)))
-        return EmergenceLaw(
-            form=self._coordinates.form,
-            k=float(draws.k[at]),
-            alpha=float(draws.alpha[at]),
-            c=float(draws.c[at]),
-            slope=float(draws.slope[at]),
-            chance=float(draws.chance[at]),
-            few_shot_offset=float(draws.few_shot_offset[at]),
-        )
-
-
-class _Conditional:
-    """Exact density, and the laws of B, Delta and A, at points that each have their own tau."""
-
-    def __init__(
-        self, data: FitData, coordinates: Coordinates, elbows: Floats, tau: Floats
-    ) -> None:
-        priors = coordinates.priors
-        n = tau.size
-        sums = np.empty((n, 10))
-        chunk = max(1, ROWS_AT_ONCE // data.loss.size)
-        for start in range(0, n, chunk):
-            part = slice(start, start + chunk)
-            sums[part] = _sums(data, elbows[part], tau[part])
-        w, wf, wy, wfy, wyy, log_w, h1, h1f, h2, hy = sums.T
-        prior = 1 / priors.level_scale**2
-        q11, q12, q22 = w + prior, wf, wf + prior
-        determinant = q11 * q22 - q12**2
-        self.inverse = (q22 / determinant, -q12 / determinant, q11 / determinant)
-        self.right = (wy, wfy)
-        self.cross = (h1, h1f)
-        mean = self._solve(wy, wfy)
-        shift = self._solve(h1, h1f)
-        self.precision = 1 / priors.slope_scale**2 + np.maximum(
-            h2 - h1 * shift[0] - h1f * shift[1], 0.0
-        )
-        self.numerator = hy - h1 * mean[0] - h1f * mean[1]
-        self.ln_likelihood = (
-            0.5 * log_w
-            - 0.5 * data.loss.size * np.log(2 * np.pi)
-            - 0.5 * (wyy - wy * mean[0] - wfy * mean[1])
-            + np.log(prior)
-            - 0.5 * np.log(determinant)
-            - np.log(priors.slope_scale)
-            + np.log(2)
-            + collapsed_slope(self.precision, self.numerator)
-        )
-
-    def _solve(self, first: Floats, second: Floats) -> tuple[Floats, Floats]:
-        i11, i12, i22 = self.inverse
-        return i11 * first + i12 * second, i12 * first + i22 * second
-
-    def linear(self, pick: Ints, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
-        """One draw of (A, B, Delta) at each picked point, standard units."""
-        sd = 1 / np.sqrt(self.precision[pick])
-        z = self.numerator[pick] * sd
-        uniform = 1.0 - rng.random(pick.size)
-        slope = sd * (z - ndtri_exp(np.log(uniform) + log_ndtr(z)))
-        slope = np.maximum(slope, 0.0)
-        i11, i12, i22 = (part[pick] for part in self.inverse)
-        b1 = self.right[0][pick] - slope * self.cross[0][pick]
-        b2 = self.right[1][pick] - slope * self.cross[1][pick]
-        first, second = rng.standard_normal((2, pick.size))
-        root = np.sqrt(i11)
-        level = i11 * b1 + i12 * b2 + root * first
-        rest = np.sqrt(np.maximum(i22 - i12**2 / i11, 0.0))
-        offset = i12 * b1 + i22 * b2 + i12 / root * first + rest * second
-        return slope, level, offset
-
-
-def _sums(data: FitData, elbows: Floats, tau: Floats) -> Floats:
-    """The ten weighted sums over rows that the conditional laws need, shape (N, 10)."""
-    variance = (data.sampling_sd / data.score_range) ** 2 + tau[:, None] ** 2 / data.repeats
-    weight = 1 / variance
-    score = data.standard_score
-    few = data.few_shot
-    past = np.maximum(elbows[:, data.level] - data.standard_loss, 0.0)
-    weighted = weight * past
-    return np.column_stack(
-        [
-            weight.sum(axis=1),
-            weight[:, few].sum(axis=1),
-            weight @ score,
-            weight[:, few] @ score[few],
-            weight @ score**2,
-            -np.log(variance).sum(axis=1),
-            weighted.sum(axis=1),
-            weighted[:, few].sum(axis=1),
-            (weighted * past).sum(axis=1),
-            weighted @ score,
-        ]
-    )

@@ -31,7 +31,11 @@ class Priors:
     shift_scale: float = 0.5
     """Scale of the half-normal shift of the elbow per tenfold data, in S."""
     alpha_median: float = 2.0
-    """Median of the log-normal curvature alpha."""
+    """Median of the log-normal curvature alpha of the log power law."""
+    alpha_median_power: float = 0.3
+    """The same for the power law."""
+    alpha_median_hill: float = 1.0
+    """The same for the steepness of a hill law."""
     alpha_sd_ln: float = 0.5
     """Standard deviation of ln alpha."""
     slope_scale: float = 2.0
@@ -40,6 +44,16 @@ class Priors:
     """Standard deviation of B around chance and of the few-shot offset Delta, in R."""
     noise_scale: float = 0.05
     """Scale of the half-normal run-to-run noise tau, in R."""
+    half_sd_ln: float = 1.5
+    """Standard deviation of ln K of a hill law around the middle of its data amounts."""
+    width_scale: float = 0.15
+    """Scale of the half-normal width w of a soft elbow, in S."""
+    ceiling_scale: float = 1.0
+    """Scale of the half-normal rate rho at which a score with a ceiling levels off, in 1 / S."""
+    slope_spread_scale: float = 0.5
+    """Scale of the half-normal spread omega of the slopes of the data amounts, in R / S."""
+    deviation_scale: float = 0.03
+    """Scale of the half-normal spread of the deviations of checkpoints and of series, in R."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -55,12 +69,17 @@ class Priors:
                 raise OptionError(message)
 
     @classmethod
-    def default(cls, form: LawForm, *, proportion: bool = True) -> Priors:
-        """The default priors of a law, for a proportion or for any other kind of metric."""
-        return cls(
-            alpha_median=2.0 if form is LawForm.LOG_POWER else 0.3,
-            level_scale=0.03 if proportion else 0.15,
-        )
+    def default(cls, *, proportion: bool = True) -> Priors:
+        """The default priors of every law, for a proportion or for any other kind of metric."""
+        return cls(level_scale=0.03 if proportion else 0.15)
+
+    def curvature(self, form: LawForm) -> float:
+        """Median of alpha under a shift form."""
+        return {
+            LawForm.LOG_POWER: self.alpha_median,
+            LawForm.POWER: self.alpha_median_power,
+            LawForm.HILL: self.alpha_median_hill,
+        }[form]
 
     def override(self, changes: Mapping[str, float]) -> Priors:
         """A copy with some scales replaced; an unknown name is an OptionError that lists them."""
@@ -76,7 +95,7 @@ class Priors:
         scales = {
             field.name: getattr(self, field.name) * factor
             for field in fields(self)
-            if field.name not in {"elbow_offset", "alpha_median"}
+            if field.name != "elbow_offset" and not field.name.startswith("alpha_median")
         }
         return replace(self, **scales)
 

@@ -4,17 +4,38 @@ It refuses to print a number that the rows do not carry: a forecast has a verdic
 a refused one has no elbow.
 """
 
-from emergecast.forecast._forecast import AtLoss, Elbow, Forecast, forecast
+from emergecast.forecast._forecast import AtLoss, Forecast, forecast
+from emergecast.forecast._freeze import (
+    ROW_KEY,
+    FrozenDistribution,
+    FrozenForecast,
+    freeze,
+    printed_rows,
+    read_frozen,
+)
+from emergecast.forecast._on_axis import Elbow, default_thresholds
 from emergecast.forecast._schema import json_schema
+from emergecast.forecast._scores import LossDistribution, crps, log_score, pit
 from emergecast.forecast._verdict import Sensitivity, Thresholds, Verdict
 
 __all__ = [
+    "ROW_KEY",
     "AtLoss",
     "Elbow",
     "Forecast",
+    "FrozenDistribution",
+    "FrozenForecast",
+    "LossDistribution",
     "Sensitivity",
     "Thresholds",
     "Verdict",
+    "crps",
+    "default_thresholds",
     "forecast",
+    "freeze",
     "json_schema",
+    "log_score",
+    "pit",
+    "printed_rows",
+    "read_frozen",
 ]

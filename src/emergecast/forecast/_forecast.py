@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,40 +10,18 @@ import numpy as np
 import polars as pl
 
 from emergecast.fit import SEED, Bootstrap, Draws, FitStatus, Resample
-from emergecast.forecast._verdict import (
-    Judgement,
-    Sensitivity,
-    Thresholds,
-    Verdict,
-    judge,
-)
+from emergecast.forecast._on_axis import QUANTILES, Elbow, default_thresholds, on_axis
+from emergecast.forecast._verdict import Judgement, Sensitivity, Thresholds, Verdict, judge
+from emergecast.law import rise
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from emergecast.fit import Fit, Posterior
     from emergecast.law import EmergenceLaw
+    from emergecast.measurements import Axis, Shift
 
-QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 N_DRAWS = 4000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Elbow:
-    """Where few-shot emergence happens, as a loss in nats.
-
-    Quantiles are of the loss: p05 is the numerically low loss, that is, later emergence.
-    """
-
-    mle: float | None
-    """Maximum likelihood; None where the likelihood has no maximum in a sensible range."""
-    mode: float
-    """Highest point of the posterior density."""
-    p05: float
-    p25: float
-    p50: float
-    p75: float
-    p95: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +29,7 @@ class AtLoss:
     """What to expect of a model of one loss."""
 
     loss: float
-    """Nats."""
+    """Nats, or the unit of the forecast's axis."""
     emerged: float
     """Probability that its few-shot score has left chance."""
     score: float
@@ -62,7 +40,11 @@ class AtLoss:
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """At which pretraining loss a capability emerges, and how far to trust that."""
+    """At which pretraining loss a capability emerges, and how far to trust that.
+
+    Every loss that goes in or comes out is a value of `axis` (loss in nats unless another was asked
+    for), and every amount one of `shift`. Only `fit` and `draws` are in the fit's own coordinates.
+    """
 
     fit: Fit
     verdict: Verdict
@@ -74,7 +56,17 @@ class Forecast:
     sensitivity: tuple[Sensitivity, ...]
     """The forecast at other D0, under other priors, under other laws."""
     truth: float | None = None
-    """A few-shot elbow that was measured later, nats."""
+    """A few-shot elbow that was measured later, on `axis`."""
+
+    @property
+    def axis(self) -> Axis:
+        """What stands for capability."""
+        return self.fit.selection.axis
+
+    @property
+    def shift(self) -> Shift:
+        """What moves the elbow."""
+        return self.fit.selection.shift
 
     # -------------------------------------------------------------------- names a picture uses
 
@@ -100,8 +92,8 @@ class Forecast:
 
     @property
     def few_shot_examples(self) -> float:
-        """D0."""
-        return self.fit.data.few_shot_examples
+        """D0, in the unit of `shift`."""
+        return self.shift.to_shift(self.fit.data.few_shot_examples)
 
     @property
     def status(self) -> FitStatus:
@@ -120,35 +112,52 @@ class Forecast:
         name = f"{self.task} ({series})" if 0 < len(series) <= 30 else self.task
         if self.elbow is None:
             return f"{name}: no forecast"
-        return f"{name}: few-shot emergence at {self.elbow.p50:.2f} nats"
+        return f"{name}: few-shot emergence at {self._number(self.elbow.p50, 2)} {self.axis.unit}"
 
     @property
     def subtitle(self) -> str:
         """The verdict in a few words."""
         if self.elbow is None:
             return f"{self.verdict}: {self.reasons[0]}"
+        data, number = self.fit.data, self._number
+        kind = "data amounts" if self.shift.is_examples else f"amounts of {self.shift.unit}"
         return (
-            f"{self.verdict}; 90% interval {self.elbow.p05:.2f} to {self.elbow.p95:.2f}; "
-            f"{self.fit.data.n_checkpoints} checkpoints, {self.fit.data.amounts.size} data amounts"
+            f"{self.verdict}; 90% interval {number(self.elbow.p05, 2)} to "
+            f"{number(self.elbow.p95, 2)}; {data.n_checkpoints} checkpoints, "
+            f"{data.amounts.size} {kind}"
         )
+
+    def _number(self, value: float, places: int) -> str:
+        width = 0.0 if self.elbow is None else self.elbow.p95 - self.elbow.p05
+        return self.axis.number(value, self.axis.places(width, places))
 
     # -------------------------------------------------------------------- the distribution
 
     def density(self, loss: ArrayLike) -> NDArray[np.float64]:
         """Posterior density of the few-shot elbow per nat, any shape."""
-        return self._posterior.density(loss)
+        return self._posterior.density(self._internal(loss))
 
     def cumulative(self, loss: ArrayLike) -> NDArray[np.float64]:
         """P(elbow <= loss), any shape."""
-        return self._posterior.cumulative(loss)
+        posterior, internal = self._posterior, self._internal(loss)
+        higher = self.axis.higher_is_stronger
+        return posterior.emerged(internal) if higher else posterior.cumulative(internal)
 
     def quantile(self, probability: ArrayLike) -> NDArray[np.float64]:
         """Quantiles of the few-shot elbow, nats, any shape."""
-        return self._posterior.quantile(probability)
+        if self.axis.higher_is_stronger:
+            probability = 1.0 - np.asarray(probability)
+        return self.axis.to_axis(self._posterior.quantile(probability))
 
     def emerged(self, loss: ArrayLike) -> NDArray[np.float64]:
-        """Probability that a model of this loss has emerged, P(elbow >= loss), any shape."""
-        return self._posterior.emerged(loss)
+        """Probability that a model of this loss has emerged, P(elbow >= loss), any shape.
+
+        Where higher is stronger, P(elbow <= value).
+        """
+        return self._posterior.emerged(self._internal(loss))
+
+    def _internal(self, loss: ArrayLike) -> NDArray[np.float64]:
+        return self.axis.from_axis(np.asarray(loss, dtype=np.float64))
 
     def exceeds(self, loss: float, score: float) -> float:
         """Probability that the few-shot score of a model of this loss is above `score`.
@@ -169,7 +178,7 @@ class Forecast:
         )
 
     def draws(self, n: int = N_DRAWS, seed: int = SEED) -> Draws:
-        """Posterior draws of every parameter."""
+        """Posterior draws of every parameter, in the fit's own coordinates (lower is stronger)."""
         return self._posterior.draws(n, np.random.default_rng(seed))
 
     @property
@@ -192,9 +201,8 @@ class Forecast:
     def _few_shot_score(self, loss: float) -> NDArray[np.float64]:
         _ = self._posterior
         drawn = self._draws
-        return np.asarray(
-            drawn.chance + drawn.few_shot_offset + drawn.slope * np.maximum(drawn.elbow - loss, 0.0)
-        )
+        past = np.maximum(drawn.elbow - self.axis.from_axis(loss), 0.0)
+        return np.asarray(drawn.chance + drawn.few_shot_offset + drawn.slope * past)
 
     # -------------------------------------------------------------------- frames for pictures
 
@@ -205,19 +213,20 @@ class Forecast:
         key = ["series", "checkpoint"]
         later = selection.all_few_shot.join(selection.rows.select(key).unique(), on=key, how="anti")
         rows = pl.concat([seen, later.with_columns(hidden=pl.lit(value=True))], how="diagonal")
+        shift = self.shift
         return rows.select(
             "checkpoint",
-            "loss",
+            self.axis.to_axis(pl.col("loss")),
             "score",
             "stderr",
             pl.when("few_shot")
             .then(pl.lit("few-shot"))
             .otherwise(pl.lit("finetuned"))
             .alias("setting"),
-            "examples",
+            shift.to_shift(pl.col("examples")),
             pl.struct("few_shot", "examples")
             .map_elements(
-                lambda row: "few-shot" if row["few_shot"] else f"{row['examples']:,}",
+                lambda row: "few-shot" if row["few_shot"] else shift.number(row["examples"]),
                 return_dtype=pl.String,
             )
             .alias("label"),
@@ -231,7 +240,7 @@ class Forecast:
         """
         schema = {
             "label": pl.String,
-            "examples": pl.Int64,
+            "examples": pl.Int64 if self.shift.is_examples else pl.Float64,
             "loss": pl.Float64,
             "score": pl.Float64,
             "extrapolated": pl.Boolean,
@@ -240,24 +249,26 @@ class Forecast:
             return pl.DataFrame(schema=schema)
         data, law = self.fit.data, self._line
         weakest, strongest = float(data.loss.max()), data.strongest_loss
-        end = min(self.elbow.p05, strongest)
+        latest = self.elbow.p95 if self.axis.higher_is_stronger else self.elbow.p05
+        end = min(self.axis.from_axis(latest), strongest)
         end -= 0.15 * (weakest - end)
         parts = []
-        for amount in [None, *(int(amount) for amount in data.amounts)]:
-            examples = self.few_shot_examples if amount is None else float(amount)
+        for amount in [None, *(float(amount) for amount in data.amounts)]:
+            examples = data.few_shot_examples if amount is None else amount
             last = end if amount is None else strongest
             stops = [float(law.elbow(examples)), strongest, *np.linspace(last, weakest, 80)]
             loss = np.unique(np.clip(stops, last, weakest))[::-1]
             parts.append(
                 pl.DataFrame(
                     {
-                        "label": "few-shot" if amount is None else f"{amount:,}",
-                        "examples": amount,
-                        "loss": loss,
+                        "label": "few-shot" if amount is None else self.shift.number(amount),
+                        "examples": None if amount is None else self.shift.to_shift(amount),
+                        "loss": self.axis.to_axis(loss),
                         "score": law.score(loss, examples, few_shot=amount is None),
                         "extrapolated": loss < strongest,
                     },
                     schema=schema,
+                    strict=False,
                 )
             )
         return pl.concat(parts)
@@ -291,7 +302,10 @@ class Forecast:
             "method": selection.method,
             "loss_corpus": selection.loss_corpus,
             "few_shot_examples": self.few_shot_examples,
-            "law": str(self.fit.form),
+            "law": str(self.fit.law),
+            "laws": self._laws(),
+            "axis": self.axis.as_dict(),
+            "shift": self.shift.as_dict(),
             "elbow": None if self.elbow is None else asdict(self.elbow),
             "quadrature_error": None if self.elbow is None else _finite(self.fit.posterior.error),
             "bootstrap": {str(kind): _summary(self.bootstrap.get(kind)) for kind in Resample},
@@ -304,21 +318,36 @@ class Forecast:
             "truth": self.truth,
             "n_rows": int(data.loss.size),
             "n_checkpoints": data.n_checkpoints,
-            "weakest_loss": float(data.loss.max()),
-            "strongest_loss": data.strongest_loss,
+            "weakest_loss": self.axis.to_axis(float(data.loss.max())),
+            "strongest_loss": self.axis.to_axis(data.strongest_loss),
             "loss_spread": data.loss_spread,
             "priors": self.fit.priors.as_dict(),
             "table_hash": selection.table_hash,
             "version": version("emergecast"),
         }
 
+    def _laws(self) -> list[dict[str, Any]]:
+        """Name, weight and quantiles of every law."""
+        if self.elbow is None:
+            return []
+        found = []
+        for member, weight in zip(self.fit.members, self.fit.weights, strict=True):
+            values = map(float, member.posterior.quantile(list(QUANTILES.values())))
+            quantiles = dict(zip(QUANTILES, values, strict=True))
+            evidence = member.posterior.log_evidence
+            found.append(
+                {"law": str(member.law), "weight": weight, **quantiles, "log_evidence": evidence}
+            )
+        return found
+
     def __repr__(self) -> str:
         if self.elbow is None:
             return f"Forecast({self.task!r}: refused. {' '.join(self.reasons)})"
         e = self.elbow
         return (
-            f"Forecast({self.task!r}: {self.verdict}; few-shot emergence at {e.p50:.3f} nats, "
-            f"90% interval {e.p05:.3f} to {e.p95:.3f})"
+            f"Forecast({self.task!r}: {self.verdict}; few-shot emergence at "
+            f"{self._number(e.p50, 3)} {self.axis.unit}, "
+            f"90% interval {self._number(e.p05, 3)} to {self._number(e.p95, 3)})"
         )
 
     def _repr_html_(self) -> str:
@@ -328,7 +357,7 @@ class Forecast:
         if self.elbow is not None:
             shown = {name: v for name, v in asdict(self.elbow).items() if v is not None}
             names = "".join(f"<th>{name}</th>" for name in shown)
-            cells = "".join(f"<td>{value:.3f}</td>" for value in shown.values())
+            cells = "".join(f"<td>{self._number(value, 3)}</td>" for value in shown.values())
             rows = f"<table><tr>{names}</tr><tr>{cells}</tr></table>"
         reasons = "".join(f"<li>{escape(reason)}</li>" for reason in self.reasons)
         return f"<b>{escape(self.title)}</b><br>{escape(self.subtitle)}{rows}<ul>{reasons}</ul>"
@@ -339,10 +368,10 @@ def forecast(fit: Fit, *, thresholds: Thresholds | None = None, bootstraps: int 
 
     Args:
         fit: what to read off.
-        thresholds: when a forecast counts as identified or is refused.
+        thresholds: when a forecast counts as identified or is refused, in the unit of the axis.
         bootstraps: resamples of each kind; 0 for none.
     """
-    judgement: Judgement = judge(fit, thresholds or Thresholds())
+    judgement: Judgement = judge(fit, thresholds or default_thresholds(fit))
     if judgement.verdict is Verdict.REFUSED:
         return Forecast(
             fit=fit,
@@ -352,21 +381,24 @@ def forecast(fit: Fit, *, thresholds: Thresholds | None = None, bootstraps: int 
             bootstrap=dict.fromkeys(Resample),
             sensitivity=(),
         )
-    posterior = fit.posterior
+    posterior, axis = fit.posterior, fit.selection.axis
     values = posterior.quantile(list(QUANTILES.values()))
+    elbow = Elbow(
+        mle=None if fit.mle is None else fit.mle.elbow,
+        mode=posterior.mode,
+        **dict(zip(QUANTILES, map(float, values), strict=True)),
+    )
+    bootstrap = {kind: fit.bootstrap(kind, bootstraps) if bootstraps else None for kind in Resample}
     return Forecast(
         fit=fit,
         verdict=judgement.verdict,
         reasons=judgement.reasons,
-        elbow=Elbow(
-            mle=None if fit.mle is None else fit.mle.elbow,
-            mode=posterior.mode,
-            **dict(zip(QUANTILES, map(float, values), strict=True)),
-        ),
+        elbow=on_axis(elbow, axis),
         bootstrap={
-            kind: fit.bootstrap(kind, bootstraps) if bootstraps else None for kind in Resample
+            kind: None if each is None else replace(each, modes=axis.to_axis(each.modes))
+            for kind, each in bootstrap.items()
         },
-        sensitivity=judgement.sensitivity,
+        sensitivity=tuple(on_axis(row, axis) for row in judgement.sensitivity),
     )
 
 

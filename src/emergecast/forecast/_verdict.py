@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emergecast.errors import OptionError
-from emergecast.fit import FitStatus
-from emergecast.law import LawForm
+from emergecast.fit import FitStatus, Mixture
+from emergecast.law import Law, LawForm
 from emergecast.measurements import above_chance
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from emergecast.fit import Fit
+    from emergecast.fit import Fit, Posterior
+
+PLAIN_FORMS = (LawForm.LOG_POWER, LawForm.POWER)
+"""Laws that a single law is compared with."""
 
 
 class Verdict(StrEnum):
@@ -161,7 +164,7 @@ def _there_are(count: int, noun: str) -> str:
 
 def _no_evidence(fit: Fit, thresholds: Thresholds) -> list[str]:
     """Whether the rise past an elbow explains the scores better than chance and noise do."""
-    if fit.posterior.log_bayes_factor >= math.log(thresholds.evidence):
+    if fit.log_bayes_factor >= math.log(thresholds.evidence):
         return []
     data = fit.data
     tuned = data.level > 0
@@ -173,7 +176,7 @@ def _no_evidence(fit: Fit, thresholds: Thresholds) -> list[str]:
             "elbow to follow. Check the loss column and the orientation of the metric."
         )
         return [reason]
-    odds = math.exp(min(fit.posterior.log_bayes_factor, 700.0))
+    odds = math.exp(min(fit.log_bayes_factor, 700.0))
     reason = (
         "The finetuned scores rise no more surely than noise does (the law is "
         f"{odds:.2g} times as likely as scores that never leave chance; at least "
@@ -211,13 +214,15 @@ def _sensitivity(fit: Fit) -> tuple[Sensitivity, ...]:
     data = fit.data
     rows = []
     for amount in _other_few_shot_examples(data.few_shot_examples, float(data.amounts[0])):
-        other = fit.with_few_shot_examples(amount)
+        other = fit.posterior_if(few_shot_examples=amount)
         rows.append(_row("few_shot_examples", f"read off at D0 = {amount:g}", other))
-    doubled = fit.with_priors(fit.priors.widened(2.0))
+    doubled = fit.posterior_if(priors=fit.priors.widened(2.0))
     rows.append(_row("priors", "all prior scales doubled", doubled))
-    rows += [
-        _row("law", f"{form} law", fit.with_law(form)) for form in LawForm if form is not fit.form
-    ]
+    if isinstance(fit.law, Mixture):
+        others = list(fit.members)
+    else:
+        others = [fit.with_law(form) for form in PLAIN_FORMS if Law(form=form) != fit.law]
+    rows += [_row("law", f"{other.law} law", other.posterior) for other in others]
     return tuple(rows)
 
 
@@ -227,8 +232,8 @@ def _other_few_shot_examples(current: float, smallest: float) -> list[float]:
     return sorted({amount for amount in wanted if amount <= smallest and amount != current})
 
 
-def _row(kind: str, what: str, fit: Fit) -> Sensitivity:
-    p05, p50, p95 = (float(value) for value in fit.posterior.quantile([0.05, 0.5, 0.95]))
+def _row(kind: str, what: str, posterior: Posterior) -> Sensitivity:
+    p05, p50, p95 = (float(value) for value in posterior.quantile([0.05, 0.5, 0.95]))
     return Sensitivity(kind=kind, what=what, p05=p05, p50=p50, p95=p95)
 
 
@@ -255,9 +260,9 @@ def _weaknesses(
             f"Only {seen} of {fit.data.amounts.size} finetuning amounts visibly leave chance; "
             f"tracing the law takes {thresholds.elbows_seen}."
         )
-    if posterior.log_bayes_factor < math.log(thresholds.firm_evidence):
+    if fit.log_bayes_factor < math.log(thresholds.firm_evidence):
         reasons.append(
-            f"The law is only {math.exp(posterior.log_bayes_factor):.2g} times as likely as scores "
+            f"The law is only {math.exp(fit.log_bayes_factor):.2g} times as likely as scores "
             f"that never leave chance ({thresholds.firm_evidence:g} times is asked for)."
         )
     for row in sensitivity:

@@ -6,6 +6,7 @@ missing value for zero, and never mixes tokenizers or held-out corpora of measur
 """
 
 from emergecast.measurements._at_chance import above_chance, sampling_error
+from emergecast.measurements._axis import Axis, Shift, Transform
 from emergecast.measurements._bundled import proving_ground
 from emergecast.measurements._grid import Cell, Grid, GridRow, grid
 from emergecast.measurements._import import Imported, ImportOptions, import_lm_eval
@@ -20,6 +21,7 @@ from emergecast.measurements._write import check_suffix
 
 __all__ = [
     "COLUMNS",
+    "Axis",
     "Cell",
     "Column",
     "Examination",
@@ -34,6 +36,8 @@ __all__ = [
     "SelectOptions",
     "Selection",
     "Setting",
+    "Shift",
+    "Transform",
     "above_chance",
     "check_suffix",
     "describe",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
+from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift
 from emergecast.measurements._metrics import MetricKind
 
 
@@ -30,15 +31,19 @@ class SelectOptions:
     at_chance_only: bool = False
     """Hide the weakest checkpoint above chance few-shot and every one at or below its loss."""
     min_loss: float | None = None
-    """Lowest loss to keep, nats per token."""
+    """Lowest loss to keep, nats per token; on another axis its lowest value, as printed."""
     max_loss: float | None = None
-    """Highest loss to keep, nats per token."""
+    """Highest loss to keep, nats per token; on another axis its highest value, as printed."""
     exclude: tuple[str, ...] = ()
     """Checkpoints to leave out: names, or patterns with * and ?."""
     where: tuple[tuple[str, str], ...] = ()
     """Keep only rows whose column has this value: pairs of column and value."""
     lower_is_better: bool | None = None
     """Which way the metric goes; None: as the registry of metrics knows."""
+    axis: str = LOSS
+    """What stands for capability: NAME[:higher|lower][:log10|linear], as `Axis.parse` takes it."""
+    shift: str = EXAMPLES
+    """What moves the elbow: NAME[:log10|linear][:xNUMBER], as `Shift.parse` takes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,13 +62,15 @@ class Selection:
     """Finetuning method; None where no row is finetuned."""
     loss_corpus: str | None
     shots: int | None
-    """In-context examples of the few-shot rows; None where not stated or there are none."""
+    """In-context examples of the few-shot rows; None where not stated, where there are none, or
+    where examples are not what moves the elbow."""
     chance: float
     """Score of a model that knows nothing, oriented."""
     rows: pl.DataFrame
     """One row per score, in an order that does not depend on the table's. Columns: series,
     checkpoint, params, tokens, flops, loss, loss_stderr, few_shot, examples (null where
-    few-shot), subset, seed, score, stderr, n_items, runs, snapshot."""
+    few-shot), subset, seed, score, stderr, n_items, runs, snapshot. `loss` and `examples` are the
+    internal values of `axis` and `shift`, and `few_shot` rows are those that nothing shifts."""
     all_few_shot: pl.DataFrame
     """The few-shot rows before checkpoints above chance were hidden, in the columns of `rows`."""
     warnings: tuple[str, ...]
@@ -74,3 +81,7 @@ class Selection:
     hidden_reason: str | None
     """What `at_chance_only` did, in one sentence; None where it was not asked for."""
     table_hash: str
+    axis: Axis = field(default_factory=Axis)
+    """What `loss` stands for, and how to print it."""
+    shift: Shift = field(default_factory=Shift)
+    """What `examples` stands for, and how to print it."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import fnmatch
-from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
 from emergecast.errors import SelectionError
 from emergecast.measurements._at_chance import horizon
+from emergecast.measurements._axis import ROW, Axis, Shift, on_axis, shifted, with_worth
 from emergecast.measurements._coerce import as_text
 from emergecast.measurements._metrics import MetricKind, metric_of
 from emergecast.measurements._options import Selection, SelectOptions
+from emergecast.measurements._problems import near
 from emergecast.measurements._schema import DEFAULT_METRIC, KEY, LossSource, Setting
 from emergecast.measurements._table import Measurements
 
@@ -53,9 +53,12 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
 
     Raises:
         SelectionError: the rows asked for are none, or do not make one fit; the message says which
-        option decides.
+            option decides.
+        OptionError: an `axis` or a `shift` that cannot be read.
+        TableError: values that have no place on the axis, or that are no amounts of the shift.
     """
-    frame = _where(table.frame, options)
+    axis, shift = Axis.parse(options.axis), Shift.parse(options.shift)
+    frame = _where(table.frame.with_row_index(ROW, offset=1), options)
     frame = _one(frame, "task", options.task, "--task")
     frame = _one_metric(frame, options.metric)
     frame = _pick_series(frame, options)
@@ -66,11 +69,16 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
             " Choose one with --series, or fit them as one with --pool."
         )
     warnings: tuple[str, ...]
-    frame, warnings = _one_corpus(frame, options.loss_corpus)
+    frame, warnings = _one_corpus(frame, options.loss_corpus, matters=axis.name == "loss")
     frame, method = _one_method(frame, options.method)
-    frame, shots = _one_shots(frame, options.shots)
-    frame = _keep_checkpoints(frame, options)
-    warnings += _one_tokenizer(frame)
+    frame, shots = (frame, None) if shift.name == "shots" else _one_shots(frame, options.shots)
+    frame = _exclude(frame, options)
+    if not axis.is_loss:
+        frame = on_axis(frame, axis, table.name)
+    frame = _between(frame, options, axis)
+    frame, shift = shifted(frame, shift, table.name)
+    if axis.name == "loss":
+        warnings += _one_tokenizer(frame)
     metric = metric_of(frame["metric"][0])
     lower = metric.lower_is_better if options.lower_is_better is None else options.lower_is_better
     sign = -1.0 if lower else 1.0
@@ -80,8 +88,10 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
     rows, hidden, reason = everything, _NOTHING, None
     if options.at_chance_only:
         limit = horizon(everything, kind, chance)
-        rows, hidden, reason = _hide(everything, limit)
+        rows, hidden, reason = _hide(everything, limit, axis)
         frame = frame.filter(pl.col("loss") > limit) if limit is not None else frame
+    if not axis.is_loss:
+        axis = with_worth(axis, frame)
     return Selection(
         task=frame["task"][0],
         metric=frame["metric"][0],
@@ -91,14 +101,16 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         series=series,
         method=method,
         loss_corpus=_only(frame, "loss_corpus"),
-        shots=shots,
+        shots=shots if shift.is_examples else None,
         chance=chance,
         rows=rows,
         all_few_shot=everything.filter(pl.col("few_shot")),
-        warnings=(*warnings, *_remarks(frame)),
+        warnings=(*warnings, *_remarks(frame, axis)),
         hidden=hidden,
         hidden_reason=reason,
         table_hash=table.hash,
+        axis=axis,
+        shift=shift,
     )
 
 
@@ -117,23 +129,18 @@ def _only(frame: pl.DataFrame, column: str) -> Any:  # noqa: ANN401
     return values[0] if len(values) == 1 else None
 
 
-def _near(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return f'Did you mean "{near[0]}"?' if near else f"There are: {shown}."
-
-
 def _where(frame: pl.DataFrame, options: SelectOptions) -> pl.DataFrame:
+    columns = [name for name in frame.columns if name != ROW]
     for column, value in options.where:
-        if column not in frame.columns:
+        if column not in columns:
             raise SelectionError(
-                f'there is no column "{column}" to filter by. {_near(column, frame.columns)}'
+                f'there is no column "{column}" to filter by. {near(column, columns)}'
             )
         wanted = as_text(value)
         kept = [cell is not None and as_text(cell) == wanted for cell in frame[column].to_list()]
         if not any(kept):
             seen = sorted({as_text(cell) for cell in frame[column].to_list() if cell is not None})
-            raise SelectionError(f'no row left has {column} "{value}". {_near(value, seen)}')
+            raise SelectionError(f'no row left has {column} "{value}". {near(value, seen)}')
         frame = frame.filter(pl.Series(kept))
     return frame
 
@@ -142,7 +149,7 @@ def _pick(frame: pl.DataFrame, column: str, value: str) -> pl.DataFrame:
     kept = frame.filter(pl.col(column) == value)
     if kept.is_empty():
         names = [str(name) for name in _values(frame, column)]
-        raise SelectionError(f'no row has the {column} "{value}". {_near(value, names)}')
+        raise SelectionError(f'no row has the {column} "{value}". {near(value, names)}')
     return kept
 
 
@@ -171,7 +178,10 @@ def _pick_series(frame: pl.DataFrame, options: SelectOptions) -> pl.DataFrame:
     return pl.concat([_pick(frame, "series", name) for name in dict.fromkeys(wanted)])
 
 
-def _one_corpus(frame: pl.DataFrame, corpus: str | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def _one_corpus(
+    frame: pl.DataFrame, corpus: str | None, *, matters: bool
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Rows of one held-out corpus; where the loss does not matter, one per checkpoint will do."""
     if corpus is not None:
         return _pick(frame, "loss_corpus", corpus), ()
     corpora = frame["loss_corpus"].unique().to_list()
@@ -179,6 +189,8 @@ def _one_corpus(frame: pl.DataFrame, corpus: str | None) -> tuple[pl.DataFrame, 
         return frame, ()
     names = ", ".join(sorted("(not named)" if name is None else name for name in corpora))
     per_checkpoint = frame.group_by("series", "checkpoint").agg(pl.col("loss_corpus").n_unique())
+    if not matters and per_checkpoint["loss_corpus"].max() == 1:
+        return frame, ()
     if _any_measured(frame) or per_checkpoint["loss_corpus"].max() != 1:
         raise SelectionError(
             f"the losses are of several held-out corpora: {names}. They do not compare; choose"
@@ -237,23 +249,31 @@ def _one_shots(frame: pl.DataFrame, shots: int | None) -> tuple[pl.DataFrame, in
     return frame, numbers[0] if numbers else None
 
 
-def _keep_checkpoints(frame: pl.DataFrame, options: SelectOptions) -> pl.DataFrame:
+def _exclude(frame: pl.DataFrame, options: SelectOptions) -> pl.DataFrame:
     for pattern in options.exclude:
         names = _values(frame, "checkpoint")
         gone = [pattern] if pattern in names else fnmatch.filter(names, pattern)
         if not gone:
             raise SelectionError(
-                f'there is no checkpoint "{pattern}" to exclude. {_near(pattern, names)}'
+                f'there is no checkpoint "{pattern}" to exclude. {near(pattern, names)}'
             )
         frame = frame.filter(~pl.col("checkpoint").is_in(gone))
         _refuse_empty(frame, f'--exclude "{pattern}"')
-    losses = frame["loss"].to_list()
-    between = f" (losses lie between {min(losses):.4g} and {max(losses):.4g} nats)"
+    return frame
+
+
+def _between(frame: pl.DataFrame, options: SelectOptions, axis: Axis) -> pl.DataFrame:
+    """Checkpoints between the bounds, which are values of the axis as printed."""
+    value = axis.to_axis(pl.col("loss"))
+    values = frame.select(value).to_series().to_list()
+    noun = "losses lie" if axis.is_loss else f"{axis.label} lies"
+    between = f" ({noun} between {min(values):.4g} and {max(values):.4g}"
+    between += f" {axis.unit})" if axis.is_loss else ")"
     if options.min_loss is not None:
-        frame = frame.filter(pl.col("loss") >= options.min_loss)
+        frame = frame.filter(value >= options.min_loss)
         _refuse_empty(frame, f"--min-loss {options.min_loss:g}{between}")
     if options.max_loss is not None:
-        frame = frame.filter(pl.col("loss") <= options.max_loss)
+        frame = frame.filter(value <= options.max_loss)
         _refuse_empty(frame, f"--max-loss {options.max_loss:g}{between}")
     return frame
 
@@ -277,15 +297,15 @@ def _one_chance(frame: pl.DataFrame) -> float:
 def _oriented(frame: pl.DataFrame, sign: float) -> pl.DataFrame:
     order = [*KEY, "score", "stderr", "n_items", "runs"]
     return (
-        frame.with_columns(
-            (~_FINETUNED).alias("few_shot"), (sign * pl.col("score") + 0.0).alias("score")
-        )
+        frame.with_columns((sign * pl.col("score") + 0.0).alias("score"))
         .sort([pl.col(name) for name in order], nulls_last=False, maintain_order=True)
         .select(_ROW_COLUMNS)
     )
 
 
-def _hide(rows: pl.DataFrame, limit: float | None) -> tuple[pl.DataFrame, tuple[str, ...], str]:
+def _hide(
+    rows: pl.DataFrame, limit: float | None, axis: Axis
+) -> tuple[pl.DataFrame, tuple[str, ...], str]:
     if limit is None:
         return rows, (), "Every checkpoint is at chance few-shot, so none was hidden."
     beyond = rows.filter(pl.col("loss") <= limit).select("series", "checkpoint", "loss").unique()
@@ -294,10 +314,11 @@ def _hide(rows: pl.DataFrame, limit: float | None) -> tuple[pl.DataFrame, tuple[
     names = tuple(f"{s}/{c}" if several else str(c) for s, c, _ in beyond.iter_rows())
     first = rows.filter(pl.col("few_shot") & (pl.col("loss") == limit))["checkpoint"][0]
     kept = rows.filter(pl.col("loss") > limit)
+    side = "above" if axis.higher_is_stronger else "below"
     reason = (
-        f"{first} (loss {limit:.4g}) is the weakest checkpoint above chance few-shot; it and"
-        " every checkpoint at or"
-        f" below its loss are hidden, {len(names)} of"
+        f"{first} ({axis.label} {axis.to_axis(limit):.4g}) is the weakest checkpoint above chance"
+        " few-shot; it and every checkpoint at or"
+        f" {side} its {axis.label} are hidden, {len(names)} of"
         f" {rows.select('series', 'checkpoint').n_unique()} in all."
     )
     if kept.is_empty():
@@ -308,7 +329,7 @@ def _hide(rows: pl.DataFrame, limit: float | None) -> tuple[pl.DataFrame, tuple[
     return kept, names, reason
 
 
-def _remarks(frame: pl.DataFrame) -> tuple[str, ...]:
+def _remarks(frame: pl.DataFrame, axis: Axis) -> tuple[str, ...]:
     remarks: list[str] = []
     finetuned = frame.filter(_FINETUNED)
     snapshots = int(finetuned["snapshot"].sum())
@@ -321,7 +342,7 @@ def _remarks(frame: pl.DataFrame) -> tuple[str, ...]:
         )
     checkpoints = frame.unique(["series", "checkpoint"])
     estimated = int((checkpoints["loss_source"] == LossSource.ESTIMATED.value).sum())
-    if estimated:
+    if estimated and axis.name == "loss":
         remarks.append(
             f"The losses of {estimated} of {checkpoints.height} checkpoints are estimated from"
             " parameters and tokens,"

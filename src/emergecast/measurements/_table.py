@@ -15,6 +15,7 @@ import polars as pl
 
 from emergecast.errors import OptionError, Problem
 from emergecast.measurements import _validate as rules
+from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift
 from emergecast.measurements._coerce import as_text
 from emergecast.measurements._problems import Findings, table_error
 from emergecast.measurements._read import MEMORY, RawTable, read_raw
@@ -91,7 +92,7 @@ class Measurements:
                 amounts = part["examples"].drop_nulls().n_unique()
                 detail = f" on {amounts} amounts of data" if amounts else ""
                 settings.append(f"{part.height:,} {setting.value}{detail}")
-        losses = frame["loss"].to_list()
+        losses = frame["loss"].drop_nulls().to_list()
         corpora = self._values("loss_corpus")
         return [
             ("rows", f"{frame.height:,} ({', '.join(settings)})"),
@@ -101,7 +102,9 @@ class Measurements:
                 "loss",
                 f"{min(losses):.4g} to {max(losses):.4g} nats per token,"
                 f" {_few(self._values('loss_source'))}"
-                + (f", on {_few(corpora)}" if corpora else ""),
+                + (f", on {_few(corpora)}" if corpora else "")
+                if losses
+                else "not stated",
             ),
             ("tasks", _few(self.tasks)),
             ("metrics", _few(self._values("metric"))),
@@ -137,7 +140,12 @@ class Examination:
 
 
 def read_table(
-    source: object, *, chance: float | None = None, loss_from: str | None = None
+    source: object,
+    *,
+    chance: float | None = None,
+    loss_from: str | None = None,
+    axis: str = LOSS,
+    shift: str = EXAMPLES,
 ) -> Measurements:
     """The measurement table in `source`, with defaults filled in and every rule checked.
 
@@ -148,28 +156,38 @@ def read_table(
         chance: chance level of the rows that state none, in the unit of the score.
         loss_from: name of the constants in `emergecast.scaling.NAMED_LAWS` that estimate a missing
             loss from params and tokens; such rows are marked `loss_source` estimated.
+        axis: what will stand for capability, as in `SelectOptions`; if not loss, rows need no loss.
+        shift: what will move the elbow, as in `SelectOptions`; if not examples, finetuned rows need
+            none, and rows that differ in this column alone are not duplicates.
 
     Raises:
         TableError: the table has problems; all of them are in `problems`.
-        OptionError: `chance` is not finite, or there are no constants of that name.
+        OptionError: `chance` is not finite, there are no constants of that name, or the axis or the
+            shift cannot be read.
     """
     if isinstance(source, Measurements):
         return source
-    examined = examine(source, chance=chance, loss_from=loss_from)
+    examined = examine(source, chance=chance, loss_from=loss_from, axis=axis, shift=shift)
     if examined.problems or examined.table is None:
         raise table_error(examined.problems)
     return examined.table
 
 
 def examine(
-    source: object, *, chance: float | None = None, loss_from: str | None = None
+    source: object,
+    *,
+    chance: float | None = None,
+    loss_from: str | None = None,
+    axis: str = LOSS,
+    shift: str = EXAMPLES,
 ) -> Examination:
     """The usable rows of `source` and all its problems; arguments and OptionError as `read_table`.
 
     Raises:
         TableError: the source cannot be read as a table at all.
     """
-    return examine_raw(read_raw(source), chance=chance, loss_from=loss_from)
+    names = Axis.parse(axis).name, Shift.parse(shift).name
+    return examine_raw(read_raw(source), chance=chance, loss_from=loss_from, names=names)
 
 
 def examine_raw(
@@ -178,8 +196,12 @@ def examine_raw(
     chance: float | None = None,
     loss_from: str | None = None,
     origins: Sequence[str] | None = None,
+    names: tuple[str, str] = (LOSS, EXAMPLES),
 ) -> Examination:
-    """As `examine`, of raw columns; `origins` names the file of each row if from several."""
+    """As `examine`, of raw columns; `origins` names the file of each row if from several.
+
+    `names` are the columns of the axis and of the shift; those that they replace are optional.
+    """
     if chance is not None and not math.isfinite(chance):
         raise OptionError(f"the chance level {chance} is not a finite number. Give one like 0.25.")
     findings = Findings(raw.name, origins)
@@ -187,13 +209,16 @@ def examine_raw(
         findings.add("the table has no rows.", "`emergecast template` writes an example table.")
     if raw.height == 0 and not raw.columns:
         return Examination(table=None, problems=tuple(findings.problems))
-    skip = rules.missing_columns(raw, findings, chance=chance, loss_from=loss_from)
+    optional = {LOSS, EXAMPLES} - set(names)
+    skip = rules.missing_columns(
+        raw, findings, chance=chance, loss_from=loss_from, optional=optional
+    )
     findings.bad_cells |= {(row, name) for name in skip for row in range(raw.height)}
     known, unknown = rules.typed_columns(raw, findings)
     rules.fill_defaults(known, findings, chance=chance)
     rules.fill_loss(known, findings, loss_from=loss_from)
-    rules.check_rows(known, findings)
-    rules.check_across(known, findings)
+    rules.check_rows(known, findings, optional=optional)
+    rules.check_across(known, findings, {n: unknown[n] for n in names[1:] if n in unknown})
     rules.count_flops(known)
     table = None
     if not skip and len(findings.bad_rows) < raw.height:

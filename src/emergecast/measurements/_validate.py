@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from emergecast.errors import OptionError
@@ -74,10 +74,16 @@ def misspelt(raw: RawTable) -> dict[str, str]:
 
 
 def missing_columns(
-    raw: RawTable, findings: Findings, *, chance: float | None, loss_from: str | None
+    raw: RawTable,
+    findings: Findings,
+    *,
+    chance: float | None,
+    loss_from: str | None,
+    optional: Collection[str] = (),
 ) -> set[str]:
     """Report each required column that is absent; the rows need not be asked about those again."""
     absent = {name for name, c in COLUMNS.items() if c.required and name not in raw.columns}
+    absent -= set(optional)
     if chance is not None:
         absent.discard("chance")
     if loss_from is not None:
@@ -168,9 +174,9 @@ def count_flops(known: Columns) -> None:
             known["flops"][row] = float(training_flops(params, tokens))
 
 
-def check_rows(known: Columns, findings: Findings) -> None:
+def check_rows(known: Columns, findings: Findings, *, optional: Collection[str] = ()) -> None:
     """Rules about one row: required cells, the metric's bounds, examples where finetuned only."""
-    required = [name for name, column in COLUMNS.items() if column.required]
+    required = [name for name, c in COLUMNS.items() if c.required and name not in optional]
     for name in required:
         for row, cell in enumerate(known[name]):
             if cell is None and (row, name) not in findings.bad_cells:
@@ -180,11 +186,13 @@ def check_rows(known: Columns, findings: Findings) -> None:
                 remedy = _REMEDIES.get(name, f"Fill in the {name}, or delete the row.")
                 findings.add(what, remedy, row=row, column=name)
     for row, setting in enumerate(known["setting"]):
-        _check_examples(known, row, setting, findings)
+        _check_examples(known, row, setting, findings, asked="examples" not in optional)
         _check_bounds(known, row, findings)
 
 
-def _check_examples(known: Columns, row: int, setting: str | None, findings: Findings) -> None:
+def _check_examples(
+    known: Columns, row: int, setting: str | None, findings: Findings, *, asked: bool
+) -> None:
     if setting == Setting.FEW_SHOT:
         for name in ("examples", "epochs"):
             if known[name][row] is not None:
@@ -197,7 +205,8 @@ def _check_examples(known: Columns, row: int, setting: str | None, findings: Fin
                     value=known[name][row],
                 )
     elif (
-        setting == Setting.FINETUNED
+        asked
+        and setting == Setting.FINETUNED
         and known["examples"][row] is None
         and (row, "examples") not in findings.bad_cells
     ):
@@ -232,28 +241,33 @@ def _check_bounds(known: Columns, row: int, findings: Findings) -> None:
         )
 
 
-def check_across(known: Columns, findings: Findings) -> None:
-    """Rules that look at several rows: one set of facts per checkpoint, and no key twice."""
+def check_across(known: Columns, findings: Findings, also: Columns | None = None) -> None:
+    """Rules that look at several rows: one set of facts per checkpoint, and no key twice.
+
+    `also` are further columns that tell two measurements apart.
+    """
+    columns = {name: known[name] for name in KEY} | (also or {})
     _one_value(known, findings, ("series", "checkpoint"), CHECKPOINT_FACTS)
     _one_value(known, findings, ("series", "checkpoint", "loss_corpus"), LOSS_FACTS)
     first: dict[tuple[Any, ...], int] = {}
-    for row, key in enumerate(zip(*(known[name] for name in KEY), strict=True)):
+    for row, key in enumerate(zip(*columns.values(), strict=True)):
         if row in findings.bad_rows or any(known[name][row] is None for name in _NAMING):
             continue
         earlier = first.setdefault(key, row)
         if earlier != row:
             findings.add(
-                f"the row measures the same as {findings.name_of(earlier)}: {_spelt(key)}.",
+                f"the row measures the same as {findings.name_of(earlier)}:"
+                f" {_spelt(columns, key)}.",
                 "Delete one, or tell them apart by seed, subset or another column of the key.",
                 row=row,
                 value=known["score"][row],
             )
 
 
-def _spelt(key: tuple[Any, ...]) -> str:
+def _spelt(columns: Columns, key: tuple[Any, ...]) -> str:
     return ", ".join(
         f"{name} {cell}"
-        for name, cell in zip(KEY, key, strict=True)
+        for name, cell in zip(columns, key, strict=True)
         if cell is not None and cell is not False
     )
 

@@ -1,4 +1,4 @@
-"""Pictures of a forecast: result in, picture out.
+"""Pictures of a forecast and of a backtest: result in, picture out.
 
 The room draws what it is given and estimates nothing: no fit, no interval, no quantile is worked
 out here, only what part of the axes to show. It knows a forecast by the names in `ForecastView`.
@@ -7,9 +7,30 @@ Importing it loads altair (about half a second), so only the commands that draw 
 
 from __future__ import annotations
 
+from emergecast.report._ablation import ablations
+from emergecast.report._comparison import (
+    ComparisonView,
+    comparison_distribution,
+    comparison_fan,
+)
 from emergecast.report._distribution import distribution
 from emergecast.report._fan import fan
+from emergecast.report._intervals import BacktestView
+from emergecast.report._ladder import ladder
 from emergecast.report._save import save, save_text
 from emergecast.report._view import ElbowView, ForecastView
 
-__all__ = ["ElbowView", "ForecastView", "distribution", "fan", "save", "save_text"]
+__all__ = [
+    "BacktestView",
+    "ComparisonView",
+    "ElbowView",
+    "ForecastView",
+    "ablations",
+    "comparison_distribution",
+    "comparison_fan",
+    "distribution",
+    "fan",
+    "ladder",
+    "save",
+    "save_text",
+]

@@ -49,7 +49,7 @@ def _density(
     """Density of the few-shot elbow, with its quantiles and its most likely value."""
     x = marks.loss_x(window, titled=False)
     # No numbers: a density is read by its shape.
-    title = ["density of the elbow", f"at {view.few_shot_examples:g} examples"]
+    title = ["density of the elbow", f"at {view.few_shot_examples:g} {view.shift.unit}"]
     axis = alt.Axis(title=title, labels=False, ticks=False, grid=False)
     y = alt.Y("density:Q", scale=alt.Scale(zero=True, nice=False), axis=axis)
     base = alt.Chart(curve)
@@ -59,7 +59,7 @@ def _density(
         area,
         edge,
         *_quantile_rules(elbow, x),
-        *_headings(elbow, window),
+        *_headings(view, elbow, window),
         *_peaks(elbow, window),
     ]
     return alt.LayerChart(layer=layers).properties(width=WIDTH, height=_DENSITY_HEIGHT)
@@ -86,7 +86,7 @@ def _cumulative(
         "cumulative:Q",
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(
-            title=["probability that a model", "of this loss has emerged"],
+            title=["probability that a model", f"of this {view.axis.label} has emerged"],
             values=[0, 0.25, 0.5, 0.75, 1],
             format="%",
         ),
@@ -109,22 +109,22 @@ def _scores(view: ForecastView, window: Window) -> alt.LayerChart:
         middle = (window.low + window.high) / 2
         layers.append(marks.heading("refused: no distribution", loss=middle, window=window))
     elif seen:
-        strongest = min(seen)
+        strongest = max(seen) if view.axis.higher_is_stronger else min(seen)
         layers += [
             marks.loss_rule(strongest, x, stroke=QUIET, strokeWidth=1),
             marks.heading(
-                f"strongest checkpoint used {loss_text(strongest, view.elbow)}",
+                f"strongest checkpoint used {loss_text(strongest, view)}",
                 loss=strongest,
                 window=window,
             ),
         ]
     if view.truth is not None:
-        text = f"measured later {loss_text(view.truth, view.elbow)}"
+        text = f"measured later {loss_text(view.truth, view)}"
         layers += [
             _truth_rule(view.truth, x),
             marks.heading(text, loss=view.truth, window=window, line=1, colour=TRUTH),
         ]
-    layers.append(marks.few_shot_points(shown, x, y))
+    layers.append(marks.few_shot_points(view, shown, x, y))
     sentences = marks.legend_of_bars(shown)
     if shown.is_empty():
         sentences = ["There are no few-shot scores at these losses."]
@@ -140,7 +140,7 @@ def _truth_rule(truth: float, x: alt.X) -> alt.Chart:
 
 
 def _quantile_rules(elbow: ElbowView, x: alt.X) -> list[alt.Chart]:
-    """Lines at the 5, 50 and 95% quantiles of the elbow's loss."""
+    """Lines at the 5, 50 and 95% quantiles of the elbow."""
     return [
         marks.loss_rule(elbow.p95, x, stroke=BAND_TEXT, strokeWidth=1, strokeDash=[4, 3]),
         marks.loss_rule(elbow.p50, x, stroke=BAND_TEXT, strokeWidth=1.6),
@@ -148,21 +148,21 @@ def _quantile_rules(elbow: ElbowView, x: alt.X) -> list[alt.Chart]:
     ]
 
 
-def _headings(elbow: ElbowView, window: Window) -> list[alt.Chart]:
+def _headings(view: ForecastView, elbow: ElbowView, window: Window) -> list[alt.Chart]:
     """The quantiles in numbers; the median one line higher, so that the labels never meet."""
+    ends = [("p95", elbow.p95), ("p05", elbow.p05)]
+    (left, weak), (right, strong) = ends[::-1] if window.axis.higher_is_stronger else ends
     return [
+        marks.heading(f"{left} {loss_text(weak, view)}", loss=weak, window=window, align="right"),
         marks.heading(
-            f"p95 {loss_text(elbow.p95, elbow)}", loss=elbow.p95, window=window, align="right"
-        ),
-        marks.heading(
-            f"median {loss_text(elbow.p50, elbow)}",
+            f"median {loss_text(elbow.p50, view)}",
             loss=elbow.p50,
             window=window,
             line=1,
             colour=BAND_TEXT,
         ),
         marks.heading(
-            f"p05 {loss_text(elbow.p05, elbow)}", loss=elbow.p05, window=window, align="left"
+            f"{right} {loss_text(strong, view)}", loss=strong, window=window, align="left"
         ),
     ]
 

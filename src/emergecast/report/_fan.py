@@ -32,7 +32,11 @@ def fan(view: ForecastView) -> alt.LayerChart:
 
     Stronger models are on the right. Points beyond the window are counted in a note below the axis.
     """
-    window = fan_window(view)
+    return dress(fan_panel(view, fan_window(view), height=_HEIGHT), view)
+
+
+def fan_panel(view: ForecastView, window: Window, *, height: int) -> alt.LayerChart:
+    """The fan in a window, without a title, to stand alone or beside another."""
     points = view.points()
     shown = window.cut(points)
     heights = score_window(view, shown)
@@ -44,13 +48,13 @@ def fan(view: ForecastView) -> alt.LayerChart:
     layers.append(marks.chance_rule(view.chance, y))
     if view.truth is not None:
         layers += _truth(view, view.truth, window, x)
-    layers += _lines(view.curves(), labels, x, y)
-    layers += _later(shown.filter("hidden"), x, y)
-    layers += _seen(shown.filter(~pl.col("hidden")), labels, x, y)
+    layers += _lines(view, labels, x, y)
+    layers += _later(view, shown.filter("hidden"), x, y)
+    layers += _seen(view, shown.filter(~pl.col("hidden")), labels, x, y)
     sentences = [*marks.legend_of_bars(shown), *_left_out(points, window), *_cut(view, window)]
-    layers += marks.note(sentences, height=_HEIGHT)
+    layers += marks.note(sentences, height=height)
     chart = alt.LayerChart(layer=layers).resolve_scale(color="shared", stroke="independent")
-    return dress(chart.properties(width=WIDTH, height=_HEIGHT), view)
+    return chart.properties(width=WIDTH, height=height)
 
 
 def _labels(points: pl.DataFrame, curves: pl.DataFrame) -> list[str]:
@@ -62,7 +66,7 @@ def _labels(points: pl.DataFrame, curves: pl.DataFrame) -> list[str]:
     return sorted(both, key=lambda label: label != FEW_SHOT)
 
 
-def _colour(labels: list[str], *, legend: bool) -> alt.Color:
+def _colour(view: ForecastView, labels: list[str]) -> alt.Color:
     """Colour by data amount: few-shot is ink, then the scale from few examples to many."""
     few_shot = [INK] if FEW_SHOT in labels else []
     colours = [*few_shot, *amount_colours(max(len(labels) - len(few_shot), 1))]
@@ -70,14 +74,12 @@ def _colour(labels: list[str], *, legend: bool) -> alt.Color:
         "label:N",
         scale=alt.Scale(domain=labels, range=colours[: len(labels)]),
         legend=alt.Legend(
-            title="finetuning examples",
+            title=view.shift.label,
             offset=_LEGEND_OFFSET,
             symbolType="circle",
             symbolOpacity=1,
             symbolStrokeWidth=2,
-        )
-        if legend
-        else None,
+        ),
     )
 
 
@@ -85,7 +87,7 @@ def _elbow(
     view: ForecastView, elbow: ElbowView, window: Window, x: alt.X
 ) -> list[alt.Chart | alt.LayerChart]:
     """The forecast: light over its 90% interval, darker over its 50%, a line at its median."""
-    text = f"few-shot elbow {loss_text(elbow.p50, elbow)}, with 50% and 90% intervals"
+    text = f"few-shot elbow {loss_text(elbow.p50, view)}, with 50% and 90% intervals"
     return [
         marks.band(elbow.p05, elbow.p95, x, 0.16),
         marks.band(elbow.p25, elbow.p75, x, 0.28),
@@ -107,7 +109,7 @@ def _truth(
     return [
         marks.loss_rule(truth, x, stroke=TRUTH, strokeWidth=1.8, strokeDash=[7, 3]),
         marks.heading(
-            f"measured later {loss_text(truth, view.elbow)}",
+            f"measured later {loss_text(truth, view)}",
             loss=truth,
             window=window,
             colour=TRUTH,
@@ -116,15 +118,16 @@ def _truth(
 
 
 def _lines(
-    curves: pl.DataFrame, labels: list[str], x: alt.X, y: alt.Y
+    view: ForecastView, labels: list[str], x: alt.X, y: alt.Y
 ) -> list[alt.Chart | alt.LayerChart]:
     """Fitted lines, dashed where few-shot is extrapolated."""
+    curves = view.curves()
     if curves.is_empty():
         return []
     # The dashed part starts where the solid one ends: without this the line would have a gap.
     joint = (
         curves.filter(~pl.col("extrapolated"))
-        .sort("loss")
+        .sort("loss", descending=view.axis.higher_is_stronger)
         .unique("label", keep="first", maintain_order=True)
         .filter(pl.col("label").is_in(curves.filter("extrapolated")["label"].unique().to_list()))
         .with_columns(extrapolated=pl.lit(True))
@@ -146,25 +149,27 @@ def _lines(
     return [
         alt.Chart(parts)
         .mark_line(clip=True, strokeWidth=2)
-        .encode(x=x, y=y, color=_colour(labels, legend=True), strokeDash=dash)
+        .encode(x=x, y=y, color=_colour(view, labels), strokeDash=dash)
     ]
 
 
 def _seen(
-    points: pl.DataFrame, labels: list[str], x: alt.X, y: alt.Y
+    view: ForecastView, points: pl.DataFrame, labels: list[str], x: alt.X, y: alt.Y
 ) -> list[alt.Chart | alt.LayerChart]:
     """Scores that the forecast used, few-shot on top, with one standard error."""
     ordered = points.sort("examples", descending=True, nulls_last=True)
-    colour = _colour(labels, legend=True)
+    colour = _colour(view, labels)
     return [
         marks.whiskers(ordered, x, y).encode(color=colour),
         alt.Chart(ordered)
         .mark_point(filled=True, size=50, opacity=0.9)
-        .encode(x=x, y=y, color=colour, tooltip=marks.tooltip()),
+        .encode(x=x, y=y, color=colour, tooltip=marks.tooltip(view)),
     ]
 
 
-def _later(points: pl.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart | alt.LayerChart]:
+def _later(
+    view: ForecastView, points: pl.DataFrame, x: alt.X, y: alt.Y
+) -> list[alt.Chart | alt.LayerChart]:
     """Scores of later checkpoints, which the forecast did not see: open and grey."""
     if points.is_empty():
         return []
@@ -184,19 +189,21 @@ def _later(points: pl.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart | alt.Lay
         ),
         alt.Chart(points.sort("setting", descending=True))
         .mark_point(filled=False, size=42, strokeWidth=1.6, fill="white", opacity=1)
-        .encode(x=x, y=y, stroke=stroke, tooltip=marks.tooltip()),
+        .encode(x=x, y=y, stroke=stroke, tooltip=marks.tooltip(view)),
     ]
 
 
 def _left_out(points: pl.DataFrame, window: Window) -> list[str]:
     """A sentence on the scores that the window does not show, if there are any."""
-    weaker = points.filter(pl.col("loss") > window.high)["loss"].to_list()
-    stronger = points.filter(pl.col("loss") < window.low)["loss"].to_list()
+    high = points.filter(pl.col("loss") > window.high)["loss"].to_list()
+    low = points.filter(pl.col("loss") < window.low)["loss"].to_list()
+    axis = window.axis
+    noun = "losses" if axis.is_loss else axis.label
     parts = []
-    if weaker:
-        parts.append(f"{len(weaker)} at losses up to {max(weaker):.2f}")
-    if stronger:
-        parts.append(f"{len(stronger)} at losses down to {min(stronger):.2f}")
+    if high:
+        parts.append(f"{len(high)} at {noun} up to {axis.number(max(high), 2)}")
+    if low:
+        parts.append(f"{len(low)} at {noun} down to {axis.number(min(low), 2)}")
     return [f"Scores outside this picture: {', '.join(parts)}."] if parts else []
 
 
@@ -205,5 +212,5 @@ def _cut(view: ForecastView, window: Window) -> list[str]:
     elbow = view.elbow
     if elbow is None or (window.low <= elbow.p05 and elbow.p95 <= window.high):
         return []
-    low, high = loss_text(elbow.p05, elbow), loss_text(elbow.p95, elbow)
-    return [f"The 90% interval, {low} to {high} nats, reaches beyond this picture."]
+    low, high = loss_text(elbow.p05, view), loss_text(elbow.p95, view)
+    return [f"The 90% interval, {low} to {high} {view.axis.unit}, reaches beyond this picture."]

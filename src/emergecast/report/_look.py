@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import altair as alt
 
-from emergecast.report._view import ElbowView, ForecastView
+from emergecast.report._view import ForecastView
 
 WIDTH = 620  # px of the plotting area; with axis, margin and legend a picture is about 900 wide
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # these three have the same widths
@@ -39,6 +39,20 @@ _METRICS = {
 _Chart = TypeVar("_Chart", alt.LayerChart, alt.VConcatChart)
 
 
+class Titled(Protocol):
+    """What has a title and a subtitle."""
+
+    @property
+    def title(self) -> str:
+        """The answer in a few words."""
+        ...
+
+    @property
+    def subtitle(self) -> str:
+        """What it rests on."""
+        ...
+
+
 def amount_colours(count: int) -> list[str]:
     """Colours of `count` data amounts, from few examples (dark, next to few-shot) to many."""
     if count == 1:
@@ -67,13 +81,15 @@ def score_title(view: ForecastView) -> str:
     return f"{title}, negated so that higher is better" if view.negated else title
 
 
-def loss_text(loss: float, elbow: ElbowView | None) -> str:
+def loss_text(loss: float, view: ForecastView) -> str:
     """A loss as text, to a hundredth of a nat, or a thousandth where the interval is narrow."""
-    narrow = elbow is not None and elbow.p95 - elbow.p05 < 0.05
-    return f"{loss:.3f}" if narrow else f"{loss:.2f}"
+    elbow, axis = view.elbow, view.axis
+    width = 0.0 if elbow is None else elbow.p95 - elbow.p05
+    narrow = elbow is not None and width < 0.05
+    return axis.number(loss, axis.places(width, 3 if narrow and axis.is_loss else 2))
 
 
-def dress(chart: _Chart, view: ForecastView) -> _Chart:
+def dress(chart: _Chart, view: Titled) -> _Chart:
     """Give a picture its title, its description for screen readers and its typography."""
     title = alt.TitleParams(
         text=textwrap.wrap(view.title, 90) or [""],

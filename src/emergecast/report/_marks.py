@@ -8,6 +8,7 @@ import altair as alt
 import polars as pl
 
 from emergecast.report._look import BAND, INK, LATER, QUIET, WIDTH
+from emergecast.report._view import ForecastView
 from emergecast.report._window import Window
 
 _LINE = 16  # px from one line of labels to the next
@@ -15,14 +16,15 @@ _LETTER = 5.9  # px of a letter of a label, on average
 
 
 def loss_x(window: Window, *, titled: bool = True) -> alt.X:
-    """The loss axis: reversed, so that stronger models are on the right."""
-    title = "pretraining loss, in nats (stronger models to the right)" if titled else None
+    """The loss axis, or another: loss is reversed, so that stronger models are on the right."""
+    title = f"{window.axis.title} (stronger models to the right)" if titled else None
+    reverse = not window.axis.higher_is_stronger
     axis = alt.Axis(
         title=title, labels=titled, ticks=titled, grid=False, tickCount=8, labelFlush=False
     )
     return alt.X(
         "loss:Q",
-        scale=alt.Scale(domain=[window.low, window.high], reverse=True, nice=False, zero=False),
+        scale=alt.Scale(domain=[window.low, window.high], reverse=reverse, nice=False, zero=False),
         axis=axis,
     )
 
@@ -92,7 +94,7 @@ def legend_of_bars(frame: pl.DataFrame) -> list[str]:
     return ["Bars: one standard error."] if frame["stderr"].is_not_null().any() else []
 
 
-def few_shot_points(frame: pl.DataFrame, x: alt.X, y: alt.Y) -> alt.LayerChart:
+def few_shot_points(view: ForecastView, frame: pl.DataFrame, x: alt.X, y: alt.Y) -> alt.LayerChart:
     """Few-shot scores with their standard errors: filled where the forecast saw them, else open."""
     seen, later = frame.filter(~pl.col("hidden")), frame.filter("hidden")
     layers = [
@@ -100,10 +102,10 @@ def few_shot_points(frame: pl.DataFrame, x: alt.X, y: alt.Y) -> alt.LayerChart:
         whiskers(seen, x, y).encode(stroke=alt.value(INK)),
         alt.Chart(later)
         .mark_point(filled=False, size=50, strokeWidth=1.7, stroke=LATER, fill="white", opacity=1)
-        .encode(x=x, y=y, tooltip=tooltip()),
+        .encode(x=x, y=y, tooltip=tooltip(view)),
         alt.Chart(seen)
         .mark_point(filled=True, size=50, fill=INK, opacity=0.9)
-        .encode(x=x, y=y, tooltip=tooltip()),
+        .encode(x=x, y=y, tooltip=tooltip(view)),
     ]
     return alt.LayerChart(layer=layers)
 
@@ -120,12 +122,12 @@ def whiskers(frame: pl.DataFrame, x: alt.X, y: alt.Y) -> alt.Chart:
     )
 
 
-def tooltip() -> list[alt.Tooltip]:
+def tooltip(view: ForecastView) -> list[alt.Tooltip]:
     """What a point says of itself where the picture is interactive."""
     return [
         alt.Tooltip("checkpoint:N"),
-        alt.Tooltip("label:N", title="examples"),
-        alt.Tooltip("loss:Q", format=".4f"),
+        alt.Tooltip("label:N", title=view.shift.unit),
+        alt.Tooltip("loss:Q", title=view.axis.label, format=".4f"),
         alt.Tooltip("score:Q", format=".4f"),
         alt.Tooltip("stderr:Q", format=".4f"),
     ]

@@ -6,11 +6,14 @@ from typing import Protocol
 
 import polars as pl
 
+from emergecast.measurements import Axis, Shift
+
 
 class ElbowView(Protocol):
-    """Quantiles and point estimates of the few-shot elbow, in nats.
+    """Quantiles and point estimates of the few-shot elbow, in nats, or on another axis.
 
-    Quantiles are of the loss: `p05` is the numerically low loss, that is, the later emergence.
+    Quantiles are of the printed number: `p05` is the numerically low one, on loss the later
+    emergence.
     """
 
     @property
@@ -50,7 +53,20 @@ class ElbowView(Protocol):
 
 
 class ForecastView(Protocol):
-    """A forecast as the pictures see it. Scores are such that higher is better."""
+    """A forecast as the pictures see it. Scores are such that higher is better.
+
+    What is called loss here is a value of `axis`, and examples are amounts of `shift`.
+    """
+
+    @property
+    def axis(self) -> Axis:
+        """What stands for capability: loss in nats, or something else."""
+        ...
+
+    @property
+    def shift(self) -> Shift:
+        """What moves the elbow: finetuning examples, or something else."""
+        ...
 
     @property
     def task(self) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from emergecast.measurements import Axis
 from emergecast.report._view import ForecastView
 
 # All numbers of this file are shares of a span, tried on pictures of several designs.
@@ -17,6 +18,8 @@ class Window(NamedTuple):
 
     low: float
     high: float
+    axis: Axis = Axis()
+    """Whose values they are."""
 
     @property
     def span(self) -> float:
@@ -28,20 +31,67 @@ class Window(NamedTuple):
         return frame.filter(pl.col(column).is_between(self.low, self.high))
 
     def share(self, loss: float) -> float:
-        """Where a loss stands on the reversed axis: 0 at the left edge, 1 at the right."""
-        return (self.high - loss) / self.span
+        """Where a loss stands on the axis: 0 at the left edge (weak), 1 at the right (strong)."""
+        from_low = (loss - self.low) / self.span
+        return from_low if self.axis.higher_is_stronger else (self.high - loss) / self.span
 
 
-def fan_window(view: ForecastView) -> Window:
+class _Interval(NamedTuple):
+    p05: float
+    p50: float
+    p95: float
+
+
+class _LossLike:
+    """What windows are found from: a view in which lower is stronger, whatever its axis."""
+
+    def __init__(self, view: ForecastView) -> None:
+        self.view = view
+        self.axis = view.axis
+        self.truth = None if view.truth is None else self.axis.from_axis(view.truth)
+
+    @property
+    def elbow(self) -> _Interval | None:
+        """Quantiles of the elbow, p05 the strongest."""
+        found = self.view.elbow
+        if found is None:
+            return None
+        values = (found.p05, found.p50, found.p95)
+        return _Interval(*sorted(self.axis.from_axis(value) for value in values))
+
+    def points(self) -> pl.DataFrame:
+        """The scores."""
+        return self._turned(self.view.points())
+
+    def curves(self) -> pl.DataFrame:
+        """The fitted lines."""
+        return self._turned(self.view.curves())
+
+    def distribution(self) -> pl.DataFrame:
+        """The posterior of the elbow."""
+        return self._turned(self.view.distribution())
+
+    def window(self, low: float, high: float) -> Window:
+        """The window between two loss-like values, with a margin, in the view's own axis."""
+        low, high, _ = _padded(low, high)
+        ends = self.axis.to_axis(low), self.axis.to_axis(high)
+        return Window(min(ends), max(ends), self.axis)
+
+    def _turned(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.with_columns(self.axis.from_axis(pl.col("loss")))
+
+
+def fan_window(forecast: ForecastView) -> Window:
     """Losses that the fan shows.
 
     Weak checkpoints far before the first elbow are left out: they are at chance. The elbow's
     interval and later checkpoints may widen the picture to the right, up to a limit.
     """
+    view = _LossLike(forecast)
     points = view.points()
     seen = points.filter(~pl.col("hidden"))["loss"]
     strongest, weakest = _bounds(seen if len(seen) else points["loss"])
-    span = max(weakest - strongest, 1e-3)
+    span = max(weakest - strongest, 1e-3 * view.axis.per_nat)
     wanted = [strongest, *_above(points["loss"], strongest - 1.2 * span)]
     high = weakest
     if view.elbow is not None:
@@ -58,28 +108,29 @@ def fan_window(view: ForecastView) -> Window:
         enough = first + max(first - strongest, 0.35 * (first - low))
         if high - low > 1.4 * (enough - low) > 0:
             high = enough
-    return _padded(low, high)
+    return view.window(low, high)
 
 
-def distribution_window(view: ForecastView) -> Window:
+def distribution_window(forecast: ForecastView) -> Window:
     """Losses that the distribution shows: nearly all its mass, and few-shot points around it."""
+    view = _LossLike(forecast)
     few_shot = view.points().filter(pl.col("setting") == "few-shot")
     losses = few_shot["loss"]
     if view.elbow is None:
-        return _padded(*_bounds(losses if len(losses) else view.points()["loss"]))
+        return view.window(*_bounds(losses if len(losses) else view.points()["loss"]))
     curve = view.distribution()
     body = curve.filter(pl.col("cumulative").is_between(0.002, 0.998))["loss"]
     width = view.elbow.p95 - view.elbow.p05
     low, high = _bounds(body) if len(body) else (view.elbow.p05, view.elbow.p95)
     low = max(low, view.elbow.p05 - 0.75 * width)
     high = min(high, view.elbow.p95 + 0.75 * width)
-    span = max(high - low, 1e-3)
+    span = max(high - low, 1e-3 * view.axis.per_nat)
     near = losses.filter((losses > low - span) & (losses < high + 1.5 * span)).to_list()
     # A few checkpoints show where the evidence ends, even where the distribution is narrow.
     strongest = few_shot.filter(~pl.col("hidden"))["loss"].unique().sort().head(4).to_list()
     truth = [] if view.truth is None else [view.truth]
     wanted = [low, high, *near, *strongest, *truth]
-    return _padded(max(min(wanted), low - 2.0 * span), min(max(wanted), high + 4.0 * span))
+    return view.window(max(min(wanted), low - 2.0 * span), min(max(wanted), high + 4.0 * span))
 
 
 def score_window(view: ForecastView, shown: pl.DataFrame) -> Window:

@@ -1,0 +1,426 @@
+"""Two series compared: which of them emerges first, at equal loss and at equal compute."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from emergecast.backtest._compute import ComputeFrontier, compute_frontier
+from emergecast.backtest._ranking import Ranking, rankings
+from emergecast.backtest._truth import GroundTruth, ground_truth
+from emergecast.errors import OptionError, SelectionError
+from emergecast.fit import SEED, fit
+from emergecast.forecast import Verdict
+from emergecast.measurements import LossSource, SelectOptions, read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from emergecast.fit import Fit
+    from emergecast.forecast import Forecast, Thresholds
+    from emergecast.measurements import Measurements
+
+QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
+N_DRAWS = 20_000
+STEPS = 1_500
+GRID = 401
+LAGS = 3_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class First:
+    """Probability that the first series emerges before the second."""
+
+    probability: float | None
+    """None where it cannot be stated."""
+    reason: str | None
+    """Why not, in one sentence; None where it is stated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Elbow of the first series minus that of the second, nats; above 0: the first emerges first.
+
+    The posteriors are taken as independent. On an axis where higher is stronger, below 0 means that
+    the first emerges first.
+    """
+
+    p05: float
+    p25: float
+    p50: float
+    p75: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElbowCompute:
+    """Training compute at which one series reaches its few-shot elbow, log10 FLOPs."""
+
+    p05: float
+    p50: float
+    p95: float
+    beyond: float
+    """Share of the draws past the series' strongest checkpoint, where compute is extrapolated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Which of two pretraining series emerges first on one task, and how sure that is."""
+
+    series: tuple[str, str]
+    forecasts: tuple[Forecast, Forecast]
+    """`truth` in them is the elbow that later checkpoints show, where they do."""
+    truths: tuple[GroundTruth | None, GroundTruth | None]
+    at_equal_loss: First
+    at_equal_compute: First
+    difference: Difference | None
+    """None where a forecast is refused or the losses do not compare."""
+    compute: tuple[ElbowCompute | None, ElbowCompute | None]
+    rankings: tuple[Ranking, ...]
+    """The baseline: by few-shot and by finetuned score at one size."""
+    no_ranking: str | None
+    """Why there is no baseline, in one sentence."""
+    warnings: tuple[str, ...]
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return self.forecasts[0].task
+
+    @property
+    def comparable(self) -> bool:
+        """Whether a loss of one series means the same in the other."""
+        return self.difference is not None or self._refused
+
+    @property
+    def true_difference(self) -> float | None:
+        """Difference of the elbows that came true, nats; None unless both are known and compare."""
+        first, second = self.truths
+        if first is None or second is None or not self.comparable:
+            return None
+        return first.elbow - second.elbow
+
+    @property
+    def title(self) -> str:
+        """The answer in a few words."""
+        for where, found in (
+            (self.forecasts[0].axis.label, self.at_equal_loss),
+            ("compute", self.at_equal_compute),
+        ):
+            if found.probability is not None:
+                sure, name = found.probability, self.series[0]
+                if sure < 0.5:
+                    sure, name = 1 - sure, self.series[1]
+                return f"{self.task}: {name} first at equal {where} with probability {_share(sure)}"
+        return f"{self.task}: no comparison of {self.series[0]} and {self.series[1]}"
+
+    @property
+    def subtitle(self) -> str:
+        """Verdicts of both, and the difference."""
+        parts = [
+            f"{name}: {each.verdict}"
+            for name, each in zip(self.series, self.forecasts, strict=True)
+        ]
+        if self.difference is not None:
+            d = self.difference
+            unit = self.forecasts[0].axis.unit
+            interval = f"90%: {d.p05:+.3f} to {d.p95:+.3f}"
+            parts.append(f"difference {d.p50:+.3f} {unit} ({interval})")
+        elif self.at_equal_loss.reason:
+            parts.append(self.at_equal_loss.reason)
+        return "; ".join(parts)
+
+    def difference_density(self) -> pl.DataFrame:
+        """Density of the difference: difference (nats), density (per nat); no rows without one."""
+        schema = {"difference": pl.Float64, "density": pl.Float64}
+        if self.difference is None:
+            return pl.DataFrame(schema=schema)
+        lags, share = _convolved(*self.forecasts)
+        step = lags[1] - lags[0]
+        centre, half = self.difference.p50, 2.0 * (self.difference.p95 - self.difference.p05)
+        likely = np.flatnonzero(share > 1e-4 * share.max())
+        low, high = max(lags[likely[0]], centre - half), min(lags[likely[-1]], centre + half)
+        grid = np.linspace(low, high, GRID)
+        below = np.interp(grid, lags + step / 2, np.cumsum(share))
+        edges = np.concatenate([[2 * below[0] - below[1]], below, [2 * below[-1] - below[-2]]])
+        density = (edges[2:] - edges[:-2]) / (2 * (grid[1] - grid[0]))
+        return pl.DataFrame({"difference": grid, "density": density}, schema=schema)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as plain values."""
+        return {
+            "task": self.task,
+            "series": list(self.series),
+            "at_equal_loss": asdict(self.at_equal_loss),
+            "at_equal_compute": asdict(self.at_equal_compute),
+            "difference": None if self.difference is None else asdict(self.difference),
+            "compute_log10_flops": [None if c is None else asdict(c) for c in self.compute],
+            "truths": [None if t is None else asdict(t) for t in self.truths],
+            "true_difference": self.true_difference,
+            "rankings": [asdict(ranking) for ranking in self.rankings],
+            "no_ranking": self.no_ranking,
+            "warnings": list(self.warnings),
+            "forecasts": [forecast.to_dict() for forecast in self.forecasts],
+        }
+
+    def __repr__(self) -> str:
+        return f"Comparison({self.title}; {self.subtitle})"
+
+    @property
+    def _refused(self) -> bool:
+        return any(forecast.elbow is None for forecast in self.forecasts)
+
+
+def compare(
+    table: object,
+    *,
+    series: Sequence[str] | None = None,
+    select_options: SelectOptions | None = None,
+    thresholds: Thresholds | None = None,
+    per_byte: bool = False,
+    **how: Any,  # noqa: ANN401  arguments of `fit` and fields of SelectOptions, checked there
+) -> Comparison:
+    """Two series on one task: forecast of each, and which emerges first.
+
+    Each series is fitted on its own, and the two posteriors are taken as independent. At equal
+    loss the answer is P(elbow of the first > elbow of the second), which is not stated where losses
+    per token were measured with different tokenizers or on different held-out text. At equal
+    compute each elbow is turned into FLOPs by its own series' frontier of loss against compute,
+    which needs no common loss. The baseline ranks the series by their scores at one size.
+
+    Args:
+        table: what `read_table` takes.
+        series: the two names, first and second; None where the table has just two.
+        select_options: which rows of each to take.
+        thresholds: the rules of the verdicts.
+        per_byte: the losses are nats per byte of the same text, so that tokenizers do not matter.
+        **how: task, law, priors, few_shot_examples, chance and the other arguments of `fit`.
+
+    Raises:
+        OptionError: not two different series.
+        SelectionError: the rows of a series do not make one fit.
+        FitError: no estimate exists for a series.
+    """
+    options = select_options or SelectOptions()
+    named = {name: how.pop(name) for name in SelectOptions.__slots__ if name in how}
+    options = replace(options, **named)
+    rows = read_table(table, chance=how.pop("chance", None), axis=options.axis, shift=options.shift)
+    first, second = _two(rows, series, options.task)
+    fits = [
+        fit(rows, select_options=replace(options, series=name, pool=False), **how)
+        for name in (first, second)
+    ]
+    truths = [_truth(each) for each in fits]
+    forecasts = [
+        replace(
+            each.forecast(bootstraps=0, thresholds=thresholds),
+            truth=None if truth is None else truth.elbow,
+        )
+        for each, truth in zip(fits, truths, strict=True)
+    ]
+    apart, warnings = _apart(rows, (forecasts[0], forecasts[1]), per_byte=per_byte)
+    refused = _refusal(forecasts, (first, second))
+    at_loss, difference = _at_equal_loss(forecasts, refused or apart)
+    at_compute, compute = _at_equal_compute(forecasts, refused)
+    ranked = rankings(fits[0].selection, fits[1].selection)
+    return Comparison(
+        series=(first, second),
+        forecasts=(forecasts[0], forecasts[1]),
+        truths=(truths[0], truths[1]),
+        at_equal_loss=at_loss,
+        at_equal_compute=at_compute,
+        difference=difference,
+        compute=compute,
+        rankings=() if isinstance(ranked, str) else ranked,
+        no_ranking=ranked if isinstance(ranked, str) else None,
+        warnings=(*warnings, *_weak(forecasts, (first, second))),
+    )
+
+
+# -------------------------------------------------------------------------------- what is compared
+
+
+def _two(
+    table: Measurements,
+    series: Sequence[str] | None,
+    task: str | None,
+) -> tuple[str, str]:
+    """The two series asked for.
+
+    Raises:
+        OptionError: they are not two different ones.
+    """
+    frame = table.frame if task is None else table.frame.filter(pl.col("task") == task)
+    names = tuple(sorted(frame["series"].unique().to_list())) or table.series
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    if series is None:
+        if len(names) < 2:
+            raise OptionError(
+                f"a comparison takes two series, and the table has only {shown}. Put the rows of "
+                "both into one table, told apart by the column series."
+            )
+        series = names
+    if isinstance(series, str):
+        series = (series,)
+    if len(series) != 2:
+        listed = ", ".join(series[:4]) + (" ..." if len(series) > 4 else "")
+        raise OptionError(
+            f"a comparison takes two series, not {len(series)} ({listed}). Give two with --series "
+            f"A --series B; the table has {shown}."
+        )
+    if series[0] == series[1]:
+        raise OptionError(
+            f'the series "{series[0]}" cannot be compared with itself. The table has {shown}.'
+        )
+    return series[0], series[1]
+
+
+def _truth(fitted: Fit) -> GroundTruth | None:
+    """The elbow that came true, on the axis that the forecast is printed on."""
+    found, axis = ground_truth(fitted.selection), fitted.selection.axis
+    if found is None:
+        return None
+    low, high = sorted(map(axis.to_axis, (found.p05, found.p95)))
+    return replace(found, elbow=axis.to_axis(found.elbow), p05=low, p95=high)
+
+
+def _apart(
+    table: Measurements, forecasts: tuple[Forecast, Forecast], *, per_byte: bool
+) -> tuple[str | None, tuple[str, ...]]:
+    """Why the losses of the two series do not compare (None where they do), and warnings."""
+    rows = [_source_rows(table, forecast) for forecast in forecasts]
+    measured = any((part["loss_source"] == LossSource.MEASURED.value).any() for part in rows)
+    reason, warnings = None, []
+    for column, what in (("tokenizer", "tokenizers"), ("loss_corpus", "held-out texts")):
+        names = [sorted({str(v) for v in part[column].drop_nulls()}) for part in rows]
+        if names[0] == names[1] or (column == "tokenizer" and not all(names)):
+            continue
+        listed = " and ".join(", ".join(name) or "(not named)" for name in names)
+        if column == "tokenizer" and per_byte:
+            continue
+        if not measured:
+            warnings.append(f"The estimated losses stand for different {what}: {listed}.")
+            continue
+        remedy = (
+            "Divide each loss by the bytes per token of its text and say --per-byte (nats per "
+            "byte compare across tokenizers)"
+            if column == "tokenizer"
+            else "Measure both on one text, and choose it with --loss-corpus"
+        )
+        reason = (
+            f"the losses were measured with different {what} ({listed}), so equal losses do not "
+            "mean equal models"
+        )
+        warnings.append(f"{reason[0].upper()}{reason[1:]}. {remedy}.")
+    return reason, tuple(warnings)
+
+
+def _source_rows(table: Measurements, forecast: Forecast) -> pl.DataFrame:
+    """The table's rows behind a forecast, with the columns that a selection leaves out."""
+    selection = forecast.fit.selection
+    frame = table.frame.join(
+        selection.rows.select("series", "checkpoint").unique(),
+        on=["series", "checkpoint"],
+        how="semi",
+    ).filter(pl.col("task") == selection.task)
+    if selection.loss_corpus is not None:
+        frame = frame.filter(pl.col("loss_corpus") == selection.loss_corpus)
+    if frame.is_empty():
+        raise SelectionError(f"the table has no row of {', '.join(selection.series)}.")
+    return frame
+
+
+def _refusal(forecasts: list[Forecast], names: tuple[str, str]) -> str | None:
+    said = [
+        f"the forecast of {name} is refused ({forecast.reasons[0].rstrip('.')})"
+        for name, forecast in zip(names, forecasts, strict=True)
+        if forecast.elbow is None
+    ]
+    return "; ".join(said) or None
+
+
+def _weak(forecasts: list[Forecast], names: tuple[str, str]) -> list[str]:
+    """A sentence on each forecast that the probabilities should not be trusted further than."""
+    return [
+        f"The forecast of {name} is weak: {forecast.reasons[0]}"
+        for name, forecast in zip(names, forecasts, strict=True)
+        if forecast.verdict is Verdict.WEAK
+    ]
+
+
+# -------------------------------------------------------------------------------- the two answers
+
+
+def _at_equal_loss(
+    forecasts: list[Forecast], reason: str | None
+) -> tuple[First, Difference | None]:
+    if reason is not None:
+        return First(probability=None, reason=reason), None
+    levels = _middles(STEPS)
+    a, b = forecasts[0].quantile(levels), forecasts[1].quantile(levels)
+    below = float(np.mean(forecasts[0].cumulative(b)))
+    probability = below if forecasts[0].axis.higher_is_stronger else 1.0 - below
+    values = np.quantile(np.subtract.outer(a, b), list(QUANTILES.values()))
+    difference = Difference(**dict(zip(QUANTILES, map(float, values), strict=True)))
+    return First(probability=min(max(probability, 0.0), 1.0), reason=None), difference
+
+
+def _at_equal_compute(
+    forecasts: list[Forecast], reason: str | None
+) -> tuple[First, tuple[ElbowCompute | None, ElbowCompute | None]]:
+    if reason is None and not forecasts[0].axis.is_loss:
+        reason = f"the axis is {forecasts[0].axis.label}, and compute is read off losses"
+    if reason is not None:
+        return First(probability=None, reason=reason), (None, None)
+    rng = np.random.default_rng(SEED)
+    drawn: list[NDArray[np.float64] | None] = []
+    summaries: list[ElbowCompute | None] = []
+    for forecast in forecasts:
+        frontier = compute_frontier(forecast.fit.selection.rows)
+        if not isinstance(frontier, ComputeFrontier):
+            name = ", ".join(forecast.fit.selection.series)
+            reason = f"{name}: {frontier}" if reason is None else reason
+            drawn.append(None)
+            summaries.append(None)
+            continue
+        loss = np.maximum(forecast.quantile(rng.permutation(_middles(N_DRAWS))), 1e-3)
+        ln_flops = frontier.ln_flops_at(loss, rng)
+        p05, p50, p95 = np.quantile(ln_flops, [0.05, 0.5, 0.95]) / np.log(10)
+        beyond = float(np.mean(np.log(loss) < frontier.ln_loss[-1]))
+        drawn.append(ln_flops)
+        summaries.append(
+            ElbowCompute(p05=float(p05), p50=float(p50), p95=float(p95), beyond=beyond)
+        )
+    a, b = drawn
+    if a is None or b is None:
+        return First(probability=None, reason=reason), (summaries[0], summaries[1])
+    first = float(np.mean(a < b) + 0.5 * np.mean(a == b))
+    return First(probability=first, reason=None), (summaries[0], summaries[1])
+
+
+def _convolved(
+    first: Forecast, second: Forecast
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Differences first - second (nats) on an even grid, and their probabilities."""
+    ends = np.array([each.quantile([1e-4, 1 - 1e-4]) for each in (first, second)])
+    edges = np.linspace(ends.min(), ends.max(), LAGS + 1)
+    a, b = (np.diff(each.cumulative(edges)) for each in (first, second))
+    lags = (np.arange(2 * LAGS - 1) - (LAGS - 1)) * (edges[1] - edges[0])
+    return lags, np.convolve(a, b[::-1])
+
+
+def _middles(n: int) -> NDArray[np.float64]:
+    """The middles of n equal steps of probability, shape (n,)."""
+    return (np.arange(n) + 0.5) / n
+
+
+def _share(probability: float) -> str:
+    """A probability as text that never rounds to certainty."""
+    if probability > 0.995:
+        return "above 0.99"
+    return f"{probability:.2f}"

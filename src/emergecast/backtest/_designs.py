@@ -1,0 +1,195 @@
+"""What a simulated table holds: checkpoints, data amounts, repeats, and how scores are measured."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from emergecast.errors import OptionError
+from emergecast.measurements import MetricKind, metric_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from emergecast.law import LawForm
+
+DEFAULT_HALF: Final = 1000.0
+_POSITIVE: Final = ("elbow", "elbow_max", "alpha", "half", "slope")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """The law that a simulated table is drawn from, before any departure.
+
+        finetuned on D:   y = chance + level + slope max(E(D) - L, 0) + noise
+        few-shot:         y = chance + level + few_shot_offset + slope max(E(D0) - L, 0) + noise
+
+    with E(D) = elbow + (elbow_max - elbow) [q(D) - q(D0)] / [q(Dmax) - q(D0)], q of the form; D0
+    and Dmax are the design's.
+    """
+
+    form: LawForm
+    elbow: float
+    """E(D0), nats: the few-shot elbow."""
+    elbow_max: float
+    """E(Dmax), nats: the elbow at the design's largest amount; above `elbow`."""
+    alpha: float
+    """Curvature of E(D), > 0; for the hill form its steepness h."""
+    half: float = DEFAULT_HALF
+    """K, examples at which a hill law is half way; unused by the other forms."""
+    slope: float
+    """Score per nat past the elbow, > 0."""
+    level: float = 0.0
+    """Score before the elbow, minus chance."""
+    few_shot_offset: float = 0.0
+    """What few-shot rows have beyond that."""
+    tau: float
+    """Standard deviation of a run about the law, score, >= 0; few-shot rows scatter so too."""
+
+    def __post_init__(self) -> None:
+        for name in (each.name for each in fields(self) if each.name != "form"):
+            value = getattr(self, name)
+            if not math.isfinite(value):
+                raise OptionError(f"the truth's {name} must be a finite number, not {value}.")
+            if name in _POSITIVE and value <= 0:
+                raise OptionError(f"the truth's {name} must be above 0, not {value:g}.")
+        if self.tau < 0:
+            raise OptionError(f"the truth's tau must be at least 0, not {self.tau:g}.")
+        if self.elbow_max <= self.elbow:
+            raise OptionError(
+                f"the truth's elbow_max ({self.elbow_max:g}) must be above its elbow"
+                f" ({self.elbow:g}): more data move the elbow to a higher loss."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """One pretrained model of a design."""
+
+    series: str
+    name: str
+    """Unique within the series."""
+    params: int | None
+    """Parameters."""
+    tokens: int | None
+    """Training tokens."""
+    loss: float
+    """Nats per token."""
+    finetuned: bool
+    """Whether it is finetuned on every amount; all checkpoints have few-shot scores."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """What is measured, of which checkpoints, on how much data, how often; and a default truth."""
+
+    name: str
+    """The name it is bundled under, or the file it was read from."""
+    description: str
+    task: str
+    metric: str
+    chance: float
+    n_items: int | None
+    """Test items of one evaluation of a proportion; None where `stderr` states the error."""
+    stderr: float | None
+    """Sampling error of one evaluation, score; None where `n_items` implies it."""
+    shots: int
+    """In-context examples of the few-shot rows."""
+    examples: tuple[int, ...]
+    """Finetuning amounts, ascending."""
+    subsets: int
+    """Random data subsets per amount, each a row."""
+    runs: int
+    """Finetuning runs that each row averages."""
+    horizon: float | None
+    """Checkpoints at or below this loss (nats) are future ones: few-shot only, and marked in the
+    table's column `future`. None: there are none."""
+    checkpoints: tuple[Checkpoint, ...]
+    truth: Truth
+    """What `simulate` draws from unless told otherwise."""
+
+    @property
+    def few_shot_examples(self) -> float:
+        """D0, by the rule of docs/model.md: the shots, at least 1, or half the smallest amount."""
+        shots = float(max(self.shots, 1))
+        smallest = float(self.examples[0])
+        return shots if shots < smallest else max(smallest / 2.0, 1.0)
+
+    @property
+    def most_examples(self) -> float:
+        """Dmax."""
+        return float(self.examples[-1])
+
+    @property
+    def present(self) -> tuple[Checkpoint, ...]:
+        """The checkpoints that exist when the forecast is made."""
+        return tuple(each for each in self.checkpoints if not self.is_future(each))
+
+    @property
+    def future(self) -> tuple[Checkpoint, ...]:
+        """The checkpoints that come later."""
+        return tuple(each for each in self.checkpoints if self.is_future(each))
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The series in order of appearance."""
+        return tuple(dict.fromkeys(each.series for each in self.checkpoints))
+
+    @property
+    def loss_spread(self) -> float:
+        """S: mean absolute deviation of the distinct present losses from their median, nats."""
+        losses = np.unique(losses_of(self.present))
+        return float(np.mean(np.abs(losses - np.median(losses))))
+
+    @property
+    def score_range(self) -> float:
+        """R: best score minus chance; 1 for a metric without a known best score."""
+        best = metric_of(self.metric).best
+        return 1.0 if best is None else best - self.chance
+
+    @property
+    def proportion(self) -> bool:
+        """Whether scores are shares of test items, drawn binomially."""
+        return metric_of(self.metric).kind is MetricKind.PROPORTION and self.n_items is not None
+
+    def loss_at_flops(self, ratio: float) -> float:
+        """Loss, nats, that `ratio` times the FLOPs of the strongest present checkpoint buy.
+
+        Interpolated linearly in ln FLOPs between the checkpoints that no cheaper one beats.
+
+        Raises:
+            OptionError: that is past the design's checkpoints, or a checkpoint lacks its counts.
+        """
+        spent = [
+            each.params * each.tokens for each in self.checkpoints if each.params and each.tokens
+        ]
+        if len(spent) < len(self.checkpoints):
+            raise OptionError(
+                f'design "{self.name}": a checkpoint lacks params or tokens. Add them.'
+            )
+        order = sorted(zip(spent, losses_of(self.checkpoints).tolist(), strict=True))
+        best = np.minimum.accumulate([loss for _, loss in order])
+        kept = np.flatnonzero(np.diff(best, prepend=np.inf) < 0)
+        flops = np.array([order[i][0] for i in kept], dtype=np.float64)
+        strongest = min(self.present, key=lambda each: each.loss)
+        wanted = ratio * spent[self.checkpoints.index(strongest)]
+        if not flops[0] <= wanted <= flops[-1]:
+            raise OptionError(
+                f'design "{self.name}": no checkpoint reaches {ratio:g} times the FLOPs of'
+                f" {strongest.name}. Use a smaller ratio, or add future checkpoints."
+            )
+        return float(np.interp(np.log(wanted), np.log(flops), best[kept]))
+
+    def is_future(self, checkpoint: Checkpoint) -> bool:
+        """Whether `checkpoint` lies at or past the horizon."""
+        return self.horizon is not None and checkpoint.loss <= self.horizon
+
+
+def losses_of(checkpoints: Iterable[Checkpoint]) -> NDArray[np.float64]:
+    """Their losses in nats, in the given order."""
+    return np.array([each.loss for each in checkpoints], dtype=np.float64)

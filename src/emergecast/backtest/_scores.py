@@ -1,0 +1,177 @@
+"""Scores without noise, departures included, and the elbow that they show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emergecast.backtest._departures import Effects
+from emergecast.backtest._designs import losses_of
+from emergecast.backtest._relu import best_relu
+from emergecast.errors import OptionError
+from emergecast.law import LawForm, rise, shift_fraction
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emergecast.backtest._designs import Design, Truth
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """The rows of a design's table, checkpoint by checkpoint, few-shot first; arrays of (n,)."""
+
+    checkpoint: Ints
+    """Index into the design's checkpoints."""
+    examples: Floats
+    """Finetuning examples; D0 where few-shot."""
+    few_shot: NDArray[np.bool_]
+    subset: Ints
+    """0 where few-shot."""
+    loss: Floats
+    """Nats."""
+
+
+@lru_cache(maxsize=64)
+def rows_of(design: Design) -> Rows:
+    """Every row that the design measures."""
+    cells: list[tuple[int, float, bool, int]] = []
+    for index, checkpoint in enumerate(design.checkpoints):
+        cells.append((index, design.few_shot_examples, True, 0))
+        if checkpoint.finetuned and not design.is_future(checkpoint):
+            cells += [
+                (index, float(amount), False, subset)
+                for amount in design.examples
+                for subset in range(design.subsets)
+            ]
+    owner, examples, few_shot, subset = (np.array(each) for each in zip(*cells, strict=True))
+    return Rows(
+        checkpoint=owner,
+        examples=examples,
+        few_shot=few_shot,
+        subset=subset,
+        loss=losses_of(design.checkpoints)[owner],
+    )
+
+
+def gains(design: Design, truth: Truth, effects: Effects, rows: Rows) -> Floats:
+    """How far each noiseless score lies above its level before the elbow, shape (n,)."""
+    seen = np.where(hidden_data(design)[rows.checkpoint], effects.hidden_examples, 0.0)
+    loss = rows.loss + effects.series_offset * _series_position(design)[rows.checkpoint]
+    past = elbows(design, truth, effects, rows.examples + seen) - loss
+    slope = truth.slope * _slope_factor(design, effects, rows.examples)
+    rate = 0.0 if effects.ceiling is None else slope / effects.ceiling
+    gain = slope * rise(past, width=effects.softness, ceiling_rate=rate)
+    if effects.overtrained:
+        kept = 1.0 - effects.overtrained * np.maximum(_overtraining(design), 0.0)
+        gain = gain * np.where(rows.few_shot, 1.0, np.maximum(kept, 0.0)[rows.checkpoint])
+    return np.asarray(gain)
+
+
+def levels(design: Design, truth: Truth, rows: Rows) -> Floats:
+    """The noiseless score before the elbow, shape (n,)."""
+    return np.asarray(design.chance + truth.level + truth.few_shot_offset * rows.few_shot)
+
+
+def full_gain(design: Design, truth: Truth, effects: Effects, rows: Rows) -> Floats:
+    """Gain of a run that has the skill, where runs have all of it or none; shape (n,)."""
+    slope = truth.slope * _slope_factor(design, effects, rows.examples)
+    return np.asarray(slope * effects.bimodal)
+
+
+def elbows(design: Design, truth: Truth, effects: Effects, examples: Floats) -> Floats:
+    """E(D) in nats, of the shape of `examples`."""
+    form, alpha, half = truth.form, truth.alpha, truth.half
+    if effects.hill is not None:
+        form, (half, alpha) = LawForm.HILL, effects.hill
+    moved = shift_fraction(
+        form,
+        examples,
+        low=design.few_shot_examples,
+        high=design.most_examples,
+        alpha=np.array([alpha]),
+        half=np.array([half]),
+    )[0]
+    return np.asarray(truth.elbow + (truth.elbow_max - truth.elbow) * moved)
+
+
+@lru_cache(maxsize=64)
+def hidden_data(design: Design) -> NDArray[np.bool_]:
+    """Which checkpoints hidden task data touch: the last series, or every third of a single one."""
+    if len(design.series) > 1:
+        return np.array([each.series == design.series[-1] for each in design.checkpoints])
+    return np.array([index % 3 == 1 for index in range(len(design.checkpoints))])
+
+
+def estimand(design: Design, truth: Truth, effects: Effects | None = None) -> float | None:
+    """Where a ReLU fitted to noiseless few-shot scores has its elbow, nats.
+
+    Base, slope and elbow are free, weights equal, over all checkpoints of the design, present and
+    future, without those that have seen hidden task data. Where these scores are themselves a ReLU
+    the answer is E(D0), also where too few checkpoints lie past it for a fit.
+
+    Returns None where the departure bends the few-shot curve and no ReLU can be fitted.
+    """
+    effects = effects or Effects()
+    everything = rows_of(design)
+    clean = ~hidden_data(design) if effects.hidden_examples else np.ones_like(hidden_data(design))
+    kept = everything.few_shot & clean[everything.checkpoint]
+    names = ("checkpoint", "examples", "few_shot", "subset", "loss")
+    rows = Rows(**{name: getattr(everything, name)[kept] for name in names})
+    past = np.unique(rows.loss[rows.loss < truth.elbow])
+    bent = effects.softness > 0 or effects.ceiling is not None or effects.series_offset != 0
+    if past.size < 2 or np.unique(rows.loss).size - past.size < 1:
+        return None if bent else truth.elbow
+    found = best_relu(rows.loss, gains(design, truth, effects, rows))
+    return None if found is None else found.elbow
+
+
+def _slope_factor(design: Design, effects: Effects, examples: Floats) -> Floats:
+    low, high = design.few_shot_examples, design.most_examples
+    share = np.log(examples / low) / np.log(high / low)
+    return np.asarray(effects.slope_fall ** (0.5 - share))
+
+
+@lru_cache(maxsize=64)
+def _series_position(design: Design) -> Floats:
+    """-1/2 for checkpoints of the first series, 1/2 for the last, evenly in between."""
+    places = np.linspace(-0.5, 0.5, len(design.series)) if len(design.series) > 1 else np.zeros(1)
+    return np.array([places[design.series.index(each.series)] for each in design.checkpoints])
+
+
+def _overtraining(design: Design) -> Floats:
+    """log10 of tokens per parameter over the median of the finetuned; nan where not known."""
+    counts = [(each.tokens, each.params) for each in design.checkpoints]
+    ratio = np.array(
+        [tokens / params if tokens and params else np.nan for tokens, params in counts]
+    )
+    return np.asarray(np.log10(ratio / np.median(ratio[_finetuned(design)])))
+
+
+def _finetuned(design: Design) -> NDArray[np.bool_]:
+    return np.array([each.finetuned for each in design.checkpoints])
+
+
+def refuse_meaningless(design: Design, effects: Effects) -> None:
+    """Raise where an effect would change nothing, or cannot be computed, in this design.
+
+    Raises:
+        OptionError: offsets between series of a single one, or overtraining without counts of
+            parameters and tokens, or with one ratio.
+    """
+    if effects.series_offset and len(design.series) < 2:
+        raise OptionError(
+            f'the design "{design.name}" has one series, so there is no offset between series.'
+            ' Use a design with several, such as "two-series".'
+        )
+    if effects.overtrained and not np.ptp(_overtraining(design)[_finetuned(design)]) > 0:
+        raise OptionError(
+            f'the design "{design.name}" does not tell overtrained checkpoints apart. Give its'
+            " checkpoints params and tokens in different ratios."
+        )

@@ -1,0 +1,130 @@
+"""A backtest as lines of text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from emergecast.backtest import Outcome, Part
+
+if TYPE_CHECKING:
+    from emergecast.backtest import Backtest, BacktestRow, Skill
+
+WIDTH = 100
+TITLES = {
+    Part.ABLATIONS: "Designs: the full one and eighteen reduced ones",
+    Part.LAWS: "Laws",
+    Part.D0: "Amount at which the few-shot elbow is read off",
+}
+NUMBERS = f"{'5%':>7} {'50%':>7} {'95%':>7} {'error':>7}  {'in 90%':>6} {'CRPS':>7} {'log':>6}"
+
+
+def backtest_text(backtest: Backtest) -> str:
+    """The whole backtest for a person to read."""
+    parts = [list(_headline(backtest))]
+    of = {part: [row for row in backtest.rows if row.part is part] for part in Part}
+    if of[Part.LADDER]:
+        parts += [list(_ladder(of[Part.LADDER])), list(_skill(backtest))]
+    parts += [list(_settings(TITLES[part], of[part])) for part in TITLES if of[part]]
+    parts.append(list(_sums(backtest)))
+    parts.append([line for text in backtest.warnings for line in _wrap(f"Warning: {text}")])
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _headline(backtest: Backtest) -> Iterator[str]:
+    truth = backtest.truth
+    yield f"BACKTEST  {backtest.title}"
+    yield from _wrap(
+        f"Truth: the few-shot elbow of all {truth.n} few-shot scores is {truth.elbow:.3f} nats "
+        f"(90% {truth.p05:.3f} to {truth.p95:.3f}). The weakest checkpoint above chance few-shot "
+        f"has loss {backtest.horizon:.3f}; no forecast below sees it or any stronger one."
+    )
+    yield f"Law: {backtest.law}. D0 = {backtest.few_shot_examples:g}. Losses, errors, CRPS in nats."
+
+
+def _ladder(rows: list[BacktestRow]) -> Iterator[str]:
+    yield "Ladder: the strongest checkpoints hidden step by step"
+    yield f"{'':<20} {NUMBERS}  verdict"
+    setting = None
+    for row in rows:
+        if row.setting != setting:
+            setting = row.setting
+            yield f"{setting}{_ahead(row)}"
+        yield f"  {row.forecaster:<18} {_cells(row)}"
+        if row.outcome in {Outcome.FAILED, Outcome.REFUSED, Outcome.NOT_POSSIBLE}:
+            yield from _wrap(f"    {row.reasons[0]}", "    ")
+
+
+def _ahead(row: BacktestRow) -> str:
+    if row.ahead_nats is None:
+        return ""
+    text = f": {row.n_checkpoints} checkpoints, truth {row.ahead_nats:+.3f} nats ahead"
+    return text + ("" if row.ahead_flops is None else f", {row.ahead_flops:.2f} x the FLOPs")
+
+
+def _settings(title: str, rows: list[BacktestRow]) -> Iterator[str]:
+    width = max(len(title), *(len(row.setting) for row in rows))
+    yield f"{title:<{width}} {'ckpts':>5} {'D':>3} {NUMBERS}  verdict"
+    notes: list[str] = []
+    for row in rows:
+        size = f"{_whole(row.n_checkpoints):>5} {_whole(row.n_amounts):>3}"
+        yield f"{row.setting:<{width}} {size} {_cells(row)}".rstrip()
+        if row.outcome is not Outcome.SCORED:
+            notes += _wrap(f"  {row.setting}: {row.reasons[0]}", "    ")
+    yield from notes
+
+
+def _cells(row: BacktestRow) -> str:
+    """Quantiles, error, covered, scores and verdict; what came of the row where it has none."""
+    if row.p05 is None or row.p50 is None or row.p95 is None or row.error is None:
+        return str(row.outcome)
+    inside = "yes" if row.covered else "NO"
+    return (
+        f"{row.p05:7.3f} {row.p50:7.3f} {row.p95:7.3f} {row.error:+7.3f}  {inside:>6} "
+        f"{row.crps:7.4f} {row.log_score:6.2f}  {row.verdict or ''}"
+    ).rstrip()
+
+
+def _skill(backtest: Backtest) -> Iterator[str]:
+    """Skill of every forecaster, and in words that of the forecast."""
+    found = {(each.forecaster, each.against): each for each in backtest.skill}
+    if not found:
+        yield "Skill: no rung has both a forecast and a baseline to compare."
+        return
+    yield "Skill on the ladder: 1 - mean CRPS / mean CRPS of the rival; +- one standard error"
+    yield f"{'':<20} {'over no-change':>20} {'over the prior':>20}  rungs"
+    for name in dict.fromkeys(name for name, _ in found):
+        pair = [found.get((name, rival)) for rival in ("no-change", "prior")]
+        rungs = max(each.rungs for each in pair if each is not None)
+        yield f"  {name:<18} {_value(pair[0]):>20} {_value(pair[1]):>20}  {rungs:>5}"
+    for rival in ("no-change", "prior"):
+        own = found.get(("forecast", rival))
+        if own is not None and own.value <= 0:
+            yield f"The forecast has NO skill over {rival} here."
+
+
+def _value(skill: Skill | None) -> str:
+    if skill is None:
+        return ""
+    return f"{skill.value:+.2f}" + ("" if skill.stderr is None else f" +- {skill.stderr:.2f}")
+
+
+def _sums(backtest: Backtest) -> Iterator[str]:
+    head = ("rows", "scored", "refused", "off > 0.1", "off > 0.5", "in 90%")
+    yield f"{'Forecasts':<12}" + "".join(f"{each:>11}" for each in head)
+    for each in backtest.tallies:
+        if each.forecaster == "forecast":
+            values = (
+                *(each.rows, each.scored, each.refused),
+                *(each.off_by_tenth, each.off_by_half, each.covered),
+            )
+            yield f"{each.part:<12}" + "".join(f"{value:>11}" for value in values)
+
+
+def _whole(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _wrap(text: str, indent: str = "") -> Iterable[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False)

@@ -1,0 +1,161 @@
+"""Command that makes tables with a known truth: simulate."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emergecast.cli._app import app
+from emergecast.cli._table import JsonOption
+from emergecast.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from emergecast.backtest import Design, Simulated, Truth
+
+RANDOM = "random"
+"""What `--truth` takes beside NAME=VALUE: a truth drawn at random around the design."""
+
+
+@app.command()
+def simulate(
+    design: Annotated[
+        str | None,
+        typer.Option(help="Bundled design, or a .toml file of your own.", metavar="FILE|NAME"),
+    ] = None,
+    truth: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Replace a value of the design's truth; repeatable. Or random: draw one.",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
+    departure: Annotated[
+        str | None, typer.Option(help="How to depart from the law; --list names them.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same table.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Table to write; the truth goes beside it as JSON."),
+    ] = None,
+    listing: Annotated[
+        bool, typer.Option("--list", help="List the bundled designs and the departures.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a table drawn from a known truth, to try a forecast on.
+
+    Prints the truth and where a forecast should put the elbow, and writes both beside the table as
+    NAME.truth.json. Checkpoints that come later are marked in the column future.
+
+    Example: `emergecast simulate --design small --departure falling-slope --seed 1 -o table.csv`
+    """
+    if listing:
+        _list(as_json=as_json)
+        return
+    import numpy as np
+
+    from emergecast.backtest import load_design, random_truth
+    from emergecast.backtest import simulate as draw
+    from emergecast.measurements import check_suffix
+    from emergecast.report import save_text
+
+    if design is None:
+        raise OptionError(
+            "nothing says what to simulate. Give --design NAME; --list names those that there are."
+        )
+    if out is None:
+        raise OptionError("nothing says where to write the table. Give -o TABLE.")
+    check_suffix(out)
+    found = load_design(design)
+    rng = np.random.default_rng(seed)
+    at_random, changes = _changes(truth)
+    drawn = random_truth(found, rng) if at_random else found.truth
+    simulated = draw(found, _overridden(drawn, changes), departure=departure, rng=rng)
+    simulated.table.write(out)
+    record = {"seed": seed, **_record(found, simulated)}
+    beside = save_text(json.dumps(record, indent=2) + "\n", out.parent, f"{out.stem}.truth.json")
+    if as_json:
+        print(json.dumps({**record, "table": str(out), "sidecar": str(beside)}, indent=2))
+        return
+    for line in _lines(found, simulated, seed):
+        print(line)
+    hiding = " --where future=false" if found.future else ""
+    print(f"Wrote {out} and {beside.name}. Next: emergecast fit {out}{hiding}")
+
+
+def _changes(texts: list[str] | None) -> tuple[bool, dict[str, str]]:
+    """Whether the truth is to be drawn, and the values to replace in it."""
+    changes: dict[str, str] = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if text.strip() == RANDOM:
+            continue
+        if not equals or not name.strip():
+            raise OptionError(f'--truth takes NAME=VALUE or {RANDOM}, not "{text}".')
+        changes[name.strip()] = value.strip()
+    return any(text.strip() == RANDOM for text in texts or ()), changes
+
+
+def _overridden(truth: Truth, changes: dict[str, str]) -> Truth:
+    from emergecast.backtest import override_truth
+
+    return override_truth(truth, changes) if changes else truth
+
+
+def _record(design: Design, simulated: Simulated) -> dict[str, Any]:
+    """What the table was drawn from, for JSON."""
+    return {
+        "design": simulated.design,
+        "departure": simulated.departure,
+        "effects": dataclasses.asdict(simulated.effects),
+        "truth": dataclasses.asdict(simulated.truth),
+        "few_shot_examples": design.few_shot_examples,
+        "horizon": design.horizon,
+        "estimand": simulated.estimand,
+        "rows": len(simulated.table),
+        "table_hash": simulated.table.hash,
+    }
+
+
+def _lines(design: Design, simulated: Simulated, seed: int) -> Iterator[str]:
+    present, future = len(design.present), len(design.future)
+    yield (
+        f"{simulated.design}: {len(simulated.table):,} scores of {present} present and {future} "
+        f"future checkpoints, seed {seed}"
+    )
+    truth = dataclasses.asdict(simulated.truth)
+    if truth["form"] != "hill":
+        del truth["half"]
+    shown = ", ".join(
+        f"{name} {value if isinstance(value, str) else format(value, '.5g')}"
+        for name, value in truth.items()
+    )
+    yield f"Truth: {shown}; D0 = {design.few_shot_examples:g}."
+    yield f"Departure: {simulated.departure or 'none'}."
+    yield (
+        "Estimand: none, for no ReLU fits the noiseless few-shot scores."
+        if simulated.estimand is None
+        else f"Estimand: {simulated.estimand:.4f} nats, the elbow of a ReLU fitted to the "
+        "noiseless few-shot scores."
+    )
+
+
+def _list(*, as_json: bool) -> None:
+    from emergecast.backtest import Departure, design_names, load_design
+
+    designs = {name: load_design(name).description for name in design_names()}
+    departures = {each.value: each.sentence for each in Departure}
+    if as_json:
+        print(json.dumps({"designs": designs, "departures": departures}, indent=2))
+        return
+    width = max(map(len, [*designs, *departures]))
+    for title, lines in (("Designs", designs), ("Departures", departures)):
+        print(title)
+        for name, text in lines.items():
+            print(f"  {name:<{width}}  {text}")

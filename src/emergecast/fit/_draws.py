@@ -1,0 +1,122 @@
+"""Posterior draws of every parameter, and the scores they fit to the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emergecast.law import EmergenceLaw, rise
+
+if TYPE_CHECKING:
+    from emergecast.fit._data import FitData, Floats, Ints
+    from emergecast.law import LawForm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """Posterior draws of every parameter; arrays of shape (n,) where no other is given."""
+
+    law: Ints
+    """Which law of a mixture the draw comes from; 0 for a single law."""
+    elbow: Floats
+    """E(D0), nats."""
+    elbow_high: Floats
+    """E(Dmax), nats."""
+    alpha: Floats
+    k: Floats
+    """Nats per unit of q(D)."""
+    c: Floats
+    """Nats."""
+    half: Floats
+    """K of a hill law, examples; nan for the others."""
+    slope: Floats
+    """Of few-shot rows, score per nat."""
+    chance: Floats
+    """Score before the elbow, B."""
+    few_shot_offset: Floats
+    """Delta, score."""
+    noise: Floats
+    """tau, score."""
+    width: Floats
+    """w, nats; 0 for a sharp elbow."""
+    ceiling_rate: Floats
+    """rho, per nat; 0 without a ceiling."""
+    deviation_scale: Floats
+    """kappa, score; 0 without deviations."""
+    elbows: Floats
+    """E(D0), then E of every data amount, nats, shape (n, J + 1)."""
+    slopes: Floats
+    """Slope of few-shot rows, then of every data amount, score per nat, shape (n, J + 1)."""
+    deviations: Floats
+    """Deviation of every checkpoint from the law, series included, score, (n, checkpoints)."""
+    effective: float
+    """Effective number of independent draws."""
+
+    def __len__(self) -> int:
+        """How many draws there are."""
+        return self.elbow.size
+
+    def parameters(self) -> dict[str, Floats]:
+        """Name to draws of shape (n,), without what the law does not have."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            name: value
+            for name, value in found.items()
+            if isinstance(value, np.ndarray)
+            and value.ndim == 1
+            and not np.all(np.isnan(value))
+            and (name in PLAIN or np.any(value != 0))
+        }
+
+    def pick(self, index: Ints, *, law: int | None = None) -> Draws:
+        """The draws of these indices, marked as those of one law of a mixture."""
+        taken = {
+            field.name: getattr(self, field.name)[index]
+            for field in fields(self)
+            if field.name != "effective"
+        }
+        if law is not None:
+            taken["law"] = np.full(len(index), law)
+        return Draws(**taken, effective=self.effective)
+
+    def fitted(self, data: FitData) -> Floats:
+        """Noiseless score of every row under every draw, shape (n, rows)."""
+        past = self.elbows[:, data.level] - data.loss
+        risen = rise(past, width=self.width[:, None], ceiling_rate=self.ceiling_rate[:, None])
+        base = self.chance[:, None] + self.few_shot_offset[:, None] * data.few_shot
+        return base + self.slopes[:, data.level] * risen + self.deviations[:, data.checkpoint]
+
+    def middle(self, form: LawForm) -> EmergenceLaw:
+        """The draw nearest the middle of all, as a law: the line a picture shows."""
+        columns = np.column_stack(
+            [
+                self.elbow,
+                self.elbow_high,
+                np.log(self.alpha),
+                self.slope,
+                self.chance,
+                self.few_shot_offset,
+            ]
+        )
+        middle, scale = np.median(columns, axis=0), np.std(columns, axis=0) + 1e-300
+        at = int(np.argmin(np.sum(((columns - middle) / scale) ** 2, axis=1)))
+        names = ("k", "alpha", "c", "half", "slope", "chance", "few_shot_offset")
+        values = {name: float(getattr(self, name)[at]) for name in (*names, "width")}
+        return EmergenceLaw(form=form, ceiling_rate=float(self.ceiling_rate[at]), **values)
+
+
+PLAIN = ("elbow", "elbow_high", "alpha", "k", "c", "slope", "chance", "few_shot_offset", "noise")
+"""Parameters that every law has."""
+
+
+def joined(parts: list[Draws]) -> Draws:
+    """Draws of several laws as one."""
+    first = parts[0]
+    columns = {
+        field.name: np.concatenate([getattr(part, field.name) for part in parts])
+        for field in fields(first)
+        if field.name != "effective"
+    }
+    return replace(first, **columns, effective=sum(part.effective for part in parts))

@@ -1,0 +1,122 @@
+"""The likelihood of a law with Student-t scores, in which nothing can be integrated out.
+
+A vector is that of `Space`, followed by what enters linearly, each in units of its prior:
+ln A, B, Delta, then a standard normal for every series, level and checkpoint that deviates.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import gammaln
+
+from emergecast.fit._marginal import Linear, Marginal
+from emergecast.fit._space import FARTHEST_SCALE, ROOT_TWO_PI, SMALLEST_LN
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emergecast.fit._data import FitData, Floats
+    from emergecast.fit._space import Space
+
+FREEDOM = 4.0
+"""Degrees of freedom of a Student-t score."""
+
+
+class Explicit:
+    """Log prior and log likelihood of vectors that hold every parameter; standard units."""
+
+    def __init__(self, data: FitData, space: Space, keep: NDArray[np.bool_] | None = None) -> None:
+        """Prepare what no vector changes; arguments as of `Marginal`."""
+        self.rows = Marginal(data, space, keep)
+        self.space, priors = space, space.priors
+        rows = self.rows
+        n_level = 1 + (rows.few is not None)
+        self._parts = {
+            "level": n_level,
+            "series": rows.n_fixed - n_level,
+            "slopes": rows.levels.shape[1] if rows.slopes else 0,
+            "checkpoint": rows.n_checkpoints if rows.deviation else 0,
+        }
+        self._ln_slope_scale = math.log(priors.slope_scale)
+        self._ln_t = float(
+            gammaln(0.5 * (FREEDOM + 1))
+            - gammaln(0.5 * FREEDOM)
+            - 0.5 * math.log(FREEDOM * math.pi)
+        )
+
+    @property
+    def size(self) -> int:
+        """Length of a vector beyond that of the space."""
+        return int(1 + sum(self._parts.values()))
+
+    def sample_prior(self, n: int, rng: np.random.Generator) -> Floats:
+        """The explicit part of n prior draws, shape (n, size)."""
+        tiny = np.finfo(float).tiny
+        slope = np.log(np.maximum(np.abs(rng.standard_normal(n)), tiny)) + self._ln_slope_scale
+        return np.column_stack([slope, rng.standard_normal((n, self.size - 1))])
+
+    def log_prior(self, explicit: Floats) -> Floats:
+        """Log prior density of the explicit part, shape (N,)."""
+        ln_reach = explicit[:, 0] - self._ln_slope_scale
+        reach = np.exp(np.clip(ln_reach, SMALLEST_LN, math.log(FARTHEST_SCALE)))
+        ln_density = (
+            math.log(2)
+            + ln_reach
+            - 0.5 * reach**2
+            - 0.5 * np.sum(explicit[:, 1:] ** 2, axis=1)
+            - self.size * ROOT_TWO_PI
+        )
+        return np.where(ln_reach > math.log(FARTHEST_SCALE), -np.inf, ln_density)
+
+    def linear(self, vectors: Floats) -> Linear:
+        """What enters linearly, from whole vectors."""
+        rows, priors = self.rows, self.space.priors
+        parts = dict(self._split(vectors))
+        n = vectors.shape[0]
+        most = self._ln_slope_scale + math.log(FARTHEST_SCALE)
+        slope = np.exp(np.clip(vectors[:, self.space.size], SMALLEST_LN, most))
+        slopes = np.repeat(slope[:, None], rows.levels.shape[1], axis=1)
+        if rows.slopes:
+            slopes = slopes + self.space.scale(vectors, "omega")[:, None] * parts["slopes"]
+        level = priors.level_scale * parts["level"]
+        kappa = self.space.scale(vectors, "kappa")[:, None]
+        series = self.space.scale(vectors, "kappa_series")[:, None] * parts["series"]
+        return Linear(
+            level=level[:, 0],
+            offset=level[:, 1] if rows.few is not None else np.zeros(n),
+            slope=slope,
+            slopes=slopes,
+            series=series,
+            checkpoint=kappa * parts["checkpoint"]
+            if rows.deviation
+            else np.zeros((n, rows.n_checkpoints)),
+        )
+
+    def log_likelihood(self, vectors: Floats, elbows: Floats) -> Floats:
+        """Log p(scores | vector), shape (N,)."""
+        rows = self.rows
+        linear = self.linear(vectors)
+        mean = linear.level + linear.slopes.T[rows.level] * rows.rise(vectors, elbows)
+        if rows.few is not None:
+            mean += linear.offset * rows.few[:, None]
+        if linear.series.shape[1]:
+            mean += rows.series @ linear.series.T
+        if rows.deviation:
+            mean += linear.checkpoint.T[rows.checkpoint]
+        variance = rows.variance(vectors)
+        square = (rows.score[:, None] - mean) ** 2 / variance
+        return np.asarray(
+            rows.score.size * self._ln_t
+            - 0.5 * np.sum(np.log(variance), axis=0)
+            - 0.5 * (FREEDOM + 1) * np.sum(np.log1p(square / FREEDOM), axis=0)
+        )
+
+    def _split(self, vectors: Floats) -> list[tuple[str, Floats]]:
+        start, parts = self.space.size + 1, []
+        for name, size in self._parts.items():
+            parts.append((name, vectors[:, start : start + size]))
+            start += size
+        return parts

@@ -1,0 +1,236 @@
+"""The posterior of a law with features, from equally weighted draws."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emergecast.fit._draws import Draws
+from emergecast.fit._explicit import Explicit
+from emergecast.fit._marginal import Linear, Marginal
+from emergecast.fit._posterior import Posterior
+from emergecast.fit._sequential import Effort, sample
+from emergecast.fit._space import Space
+from emergecast.law import Feature
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emergecast.fit._data import FitData, Floats, Ints
+    from emergecast.fit._priors import Priors
+    from emergecast.law import EmergenceLaw, Law
+
+KEPT = 4096
+"""Draws that are kept of all the states of the last round."""
+REWEIGHTED = 1024
+"""Draws that are weighted anew for a slightly different model."""
+FEWEST_EFFECTIVE = 100.0
+"""Below so many effective ones, weights are not trusted and the posterior is sampled anew."""
+QUICK = Effort(particles=2048, chains=128, final_steps=64)
+"""Then with this effort."""
+BATCHES = 16
+"""Groups of chains whose quantiles are compared to see how far they may be off."""
+TOLERANCE = 0.15
+"""Largest such error, as a share of the posterior's standard deviation."""
+HARDER = Effort(particles=8192, chains=512, final_steps=256)
+"""A second try, where the first leaves too large an error."""
+SEED = 20241122
+"""Of every sampler, so that the same rows always give the same forecast."""
+
+
+class Model:
+    """Rows, law and priors as a target for the sampler; standard units."""
+
+    def __init__(
+        self, data: FitData, law: Law, priors: Priors, keep: NDArray[np.bool_] | None = None
+    ) -> None:
+        """A model; `keep` (n,) says which rows to look at."""
+        self.data, self.law = data, law
+        self.space = Space.of(data, law, priors)
+        self.explicit = (
+            Explicit(data, self.space, keep) if Feature.STUDENT in law.features else None
+        )
+        self.marginal = Marginal(data, self.space, keep)
+
+    def sample_prior(self, n: int, rng: np.random.Generator) -> Floats:
+        """Independent draws from the prior, shape (n, d)."""
+        vectors = self.space.sample_prior(n, rng)
+        if self.explicit is None:
+            return vectors
+        return np.column_stack([vectors, self.explicit.sample_prior(n, rng)])
+
+    def evaluate(self, vectors: Floats) -> tuple[Floats, Floats]:
+        """Log prior density and log likelihood, both (N,)."""
+        elbows, ln_prior = self.space.elbows_and_prior(vectors)
+        if self.explicit is None:
+            return ln_prior, self.marginal.log_likelihood(vectors, elbows)
+        ln_prior = ln_prior + self.explicit.log_prior(vectors[:, self.space.size :])
+        return ln_prior, self.explicit.log_likelihood(vectors, elbows)
+
+    def elbows(self, vectors: Floats) -> Floats:
+        """Elbows at every level in S above the strongest loss, few-shot first, (N, J + 1)."""
+        return self.space.elbows_and_prior(vectors)[0]
+
+    def linear(self, vectors: Floats, rng: np.random.Generator) -> Linear:
+        """One draw of everything linear for each vector."""
+        if self.explicit is not None:
+            return self.explicit.linear(vectors)
+        return self.marginal.linear(vectors, self.elbows(vectors), rng)
+
+
+class SampledPosterior(Posterior):
+    """The posterior of any law, as weighted draws."""
+
+    def __init__(
+        self, model: Model, vectors: Floats, ln_joint: Floats, weight: Floats, ln_evidence: float
+    ) -> None:
+        """A posterior from draws; use `sampled` to make one.
+
+        Args:
+            model: what was sampled.
+            vectors: draws, shape (N, d); draw i belongs to chain i % chains.
+            ln_joint: log prior density and likelihood of each draw, shape (N,).
+            weight: shape (N,), summing to 1.
+            ln_evidence: log marginal likelihood of the scores.
+        """
+        self._model, self._vectors, self._weight = model, vectors, weight
+        self._ln_joint, self._ln_evidence = ln_joint, ln_evidence
+        self._elbow = model.data.to_nats(model.elbows(vectors)[:, 0])
+        self._knots, self._cumulative = _broken_line(self._elbow, weight)
+        low, high = self.quantile([0.25, 0.75])
+        spread = min(self.sd, float(high - low) / 1.34) or self.sd
+        self.bandwidth = 0.9 * spread * max(self.effective, 1.0) ** -0.2
+
+    @property
+    def effective(self) -> float:
+        """Effective number of draws, as far as weights tell."""
+        return float(1 / np.sum(self._weight**2))
+
+    @property
+    def error(self) -> float:
+        """Standard error of the 5, 50 and 95% quantiles, the largest, nats, between batches."""
+        batch = np.arange(self._elbow.size) % BATCHES
+        found = []
+        for i in range(BATCHES):
+            own = batch == i
+            total = self._weight[own].sum()
+            if total > 0:
+                knots, cumulative = _broken_line(self._elbow[own], self._weight[own] / total)
+                found.append(np.interp([0.05, 0.5, 0.95], cumulative, knots))
+        if len(found) < BATCHES // 2:
+            return math.inf
+        return float(np.max(np.std(found, axis=0, ddof=1)) / math.sqrt(len(found)))
+
+    @property
+    def converged(self) -> bool:
+        """Whether the draws pin the quantiles well enough."""
+        return self.error <= TOLERANCE * self.sd
+
+    @property
+    def log_evidence(self) -> float:
+        """Ln of the marginal likelihood of the (standardised) scores under this law."""
+        return self._ln_evidence
+
+    def under(self, model: Model) -> SampledPosterior:
+        """The posterior of a slightly different model of the same law: other priors, D0 or rows.
+
+        The draws are weighted by how much likelier they are there; where too few stay effective,
+        that model is sampled anew.
+        """
+        space, other = self._model.space, model.space
+        if space.pivot == other.pivot and space.amounts[space.pivot] == other.amounts[other.pivot]:
+            # whole blocks of draws, so that every chain stays equally present
+            every = max(1, self._weight.size // REWEIGHTED)
+            some = np.arange(self._weight.size).reshape(-1, every * BATCHES)[:, :BATCHES].ravel()
+            ln_joint = np.add(*model.evaluate(self._vectors[some]))
+            with np.errstate(divide="ignore"):
+                ln_weight = np.log(self._weight[some]) + ln_joint - self._ln_joint[some]
+            top = float(np.max(ln_weight))
+            weight = np.exp(ln_weight - top)
+            ln_evidence = self._ln_evidence + top + math.log(float(weight.sum()) * every)
+            found = SampledPosterior(
+                model, self._vectors[some], ln_joint, weight / weight.sum(), ln_evidence
+            )
+            if found.effective >= FEWEST_EFFECTIVE:
+                return found
+        return sampled(model, QUICK)
+
+    def draws(self, n: int, rng: np.random.Generator) -> Draws:
+        """`n` draws of all parameters, what enters linearly drawn anew."""
+        pick = _systematic(self._weight, n, rng)
+        model, data = self._model, self._model.data
+        vectors = self._vectors[pick]
+        space = model.space
+        linear = model.linear(vectors, rng)
+        elbows = data.to_nats(model.elbows(vectors))
+        alpha, half = space.alpha(vectors), space.half(vectors)
+        amounts = space.amounts[[0, -1]]
+        low, high = (space.law.form.shift(amount, alpha, half) for amount in amounts)
+        k = (elbows[:, -1] - elbows[:, 0]) / np.maximum(high - low, 1e-300)
+        score, loss = data.score_range, data.loss_spread
+        deviations = linear.checkpoint
+        if linear.series.shape[1]:
+            of_checkpoint = np.zeros(deviations.shape[1], dtype=np.int64)
+            of_checkpoint[data.checkpoint] = data.series
+            deviations = deviations + linear.series[:, of_checkpoint]
+        return Draws(
+            law=np.zeros(n, dtype=np.int64),
+            elbow=elbows[:, 0],
+            elbow_high=elbows[:, -1],
+            alpha=alpha,
+            k=k,
+            c=elbows[:, 0] - k * low,
+            half=half,
+            slope=linear.slopes[:, 0] * score / loss,
+            chance=data.chance + score * linear.level,
+            few_shot_offset=score * linear.offset,
+            noise=score * space.scale(vectors, "tau"),
+            width=loss * space.scale(vectors, "width"),
+            ceiling_rate=space.scale(vectors, "ceiling_rate") / loss,
+            deviation_scale=score * space.scale(vectors, "kappa"),
+            elbows=elbows,
+            slopes=linear.slopes * score / loss,
+            deviations=score * deviations,
+            effective=min(float(n), self.effective),
+        )
+
+    def typical_law(self, rng: np.random.Generator) -> EmergenceLaw:
+        """The draw nearest the middle of the posterior, as a law: the line a picture shows."""
+        return self.draws(2000, rng).middle(self._model.law.form)
+
+
+def sampled(model: Model, effort: Effort | None = None) -> SampledPosterior:
+    """The posterior of a model by sequential Monte Carlo; tried harder where it is not good."""
+    found = _run(model, effort or Effort())
+    if effort is None and not found.converged:
+        found = _run(model, HARDER)
+    return found
+
+
+def _run(model: Model, effort: Effort) -> SampledPosterior:
+    particles = sample(model, np.random.default_rng(SEED), effort)
+    every = max(1, particles.vectors.shape[0] // KEPT)
+    # a state in `every` of each chain, whole rounds at a time, so that chains stay interleaved
+    kept = np.arange(particles.vectors.shape[0]).reshape(-1, effort.chains)[every - 1 :: every]
+    vectors = particles.vectors[kept.ravel()]
+    ln_joint = (particles.ln_prior + particles.ln_likelihood)[kept.ravel()]
+    weight = np.full(vectors.shape[0], 1 / vectors.shape[0])
+    return SampledPosterior(model, vectors, ln_joint, weight, particles.ln_evidence)
+
+
+def _broken_line(values: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Cumulative distribution of weighted draws: sorted values, and the mass below their middle."""
+    order = np.argsort(values, kind="stable")
+    values, weight = values[order], weight[order]
+    cumulative = np.cumsum(weight) - 0.5 * weight
+    edge = 1e-9 * max(1.0, float(np.abs(values).max()))
+    knots = np.concatenate([[values[0] - edge], values, [values[-1] + edge]])
+    return knots, np.concatenate([[0.0], cumulative, [1.0]])
+
+
+def _systematic(weight: Floats, n: int, rng: np.random.Generator) -> Ints:
+    edges = np.cumsum(weight)
+    pick = np.searchsorted(edges, (np.arange(n) + rng.random()) * edges[-1] / n, side="right")
+    return rng.permutation(np.minimum(pick, weight.size - 1))

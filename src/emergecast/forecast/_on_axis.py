@@ -1,0 +1,62 @@
+"""From the loss-like numbers of a fit to those of the axis that a reader knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from emergecast.forecast._verdict import Sensitivity, Thresholds
+
+if TYPE_CHECKING:
+    from emergecast.fit import Fit
+    from emergecast.measurements import Axis
+
+QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
+MIRRORED = dict(zip(QUANTILES, reversed(QUANTILES), strict=True))
+IN_NATS = ("width", "prior_shift", "law_gap")
+"""Thresholds that are stated in nats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elbow:
+    """Where few-shot emergence happens, as a loss in nats, or as a value of another axis.
+
+    Quantiles are of the printed number: p05 is the numerically low one. On loss that is the later
+    emergence; on an axis where higher is stronger, such as compute, the earlier.
+    """
+
+    mle: float | None
+    """Maximum likelihood; None where the likelihood has no maximum in a sensible range."""
+    mode: float
+    """Highest point of the posterior density."""
+    p05: float
+    p25: float
+    p50: float
+    p75: float
+    p95: float
+
+
+def default_thresholds(fit: Fit) -> Thresholds:
+    """The thresholds of a fit: on another axis than loss, nats become what they are worth there.
+
+    To three digits, since they are printed.
+    """
+    default, per_nat = Thresholds(), fit.selection.axis.per_nat
+    worth = {name: float(f"{getattr(default, name) * per_nat:.3g}") for name in IN_NATS}
+    return replace(default, **worth)
+
+
+_Record = TypeVar("_Record", Elbow, Sensitivity)
+
+
+def on_axis(record: _Record, axis: Axis) -> _Record:
+    """A record of internal quantiles as values of the axis: mirrored where higher is stronger."""
+    if not axis.higher_is_stronger:
+        return record
+    quantiles = {name: other for name, other in MIRRORED.items() if hasattr(record, name)}
+    changes = {name: axis.to_axis(getattr(record, other)) for name, other in quantiles.items()}
+    for name in ("mode", "mle"):
+        value = getattr(record, name, None)
+        if value is not None:
+            changes[name] = axis.to_axis(value)
+    return replace(record, **changes)

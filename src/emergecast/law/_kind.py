@@ -1,0 +1,69 @@
+"""The name of a law: how its elbow moves with data, and what it allows beyond the plain law."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from emergecast.errors import OptionError
+from emergecast.law._law import LawForm
+
+
+class Feature(StrEnum):
+    """What a law allows beyond a sharp elbow, one slope, and independent normal scatter."""
+
+    SOFT = "soft"
+    """The elbow is rounded (softplus)."""
+    CEILING = "ceiling"
+    """Scores level off far past the elbow."""
+    SLOPES = "slopes"
+    """Every data amount has its own slope, pooled towards a common one."""
+    DEVIATION = "deviation"
+    """All rows of a checkpoint share a deviation from the law, and so do those of a series."""
+    STUDENT = "student"
+    """Scores scatter like Student's t with four degrees of freedom."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Law:
+    """A shift form and its features; `str` gives the name, such as "hill+slopes+deviation"."""
+
+    form: LawForm = LawForm.LOG_POWER
+    features: frozenset[Feature] = field(default_factory=frozenset)
+
+    @classmethod
+    def parse(cls, name: str | LawForm | Law) -> Law:
+        """The law of a name.
+
+        Raises:
+            OptionError: a part of the name is unknown, or the shift form is not the first.
+        """
+        if isinstance(name, Law):
+            return name
+        form, *features = str(name).split("+")
+        if form not in set(LawForm):
+            raise OptionError(
+                f"there is no law {str(name)!r}: a law begins with {', '.join(LawForm)}."
+                + _near(form, [*LawForm])
+            )
+        unknown = [part for part in features if part not in set(Feature)]
+        if unknown:
+            raise OptionError(
+                f"there is no law {str(name)!r}: {unknown[0]!r} is not among the features "
+                f"{', '.join(Feature)}." + _near(unknown[0], [*Feature])
+            )
+        return cls(form=LawForm(form), features=frozenset(map(Feature, features)))
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is one of the two laws of arXiv 2411.16035, which exact quadrature covers."""
+        return not self.features and self.form is not LawForm.HILL
+
+    def __str__(self) -> str:
+        return "+".join([self.form, *(name for name in Feature if name in self.features)])
+
+
+def _near(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f' Did you mean "{near[0]}"?' if near else ""
