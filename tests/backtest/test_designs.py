@@ -222,7 +222,7 @@ def test_the_loss_that_flops_buy():
     design = load_design("small")
     flops = [(each.params or 0) * (each.tokens or 0) for each in design.checkpoints]
     last = len(design.present) - 1
-    assert design.loss_at_flops(1.0) == pytest.approx(2.3)
+    assert design.loss_at_flops(1) == pytest.approx(2.3)
     assert design.loss_at_flops(flops[last + 1] / flops[last]) == pytest.approx(2.2)
     middle = np.sqrt(flops[last + 1] / flops[last])
     assert design.loss_at_flops(float(middle)) == pytest.approx(2.25)

@@ -235,12 +235,12 @@ def draw_scores(p: RichProblem, parameters: Parameters, rng: np.random.Generator
     """Scores around the law, never clipped."""
     n = len(p.level)
     noise = rng.standard_t(FREEDOM, n) if "student" in p.features else rng.normal(0, 1, n)
-    return rich_mean(p, parameters) + scatter(p, parameters["tau"]) * noise
+    return np.asarray(rich_mean(p, parameters) + scatter(p, parameters["tau"]) * noise)
 
 
 def same(groups: NDArray[np.int64]) -> Floats:
     """1 where two rows are of one group, else 0: [rows, rows]."""
-    return (groups[:, None] == groups).astype(np.float64)
+    return np.asarray(groups[:, None] == groups, dtype=np.float64)
 
 
 def rich_collapsed_log_density(p: RichProblem, parameters: Parameters) -> float:

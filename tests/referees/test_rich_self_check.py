@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import logsumexp
 
-from . import model, rich_model, rich_nuts, rich_simulate, simulate
+from . import model, rich_density, rich_model, rich_nuts, rich_simulate, simulate
 
 Floats = NDArray[np.float64]
 pytestmark = pytest.mark.referee
@@ -31,7 +31,7 @@ def cut(table: rich_model.RichTable, rows: int) -> rich_model.RichTable:
 
 
 def design(law: str, *, several: bool = False) -> rich_model.RichTable:
-    """The first table of a law with all errors known and few-shot rows, of one series or several."""
+    """The first table of a law with known errors and few-shot rows, of one series or several."""
     for i in range(100):
         table = rich_simulate.rich_table(np.random.default_rng([7, i]), law, stderr_known=True)
         if table.few_shot.any() and (np.ptp(table.series) > 0) == several:
@@ -62,8 +62,8 @@ def test_a_name_that_is_no_law_is_refused() -> None:
     table = design("log-power+student")
     with pytest.raises(ValueError, match="do not integrate"):
         rich_model.rich_collapsed_log_density(rich_model.rich_problem(table), table.parameters)
+    unknown = replace(table, stderr=np.full(len(table.loss), np.nan))
     with pytest.raises(ValueError, match="needs a stderr"):
-        unknown = replace(table, stderr=np.full(len(table.loss), np.nan))
         rich_simulate.from_prior(unknown, table.law, np.random.default_rng(0))
 
 
@@ -102,9 +102,7 @@ def test_stated_elbows_and_features() -> None:
     elbow = rich_model.rich_elbow(p, at, p.plain.examples)
     on = replace(p, plain=replace(p.plain, loss=elbow))
     soft = 0.1 * np.log(2)
-    np.testing.assert_allclose(
-        rich_model.rise_of(on, at), (1 - np.exp(-2 * soft)) / 2, rtol=1e-9
-    )
+    np.testing.assert_allclose(rich_model.rise_of(on, at), (1 - np.exp(-2 * soft)) / 2, rtol=1e-9)
     far = replace(p, plain=replace(p.plain, loss=elbow - 50.0))
     np.testing.assert_allclose(rich_model.rise_of(far, at), 0.5, rtol=1e-9)
 
@@ -172,7 +170,7 @@ def coordinates(p: rich_model.RichProblem, n: int) -> tuple[Floats, Floats]:
     """Points near the data [n, k] and any z [n, m], in the coordinates of NUTS."""
     rng = np.random.default_rng(5)
     theta = rich_nuts.starting_thetas(p, n, rng)
-    return theta, rng.normal(0, 1, (n, sum(count for _, count in rich_nuts.linear(p))))
+    return theta, rng.normal(0, 1, (n, sum(count for _, count in rich_density.linear(p))))
 
 
 def log_jacobian(p: rich_model.RichProblem, theta: Floats, white: Floats) -> float:
@@ -180,7 +178,7 @@ def log_jacobian(p: rich_model.RichProblem, theta: Floats, white: Floats) -> flo
     x = np.concatenate([theta, white])
     steps = np.eye(len(x)) * 1e-5
     points = np.concatenate([x + steps, x - steps])
-    found = rich_nuts.natural(p, points[:, : len(theta)], points[:, len(theta) :])
+    found = rich_density.natural(p, points[:, : len(theta)], points[:, len(theta) :])
     found.pop("elbow_at_d0")
     assert sum(v[0].size for v in found.values()) == len(x)
     flat = np.concatenate([v.reshape(len(points), -1) for v in found.values()], axis=1)
@@ -193,9 +191,9 @@ def test_what_nuts_samples_is_the_joint_density(law: str) -> None:
     several = "deviation" in law
     p = rich_model.rich_problem(design(law, several=several))
     points = coordinates(p, 3)
-    values, _ = rich_nuts.evaluate(rich_nuts.kind_of(p), rich_nuts.arguments(p), *points)
+    values, _ = rich_density.evaluate(rich_density.kind_of(p), rich_density.arguments(p), *points)
     for theta, white, sampled in zip(*points, values, strict=True):
-        at = {k: v[0] for k, v in rich_nuts.natural(p, theta[None], white[None]).items()}
+        at = {k: v[0] for k, v in rich_density.natural(p, theta[None], white[None]).items()}
         assert float(rich_model.rich_elbow(p, at, p.plain.d0)) == pytest.approx(at["elbow_at_d0"])
         plain = rich_model.rich_log_joint(p, at) + log_jacobian(p, theta, white)
         assert sampled == pytest.approx(plain, abs=1e-4)
@@ -206,30 +204,30 @@ def test_nuts_density_integrates_to_the_collapsed_density(
     law: str,
     several: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    """z is standard normal to rounding; its integral and one over A give the collapsed density."""
+    """All z are standard normal to rounding; an integral over A gives the collapsed density."""
     p, _ = tiny(law, several=several)
     theta, white = (v[0] for v in coordinates(p, 1))
-    kind, data = rich_nuts.kind_of(p), rich_nuts.arguments(p)
+    kind, data = rich_density.kind_of(p), rich_density.arguments(p)
     zero = np.zeros_like(white)
 
     def density(theta: Floats, white: Floats) -> float:
-        return float(rich_nuts.evaluate(kind, data, theta[None], white[None])[0][0])
+        return float(rich_density.evaluate(kind, data, theta[None], white[None])[0][0])
 
     change = density(theta, white) - density(theta, zero)
     assert change == pytest.approx(-0.5 * white @ white, abs=1e-8)
-    slot = rich_nuts.names(p).index("slope_z")
+    slot = rich_density.names(p).index("slope_z")
     line = np.linspace(-60, 12, 1441)
     moved = np.repeat(theta[None], len(line), axis=0)
     moved[:, slot] = line
-    along = rich_nuts.evaluate(kind, data, moved, np.zeros((len(line), len(white))))[0]
+    along = rich_density.evaluate(kind, data, moved, np.zeros((len(line), len(white))))[0]
     numeric = logsumexp(along) + np.log(line[1] - line[0]) + 0.5 * len(white) * np.log(2 * np.pi)
     steps = np.delete(np.eye(len(theta)), slot, axis=0) * 1e-5
     points = np.concatenate([theta + steps, theta - steps])
-    found = rich_nuts.natural(p, points, np.zeros((len(points), len(white))))
+    found = rich_density.natural(p, points, np.zeros((len(points), len(white))))
     flat = np.stack([found[k] for k in rich_model.curved(p)], axis=1)
     half = len(steps)
     numeric -= float(np.linalg.slogdet((flat[:half] - flat[half:]) / 2e-5)[1])
-    at = {k: v[0] for k, v in rich_nuts.natural(p, theta[None], white[None]).items()}
+    at = {k: v[0] for k, v in rich_density.natural(p, theta[None], white[None]).items()}
     assert rich_model.rich_collapsed_log_density(p, at) == pytest.approx(numeric, abs=1e-6)
 
 
@@ -242,17 +240,17 @@ def test_prior_draws_have_the_stated_priors_and_noise() -> None:
         one = {k: np.array([float(t[k]) for t, _ in draws]) for k in rich_model.curved(p)}
         for name, (family, centre, scale) in rich_model.curved(p).items():
             z = (one[name] - centre) / scale
-            cdf = stats.norm.cdf if family == "normal" else stats.halfnorm.cdf
-            assert stats.kstest(z, cdf).pvalue > 1e-3, name
+            known = "norm" if family == "normal" else "halfnorm"
+            assert stats.kstest(z, known).pvalue > 1e-3, name
         residual = np.concatenate(
             [(y - rich_model.rich_mean(p, t)) / rich_model.scatter(p, t["tau"]) for t, y in draws]
         )
-        cdf = stats.t(4).cdf if "student" in law else stats.norm.cdf
-        assert stats.kstest(residual[:5000], cdf).pvalue > 1e-3
+        noise = stats.t(4).cdf if "student" in law else "norm"
+        assert stats.kstest(residual[:5000], noise).pvalue > 1e-3
         if "deviation" in law:
-            for name, scale in (("delta", "omega"), ("u", "kappa"), ("v", "kappa_s")):
-                z = np.concatenate([t[name] / t[scale] for t, _ in draws])
-                assert stats.kstest(z[:5000], stats.norm.cdf).pvalue > 1e-3, name
+            for name, sd in (("delta", "omega"), ("u", "kappa"), ("v", "kappa_s")):
+                z = np.concatenate([t[name] / t[sd] for t, _ in draws])
+                assert stats.kstest(z[:5000], "norm").pvalue > 1e-3, name
 
 
 @pytest.mark.slow

@@ -4,12 +4,14 @@ A backtest hides checkpoints, forecasts from the others, and scores the forecast
 need no law. The truth never sees what a forecast said, and a refused forecast is not scored.
 """
 
-from emergecast.backtest._backtest import BacktestOptions, backtest
+from emergecast.backtest._backtest import backtest
 from emergecast.backtest._baselines import Baseline, Guess, baselines
-from emergecast.backtest._compare import Comparison, Difference, ElbowCompute, First, compare
+from emergecast.backtest._compare import Comparison, compare
 from emergecast.backtest._departures import Departure, Effects
 from emergecast.backtest._designs import Checkpoint, Design, Truth
+from emergecast.backtest._first import Difference, ElbowCompute, First
 from emergecast.backtest._load import design_names, load_design, override_truth
+from emergecast.backtest._plan import BacktestOptions
 from emergecast.backtest._random_truth import random_truth
 from emergecast.backtest._ranking import Ranking
 from emergecast.backtest._rows import Backtest, BacktestRow, Outcome, Part, Skill, Tally

@@ -239,7 +239,7 @@ def _extrapolated(
     flat = rises(curve, loss, score, scale)
     if flat > FLAT:
         return _silent(
-            f"The few-shot scores are flat: the curve is no better than a constant (p = {flat:.2f})."
+            f"The few-shot scores are flat: it is no better than a constant (p = {flat:.2f})."
         )
     return _smoothed(crossings(curve, loss, score, scale, rng))
 

@@ -5,67 +5,29 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 
-from emergecast.backtest._compute import ComputeFrontier, compute_frontier
+from emergecast.backtest._first import (
+    Difference,
+    ElbowCompute,
+    First,
+    at_equal_compute,
+    at_equal_loss,
+    difference_density,
+)
 from emergecast.backtest._ranking import Ranking, rankings
 from emergecast.backtest._truth import GroundTruth, ground_truth
 from emergecast.errors import OptionError, SelectionError
-from emergecast.fit import SEED, fit
+from emergecast.fit import fit
 from emergecast.forecast import Verdict
 from emergecast.measurements import LossSource, SelectOptions, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from emergecast.fit import Fit
     from emergecast.forecast import Forecast, Thresholds
     from emergecast.measurements import Measurements
-
-QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
-N_DRAWS = 20_000
-STEPS = 1_500
-GRID = 401
-LAGS = 3_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class First:
-    """Probability that the first series emerges before the second."""
-
-    probability: float | None
-    """None where it cannot be stated."""
-    reason: str | None
-    """Why not, in one sentence; None where it is stated."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """Elbow of the first series minus that of the second, nats; above 0: the first emerges first.
-
-    The posteriors are taken as independent. On an axis where higher is stronger, below 0 means that
-    the first emerges first.
-    """
-
-    p05: float
-    p25: float
-    p50: float
-    p75: float
-    p95: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ElbowCompute:
-    """Training compute at which one series reaches its few-shot elbow, log10 FLOPs."""
-
-    p05: float
-    p50: float
-    p95: float
-    beyond: float
-    """Share of the draws past the series' strongest checkpoint, where compute is extrapolated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +47,8 @@ class Comparison:
     """The baseline: by few-shot and by finetuned score at one size."""
     no_ranking: str | None
     """Why there is no baseline, in one sentence."""
+    apart: str | None
+    """Why a loss of one series does not mean the same in the other; None where it does."""
     warnings: tuple[str, ...]
 
     @property
@@ -95,7 +59,7 @@ class Comparison:
     @property
     def comparable(self) -> bool:
         """Whether a loss of one series means the same in the other."""
-        return self.difference is not None or self._refused
+        return self.apart is None
 
     @property
     def true_difference(self) -> float | None:
@@ -116,7 +80,11 @@ class Comparison:
                 sure, name = found.probability, self.series[0]
                 if sure < 0.5:
                     sure, name = 1 - sure, self.series[1]
-                return f"{self.task}: {name} first at equal {where} with probability {_share(sure)}"
+                weak = any(each.verdict is Verdict.WEAK for each in self.forecasts)
+                return (
+                    f"{self.task}: {name} first at equal {where} with probability {_share(sure)}"
+                    f"{' (weak)' if weak else ''}"
+                )
         return f"{self.task}: no comparison of {self.series[0]} and {self.series[1]}"
 
     @property
@@ -140,16 +108,8 @@ class Comparison:
         schema = {"difference": pl.Float64, "density": pl.Float64}
         if self.difference is None:
             return pl.DataFrame(schema=schema)
-        lags, share = _convolved(*self.forecasts)
-        step = lags[1] - lags[0]
-        centre, half = self.difference.p50, 2.0 * (self.difference.p95 - self.difference.p05)
-        likely = np.flatnonzero(share > 1e-4 * share.max())
-        low, high = max(lags[likely[0]], centre - half), min(lags[likely[-1]], centre + half)
-        grid = np.linspace(low, high, GRID)
-        below = np.interp(grid, lags + step / 2, np.cumsum(share))
-        edges = np.concatenate([[2 * below[0] - below[1]], below, [2 * below[-1] - below[-2]]])
-        density = (edges[2:] - edges[:-2]) / (2 * (grid[1] - grid[0]))
-        return pl.DataFrame({"difference": grid, "density": density}, schema=schema)
+        difference, density = difference_density(*self.forecasts, self.difference)
+        return pl.DataFrame({"difference": difference, "density": density}, schema=schema)
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain values."""
@@ -164,16 +124,13 @@ class Comparison:
             "true_difference": self.true_difference,
             "rankings": [asdict(ranking) for ranking in self.rankings],
             "no_ranking": self.no_ranking,
+            "losses_compare": self.comparable,
             "warnings": list(self.warnings),
             "forecasts": [forecast.to_dict() for forecast in self.forecasts],
         }
 
     def __repr__(self) -> str:
         return f"Comparison({self.title}; {self.subtitle})"
-
-    @property
-    def _refused(self) -> bool:
-        return any(forecast.elbow is None for forecast in self.forecasts)
 
 
 def compare(
@@ -225,8 +182,8 @@ def compare(
     ]
     apart, warnings = _apart(rows, (forecasts[0], forecasts[1]), per_byte=per_byte)
     refused = _refusal(forecasts, (first, second))
-    at_loss, difference = _at_equal_loss(forecasts, refused or apart)
-    at_compute, compute = _at_equal_compute(forecasts, refused)
+    at_loss, difference = at_equal_loss(forecasts, refused or apart)
+    at_compute, compute = at_equal_compute(forecasts, refused)
     ranked = rankings(fits[0].selection, fits[1].selection)
     return Comparison(
         series=(first, second),
@@ -238,6 +195,7 @@ def compare(
         compute=compute,
         rankings=() if isinstance(ranked, str) else ranked,
         no_ranking=ranked if isinstance(ranked, str) else None,
+        apart=apart,
         warnings=(*warnings, *_weak(forecasts, (first, second))),
     )
 
@@ -351,72 +309,6 @@ def _weak(forecasts: list[Forecast], names: tuple[str, str]) -> list[str]:
         for name, forecast in zip(names, forecasts, strict=True)
         if forecast.verdict is Verdict.WEAK
     ]
-
-
-# -------------------------------------------------------------------------------- the two answers
-
-
-def _at_equal_loss(
-    forecasts: list[Forecast], reason: str | None
-) -> tuple[First, Difference | None]:
-    if reason is not None:
-        return First(probability=None, reason=reason), None
-    levels = _middles(STEPS)
-    a, b = forecasts[0].quantile(levels), forecasts[1].quantile(levels)
-    below = float(np.mean(forecasts[0].cumulative(b)))
-    probability = below if forecasts[0].axis.higher_is_stronger else 1.0 - below
-    values = np.quantile(np.subtract.outer(a, b), list(QUANTILES.values()))
-    difference = Difference(**dict(zip(QUANTILES, map(float, values), strict=True)))
-    return First(probability=min(max(probability, 0.0), 1.0), reason=None), difference
-
-
-def _at_equal_compute(
-    forecasts: list[Forecast], reason: str | None
-) -> tuple[First, tuple[ElbowCompute | None, ElbowCompute | None]]:
-    if reason is None and not forecasts[0].axis.is_loss:
-        reason = f"the axis is {forecasts[0].axis.label}, and compute is read off losses"
-    if reason is not None:
-        return First(probability=None, reason=reason), (None, None)
-    rng = np.random.default_rng(SEED)
-    drawn: list[NDArray[np.float64] | None] = []
-    summaries: list[ElbowCompute | None] = []
-    for forecast in forecasts:
-        frontier = compute_frontier(forecast.fit.selection.rows)
-        if not isinstance(frontier, ComputeFrontier):
-            name = ", ".join(forecast.fit.selection.series)
-            reason = f"{name}: {frontier}" if reason is None else reason
-            drawn.append(None)
-            summaries.append(None)
-            continue
-        loss = np.maximum(forecast.quantile(rng.permutation(_middles(N_DRAWS))), 1e-3)
-        ln_flops = frontier.ln_flops_at(loss, rng)
-        p05, p50, p95 = np.quantile(ln_flops, [0.05, 0.5, 0.95]) / np.log(10)
-        beyond = float(np.mean(np.log(loss) < frontier.ln_loss[-1]))
-        drawn.append(ln_flops)
-        summaries.append(
-            ElbowCompute(p05=float(p05), p50=float(p50), p95=float(p95), beyond=beyond)
-        )
-    a, b = drawn
-    if a is None or b is None:
-        return First(probability=None, reason=reason), (summaries[0], summaries[1])
-    first = float(np.mean(a < b) + 0.5 * np.mean(a == b))
-    return First(probability=first, reason=None), (summaries[0], summaries[1])
-
-
-def _convolved(
-    first: Forecast, second: Forecast
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Differences first - second (nats) on an even grid, and their probabilities."""
-    ends = np.array([each.quantile([1e-4, 1 - 1e-4]) for each in (first, second)])
-    edges = np.linspace(ends.min(), ends.max(), LAGS + 1)
-    a, b = (np.diff(each.cumulative(edges)) for each in (first, second))
-    lags = (np.arange(2 * LAGS - 1) - (LAGS - 1)) * (edges[1] - edges[0])
-    return lags, np.convolve(a, b[::-1])
-
-
-def _middles(n: int) -> NDArray[np.float64]:
-    """The middles of n equal steps of probability, shape (n,)."""
-    return (np.arange(n) + 0.5) / n
 
 
 def _share(probability: float) -> str:

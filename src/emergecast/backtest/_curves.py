@@ -48,7 +48,7 @@ class Curve(Protocol):
 
 
 def line(loss: Floats, scores: Floats, scale: Scale, /) -> tuple[Floats, Floats]:
-    """y = a + b L, as `Curve`; it crosses where b < 0."""
+    """Straight lines y = a + b L; they cross where b < 0."""
     centre = loss.mean()
     past = loss - centre
     slope = past @ scores / np.sum(past**2)
@@ -59,7 +59,7 @@ def line(loss: Floats, scores: Floats, scale: Scale, /) -> tuple[Floats, Floats]
 
 
 def sigmoid(loss: Floats, scores: Floats, scale: Scale, /) -> tuple[Floats, Floats]:
-    """y = chance + (best - chance) / (1 + exp((L - m) / w)), w > 0, as `Curve`.
+    """Sigmoids y = chance + (best - chance) / (1 + exp((L - m) / w)), w > 0.
 
     Least squares in (m, ln w), from the best of a grid for the first column and from there on for
     the others.
@@ -90,7 +90,7 @@ def sigmoid(loss: Floats, scores: Floats, scale: Scale, /) -> tuple[Floats, Floa
 
 
 def broken_power_law(loss: Floats, scores: Floats, scale: Scale, /) -> tuple[Floats, Floats]:
-    """y = a + b h(1 / L), h(u) = (1 + (u / u1)^(1/f))^(p f) - 1, b >= 0, as `Curve`.
+    """Curves y = a + b h(1 / L), h(u) = (1 + (u / u1)^(1/f))^(p f) - 1, b >= 0.
 
     A smoothly broken power law (Caballero et al., arXiv 2210.14891, one break, first exponent 0):
     flat up to the break u1, a power p beyond it, sharpness f fixed. The break lies among the losses
@@ -118,7 +118,7 @@ def broken_power_law(loss: Floats, scores: Floats, scale: Scale, /) -> tuple[Flo
 
 
 def rises(curve: Curve, loss: Floats, score: Floats, scale: Scale) -> float:
-    """p value of an F test of the curve against a constant: large where the scores are flat.
+    """The p value of an F test of the curve against a constant: large for flat scores.
 
     With F = [(RSS0 - RSS) / q] / [RSS / (n - q - 1)] and q the parameters beyond a constant. An
     approximation for the curves that are not linear.
@@ -159,7 +159,7 @@ def _possible(crossing: Floats) -> Floats:
 
 
 def _break(distance: Floats, power: Floats) -> Floats:
-    """h of `broken_power_law` at ln(u / u1) = distance."""
+    """The h of `broken_power_law` at ln(u / u1) = distance."""
     return np.asarray(np.expm1(power * SHARPNESS * np.logaddexp(0.0, distance / SHARPNESS)))
 
 

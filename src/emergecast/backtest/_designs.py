@@ -165,9 +165,7 @@ class Design:
         Raises:
             OptionError: that is past the design's checkpoints, or a checkpoint lacks its counts.
         """
-        spent = [
-            each.params * each.tokens for each in self.checkpoints if each.params and each.tokens
-        ]
+        spent = [float(c.params * c.tokens) for c in self.checkpoints if c.params and c.tokens]
         if len(spent) < len(self.checkpoints):
             raise OptionError(
                 f'design "{self.name}": a checkpoint lacks params or tokens. Add them.'
@@ -175,7 +173,7 @@ class Design:
         order = sorted(zip(spent, losses_of(self.checkpoints).tolist(), strict=True))
         best = np.minimum.accumulate([loss for _, loss in order])
         kept = np.flatnonzero(np.diff(best, prepend=np.inf) < 0)
-        flops = np.array([order[i][0] for i in kept], dtype=np.float64)
+        flops = np.array([order[i][0] for i in kept])
         strongest = min(self.present, key=lambda each: each.loss)
         wanted = ratio * spent[self.checkpoints.index(strongest)]
         if not flops[0] <= wanted <= flops[-1]:

@@ -99,6 +99,8 @@ class Tally:
     failed: int
     covered: int
     identified: int
+    identified_off_by_tenth: int
+    """Identified forecasts with |error| > 0.1 nats."""
     off_by_tenth: int
     """Scored rows with |error| > 0.1 nats."""
     off_by_half: int
@@ -248,6 +250,9 @@ def _tally(part: Part, forecaster: str, rows: Sequence[BacktestRow]) -> Tally:
         failed=count(Outcome.FAILED),
         covered=sum(row.covered is True for row in scored),
         identified=sum(row.verdict == "identified" for row in scored),
+        identified_off_by_tenth=sum(
+            row.verdict == "identified" and abs(row.error or 0.0) > 0.1 for row in scored
+        ),
         off_by_tenth=int(np.sum(errors > 0.1)),
         off_by_half=int(np.sum(errors > 0.5)),
         mean_crps=float(np.mean(scores)) if scores else None,

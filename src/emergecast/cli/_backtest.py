@@ -124,6 +124,7 @@ def backtest(
         priors=_numbers(prior, "--prior"),
         thresholds=Thresholds().override(_numbers(threshold, "--threshold")),
     )
+    tasks: list[str | None] = [*task] if task else [None]
     picked = [
         SelectOptions(
             task=name,
@@ -139,7 +140,7 @@ def backtest(
             where=tuple(_pair(text, "--where") for text in where or ()),
             lower_is_better=lower_is_better,
         )
-        for name in (task or [None])
+        for name in tasks
     ]
     rows = read_table(table, chance=chance, loss_from=loss_from)
     results = _run(rows, picked, tuple(law or ()), options)

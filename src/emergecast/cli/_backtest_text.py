@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 TITLES = {
-    Part.ABLATIONS: "Designs: the full one and eighteen reduced ones",
-    Part.LAWS: "Laws",
-    Part.D0: "Amount at which the few-shot elbow is read off",
+    Part.ABLATIONS: "Design",
+    Part.LAWS: "Law",
+    Part.D0: "Elbow read off at",
 }
 NUMBERS = f"{'5%':>7} {'50%':>7} {'95%':>7} {'error':>7}  {'in 90%':>6} {'CRPS':>7} {'log':>6}"
 
@@ -66,13 +66,14 @@ def _ahead(row: BacktestRow) -> str:
 def _settings(title: str, rows: list[BacktestRow]) -> Iterator[str]:
     width = max(len(title), *(len(row.setting) for row in rows))
     yield f"{title:<{width}} {'ckpts':>5} {'D':>3} {NUMBERS}  verdict"
-    notes: list[str] = []
+    why: dict[str, list[str]] = {}
     for row in rows:
         size = f"{_whole(row.n_checkpoints):>5} {_whole(row.n_amounts):>3}"
         yield f"{row.setting:<{width}} {size} {_cells(row)}".rstrip()
         if row.outcome is not Outcome.SCORED:
-            notes += _wrap(f"  {row.setting}: {row.reasons[0]}", "    ")
-    yield from notes
+            why.setdefault(row.reasons[0], []).append(row.setting)
+    for reason, settings in why.items():
+        yield from _wrap(f"  {'; '.join(settings)}: {reason}", "    ")
 
 
 def _cells(row: BacktestRow) -> str:
@@ -111,13 +112,14 @@ def _value(skill: Skill | None) -> str:
 
 
 def _sums(backtest: Backtest) -> Iterator[str]:
-    head = ("rows", "scored", "refused", "off > 0.1", "off > 0.5", "in 90%")
+    head = ("rows", "scored", "refused", "in 90%", "off > 0.1", "off > 0.5", "identified", "off > 0.1")
     yield f"{'Forecasts':<12}" + "".join(f"{each:>11}" for each in head)
     for each in backtest.tallies:
         if each.forecaster == "forecast":
             values = (
-                *(each.rows, each.scored, each.refused),
-                *(each.off_by_tenth, each.off_by_half, each.covered),
+                *(each.rows, each.scored, each.refused, each.covered),
+                *(each.off_by_tenth, each.off_by_half),
+                *(each.identified, each.identified_off_by_tenth),
             )
             yield f"{each.part:<12}" + "".join(f"{value:>11}" for value in values)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emergecast.cli._app import app
-from emergecast.cli._fit import AxisOption, ShiftOption, _internal, _numbers, _pair
+from emergecast.cli._fit import REFUSED, AxisOption, ShiftOption, _internal, _numbers, _pair
 from emergecast.cli._options import (
     AtChanceOnlyOption,
     ExcludeOption,
@@ -80,7 +80,7 @@ def freeze(
     """Write a forecast down, dated and sealed, to be scored when stronger checkpoints exist.
 
     The file holds the distribution, the rows and every setting, and a SHA-256 over all of it. A
-    refused forecast is frozen too, and counts as refused.
+    refused forecast is frozen too and counts as refused (exit status 3).
 
     Example: `emergecast freeze table.csv --task mmlu -o mmlu.frozen.json`
     """
@@ -127,6 +127,8 @@ def freeze(
         print(json.dumps({**_summary(frozen), "file": str(out)}, indent=2))
     else:
         _print_frozen(frozen, out)
+    if frozen.elbow is None:
+        raise typer.Exit(REFUSED)
 
 
 @app.command()
@@ -232,7 +234,7 @@ def _summary(frozen: FrozenForecast) -> dict[str, object]:
 
 def _print_frozen(frozen: FrozenForecast, out: Path) -> None:
     if frozen.elbow is None:
-        print(f"REFUSED  {frozen.name}: {frozen.forecast['reasons'][0]}")
+        print(_wrapped(f"REFUSED  {frozen.name}: {frozen.forecast['reasons'][0]}"))
     else:
         e = frozen.elbow
         print(
@@ -295,8 +297,10 @@ def _tally_lines(tally: TrackRecord) -> list[str]:
     lines.append(f"Truths by tenth of the forecast (even where calibrated): {counts}")
     if tally.infinite:
         lines.append(
-            f"{tally.infinite} log scores are minus infinity (the density at the truth was 0), and "
-            "so is every mean that holds one; the median stands beside it."
+            _wrapped(
+                f"{tally.infinite} of the log scores are minus infinity (the density at the truth "
+                "was 0), and so is every mean that holds one; the median stands beside it."
+            )
         )
     lines.append(
         "The interval takes forecasts as independent; those of one series or task are not."

@@ -51,6 +51,8 @@ class Draws:
     """Slope of few-shot rows, then of every data amount, score per nat, shape (n, J + 1)."""
     deviations: Floats
     """Deviation of every checkpoint from the law, series included, score, (n, checkpoints)."""
+    series_deviations: Floats
+    """The part of it that the rows of a series share, score, (n, series)."""
     effective: float
     """Effective number of independent draws."""
 

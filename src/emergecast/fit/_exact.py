@@ -154,6 +154,7 @@ class ExactPosterior(Posterior):
             elbows=data.to_nats(elbows),
             slopes=np.repeat(slope[:, None], elbows.shape[1], axis=1),
             deviations=np.zeros((slope.size, data.n_checkpoints)),
+            series_deviations=np.zeros((slope.size, data.n_series)),
             effective=float(effective),
         )
 

@@ -125,8 +125,8 @@ class SampledPosterior(Posterior):
 
     @property
     def converged(self) -> bool:
-        """Whether the draws pin the quantiles well enough."""
-        return self.error <= TOLERANCE * self.sd
+        """Whether the draws pin the quantiles well enough (chains that never moved do not)."""
+        return 0 < self.error <= TOLERANCE * self.sd
 
     @property
     def log_evidence(self) -> float:
@@ -170,11 +170,12 @@ class SampledPosterior(Posterior):
         low, high = (space.law.form.shift(amount, alpha, half) for amount in amounts)
         k = (elbows[:, -1] - elbows[:, 0]) / np.maximum(high - low, 1e-300)
         score, loss = data.score_range, data.loss_spread
-        deviations = linear.checkpoint
+        deviations, series = linear.checkpoint, np.zeros((n, data.n_series))
         if linear.series.shape[1]:
+            series = linear.series
             of_checkpoint = np.zeros(deviations.shape[1], dtype=np.int64)
             of_checkpoint[data.checkpoint] = data.series
-            deviations = deviations + linear.series[:, of_checkpoint]
+            deviations = deviations + series[:, of_checkpoint]
         return Draws(
             law=np.zeros(n, dtype=np.int64),
             elbow=elbows[:, 0],
@@ -193,6 +194,7 @@ class SampledPosterior(Posterior):
             elbows=elbows,
             slopes=linear.slopes * score / loss,
             deviations=score * deviations,
+            series_deviations=score * series,
             effective=min(float(n), self.effective),
         )
 

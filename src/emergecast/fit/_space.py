@@ -111,7 +111,7 @@ class Space:
         pivot, ln_rise = vectors[:, 0], vectors[:, 1]
         shapes = vectors[:, 2 : 2 + self.n_shapes]
         standing = (shapes - self._shape_mean) / self._shape_sd
-        ln_scale = vectors[:, 2 + self.n_shapes :]
+        ln_scale = vectors[:, 2 + self.n_shapes : self.size]
         widths = np.array([scale for _, scale in self.scales])
         ln_reach = ln_scale - np.log(widths)
         far = (

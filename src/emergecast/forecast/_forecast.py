@@ -10,7 +10,13 @@ import numpy as np
 import polars as pl
 
 from emergecast.fit import SEED, Bootstrap, Draws, FitStatus, Resample
-from emergecast.forecast._on_axis import QUANTILES, Elbow, default_thresholds, on_axis
+from emergecast.forecast._on_axis import (
+    QUANTILES,
+    Elbow,
+    default_thresholds,
+    quantiles_on,
+    sensitivity_on,
+)
 from emergecast.forecast._verdict import Judgement, Sensitivity, Thresholds, Verdict, judge
 from emergecast.law import rise
 
@@ -332,8 +338,7 @@ class Forecast:
             return []
         found = []
         for member, weight in zip(self.fit.members, self.fit.weights, strict=True):
-            values = map(float, member.posterior.quantile(list(QUANTILES.values())))
-            quantiles = dict(zip(QUANTILES, values, strict=True))
+            quantiles = quantiles_on(self.axis, member.posterior)
             evidence = member.posterior.log_evidence
             found.append(
                 {"law": str(member.law), "weight": weight, **quantiles, "log_evidence": evidence}
@@ -382,23 +387,22 @@ def forecast(fit: Fit, *, thresholds: Thresholds | None = None, bootstraps: int 
             sensitivity=(),
         )
     posterior, axis = fit.posterior, fit.selection.axis
-    values = posterior.quantile(list(QUANTILES.values()))
     elbow = Elbow(
-        mle=None if fit.mle is None else fit.mle.elbow,
-        mode=posterior.mode,
-        **dict(zip(QUANTILES, map(float, values), strict=True)),
+        mle=None if fit.mle is None else axis.to_axis(fit.mle.elbow),
+        mode=axis.to_axis(posterior.mode),
+        **quantiles_on(axis, posterior),
     )
     bootstrap = {kind: fit.bootstrap(kind, bootstraps) if bootstraps else None for kind in Resample}
     return Forecast(
         fit=fit,
         verdict=judgement.verdict,
         reasons=judgement.reasons,
-        elbow=on_axis(elbow, axis),
+        elbow=elbow,
         bootstrap={
             kind: None if each is None else replace(each, modes=axis.to_axis(each.modes))
             for kind, each in bootstrap.items()
         },
-        sensitivity=tuple(on_axis(row, axis) for row in judgement.sensitivity),
+        sensitivity=tuple(sensitivity_on(axis, row) for row in judgement.sensitivity),
     )
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from emergecast.forecast._verdict import Sensitivity, Thresholds
+from emergecast.forecast._verdict import Thresholds
 
 if TYPE_CHECKING:
-    from emergecast.fit import Fit
+    from emergecast.fit import Fit, Posterior
+    from emergecast.forecast._verdict import Sensitivity
     from emergecast.measurements import Axis
 
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
-MIRRORED = dict(zip(QUANTILES, reversed(QUANTILES), strict=True))
 IN_NATS = ("width", "prior_shift", "law_gap")
 """Thresholds that are stated in nats."""
 
@@ -43,20 +43,16 @@ def default_thresholds(fit: Fit) -> Thresholds:
     """
     default, per_nat = Thresholds(), fit.selection.axis.per_nat
     worth = {name: float(f"{getattr(default, name) * per_nat:.3g}") for name in IN_NATS}
-    return replace(default, **worth)
+    return default.override(worth)
 
 
-_Record = TypeVar("_Record", Elbow, Sensitivity)
+def quantiles_on(axis: Axis, posterior: Posterior) -> dict[str, float]:
+    """The quantiles p05 to p95 of the elbow as values of the axis, in rising order."""
+    values = sorted(axis.to_axis(posterior.quantile(list(QUANTILES.values()))))
+    return dict(zip(QUANTILES, map(float, values), strict=True))
 
 
-def on_axis(record: _Record, axis: Axis) -> _Record:
-    """A record of internal quantiles as values of the axis: mirrored where higher is stronger."""
-    if not axis.higher_is_stronger:
-        return record
-    quantiles = {name: other for name, other in MIRRORED.items() if hasattr(record, name)}
-    changes = {name: axis.to_axis(getattr(record, other)) for name, other in quantiles.items()}
-    for name in ("mode", "mle"):
-        value = getattr(record, name, None)
-        if value is not None:
-            changes[name] = axis.to_axis(value)
-    return replace(record, **changes)
+def sensitivity_on(axis: Axis, row: Sensitivity) -> Sensitivity:
+    """A row of internal quantiles as values of the axis: mirrored where higher is stronger."""
+    p05, p50, p95 = sorted(axis.to_axis(value) for value in (row.p05, row.p50, row.p95))
+    return replace(row, p05=p05, p50=p50, p95=p95)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import polars as pl
 
@@ -64,17 +66,17 @@ def _panel(
         scale=alt.Scale(paddingInner=0.0),
     )
     layers = [*_truth(view, x, height, named=rows["part"][0] == "ablations")]
-    layers += [*_marks(rows, shown, x, y), _words(rows, y)]
+    layers += [
+        *_marks(rows, shown, x, y),
+        *_words(rows, y, right=shown.share(view.truth.elbow) < 0.5),
+    ]
     if last:
         layers += remarks(
-            [
-                "Filled: the truth lies in the 90% interval. Open: it does not. Triangles: the "
-                "interval goes on beyond the picture."
-            ],
+            ["Filled: the truth lies in the 90% interval; open: not. Triangles: it goes on."],
             top=height + 50,
         )
     title = alt.TitleParams(
-        text=_TITLES[part], anchor="start", fontSize=13, fontWeight=600, offset=22
+        text=_TITLES[part], anchor="start", frame="group", fontSize=13, fontWeight=600, offset=22
     )
     return alt.LayerChart(layer=layers).properties(width=WIDTH, height=height, title=title)
 
@@ -130,20 +132,30 @@ def _marks(rows: pl.DataFrame, shown: Window, x: alt.X, y: alt.Y) -> list[alt.Ch
     return layers
 
 
-def _words(rows: pl.DataFrame, y: alt.Y) -> alt.Chart:
-    """What came of settings without a number."""
+def _words(rows: pl.DataFrame, y: alt.Y, *, right: bool) -> list[alt.Chart]:
+    """What came of settings without a number, on a white ground, away from the truth."""
     gone = rows.filter(pl.col("p50").is_null())
     texts = [_short(*pair) for pair in gone.select("outcome", "reasons").iter_rows()]
-    return (
-        alt.Chart(gone.with_columns(said=pl.Series(texts, dtype=pl.String)))
-        .mark_text(align="left", baseline="middle", fontSize=11, fill=QUIET)
-        .encode(x=alt.value(4), y=y, text="said:N")
-    )
+    said = gone.with_columns(said=pl.Series(texts, dtype=pl.String))
+    x = alt.value(WIDTH - 6 if right else 6)
+    style: dict[str, Any] = {
+        "align": "right" if right else "left",
+        "baseline": "middle",
+        "fontSize": 11,
+    }
+    grounds: list[dict[str, Any]] = [{"stroke": "white", "strokeWidth": 4}, {"fill": QUIET}]
+    return [
+        alt.Chart(said).mark_text(**style, **ground).encode(x=x, y=y, text="said:N")
+        for ground in grounds
+    ]
 
 
 def _short(outcome: str, reasons: str) -> str:
     """The first clause of the reason, led by what came of the setting."""
-    first = reasons.split(". ")[0].split(": ")
+    first = reasons.split(". ", maxsplit=1)[0].split(": ")
     clause = first[1] if first[0].lower() == outcome and len(first) > 1 else first[0]
+    clause = clause.rstrip(".")
     text = f"{outcome}: {clause[:1].lower()}{clause[1:]}"
-    return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
+    return (
+        text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
+    )

@@ -92,12 +92,13 @@ def comparison_distribution(view: ComparisonView) -> alt.VConcatChart:
     """
     both = list(zip(view.series, view.forecasts, (FIRST, SECOND), strict=True))
     drawn = [each for each in both if each[1].elbow is not None]
+    scale = alt.Scale(domain=[name for name, _, _ in drawn], range=[c for _, _, c in drawn])
     panels: list[alt.LayerChart] = []
     if view.comparable and drawn:
         window = _body(drawn)
-        panels += [_curves(drawn, window, "density"), _curves(drawn, window, "cumulative")]
+        panels += [_curves(drawn, window, each, scale) for each in ("density", "cumulative")]
     else:
-        panels += [_curves([each], _body([each]), "density") for each in drawn]
+        panels += [_curves([each], _body([each]), "density", scale) for each in drawn]
     if not view.difference_density().is_empty():
         panels.append(_difference(view))
     if not panels:
@@ -131,7 +132,9 @@ def _body(drawn: Sequence[_Named]) -> Window:
     return Window(low - margin, high + margin, drawn[0][1].axis)
 
 
-def _curves(drawn: Sequence[_Named], window: Window, column: str) -> alt.LayerChart:
+def _curves(
+    drawn: Sequence[_Named], window: Window, column: str, scale: alt.Scale
+) -> alt.LayerChart:
     """The density of each elbow, or the probability that each series has emerged."""
     density = column == "density"
     last = not density or len(drawn) == 1
@@ -155,7 +158,7 @@ def _curves(drawn: Sequence[_Named], window: Window, column: str) -> alt.LayerCh
     layers: list[alt.Chart | alt.LayerChart] = []
     colour = alt.Color(
         "series:N",
-        scale=alt.Scale(domain=[name for name, _, _ in drawn], range=[c for _, _, c in drawn]),
+        scale=scale,
         legend=alt.Legend(title="series", offset=_LEGEND_OFFSET, symbolType="stroke"),
     )
     for line, (name, forecast, ink) in enumerate(drawn):

@@ -1,4 +1,4 @@
-"""Marks that the pictures of a backtest share: verdicts, intervals cut to the picture, the truth."""
+"""Marks that the pictures of a backtest share: verdicts, intervals as far as they fit."""
 
 from __future__ import annotations
 

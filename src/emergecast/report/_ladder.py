@@ -1,4 +1,4 @@
-"""The ladder: forecasts and baselines against the truth, the farther ahead the more to the right."""
+"""The ladder: forecasts and baselines against the truth, farther ahead to the right."""
 
 from __future__ import annotations
 
@@ -195,5 +195,3 @@ def _sentences(rows: pl.DataFrame, shown: Window) -> list[str]:
     if names:
         said.append(f"Verdicts of the forecasts with a number: {', '.join(names)}.")
     return said
-
-

@@ -1,0 +1,267 @@
+"""Plan a backtest: the truth, the horizon, and every setting to forecast in, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from emergecast.backtest._ablations import ablations
+from emergecast.backtest._baselines import Baseline
+from emergecast.backtest._ladder import Compute, horizon, limits
+from emergecast.backtest._rows import BacktestRow, Part
+from emergecast.backtest._truth import GroundTruth, ground_truth
+from emergecast.errors import FitError, OptionError
+from emergecast.fit import SEED, fit
+from emergecast.measurements import Measurements, SelectOptions, select
+
+if TYPE_CHECKING:
+    from emergecast.fit import Fit
+    from emergecast.forecast import Thresholds
+    from emergecast.measurements import Selection
+
+COMPARED = ("log-power", "power")
+"""Laws of the part `laws` where none are named."""
+AMOUNTS = (1.0, 2.0, 5.0, 10.0)
+"""Values of D0."""
+MULTIPLES = (2.0, 10.0)
+"""Further values of D0, in units of the D0 of the other parts."""
+DEFAULT = "mixture"
+"""The law where none is named, as in `fit`."""
+PLAIN_OPTIONS = SelectOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestOptions:
+    """What to try, and with which priors and rules."""
+
+    parts: tuple[Part, ...] = tuple(Part)
+    rungs: int = 8
+    """At most this many rungs of the ladder."""
+    horizons: tuple[float, ...] = ()
+    """Hide checkpoints at or below each of these losses (nats) instead of a ladder."""
+    baselines: tuple[Baseline, ...] = tuple(Baseline)
+    """Rivals on the ladder."""
+    few_shot_examples: float | None = None
+    """D0; None: as `fit` chooses at the horizon."""
+    priors: Mapping[str, float] = field(default_factory=dict)
+    """Prior scales to override, by name."""
+    thresholds: Thresholds | None = None
+    seed: int = SEED
+    """Of the baselines' resampling."""
+
+    def __post_init__(self) -> None:
+        if self.rungs < 1:
+            raise OptionError(f"a ladder needs at least one rung, not {self.rungs}.")
+        for loss in self.horizons:
+            if not (np.isfinite(loss) and loss > 0):
+                raise OptionError(f"a horizon is a loss above 0, not {loss:g}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One forecast to make, and the baselines to hold it against."""
+
+    part: Part
+    name: str
+    law: str
+    few_shot_examples: float
+    table: Measurements | None
+    """Rows to forecast from; None where the setting is not possible."""
+    reason: str = ""
+    rivals: tuple[Baseline, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ground:
+    """What all settings share."""
+
+    table: Measurements
+    options: BacktestOptions
+    select_options: SelectOptions
+    selection: Selection
+    """Of all rows."""
+    truth: GroundTruth
+    horizon: float
+    at_chance: Measurements
+    """Rows of the checkpoints weaker than the horizon."""
+    few_shot_examples: float
+    laws: tuple[str, ...]
+    """The first is that of all parts but `laws`."""
+    compute: Compute | None
+    known: dict[tuple[int, str, float], BacktestRow] = field(default_factory=dict)
+    """Forecasts made already, by table, law and D0: the full design comes in every part."""
+
+    def fit(self, table: Measurements, law: str, few_shot_examples: float | None) -> Fit:
+        """The fit of some of the rows."""
+        return fit(
+            table,
+            law=law,
+            few_shot_examples=few_shot_examples,
+            priors=self.options.priors,
+            select_options=self.select_options,
+        )
+
+
+def ground_of(
+    table: Measurements,
+    task: str | None,
+    select_options: SelectOptions | None,
+    law: str | Sequence[str] | None,
+    options: BacktestOptions,
+) -> Ground:
+    """The truth, the horizon, and the rows at chance; every option is checked here."""
+    chosen = replace(select_options or SelectOptions(), at_chance_only=False)
+    chosen = chosen if task is None else replace(chosen, task=task)
+    if (chosen.axis, chosen.shift) != (PLAIN_OPTIONS.axis, PLAIN_OPTIONS.shift):
+        raise OptionError(
+            f"a backtest runs on loss and finetuning examples, not on axis {chosen.axis!r} and "
+            f"shift {chosen.shift!r}: leave both out."
+        )
+    selection = select(table, chosen)
+    limit, truth = _shown(selection)
+    table = _chosen(table, selection)
+    chosen = replace(chosen, series=None, exclude=(), min_loss=None, max_loss=None)
+    kept = replace(table, frame=table.frame.filter(pl.col("loss") > limit))
+    laws = (law,) if isinstance(law, str) else tuple(law or ())
+    ground = Ground(
+        table=table,
+        options=options,
+        select_options=chosen,
+        selection=selection,
+        truth=truth,
+        horizon=limit,
+        at_chance=kept,
+        few_shot_examples=0.0,
+        laws=laws or (DEFAULT,),
+        compute=Compute.of(selection.rows),
+    )
+    first = ground.fit(kept, ground.laws[0], options.few_shot_examples)
+    for each in ground.laws[1:]:  # so that an unknown law stops here, not half-way
+        ground.fit(kept, each, options.few_shot_examples)
+    return replace(ground, few_shot_examples=first.data.few_shot_examples)
+
+
+def _shown(selection: Selection) -> tuple[float, GroundTruth]:
+    """The horizon and the truth, or an error that says why the rows show none."""
+    if selection.all_few_shot.is_empty():
+        raise FitError(
+            f"task {selection.task!r} has no few-shot rows, so nothing shows when it emerged: a "
+            "backtest needs few-shot scores of checkpoints at chance and above it."
+        )
+    limit, truth = horizon(selection), ground_truth(selection)
+    if limit is None:
+        raise FitError(
+            f"no checkpoint of task {selection.task!r} is above chance few-shot, so there is "
+            "nothing to hide and no truth to hold a forecast against: add few-shot scores of "
+            "stronger checkpoints, or use `emergecast fit`."
+        )
+    if truth is None:
+        raise FitError(
+            f"the few-shot scores of task {selection.task!r} do not show where it emerged: a "
+            "ground truth needs few-shot scores at five losses or more, three above chance, that "
+            "rise as the loss falls."
+        )
+    if not (selection.rows["loss"] > limit).any():
+        raise FitError(
+            f"every checkpoint of task {selection.task!r} has a loss of at most {limit:.4g} nats, "
+            "that of the weakest one above chance few-shot, so none is left to forecast from: add "
+            "weaker checkpoints."
+        )
+    return limit, truth
+
+
+def _chosen(table: Measurements, selection: Selection) -> Measurements:
+    """The table without checkpoints that were not selected, so that no option must find them."""
+    key = ["series", "checkpoint"]
+    frame = table.frame.join(selection.rows.select(key).unique(), on=key, how="semi")
+    return replace(table, frame=frame)
+
+
+def _hidden(table: Measurements, limit: float) -> Measurements | None:
+    """The table without checkpoints at or below a loss; None where none is left."""
+    frame = table.frame.filter(pl.col("loss") > limit)
+    return None if frame.is_empty() else replace(table, frame=frame)
+
+
+def settings_of(ground: Ground) -> Iterator[Setting]:
+    """Every setting of the parts asked for, in their order."""
+    parts = {
+        Part.LADDER: _ladder,
+        Part.ABLATIONS: _ablations,
+        Part.LAWS: _laws,
+        Part.D0: _amounts,
+    }
+    for part in Part:
+        if part in ground.options.parts:
+            yield from parts[part](ground)
+
+
+def _ladder(ground: Ground) -> Iterator[Setting]:
+    options = ground.options
+    asked = tuple(sorted(set(options.horizons)))
+    steps = asked or limits(ground.selection, ground.horizon, options.rungs)
+    for limit in steps:
+        kept = ground.at_chance if limit == ground.horizon else _hidden(ground.table, limit)
+        yield Setting(
+            part=Part.LADDER,
+            name=f"loss above {limit:.4f}",
+            law=ground.laws[0],
+            few_shot_examples=ground.few_shot_examples,
+            table=kept,
+            reason="" if kept else "Not possible: no checkpoint has a higher loss.",
+            rivals=options.baselines,
+        )
+
+
+def _ablations(ground: Ground) -> Iterator[Setting]:
+    whole = select(ground.at_chance, ground.select_options)
+    for design in ablations(whole):
+        kept: Measurements | None = ground.at_chance
+        if design.reason is not None:
+            kept = None
+        elif design.keep is not None:
+            kept = replace(ground.at_chance, frame=ground.at_chance.frame.filter(design.keep))
+        yield Setting(
+            part=Part.ABLATIONS,
+            name=design.name,
+            law=ground.laws[0],
+            few_shot_examples=ground.few_shot_examples,
+            table=kept,
+            reason=design.reason or "",
+        )
+
+
+def _laws(ground: Ground) -> Iterator[Setting]:
+    laws = ground.laws if len(ground.laws) > 1 else (*ground.laws, *COMPARED)
+    for law in dict.fromkeys(laws):
+        yield Setting(
+            part=Part.LAWS,
+            name=law,
+            law=law,
+            few_shot_examples=ground.few_shot_examples,
+            table=ground.at_chance,
+        )
+
+
+def _amounts(ground: Ground) -> Iterator[Setting]:
+    base = ground.few_shot_examples
+    rows = select(ground.at_chance, ground.select_options).rows
+    smallest = float(rows["examples"].drop_nulls().min())  # type: ignore[arg-type]
+    names = {value: f"D0 = {value:g}" for value in sorted({*AMOUNTS, base})}
+    names |= {
+        factor * base: f"D0 = {factor * base:g} ({factor:g} x {base:g})" for factor in MULTIPLES
+    }
+    for value, name in sorted(names.items()):
+        possible = 1 <= value <= smallest
+        yield Setting(
+            part=Part.D0,
+            name=name,
+            law=ground.laws[0],
+            few_shot_examples=value,
+            table=ground.at_chance if possible else None,
+            reason=f"Not possible: the smallest finetuning amount is {smallest:g}.",
+        )

@@ -1,0 +1,237 @@
+"""Guesses without a law: closed forms, fits against scipy, and silence where scores are flat."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import integrate, stats
+from scipy.optimize import curve_fit
+from scipy.special import expit
+from tests.forecast import designs
+
+from emergecast.backtest import Baseline, baselines
+from emergecast.backtest._baselines import NormalMixture, StudentT, no_change, prior
+from emergecast.backtest._curves import Scale, broken_power_law, crossings, line, rises, sigmoid
+from emergecast.fit import Fit, fit
+from emergecast.forecast import crps, log_score
+
+SCALE = Scale(chance=0.25, best=1.0, bar=0.27)
+LOSS = np.linspace(2.2, 3.0, 12)
+
+
+def fit_of(rows: list[designs.Row], **more: Any) -> Fit:
+    """The plain fit whose rows the baselines use."""
+    return fit(rows, law="log-power", **more)
+
+
+@pytest.fixture(scope="module")
+def flat() -> Fit:
+    """A table whose few-shot scores are all at chance."""
+    return fit_of(designs.rows())
+
+
+@pytest.mark.parametrize("truth", [1.9, 2.0, 2.4])
+def test_scores_of_a_normal_baseline_are_the_closed_form(truth: float):
+    """CRPS of N(m, s): s [z (2 Phi(z) - 1) + 2 phi(z) - 1/sqrt(pi)] (Gneiting and Raftery 2007)."""
+    mean, sd = 2.1, 0.15
+    z = (truth - mean) / sd
+    closed = sd * (z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - 1 / math.sqrt(math.pi))
+    distribution = NormalMixture(centres=np.array([mean]), width=sd)
+    assert crps(distribution, truth) == pytest.approx(closed, rel=1e-6)
+    assert log_score(distribution, truth) == pytest.approx(stats.norm.logpdf(truth, mean, sd))
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [
+        StudentT(centre=2.1, scale=0.05, freedom=3.0),
+        NormalMixture(centres=np.array([1.5, 2.0, 2.05, 3.0]), width=0.1),
+    ],
+)
+def test_a_baseline_is_one_distribution(distribution: StudentT | NormalMixture):
+    """Density integrates to the cumulative, and the quantile inverts it, for any shape."""
+    for low, high in [(1.0, 1.9), (1.9, 2.2), (2.2, 4.0)]:
+        mass = integrate.quad(distribution.density, low, high, points=[2.0, 2.1])[0]
+        gap = distribution.cumulative(high) - distribution.cumulative(low)
+        assert mass == pytest.approx(float(gap), abs=1e-7)
+    shares = np.array([[0.001, 0.05, 0.3], [0.5, 0.95, 0.999]])
+    assert distribution.quantile(shares).shape == shares.shape
+    np.testing.assert_allclose(distribution.cumulative(distribution.quantile(shares)), shares)
+
+
+def test_no_change_stands_at_the_strongest_checkpoint(flat: Fit):
+    """Student-t with the stated scale: a quarter of S, and the mean of the five strongest gaps."""
+    guess = no_change(flat).distribution
+    losses = np.array(designs.DENSE)
+    spread = np.mean(np.abs(losses - np.median(losses)))
+    scale = math.hypot(spread / 4, 1.0 / 24)
+    expected = stats.t(3, loc=2.0, scale=scale)
+    assert guess is not None
+    np.testing.assert_allclose(guess.quantile([0.05, 0.5, 0.95]), expected.ppf([0.05, 0.5, 0.95]))
+    np.testing.assert_allclose(guess.density([1.8, 2.0]), expected.pdf([1.8, 2.0]))
+
+
+def test_no_change_does_not_look_at_scores(flat: Fit):
+    """The same checkpoints with other scores, the same guess."""
+    other = fit_of(designs.rows(slope=0.3, seed=3))
+    mine, theirs = no_change(flat).distribution, no_change(other).distribution
+    assert mine == theirs
+
+
+@pytest.mark.parametrize("examples", [1.0, 5.0, 12.0])
+def test_the_prior_is_that_of_the_model(flat: Fit, examples: float):
+    """Against draws of E(10), d and alpha put through the law, and the fit's own prior_sd."""
+    model = flat.with_few_shot_examples(examples)
+    guess = prior(model).distribution
+    assert guess is not None
+    rng = np.random.default_rng(0)
+    n, spread = 200_000, model.data.loss_spread
+    first = 2.0 + spread * (-0.25 + rng.standard_normal(n))
+    shift = 0.5 * spread * np.abs(rng.standard_normal(n))
+    alpha = 2.0 * np.exp(0.5 * rng.standard_normal(n))
+    x0, x10, x1 = (np.log(d) ** alpha for d in (examples, 10.0, 16384.0))
+    drawn = first + shift * np.log10(1638.4) * (x0 - x10) / (x1 - x10)
+    for share in (0.05, 0.5, 0.95):
+        assert float(guess.quantile(share)) == pytest.approx(
+            float(np.quantile(drawn, share)), abs=0.02 * spread
+        )
+    middle = float(guess.quantile(0.5))
+    grid = np.linspace(middle - 12 * spread, middle + 12 * spread, 4001)
+    mass = guess.density(grid)
+    mean = np.average(grid, weights=mass)
+    sd = math.sqrt(np.average((grid - mean) ** 2, weights=mass))
+    assert sd == pytest.approx(model.prior_sd, rel=0.01)
+
+
+def test_the_line_crosses_where_scipy_says():
+    """Least squares of every column, and the loss at which it reaches the bar."""
+    rng = np.random.default_rng(1)
+    scores = 0.25 - 0.05 * (LOSS[:, None] - 2.5) + 0.01 * rng.standard_normal((12, 3))
+    fitted, crossing = line(LOSS, scores, SCALE)
+    for j in range(3):
+        found = stats.linregress(LOSS, scores[:, j])
+        np.testing.assert_allclose(fitted[:, j], found.intercept + found.slope * LOSS)
+        assert crossing[j] == pytest.approx((0.27 - found.intercept) / found.slope)
+    assert np.isnan(line(LOSS, 0.25 + 0.1 * LOSS[:, None], SCALE)[1][0])
+
+
+def test_the_f_test_is_that_of_a_regression():
+    """For a line, its p value is that of the slope's t test."""
+    rng = np.random.default_rng(2)
+    score = 0.25 - 0.01 * LOSS + 0.01 * rng.standard_normal(12)
+    expected = stats.linregress(LOSS, score).pvalue
+    assert rises(line, LOSS, score, SCALE) == pytest.approx(expected)
+
+
+def test_the_sigmoid_is_that_of_scipy():
+    """The same least squares as curve_fit from a good start."""
+    rng = np.random.default_rng(3)
+
+    def curve(x: np.ndarray, middle: float, width: float) -> np.ndarray:
+        return np.asarray(0.25 + 0.75 * expit((middle - x) / width))
+
+    score = curve(LOSS, 2.0, 0.1) + 0.004 * rng.standard_normal(12)
+    found, _ = curve_fit(curve, LOSS, score, p0=[2.0, 0.1])
+    fitted, crossing = sigmoid(LOSS, score[:, None], SCALE)
+    np.testing.assert_allclose(fitted[:, 0], curve(LOSS, *found), atol=1e-6)
+    assert crossing[0] == pytest.approx(found[0] + found[1] * math.log(0.75 / 0.02 - 1), abs=1e-5)
+
+
+def test_the_broken_power_law_recovers_its_own_curve():
+    """Noiseless scores of the family itself: fitted within the steps of its grid."""
+    u = -np.log(LOSS)
+    bend, power = -math.log(2.5), 12.0
+    height = (1 + np.exp((u - bend) / 0.1)) ** (power * 0.1) - 1
+    score = 0.24 + 0.01 * height
+    fitted, crossing = broken_power_law(LOSS, score[:, None], SCALE)
+    assert np.max(np.abs(fitted[:, 0] - score)) < 0.003
+    truth = brentq_loss(lambda x: 0.24 + 0.01 * ((1 + np.exp((x - bend) / 0.1)) ** 1.2 - 1) - 0.27)
+    assert crossing[0] == pytest.approx(truth, abs=0.02)
+
+
+def brentq_loss(gap: Any) -> float:
+    """The loss whose -ln is the zero of `gap`."""
+    from scipy.optimize import brentq
+
+    return float(np.exp(-brentq(gap, -2.0, 0.0)))
+
+
+def test_resampled_crossings_spread_as_the_theory_says():
+    """For a steep line, their standard deviation is that of the delta method."""
+    rng = np.random.default_rng(4)
+    loss = np.linspace(2.0, 3.0, 40)
+    score = 0.25 - 0.3 * (loss - 2.4) + 0.01 * rng.standard_normal(40)
+    found = crossings(line, loss, score, SCALE, np.random.default_rng(0))
+    slope, base = np.polyfit(loss, score, 1)
+    sd = np.sqrt(np.sum((score - base - slope * loss) ** 2) / 38)
+    at = (0.27 - base) / slope
+    delta = sd / abs(slope) * math.sqrt(1 / 40 + (at - 2.5) ** 2 / np.sum((loss - 2.5) ** 2))
+    assert np.std(found) == pytest.approx(delta, rel=0.2)
+    assert np.median(found) == pytest.approx(at, abs=delta)
+
+
+def test_flat_scores_say_nothing(flat: Fit):
+    """No curve, but a reason; and no two-step without a continuous metric."""
+    found = baselines(flat)
+    assert list(found) == list(Baseline)
+    for name in (Baseline.LINE, Baseline.SIGMOID, Baseline.BROKEN_POWER_LAW):
+        assert found[name].distribution is None
+        assert "flat" in found[name].reason
+    assert found[Baseline.TWO_STEP].distribution is None
+    assert "no continuous metric" in found[Baseline.TWO_STEP].reason
+    assert found[Baseline.NO_CHANGE].distribution is not None
+    assert found[Baseline.PRIOR].distribution is not None
+
+
+def test_few_scores_say_nothing():
+    """Three few-shot losses are too few for any curve."""
+    found = baselines(fit_of(designs.rows(losses=(3.0, 2.5, 2.0))))
+    for name in (Baseline.LINE, Baseline.SIGMOID, Baseline.BROKEN_POWER_LAW):
+        assert "3 few-shot losses" in found[name].reason
+
+
+def test_a_sigmoid_needs_a_best_score():
+    """A metric without one has a line all the same."""
+    rows = [row | {"metric": "reward", "stderr": None} for row in designs.rows(at=lambda _: 3.5)]
+    found = baselines(fit_of(rows))
+    assert "best score" in found[Baseline.SIGMOID].reason
+    assert found[Baseline.LINE].distribution is not None
+
+
+def test_two_step_finds_the_elbow_of_its_own_world():
+    """Log-probability linear in loss, accuracy a sigmoid of it: it crosses where that says."""
+    rng = np.random.default_rng(5)
+    loss = np.linspace(2.2, 3.0, 15)
+    metric = 1.0 - 1.0 * loss
+    middle, width = -0.9, 0.1
+    reach = middle - width * math.log(0.75 / 0.02 - 1)  # the metric at which accuracy is 0.27
+    seen = np.concatenate([metric, np.linspace(-2.0, -0.5, 20)])
+    rows = pl.DataFrame(
+        {
+            "loss": [*loss, *([2.5] * 20)],
+            "few_shot": [True] * 15 + [False] * 20,
+            "continuous": seen + 0.002 * rng.standard_normal(35) * ([1] * 15 + [0] * 20),
+            "score": 0.25 + 0.75 * expit((seen - middle) / width),
+        }
+    )
+    guess = baselines(fit_of(designs.rows()), continuous=rows)[Baseline.TWO_STEP].distribution
+    assert guess is not None
+    low, half, high = guess.quantile([0.05, 0.5, 0.95])
+    assert half == pytest.approx(1.0 - reach, abs=0.01)
+    assert low < half < high < low + 0.05
+
+
+def test_the_same_seed_gives_the_same_guess():
+    """And each baseline has its own stream: asking for fewer changes none."""
+    model = fit_of(designs.rows(at=lambda examples: designs.elbow(examples) + 0.35))
+    every, one = baselines(model), baselines(model, which=[Baseline.SIGMOID])
+    assert list(one) == [Baseline.SIGMOID]
+    mine, theirs = every[Baseline.SIGMOID].distribution, one[Baseline.SIGMOID].distribution
+    assert mine is not None
+    assert theirs is not None
+    shares = np.array([0.1, 0.5, 0.9])
+    np.testing.assert_array_equal(mine.quantile(shares), theirs.quantile(shares))

@@ -1,0 +1,201 @@
+"""`emergecast fit --axis ... --shift ...`, as a user calls it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import polars as pl
+import pytest
+from tests.forecast import designs
+from typer.testing import CliRunner
+
+from emergecast.cli import app
+from emergecast.forecast import json_schema
+
+QUICK = ("--bootstrap", "0", "--law", "log-power")
+
+
+def call(*arguments: object):
+    """What `emergecast fit` does with these arguments."""
+    return CliRunner().invoke(app, ["fit", *map(str, arguments), *QUICK])
+
+
+def record_of(*arguments: object) -> dict[str, Any]:
+    """The forecast as JSON, checked against the schema."""
+    result = call(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    jsonschema.Draft202012Validator(json_schema()).validate(found)
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Log10 FLOPs are 26 - 2 loss; there is an index too, and a hint of examples / 5120."""
+    rows = designs.rows(losses=designs.DENSE[::4], amounts=(64, 512, 4096))
+    for row in rows:
+        row["flops"] = 10.0 ** (26.0 - 2.0 * row["loss"])
+        row["index"] = 7.0 - row["loss"]
+        row["hint"] = (row["examples"] or 0) / 5120
+    path = tmp_path / "t.csv"
+    pl.DataFrame(rows, infer_schema_length=None).write_csv(path)
+    return path
+
+
+@pytest.fixture
+def hints(tmp_path: Path) -> Path:
+    """Hints alone: few-shot rows throughout, which differ in nothing else, and no loss."""
+    rows = designs.rows(losses=designs.DENSE[::4], amounts=(64, 512, 4096))
+    for row in rows:
+        row["hint"] = (row["examples"] or 0) / 5120
+        row["index"] = -row["loss"]
+        row |= {"setting": "few_shot", "shots": 5, "examples": None}
+        del row["loss"]
+    path = tmp_path / "hints.csv"
+    pl.DataFrame(rows, infer_schema_length=None).write_csv(path)
+    return path
+
+
+def test_every_number_is_on_the_axis(table: Path):
+    """Headline, table, expectation, basis: log10 FLOPs, and no loss in nats among the numbers."""
+    result = call(table, "--axis", "flops", "--at-loss", "22.5", "--score", "0.3")
+    assert result.exit_code == 0, result.stderr
+    text, lines = result.stdout, result.stdout.splitlines()
+    elbow = record_of(table, "--axis", "flops")["elbow"]
+    assert lines[0].endswith(f"few-shot emergence at {elbow['p50']:.2f} log10 FLOPs")
+    assert lines[1] == (
+        f"90% interval {elbow['p05']:.3f} to {elbow['p95']:.3f} log10 FLOPs"
+        " (the higher value is the later emergence)"
+    )
+    assert 21.5 < elbow["p05"] < elbow["p25"] < elbow["p50"] < elbow["p95"] < 22.5
+    assert "few-shot elbow, log10 FLOPs " in text
+    assert "A model of log10 FLOPs 22.5 has emerged with probability 1.000" in text
+    assert "log10 FLOPs 20.000 to 22.000" in text
+    assert "Axis: log10 FLOPs, higher is stronger; one nat" in text
+    assert "as 2 log10 FLOPs" in text
+    assert f"posterior{elbow['p05']:>27.3f}" in text
+    assert max(map(len, lines[:2])) <= 100
+
+
+def test_emerged_grows_with_compute(table: Path):
+    """Three probabilities of models, weakest first."""
+    line = next(
+        line
+        for line in call(table, "--axis", "flops").stdout.splitlines()
+        if line.startswith("Probability that a model of a given log10 FLOPs has emerged")
+    )
+    values = [float(part.rstrip(",.")) for part in line.split() if part.startswith("2")]
+    assert len(values) == 3
+    assert values == sorted(values)
+    assert "10% at" in line.split(":")[1].split(",")[0]
+
+
+def test_json_says_which_axis_and_which_shift(table: Path):
+    """Name, unit, orientation and transform; by default loss and examples."""
+    plain = record_of(table)
+    assert plain["axis"] == {
+        "name": "loss", "unit": "nats", "higher_is_stronger": False, "transform": "linear",
+        "per_nat": 1.0,
+    }  # fmt: skip
+    assert plain["shift"] == {
+        "name": "examples", "unit": "examples", "transform": "linear", "scale": 1.0,
+    }  # fmt: skip
+    found = record_of(table, "--axis", "flops", "--shift", "hint", "--at-loss", 22.2)
+    assert found["axis"] | {"per_nat": 2} == {
+        "name": "flops", "unit": "log10 FLOPs", "higher_is_stronger": True, "transform": "log10",
+        "per_nat": 2,
+    }  # fmt: skip
+    assert found["axis"]["per_nat"] == pytest.approx(2.0)
+    assert found["shift"]["name"] == "hint"
+    assert found["shift"]["scale"] == pytest.approx(800)
+    assert found["few_shot_examples"] == pytest.approx(0.00625)
+    assert found["at_loss"][0]["loss"] == 22.2
+
+
+def test_a_scale_of_examples_gives_the_plain_forecast(table: Path):
+    """Hint times 5120 are the examples again, and D0 is asked for in hints."""
+    plain = record_of(table, "--few-shot-examples", "8")
+    found = record_of(table, "--shift", "hint:x5120", "--few-shot-examples", 8 / 5120)
+    assert found["elbow"] == pytest.approx(plain["elbow"], abs=1e-9)
+    assert found["few_shot_examples"] * 5120 == pytest.approx(8)
+    other = record_of(table, "--few-shot-examples", "5")
+    assert other["elbow"]["p50"] < plain["elbow"]["p50"] - 0.01
+
+
+def test_hints_without_finetuning_and_without_loss(hints: Path):
+    """The rows differ in the hint alone; amounts are printed in its unit."""
+    arguments = (hints, "--axis", "index", "--shift", "hint", "--at-loss", "-1.9")
+    result = call(*arguments)
+    assert result.exit_code == 0, result.stderr
+    assert "shifted by hint" in " ".join(result.stdout.split())
+    assert "0.0125, 0.1, 0.8" in result.stdout
+    assert "D0 = 0.00625 hint" in result.stdout
+    assert "A model of index -1.9 has emerged" in result.stdout
+    assert record_of(*arguments)["elbow"]["p95"] < 0
+
+
+def test_pictures_are_drawn_on_the_axis(table: Path, tmp_path: Path):
+    """Titles, the legend and the order of the quantiles, from left to right."""
+    out = tmp_path / "out"
+    result = call(table, "--axis", "index", "--shift", "hint", "-o", out)
+    assert result.exit_code == 0, result.stderr
+    fan = (out / "fan.svg").read_text()
+    assert "index (stronger models to the right)" in fan
+    assert ">hint<" in fan
+    assert "nats" not in fan
+    spread = (out / "distribution.svg").read_text()
+    assert "of this index has emerged" in spread
+    assert "at 0.00625 hint" in spread
+    left, right = (spread.rindex("translate(", 0, spread.index(f">{p} ")) for p in ("p05", "p95"))
+    places = [float(spread[at + 10 :].split(",")[0]) for at in (left, right)]
+    assert places == sorted(places)
+
+
+def test_several_tasks_name_the_axis_once(table: Path, tmp_path: Path):
+    """The heading of the summary says what its numbers are."""
+    frame = pl.read_csv(table)
+    two = tmp_path / "two.csv"
+    pl.concat([frame, frame.with_columns(task=pl.lit("other"))]).write_csv(two)
+    lines = call(two, "--axis", "flops").stdout.splitlines()
+    assert lines[0].endswith("95%  log10 FLOPs")
+    assert len([line for line in lines if " 22." in line]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--axis", "flop"), 'there is no column "flop". Did you mean "flops"'),
+        (("--axis", "flops:big"), 'not "big"'),
+        (("--axis", "task"), "which is not a number"),
+        (("--axis", "chance"), "every checkpoint has the same chance (0.250)"),
+        (("--axis", "params"), "have no params"),
+        (("--axis", "index", "--min-loss", "99"), "index lies between 4 and 5"),
+        (("--shift", "hnt"), 'there is no column "hnt". Did you mean "hint"'),
+        (("--shift", "hint", "--few-shot-examples", "0.5"), "at most the smallest amount"),
+        (("--at-loss", "-1"), "--at-loss takes a loss above 0"),
+    ],
+)
+def test_bad_input_is_status_2_with_a_remedy(table: Path, arguments: tuple[str, ...], message: str):
+    """In one line on standard error, and nothing on standard output."""
+    result = call(table, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_numbers_without_a_logarithm_are_problems_of_rows(table: Path):
+    """By row and column, in words and as JSON."""
+    frame = pl.read_csv(table).with_columns(
+        index=pl.when(pl.col("checkpoint") == "c2").then(-1.0).otherwise("index")
+    )
+    frame.write_csv(table)
+    result = call(table, "--axis", "index:log10", "--json")
+    assert result.exit_code == 2
+    problems = json.loads(result.stdout)["problems"]
+    assert [(p["row"], p["column"], p["value"]) for p in problems] == [
+        (row, "index", "-1.0") for row in (9, 10, 11, 12)
+    ]
