@@ -25,6 +25,7 @@ from emergecast.backtest import (
 )
 from emergecast.backtest._ablations import ablations
 from emergecast.backtest._ladder import Compute, limits
+from emergecast.backtest._plan import Ground, Setting, ground_of, settings_of
 from emergecast.errors import FitError, OptionError, SelectionError
 from emergecast.fit import fit
 from emergecast.forecast import crps, log_score
@@ -178,10 +179,10 @@ def test_flops_come_from_the_table(rows: Rows):
     sized = [
         r | {"params": 10**9, "tokens": round(10**9 * math.exp(5 * (3 - r["loss"])))} for r in rows
     ]
-    row = run(sized, Part.LADDER, rungs=1, baselines=()).rows[0]
+    row = run(sized, Part.LADDER, horizons=(2.8,), baselines=()).rows[0]
     assert row.ahead_nats is not None
     assert row.ahead_flops == pytest.approx(math.exp(5 * row.ahead_nats), rel=1e-6)
-    assert run(rows, Part.LADDER, rungs=1, baselines=()).rows[0].ahead_flops is None
+    assert run(rows, Part.LADDER, horizons=(2.8,), baselines=()).rows[0].ahead_flops is None
 
 
 # ------------------------------------------------------------------------------ the designs
@@ -244,47 +245,56 @@ def test_what_a_table_does_not_allow_is_listed():
     )
 
 
+def plan(rows: object, *parts: Part, picked: SelectOptions | None = None) -> list[Setting]:
+    """The settings of these parts; nothing is inferred."""
+    ground = ground_of(
+        read_table(rows), None, picked, "log-power", BacktestOptions(parts=parts, rungs=2)
+    )
+    settings = list(settings_of(ground))
+    for setting in settings:
+        if setting.table is not None:
+            ground.fit(setting.table, setting.law, setting.few_shot_examples)
+    return settings
+
+
 def test_a_reduced_design_needs_no_excluded_checkpoint():
     """A pattern of --exclude, or a series, that a design has no row of left is no error."""
     old = rows_of(losses=LOSSES[:3], series="old")
     new = [r | {"checkpoint": f"n{r['checkpoint']}"} for r in rows_of(series="new")]
     picked = SelectOptions(pool=True, exclude=("c0",), series=("old", "new"))
-    found = backtest(
-        [*old, *new],
-        select_options=picked,
-        law="log-power",
-        options=BacktestOptions(parts=(Part.ABLATIONS,)),
-    )
-    assert not [row for row in found.rows if row.outcome is Outcome.FAILED]
-    full = found.rows[0]
-    assert full.n_checkpoints == 2 + sum(loss > found.horizon for loss in LOSSES)
+    settings = plan([*old, *new], Part.ABLATIONS, picked=picked)
+    assert len(settings) == 19
+    whole = settings[0].table
+    assert whole is not None
+    assert "c0" not in whole.frame["checkpoint"]
+    assert whole.series == ("new", "old")
+    assert any(each.table is not None and each.table.series == ("new",) for each in settings)
 
 
 def test_all_parts_share_the_full_design(rows: Rows):
-    """Ladder, designs, laws and D0 each begin with, or hold, one and the same forecast."""
-    found = run(rows, Part.LAWS, Part.D0, Part.ABLATIONS, Part.LADDER, rungs=1, baselines=())
+    """Ladder, designs, laws and D0 each hold one and the same forecast, made once."""
+    settings = plan(rows, *Part)
+    base = settings[0]
     same = [
-        row
-        for row in found.rows
-        if row.law == "log-power"
-        and row.few_shot_examples == 5
-        and (row.part is not Part.ABLATIONS or row.setting == "full design")
+        each
+        for each in settings
+        if (each.table is base.table, each.law, each.few_shot_examples) == (True, "log-power", 5)
     ]
-    assert [row.part for row in same] == [Part.LADDER, Part.ABLATIONS, Part.LAWS, Part.D0]
-    assert len({(row.p50, row.crps, row.seconds) for row in same}) == 1
-    assert len(forecasts(found, Part.ABLATIONS)) == 19
-    laws = forecasts(found, Part.LAWS)
-    assert [row.law for row in laws] == ["log-power", "power"]
-    assert laws[0].p50 != laws[1].p50
+    assert [each.part for each in same] == [Part.LADDER, Part.ABLATIONS, Part.LAWS, Part.D0]
+    assert [each.law for each in settings if each.part is Part.LAWS] == ["log-power", "power"]
+    found = run(rows, Part.LADDER, Part.LAWS, rungs=1, baselines=())
+    first, again, other = found.rows
+    assert (first.p50, first.seconds) == (again.p50, again.seconds)
+    assert other.law == "power"
+    assert other.p50 not in {None, first.p50}
 
 
 def test_d0_beyond_the_smallest_amount_is_not_possible(rows: Rows):
     """1, 2, 5, 10, and twice and ten times the shots; 50 is above the smallest amount, 16."""
-    found = forecasts(run(rows, Part.D0), Part.D0)
-    assert [row.few_shot_examples for row in found] == [1, 2, 5, 10, 50]
-    assert [row.outcome for row in found] == [Outcome.SCORED] * 4 + [Outcome.NOT_POSSIBLE]
-    medians = [row.p50 for row in found[:4]]
-    assert medians == sorted(medians, key=lambda value: value or 0.0)
+    settings = plan(rows, Part.D0)
+    assert [each.few_shot_examples for each in settings] == [1, 2, 5, 10, 50]
+    assert [each.table is not None for each in settings] == [True] * 4 + [False]
+    assert settings[-1].reason == "Not possible: the smallest finetuning amount is 16."
 
 
 # ------------------------------------------------------------------------------ sums and skill
@@ -381,7 +391,9 @@ def test_it_goes_into_json_and_a_frame(ladder: Backtest):
 def test_rows_are_told_as_they_are_done(rows: Rows):
     """With the settings done and in all."""
     told: list[tuple[int, int, str]] = []
-    options = BacktestOptions(parts=(Part.LADDER,), rungs=2, baselines=(Baseline.NO_CHANGE,))
+    options = BacktestOptions(
+        parts=(Part.LADDER,), horizons=(2.7, 2.8), baselines=(Baseline.NO_CHANGE,)
+    )
     backtest(
         rows,
         law="log-power",
@@ -395,11 +407,11 @@ def test_two_step_takes_a_continuous_metric(rows: Rows):
     """A log-probability beside the accuracy makes a sixth baseline; the fit stays on accuracy."""
 
     def metric(row: designs.Row) -> float:
-        return -1.4 + 0.7 * (3 - row["loss"]) + (0.3 if row["examples"] else 0.0)
+        return -1.4 + 0.7 * (3 - float(row["loss"])) + (0.3 if row["examples"] else 0.0)
 
     both = [r | {"metric": "acc"} for r in rows]
     both += [r | {"metric": "logprob", "score": metric(r), "chance": -1.4} for r in rows]
-    found = run(both, Part.LADDER, rungs=1)
+    found = run(both, Part.LADDER, horizons=(2.4,))
     assert found.metric == "acc"
     assert "no continuous" not in found.rows[-1].reasons[0]
 
@@ -409,19 +421,18 @@ def test_two_step_takes_a_continuous_metric(rows: Rows):
 
 def test_a_failing_row_does_not_stop_the_others(rows: Rows, monkeypatch: pytest.MonkeyPatch):
     """Its error stands in its place."""
-    import emergecast.backtest._backtest as module
-
-    real = module.Ground.fit
+    real = Ground.fit
 
     def broken(self: Any, table: Any, law: str, few_shot_examples: float | None) -> Any:
-        if few_shot_examples == 2:
+        if law == "power":
             raise FitError("no estimate here")
         return real(self, table, law, few_shot_examples)
 
-    monkeypatch.setattr(module.Ground, "fit", broken)
-    found = forecasts(run(rows, Part.D0), Part.D0)
-    assert [row.outcome for row in found[:3]] == [Outcome.SCORED, Outcome.FAILED, Outcome.SCORED]
-    assert found[1].reasons == ("no estimate here",)
+    monkeypatch.setattr(Ground, "fit", broken)
+    options = BacktestOptions(parts=(Part.LAWS,))
+    good, bad = backtest(rows, law=["log-power"], options=options).rows
+    assert good.outcome is Outcome.SCORED
+    assert (bad.outcome, bad.reasons, bad.p50) == (Outcome.FAILED, ("no estimate here",), None)
 
 
 def test_a_refused_row_has_no_numbers(rows: Rows):
@@ -434,18 +445,22 @@ def test_a_refused_row_has_no_numbers(rows: Rows):
 
 
 def nothing_to_hide() -> Rows:
+    """All at chance few-shot."""
     return designs.rows(losses=LOSSES)
 
 
 def no_few_shot() -> Rows:
+    """Finetuned rows alone."""
     return rows_of(few_shot=False)
 
 
 def nothing_at_chance() -> Rows:
+    """All above chance few-shot."""
     return rows_of(losses=[2.2, 2.18, 2.15, 2.1, 2.05, 2.0])
 
 
 def no_truth() -> Rows:
+    """Two checkpoints above chance few-shot."""
     return rows_of(losses=[*LOSSES[:7], 2.15, 2.1])
 
 

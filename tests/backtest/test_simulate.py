@@ -181,8 +181,8 @@ TINY = dataclasses.replace(
 
 
 def test_scatter_is_normal_and_shrinks_with_runs():
-    """Standard deviation tau for few-shot rows, tau / sqrt(runs) for finetuned ones."""
-    design = exact(TINY, runs=4)
+    """Sd tau for few-shot rows, tau / sqrt(runs) for finetuned ones, no two rows alike."""
+    design = exact(TINY, runs=4, subsets=2)
     found = many(design=design, truth=dataclasses.replace(TINY.truth, tau=0.05))
     few = np.isnan(columns(drawn(design))[1])
     means = drawn(design, quiet(TINY)).table.frame["score"].to_numpy()

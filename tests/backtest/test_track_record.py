@@ -73,7 +73,7 @@ def test_no_change_is_the_baseline_of_the_backtest(frozen: FrozenForecast):
 
 
 @pytest.mark.parametrize(("truth", "hit"), [(1.2, False), (1.95, True), (2.9, False)])
-def test_a_truth_may_be_given(frozen: FrozenForecast, truth: float, hit: bool):
+def test_a_truth_may_be_given(frozen: FrozenForecast, truth: float, *, hit: bool):
     """Without any table; hit or miss by the 90% interval."""
     found = score_frozen(frozen, truth=truth)
     assert found.hit is hit
@@ -100,6 +100,15 @@ def test_options_that_hid_strong_checkpoints_do_not_hide_the_truth():
     found = score_frozen(freeze(fitted.forecast(bootstraps=0), options=options), rows())
     assert found.status is ScoreStatus.SCORED
     assert any("a backtest, not a forecast" in text for text in found.warnings)
+
+
+def test_a_weak_checkpoint_that_emerged_later_hides_no_row_of_the_forecast():
+    """The horizon of the later table is not that of the frozen one."""
+    options = SelectOptions(at_chance_only=True)
+    fitted = fit(rows(SEEN), law="log-power", select_options=options)
+    frozen = freeze(fitted.forecast(bootstraps=0), options=options)
+    early = {**rows((2.5,))[0], "score": 0.6, "checkpoint": "early"}
+    assert score_frozen(frozen, [*rows(), early]).warnings == ()
 
 
 def test_hidden_checkpoints_in_the_frozen_table_are_told():
@@ -227,6 +236,14 @@ def test_the_last_score_of_a_forecast_counts():
     """Pending first, scored later: one forecast."""
     found = track_record([made(1, status=ScoreStatus.PENDING), made(1)])
     assert (found.n, found.pending) == (1, 0)
+
+
+def test_scores_in_several_units_have_no_mean():
+    """Nats and log10 FLOPs do not add; hits and ranks do, and each verdict has its own means."""
+    found = track_record([made(1), made(2, unit="log10 FLOPs", verdict=Verdict.WEAK, crps=0.3)])
+    assert found.mean_crps is found.skill is found.mean_log_score is found.crps_stderr is None
+    assert (found.n, found.hits, sum(found.pit_counts)) == (2, 2, 2)
+    assert found.by_verdict[Verdict.WEAK].mean_crps == pytest.approx(0.3)
 
 
 def test_a_log_score_of_minus_infinity_is_shown_and_not_hidden():

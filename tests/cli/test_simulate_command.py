@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +16,8 @@ from typer.testing import CliRunner
 from emergecast.backtest import Departure, design_names, load_design, random_truth, simulate
 from emergecast.cli import app
 from emergecast.measurements import read_table
+
+PAGE = Path(__file__).parents[2] / "docs" / "simulation.md"
 
 
 def call(*arguments: object):
@@ -118,3 +124,24 @@ def test_a_design_of_ones_own_without_later_checkpoints(tmp_path: Path):
     assert "future=false" not in done.output
     assert "Estimand: none" in done.output
     assert len(read_table(out)) == 5 * 3
+
+
+def test_what_the_documentation_shows_runs(tmp_path: Path, monkeypatch):
+    """The commands and the Python of docs/simulation.md; every bundled name stands there."""
+    monkeypatch.chdir(tmp_path)
+    page = PAGE.read_text("utf-8")
+    fence = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    blocks = dict(fence.findall(page))
+    lines = [shlex.split(line) for line in blocks["bash"].splitlines()]
+    shown = [words[2:] for words in lines if words[:2] == ["emergecast", "simulate"]]
+    assert len(shown) == 2
+    for words in shown:
+        assert call(*words).exit_code == 0
+    assert json.loads((tmp_path / "table.truth.json").read_text())["truth"]["elbow"] == 2.2
+    assert "future" in read_table("table.csv").frame.columns
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(blocks["python"], str(PAGE), "exec"), {})  # noqa: S102  our own file
+    assert "Measurements from" in printed.getvalue()
+    for name in (*design_names(), *Departure):
+        assert name in page or name.removeprefix("openllama-v1") in page

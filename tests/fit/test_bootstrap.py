@@ -7,9 +7,8 @@ import pytest
 from tests.referees import simulate
 
 import emergecast
-from emergecast.fit import Resample
+from emergecast.fit import ExactPosterior, Resample
 from emergecast.fit._bootstrap import _counts, _Refit
-from emergecast.fit._posterior import Posterior
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,7 @@ def test_modes_equal_those_of_the_resampled_table(fit, resample):
                 )
             },
         )  # fmt: skip
-        posterior = Posterior(alone, fit.coordinates)
+        posterior = ExactPosterior(alone, fit.coordinates)
         found = float(data.to_nats(shared[column]))
         assert found == pytest.approx(posterior.mode, abs=0.35 * posterior.sd)
 

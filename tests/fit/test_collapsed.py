@@ -8,13 +8,13 @@ from tests.referees import model
 
 from emergecast.fit._collapsed import Collapsed, log_half_normal
 from emergecast.fit._coordinates import Coordinates
-from emergecast.fit._posterior import _Conditional
+from emergecast.fit._exact import _Conditional
 from emergecast.fit._scan import _noise_floor
 
 
 def point_and_density(fit, rng):
     """A random point, and the product's log joint density of scores and point there."""
-    coordinates = Coordinates.of(fit.data, fit.form, fit.priors)
+    coordinates = Coordinates.of(fit.data, fit.coordinates.form, fit.priors)
     point = np.array([[rng.uniform(0, 2), rng.uniform(0.1, 1.5), rng.normal(0.4, 0.4)]])
     tau = np.array([rng.uniform(0.005, 0.08)])
     elbows, prior = coordinates.elbows_and_prior(point)

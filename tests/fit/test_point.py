@@ -79,7 +79,9 @@ def test_no_random_start_finds_a_higher_likelihood(simulated_fits):
         if fit.mle is None:
             continue
         compared += 1
-        x = fit.form.abscissa(np.concatenate([[fit.data.few_shot_examples], fit.data.amounts]))
+        x = fit.coordinates.form.abscissa(
+            np.concatenate([[fit.data.few_shot_examples], fit.data.amounts])
+        )
         best = np.inf
         for _ in range(30):
             low = np.array([0.0, -2.0, -1.0, 0.0, 0.0, 0.0, -6.0])

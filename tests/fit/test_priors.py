@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from emergecast.errors import OptionError
-from emergecast.fit import Fit, Priors
+from emergecast.fit import Priors, prior_elbows
 from emergecast.fit._boxes import Boxes, box_weights, nodes
 from emergecast.fit._coordinates import Coordinates
-from emergecast.fit._fit import prior_elbow_sd
-from emergecast.law import LawForm
+from emergecast.fit._space import Space
+from emergecast.law import Feature, Law, LawForm
 
+PLAIN = (LawForm.LOG_POWER, LawForm.POWER)
 AMOUNTS = np.array([8.0, 32.0, 256.0, 2048.0])
 
 
 def coordinates(form: LawForm = LawForm.LOG_POWER, amounts=AMOUNTS, pivot: int = 1) -> Coordinates:
     """Coordinates with default priors."""
-    return Coordinates(form=form, priors=Priors.default(form), amounts=amounts, pivot=pivot)
+    return Coordinates(form=form, priors=Priors.default(), amounts=amounts, pivot=pivot)
 
 
-@pytest.mark.parametrize("form", LawForm)
+@pytest.mark.parametrize("form", PLAIN)
 @pytest.mark.parametrize("pivot", [1, 2])
 def test_the_prior_density_integrates_to_one(form, pivot):
     """Over (h, t, a), Jacobian included, whatever the pivot."""
@@ -34,23 +37,39 @@ def test_the_prior_density_integrates_to_one(form, pivot):
 
 @pytest.mark.parametrize("form", LawForm)
 @pytest.mark.parametrize("low", [1.0, 8.0, 24.0])
-def test_the_prior_spread_of_the_elbow_agrees_with_draws(form, low):
-    """prior_elbow_sd against the plain definition: draw E(10), d and alpha, compute E(D0)."""
-    amounts = np.concatenate([[low], AMOUNTS[1:]])
-    found = coordinates(form, amounts)
-    priors = found.priors
-    rng = np.random.default_rng(0)
-    n = 400_000
+def test_prior_draws_are_those_of_the_plain_definition(form, low, simulated_fits):
+    """E(D0) under the priors alone: draw E(10), d and the shape, and apply the law."""
+    data = replace(simulated_fits[0].data, amounts=AMOUNTS[1:], few_shot_examples=low)
+    priors, rng, n = Priors.default(), np.random.default_rng(0), 400_000
     anchor = priors.elbow_offset + priors.elbow_scale * rng.standard_normal(n)
     shift = np.abs(priors.shift_scale * rng.standard_normal(n))
-    alpha = priors.alpha_median * np.exp(priors.alpha_sd_ln * rng.standard_normal(n))
-    x = form.abscissa([low, 10.0, 2048.0])[:, None] ** alpha
-    k = shift * np.log10(204.8) / (x[2] - x[1])
-    elbow = anchor + k * (x[0] - x[1])
-    assert prior_elbow_sd(found) == pytest.approx(float(np.std(elbow)), rel=0.01)
+    alpha = priors.curvature(form) * np.exp(priors.alpha_sd_ln * rng.standard_normal(n))
+    half = np.sqrt(10 * 2048) * np.exp(priors.half_sd_ln * rng.standard_normal(n))
+    if form is LawForm.HILL:
+        q = [amount**alpha / (half**alpha + amount**alpha) for amount in (low, 10.0, 2048.0)]
+    else:
+        q = [float(form.abscissa(amount)) ** alpha for amount in (low, 10.0, 2048.0)]
+    elbow = data.to_nats(anchor + shift * np.log10(204.8) * (q[0] - q[1]) / (q[2] - q[1]))
+    found = prior_elbows(data, Law(form=form), priors)
+    levels = [0.05, 0.25, 0.5, 0.75, 0.95]
+    wanted = np.quantile(elbow, levels)
+    np.testing.assert_allclose(np.quantile(found, levels), wanted, atol=0.05 * float(np.std(elbow)))
 
 
-@pytest.mark.parametrize("form", LawForm)
+@pytest.mark.parametrize("law", ["log-power", "power", "hill", "hill+slopes+deviation+soft"])
+def test_the_density_of_a_space_is_that_of_its_draws(law, simulated_fits):
+    """Importance weights p / q of draws from a wider prior average to 1."""
+    data = simulated_fits[1].data
+    kind = Law.parse(law)
+    narrow, wide = (Space.of(data, kind, priors) for priors in (Priors(), Priors().widened(1.3)))
+    drawn = wide.sample_prior(400_000, np.random.default_rng(2))
+    ln_ratio = narrow.elbows_and_prior(drawn)[1] - wide.elbows_and_prior(drawn)[1]
+    ratio = np.exp(ln_ratio)
+    assert np.mean(ratio) == pytest.approx(1.0, abs=5 * float(np.std(ratio)) / np.sqrt(ratio.size))
+    assert Feature.SOFT not in kind.features or narrow.bends
+
+
+@pytest.mark.parametrize("form", PLAIN)
 def test_changing_d0_leaves_the_prior_of_the_law_alone(form):
     """The same law has the same density per (E(10), d, alpha) whatever D0 it is read off at."""
     rng = np.random.default_rng(1)
@@ -84,10 +103,10 @@ def test_widening_scales_spreads_but_not_middles():
     assert (wide.elbow_offset, wide.alpha_median) == (Priors().elbow_offset, Priors().alpha_median)
 
 
-def test_another_law_brings_its_own_prior_of_alpha(simulated_fits: list[Fit]):
-    """Switching the law keeps overridden scales and swaps the prior of alpha."""
+def test_another_law_keeps_overridden_priors(simulated_fits):
+    """One set of priors serves all laws; each shape has a median of its own."""
     fit = simulated_fits[0].with_priors(simulated_fits[0].priors.override({"slope_scale": 5.0}))
-    other = LawForm.POWER if fit.form is LawForm.LOG_POWER else LawForm.LOG_POWER
-    switched = fit.with_law(other).priors
-    assert switched.slope_scale == 5.0
-    assert switched.alpha_median == Priors.default(other).alpha_median
+    switched = fit.with_law("power")
+    assert switched.priors.slope_scale == 5.0
+    assert switched.priors.curvature(LawForm.POWER) == 0.3
+    assert switched.coordinates.form is LawForm.POWER

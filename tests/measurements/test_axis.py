@@ -21,6 +21,7 @@ from emergecast.measurements import (
     read_table,
     select,
 )
+from emergecast.report import fan
 
 LOSSES = designs.DENSE[::4]
 QUANTILES = ("p05", "p25", "p50", "p75", "p95")
@@ -120,6 +121,10 @@ def test_frames_for_pictures_are_on_the_axis(plain: Forecast):
     ours, theirs_too = (view.curves()["loss"].to_numpy() for view in (found, plain))
     assert ours.max() == pytest.approx(7.0 - theirs_too.min(), abs=1e-2)
     assert curves.filter("extrapolated")["loss"].to_numpy().min() > 7.0 - 2.0 - 1e-9
+    for view, reverse in ((found, False), (plain, True)):
+        drawn = str(fan(view).to_dict())
+        assert f"'reverse': {reverse}" in drawn
+        assert f"'reverse': {not reverse}" not in drawn
     spread = found.distribution()
     assert np.all(np.diff(spread.sort("loss")["cumulative"].to_numpy()) >= -1e-12)
 
@@ -200,11 +205,11 @@ def test_filters_and_the_horizon_are_in_the_axis_own_numbers():
 
 
 def test_one_row_may_speak_for_its_checkpoint_and_loss_is_not_needed(plain: Forecast):
-    """The index stands in the few-shot rows alone, and there is no column of losses."""
+    """The index stands in the last row of each checkpoint, and there is no column of losses."""
     table = rows()
     for row in table:
         del row["loss"]
-        row["index"] = row["index"] if row["examples"] is None else None
+        row["index"] = row["index"] if row["examples"] == 10000 else None
     found = forecast(table, axis="index")
     assert quantiles(found) == pytest.approx(7.0 - quantiles(plain)[MIRROR], abs=CLOSE)
     assert found.axis.per_nat == pytest.approx(found.fit.data.loss_spread / 0.25)

@@ -126,7 +126,7 @@ def _run(
 
 
 def rich_nuts(
-    p: RichProblem, *, seed: int, draws: int = 1000, warmup: int = 1000, target_accept: float = 0.95
+    p: RichProblem, *, seed: int, draws: int = 1000, warmup: int = 800, target_accept: float = 0.9
 ) -> RichNutsResult:
     """Four chains, each started at its own prior draw that the data do not rule out."""
     began = time.perf_counter()

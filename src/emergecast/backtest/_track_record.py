@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -51,6 +50,8 @@ class FrozenScore:
     frozen_at: str
     sha256: str
     """Of the frozen forecast."""
+    unit: str = "nats"
+    """Of every loss and of the CRPS; the log score is per this unit."""
     truth: float | None = None
     """The few-shot elbow that came true; None while it is not visible, or was refused."""
     truth_p05: float | None = None
@@ -104,7 +105,10 @@ class FrozenScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackRecord:
-    """The track record of many frozen forecasts. Means are over the scored ones."""
+    """The track record of many frozen forecasts. Means are over the scored ones.
+
+    CRPS and log scores of several units have no mean: there those figures are None.
+    """
 
     n: int
     """Scored."""
@@ -226,6 +230,7 @@ def _identity(frozen: FrozenForecast) -> dict[str, Any]:
         "verdict": frozen.verdict,
         "frozen_at": frozen.frozen_at.isoformat(),
         "sha256": frozen.sha256,
+        "unit": frozen.unit,
         **{name: elbow.get(name) for name in ("p05", "p50", "p95")},
     }
 
@@ -308,15 +313,13 @@ def _warnings(frozen: FrozenForecast, later: Selection) -> tuple[str, ...]:
 
 def _changed_rows(frozen: FrozenForecast, rows: list[dict[str, Any]]) -> list[str]:
     """Sentences on rows that the forecast used and that differ, or are gone, in the later table."""
-    left = Counter(map(_entry, rows))
-    present = {entry[0] for entry in left}
+    later = {_entry(row) for row in rows}
+    present = {entry[0] for entry in later}
     changed: list[str] = []
     gone: list[str] = []
     for row in frozen.content["rows"]:
         entry = _entry(row)
-        if left[entry] > 0:
-            left[entry] -= 1
-        else:
+        if entry not in later:
             (changed if entry[0] in present else gone).append(str(row["checkpoint"]))
     total = len(frozen.content["rows"])
     what = {
@@ -347,9 +350,8 @@ def _rounded(value: float) -> float:
 
 def _tally(scores: list[FrozenScore], *, split: bool) -> TrackRecord:
     done = [score for score in scores if score.status is ScoreStatus.SCORED]
-    losses = _column(done, "crps")
-    guesses = _column(done, "no_change")
-    logs = _column(done, "log_score")
+    alike = done if len({score.unit for score in done}) == 1 else []
+    losses, guesses, logs = (_column(alike, n) for n in ("crps", "no_change", "log_score"))
     hits = sum(bool(score.hit) for score in done)
     low, high = _binomial(hits, len(done))
     mean, guess = _mean(losses), _mean(guesses)
@@ -364,12 +366,14 @@ def _tally(scores: list[FrozenScore], *, split: bool) -> TrackRecord:
         coverage_low=low,
         coverage_high=high,
         mean_crps=mean,
-        crps_stderr=float(np.std(losses, ddof=1) / math.sqrt(len(done))) if len(done) > 1 else None,
+        crps_stderr=float(np.std(losses, ddof=1) / math.sqrt(losses.size))
+        if losses.size > 1
+        else None,
         mean_no_change=guess,
         skill=1 - mean / guess if mean is not None and guess else None,
         mean_log_score=_mean(logs),
-        median_log_score=float(np.median(logs)) if done else None,
-        infinite=int(np.count_nonzero(np.isneginf(logs))),
+        median_log_score=float(np.median(logs)) if logs.size else None,
+        infinite=int(np.count_nonzero(np.isneginf(_column(done, "log_score")))),
         pit_counts=tuple(int(count) for count in np.bincount(bins, minlength=PIT_BINS)),
         by_verdict={
             verdict: _tally([s for s in scores if s.verdict is verdict], split=False)

@@ -112,7 +112,10 @@ def _value(skill: Skill | None) -> str:
 
 
 def _sums(backtest: Backtest) -> Iterator[str]:
-    head = ("rows", "scored", "refused", "in 90%", "off > 0.1", "off > 0.5", "identified", "off > 0.1")
+    head = (
+        *("rows", "scored", "refused", "in 90%", "off > 0.1", "off > 0.5"),
+        *("identified", "off > 0.1"),
+    )
     yield f"{'Forecasts':<12}" + "".join(f"{each:>11}" for each in head)
     for each in backtest.tallies:
         if each.forecaster == "forecast":

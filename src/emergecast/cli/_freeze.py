@@ -259,10 +259,10 @@ def _score_lines(score: FrozenScore) -> list[str]:
     if score.status is ScoreStatus.SCORED:
         lines.append(
             f"Forecast {score.p50:.3f} (90%: {score.p05:.3f} to {score.p95:.3f}): off by "
-            f"{_number(score.p50, score.truth)} nats; P(elbow <= truth) {score.pit:.3f}"
+            f"{_number(score.p50, score.truth)} {score.unit}; P(elbow <= truth) {score.pit:.3f}"
         )
         lines.append(
-            f"CRPS {score.crps:.4f} nats (no change: {score.no_change:.4f}); log score "
+            f"CRPS {score.crps:.4f} {score.unit} (no change: {score.no_change:.4f}); log score "
             f"{score.log_score:.2f}"
         )
     return [*lines, *(_wrapped(f"Warning: {text}") for text in score.warnings)]
@@ -302,6 +302,8 @@ def _tally_lines(tally: TrackRecord) -> list[str]:
                 "was 0), and so is every mean that holds one; the median stands beside it."
             )
         )
+    if tally.n and tally.mean_crps is None:
+        lines.append("The forecasts are in several units, so their scores have no common mean.")
     lines.append(
         "The interval takes forecasts as independent; those of one series or task are not."
     )

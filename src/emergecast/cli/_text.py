@@ -10,7 +10,7 @@ from emergecast.fit import FitStatus, Resample
 
 if TYPE_CHECKING:
     from emergecast.backtest import GroundTruth
-    from emergecast.forecast import Elbow, Forecast
+    from emergecast.forecast import Diagnostics, Elbow, Forecast
 
 WIDTH = 100
 HIDDEN_SHOWN = 12
@@ -29,6 +29,8 @@ def forecast_text(
         parts.append(list(_expectations(forecast, at_loss)))
         if truth is not None:
             parts.append(list(_later(forecast, forecast.elbow, truth)))
+        if forecast.diagnostics is not None:
+            parts.append(list(_diagnostics(forecast, forecast.diagnostics)))
     parts.append(list(_basis(forecast)))
     parts.append([line for text in forecast.warnings for line in _wrap(f"Warning: {text}")])
     return "\n\n".join("\n".join(part) for part in parts if part)
@@ -148,6 +150,34 @@ def _later(forecast: Forecast, elbow: Elbow, truth: GroundTruth) -> Iterator[str
         f"'no change' (the strongest checkpoint seen, {number(strongest)}) misses it by "
         f"{strongest - seen:+.3f}."
     )
+
+
+def _diagnostics(forecast: Forecast, found: Diagnostics) -> Iterator[str]:
+    """What the answer hangs on and how well the law fits, in a few sentences."""
+    axis = forecast.axis
+    parts = []
+    for kind in ("checkpoint", "amount"):
+        most = found.most_influential(kind)
+        if most is not None:
+            name = f"checkpoint {most.what}" if kind == "checkpoint" else most.what
+            parts.append(f"{name} moves the median by {axis.to_axis(most.shift):+.3f}")
+    text = f"Left out, {' and '.join(parts)} {axis.unit}; nothing else of its kind more."
+    check = found.predictive[0]
+    text += f" Of {len(found.predictive)} posterior predictive checks the worst is the {check.what}"
+    text += f", p = {check.p:.2g}."
+    if found.trends:
+        trend = found.trends[0]
+        text += (
+            f" Residuals against {trend.trait}: worth {axis.to_axis(trend.shift):+.3f} {axis.unit} "
+            f"of the elbow, p = {trend.p:.2g}."
+        )
+    o = found.optima
+    low, high = sorted((axis.to_axis(o.low), axis.to_axis(o.high)))
+    text += (
+        f" Of {o.starts} local searches for the maximum likelihood {o.stuck} ended in a worse "
+        f"optimum; the others put the elbow at {axis.number(low)} to {axis.number(high)}."
+    )
+    yield from _wrap(text)
 
 
 def _basis(forecast: Forecast) -> Iterator[str]:

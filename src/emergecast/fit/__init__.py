@@ -10,10 +10,11 @@ from emergecast.fit._draws import Draws
 from emergecast.fit._exact import ExactPosterior
 from emergecast.fit._fit import SEED, Fit, FitStatus, fit
 from emergecast.fit._mixture import DEFAULT_MIXTURE, Mixture, MixturePosterior
-from emergecast.fit._point import PointEstimate
+from emergecast.fit._point import PointEstimate, local_optima
 from emergecast.fit._posterior import Posterior
 from emergecast.fit._priors import Priors
 from emergecast.fit._sampled import Model, SampledPosterior, sampled
+from emergecast.fit._sequential import Effort
 from emergecast.fit._space import prior_elbows
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "SEED",
     "Bootstrap",
     "Draws",
+    "Effort",
     "ExactPosterior",
     "Fit",
     "FitData",
@@ -34,6 +36,7 @@ __all__ = [
     "Resample",
     "SampledPosterior",
     "fit",
+    "local_optima",
     "prior_elbows",
     "sampled",
 ]

@@ -147,6 +147,24 @@ def maximum_likelihood(data: FitData, form: LawForm) -> PointEstimate | None:
     )
 
 
+def local_optima(data: FitData, form: LawForm, starts: int = 12) -> tuple[Floats, Floats]:
+    """Where local searches from `starts` good places all over the grid end, without the jumps.
+
+    E(D0) in nats and log likelihood of each end, best first: what a fit from one start may give.
+    """
+    problem = _Problem.of(data, form)
+    search = _Search(data, form, problem)
+    grid, at, column = search.spread()
+    ends = []
+    for i in at[:: max(1, len(at) // starts)][:starts]:
+        tau = float(search.tau[column[i]])
+        theta = _linear(problem, np.concatenate([grid[i], np.zeros(3)]), tau)
+        value, theta, _ = _polish(problem, theta, tau)
+        ends.append((value, float(data.to_nats(problem.elbows(theta)[0]))))
+    found = np.array(sorted(ends, reverse=True))
+    return found[:, 1], found[:, 0]
+
+
 class _Search:
     """Profile likelihood of many points (h, ln t, ln alpha) at once, and a search with them."""
 
@@ -179,14 +197,9 @@ class _Search:
         So each point is compared with its six neighbours on an ever finer lattice, and with jumps
         along differences of other points (differential evolution), which know the ridges.
         """
-        axes = [
-            np.linspace(0.0, 1.2 * self.top, 40),
-            np.log(np.geomspace(0.02, 4 * self.top, 24)),
-            np.log(np.geomspace(0.15, 12.0, 9)),
-        ]
-        grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-        at = grid[self._best_of_blocks(self.value(grid)[0].reshape(40, 24, 9))]
-        step = np.tile([axis[1] - axis[0] for axis in axes], (len(at), 1)) / 2
+        grid, best_of_blocks, _ = self.spread()
+        at = grid[best_of_blocks]
+        step = np.tile([axis[1] - axis[0] for axis in self._axes()], (len(at), 1)) / 2
         rng = np.random.default_rng(0)
         for _ in range(CLIMB_ROUNDS):
             pairs = rng.integers(0, len(at), (2, len(at), JUMPS))
@@ -204,6 +217,19 @@ class _Search:
         value, column = self.value(at)
         order = np.argsort(-value)
         return at[order], self.tau[column[order]], value[order]
+
+    def spread(self) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
+        """Grid points (N, 3), indices of the best of the best blocks, and the best tau of each."""
+        grid = np.stack(np.meshgrid(*self._axes(), indexing="ij"), axis=-1).reshape(-1, 3)
+        value, column = self.value(grid)
+        return grid, self._best_of_blocks(value.reshape(40, 24, 9)), column
+
+    def _axes(self) -> list[Floats]:
+        return [
+            np.linspace(0.0, 1.2 * self.top, 40),
+            np.log(np.geomspace(0.02, 4 * self.top, 24)),
+            np.log(np.geomspace(0.15, 12.0, 9)),
+        ]
 
     def _best_of_blocks(self, value: Floats) -> NDArray[np.int64]:
         """Best grid points of the best blocks of 4 x 4 x 3, so that climbers spread; indices."""

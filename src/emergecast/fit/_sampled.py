@@ -133,11 +133,11 @@ class SampledPosterior(Posterior):
         """Ln of the marginal likelihood of the (standardised) scores under this law."""
         return self._ln_evidence
 
-    def under(self, model: Model) -> SampledPosterior:
+    def under(self, model: Model, effort: Effort = QUICK) -> SampledPosterior:
         """The posterior of a slightly different model of the same law: other priors, D0 or rows.
 
         The draws are weighted by how much likelier they are there; where too few stay effective,
-        that model is sampled anew.
+        that model is sampled anew, with `effort`.
         """
         space, other = self._model.space, model.space
         if space.pivot == other.pivot and space.amounts[space.pivot] == other.amounts[other.pivot]:
@@ -155,7 +155,7 @@ class SampledPosterior(Posterior):
             )
             if found.effective >= FEWEST_EFFECTIVE:
                 return found
-        return sampled(model, QUICK)
+        return sampled(model, effort)
 
     def draws(self, n: int, rng: np.random.Generator) -> Draws:
         """`n` draws of all parameters, what enters linearly drawn anew."""

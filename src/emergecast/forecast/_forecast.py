@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from emergecast.fit import SEED, Bootstrap, Draws, FitStatus, Resample
+from emergecast.forecast._diagnostics import Diagnostics
 from emergecast.forecast._on_axis import (
     QUANTILES,
     Elbow,
@@ -63,6 +64,8 @@ class Forecast:
     """The forecast at other D0, under other priors, under other laws."""
     truth: float | None = None
     """A few-shot elbow that was measured later, on `axis`."""
+    diagnostics: Diagnostics | None = None
+    """What the forecast hangs on, in the fit's own coordinates; None where it is refused."""
 
     @property
     def axis(self) -> Axis:
@@ -319,6 +322,7 @@ class Forecast:
             "reasons": list(self.reasons),
             "status": str(self.status),
             "sensitivity": [asdict(row) for row in self.sensitivity],
+            "diagnostics": self.diagnostics and self.diagnostics.to_dict(self.axis),
             "warnings": list(self.warnings),
             "hidden": list(selection.hidden),
             "truth": self.truth,
@@ -403,6 +407,7 @@ def forecast(fit: Fit, *, thresholds: Thresholds | None = None, bootstraps: int 
             for kind, each in bootstrap.items()
         },
         sensitivity=tuple(sensitivity_on(axis, row) for row in judgement.sensitivity),
+        diagnostics=judgement.diagnostics,
     )
 
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from emergecast.errors import OptionError
 from emergecast.fit import FitStatus, Mixture
+from emergecast.forecast._diagnostics import Diagnostics, diagnose
+from emergecast.forecast._doubts import doubts
 from emergecast.law import Law, LawForm
 from emergecast.measurements import above_chance
 
@@ -49,7 +51,22 @@ class Thresholds:
     prior_shift: float = 0.03
     """How far doubling all prior scales may move the median, nats."""
     law_gap: float = 0.05
-    """How far the medians of two laws may lie apart, nats."""
+    """How far the median of any one law may lie from the forecast's, nats."""
+    few_shot_shift: float = 0.3
+    """How far reading off at another D0, from 1 to ten times as many examples, may move the median,
+    nats."""
+    influence: float = 0.05
+    """How far leaving out one checkpoint or one data amount may move the median, nats."""
+    surprise: float = 4.0
+    """How many standard deviations a checkpoint may lie from what the others predict for it."""
+    predictive: float = 0.01
+    """Smallest tail probability of a posterior predictive check."""
+    monotonicity: float = 0.01
+    """Smallest probability that noise alone makes scores fall as far as they do."""
+    size_effect: float = 0.05
+    """How far model size, overtraining or the series may move the elbow at equal loss, nats."""
+    significance: float = 0.01
+    """Such an effect counts only where chance gives one as strong less often than this."""
     elbows_seen: int = 3
     """Data amounts whose curve must visibly leave chance for the law to be traced."""
     evidence: float = 20.0
@@ -96,6 +113,8 @@ class Judgement:
     verdict: Verdict
     reasons: tuple[str, ...]
     sensitivity: tuple[Sensitivity, ...] = ()
+    diagnostics: Diagnostics | None = None
+    """None where the forecast is refused."""
 
 
 def judge(fit: Fit, thresholds: Thresholds) -> Judgement:
@@ -103,20 +122,23 @@ def judge(fit: Fit, thresholds: Thresholds) -> Judgement:
     reasons = _structural(fit, thresholds) or _no_evidence(fit, thresholds)
     if reasons:
         return Judgement(verdict=Verdict.REFUSED, reasons=tuple(reasons))
-    sensitivity = _sensitivity(fit)
-    weak = _weaknesses(fit, sensitivity, thresholds)
+    sensitivity, diagnostics = _sensitivity(fit), diagnose(fit)
+    weak = _weaknesses(fit, sensitivity, thresholds) + doubts(fit, diagnostics, thresholds)
     seen = _observed(fit, thresholds)
     if seen is not None:
-        return Judgement(verdict=Verdict.OBSERVED, reasons=(seen, *weak), sensitivity=sensitivity)
-    if weak:
-        weak.append(_next_measurement(fit, thresholds))
-        return Judgement(verdict=Verdict.WEAK, reasons=tuple(weak), sensitivity=sensitivity)
-    low, high = fit.posterior.quantile([0.05, 0.95])
-    reason = (
-        f"The 90% interval is {high - low:.2f} nats wide, and neither doubling the priors nor "
-        "changing the law moves the answer by more than is allowed."
+        verdict, said = Verdict.OBSERVED, (seen, *weak)
+    elif weak:
+        verdict, said = Verdict.WEAK, (*weak, _next_measurement(fit, thresholds))
+    else:
+        low, high = fit.posterior.quantile([0.05, 0.95])
+        reason = (
+            f"The 90% interval is {high - low:.2f} {fit.selection.axis.unit} wide, no single row, "
+            "prior or law moves the answer by more than is allowed, and the laws fit the rows."
+        )
+        verdict, said = Verdict.IDENTIFIED, (reason,)
+    return Judgement(
+        verdict=verdict, reasons=said, sensitivity=sensitivity, diagnostics=diagnostics
     )
-    return Judgement(verdict=Verdict.IDENTIFIED, reasons=(reason,), sensitivity=sensitivity)
 
 
 def checkpoints_above_chance(fit: Fit) -> NDArray[np.int64]:
@@ -240,12 +262,12 @@ def _row(kind: str, what: str, posterior: Posterior) -> Sensitivity:
 def _weaknesses(
     fit: Fit, sensitivity: tuple[Sensitivity, ...], thresholds: Thresholds
 ) -> list[str]:
-    posterior = fit.posterior
-    low, median, high = (float(value) for value in posterior.quantile([0.05, 0.5, 0.95]))
+    posterior, unit = fit.posterior, fit.selection.axis.unit
+    low, high = (float(value) for value in posterior.quantile([0.05, 0.95]))
     reasons = []
     if high - low > thresholds.width:
         reasons.append(
-            f"The 90% interval is {high - low:.2f} nats wide; identified asks for at most "
+            f"The 90% interval is {high - low:.2f} {unit} wide; identified asks for at most "
             f"{thresholds.width:g}."
         )
     share = posterior.sd / fit.prior_sd
@@ -265,26 +287,47 @@ def _weaknesses(
             f"The law is only {math.exp(fit.log_bayes_factor):.2g} times as likely as scores "
             f"that never leave chance ({thresholds.firm_evidence:g} times is asked for)."
         )
-    for row in sensitivity:
-        gap = row.p50 - median
-        if row.kind == "priors" and abs(gap) >= thresholds.prior_shift:
-            reasons.append(
-                f"Doubling the scales of all priors moves the median by {gap:+.4f} nats (less than "
-                f"{thresholds.prior_shift:g} is asked for)."
-            )
-        if row.kind == "law" and abs(gap) > thresholds.law_gap:
-            reasons.append(
-                f"The laws disagree: the {row.what} puts the median at {row.p50:.3f}, "
-                f"{abs(gap):.3f} nats away (at most {thresholds.law_gap:g} is asked for)."
-            )
+    reasons += _moved(fit, sensitivity, thresholds)
     if fit.status is FitStatus.INACCURATE:
         reasons.append(FitStatus.INACCURATE.sentence)
     return reasons
 
 
+def _moved(fit: Fit, sensitivity: tuple[Sensitivity, ...], thresholds: Thresholds) -> list[str]:
+    """Which other priors, D0 and laws move the median too far."""
+    axis, median = fit.selection.axis, float(fit.posterior.quantile(0.5))
+    reasons = []
+    gaps = {row: row.p50 - median for row in sensitivity}
+    for row, gap in gaps.items():
+        if row.kind == "priors" and abs(gap) >= thresholds.prior_shift:
+            reasons.append(
+                f"Doubling the scales of all priors moves the median by "
+                f"{axis.to_axis(gap):+.4f} {axis.unit} (less than {thresholds.prior_shift:g} is "
+                "asked for)."
+            )
+        if row.kind == "few_shot_examples" and abs(gap) > thresholds.few_shot_shift:
+            reasons.append(
+                f"Which amount of data is like few-shot matters: {row.what}, the median moves by "
+                f"{axis.to_axis(gap):+.3f} {axis.unit} (at most {thresholds.few_shot_shift:g} is "
+                "asked for): finetune on fewer examples, near the number of shots."
+            )
+    apart = {row: gap for row, gap in gaps.items() if row.kind == "law"}
+    far = {row: gap for row, gap in apart.items() if abs(gap) > thresholds.law_gap}
+    if far:
+        row = max(far, key=lambda each: abs(far[each]))
+        others = f" ({len(far)} of {len(apart)} laws lie too far)" if len(apart) > 1 else ""
+        reasons.append(
+            f"The laws disagree: the {row.what} puts the median at "
+            f"{axis.number(axis.to_axis(row.p50))}, {abs(far[row]):.3f} {axis.unit} away (at most "
+            f"{thresholds.law_gap:g} is asked for){others}."
+        )
+    return reasons
+
+
 def _next_measurement(fit: Fit, thresholds: Thresholds) -> str:
     """What to measure next, in one sentence."""
-    data = fit.data
+    data, axis = fit.data, fit.selection.axis
+    stronger = f"checkpoint of {'higher' if axis.higher_is_stronger else 'lower'} {axis.label}"
     counts = checkpoints_above_chance(fit)[1:]
     visible = np.flatnonzero(counts >= thresholds.seen_checkpoints)
     smallest = float(data.amounts[visible[0]])
@@ -299,8 +342,9 @@ def _next_measurement(fit: Fit, thresholds: Thresholds) -> str:
         between = f"on about {_round_amount(middle)} and " if middle else "on "
         where = f"{between}{more} examples"
     return (
-        f"Measure next: the strongest checkpoints (loss near {data.strongest_loss:.3f}) finetuned "
-        f"{where}, with repeats, and any checkpoint of lower loss."
+        f"Measure next: the strongest checkpoints ({axis.label} near "
+        f"{axis.number(axis.to_axis(data.strongest_loss))}) finetuned "
+        f"{where}, with repeats, and any {stronger}."
     )
 
 

@@ -15,6 +15,7 @@ from emergecast.report._comparison import (
 )
 from emergecast.report._distribution import distribution
 from emergecast.report._fan import fan
+from emergecast.report._influence import DiagnosedView, influence
 from emergecast.report._intervals import BacktestView
 from emergecast.report._ladder import ladder
 from emergecast.report._save import save, save_text
@@ -23,6 +24,7 @@ from emergecast.report._view import ElbowView, ForecastView
 __all__ = [
     "BacktestView",
     "ComparisonView",
+    "DiagnosedView",
     "ElbowView",
     "ForecastView",
     "ablations",
@@ -30,6 +32,7 @@ __all__ = [
     "comparison_fan",
     "distribution",
     "fan",
+    "influence",
     "ladder",
     "save",
     "save_text",

@@ -21,7 +21,9 @@ VERDICTS = {
     "weak": ("diamond", BAND_TEXT),
 }
 """Shape and colour of each verdict that comes with a number."""
-_REACH = 1.2  # how far past what must be seen a window may go for long intervals, in its span
+# How far past what must be seen a window may go for long intervals, in its span.
+_OWN_REACH = 3.0
+_OTHERS_REACH = 0.4
 
 
 class TruthView(Protocol):
@@ -79,12 +81,18 @@ class Head:
     subtitle: str
 
 
-def window(must: Sequence[float], wish: Sequence[float]) -> Window:
-    """Losses to show: all that must be seen, and of long intervals what does not dwarf it."""
+def window(must: Sequence[float], own: Sequence[float], others: Sequence[float] = ()) -> Window:
+    """Losses to show: all that must be seen, and of long intervals what does not dwarf it.
+
+    Intervals of forecasts (`own`) may widen the window more than those of baselines (`others`).
+    """
     low, high = min(must), max(must)
-    span = max(high - low, 0.02)
-    low = min(low, max([low - _REACH * span, min([low, *wish])]))
-    high = max(high, min([high + _REACH * span, max([high, *wish])]))
+    for wish, reach in ((own, _OWN_REACH), (others, _OTHERS_REACH)):
+        span = max(high - low, 0.02)
+        low, high = (
+            max(low - reach * span, min([low, *wish])),
+            min(high + reach * span, max([high, *wish])),
+        )
     margin = 0.05 * max(high - low, 0.02)
     return Window(low - margin, high + margin)
 

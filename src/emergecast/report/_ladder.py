@@ -68,10 +68,10 @@ def _window(view: BacktestView, rows: pl.DataFrame) -> Window:
     must = [view.truth.p05, view.truth.p95, *own["p50"].to_list(), *own["strongest_loss"].to_list()]
     near = [*own["p05"].to_list(), *own["p95"].to_list()]
     rivals = rows.filter(pl.col("forecaster") != FORECAST).drop_nulls("p50")
-    wish = [*near, *rivals["p50"].to_list(), *rivals["p05"].to_list(), *rivals["p95"].to_list()]
+    far = [*rivals["p05"].to_list(), *rivals["p95"].to_list()]
     if len(must) == 2:  # every forecast is refused
         must += rivals["p50"].to_list()[:2]
-    return window(must, wish)
+    return window(must, near, far)
 
 
 class _Place:

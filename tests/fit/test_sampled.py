@@ -1,0 +1,170 @@
+"""Richer laws: collapsed likelihood, sampler and mixtures, against independent referees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from benchmarks.calibration._laws import data_of
+from tests.referees import rich_model, rich_simulate
+
+import emergecast
+from emergecast.errors import OptionError
+from emergecast.fit import Mixture, Model, Priors, sampled
+from emergecast.fit._space import Space
+from emergecast.law import Feature, Law
+
+LEVELS = [0.05, 0.5, 0.95]
+COLLAPSED = (
+    "log-power", "power", "hill", "log-power+soft", "log-power+ceiling", "log-power+slopes",
+    "log-power+deviation", "hill+slopes+deviation", "power+soft+ceiling+slopes+deviation",
+)  # fmt: skip
+
+
+def known(law: str, number: int) -> rich_model.RichTable:
+    """A random table of a law, every sampling error stated."""
+    rng = np.random.default_rng([3, number])
+    return rich_simulate.rich_table(rng, law, stderr_known=True)
+
+
+def as_vector(space: Space, p: rich_model.RichProblem, values: dict) -> np.ndarray:
+    """The referee's parameters as a vector of ours, standard units."""
+    spread, reach = p.plain.spread, p.plain.score_range
+    pivot, high = (float(space.amounts[i]) for i in (space.pivot, -1))
+    low, top = (float(rich_model.rich_elbow(p, values, amount)) for amount in (pivot, high))
+    shapes = [values["ln_h"], values["ln_k"]] if p.form == "hill" else [values["ln_alpha"]]
+    units = {
+        "tau": ("tau", reach), "kappa": ("kappa", reach), "kappa_series": ("kappa_s", reach),
+        "omega": ("omega", reach / spread), "width": ("width", spread),
+        "ceiling_rate": ("rho", 1 / spread),
+    }  # fmt: skip
+    scales = [values[units[name][0]] / units[name][1] for name, _ in space.scales]
+    start = [(low - p.plain.strongest) / spread, np.log((top - low) / spread)]
+    return np.array([[*start, *map(float, shapes), *np.log(scales)]])
+
+
+@pytest.mark.parametrize("law", COLLAPSED)
+def test_the_collapsed_likelihood_is_that_of_a_dense_normal(law):
+    """Differences of log densities between parameters agree with the referee's dense covariance.
+
+    The referee's density is per (E(10), d, ...) in nats and scores, ours per vector in standard
+    units: prior and likelihood together differ by the Jacobian, the likelihood alone by a constant.
+    """
+    for number in range(3):
+        table = known(law, number)
+        data, p = data_of(table), rich_model.rich_problem(table, law)
+        model = Model(data, Law.parse(law), Priors.default())
+        gaps = []
+        rng = np.random.default_rng(number)
+        for _ in range(6):
+            values = rich_model.draw_prior(p, rng)
+            wanted = rich_model.rich_collapsed_log_density(p, values)
+            wanted -= rich_model.log_prior_curved(p, values)
+            vector = as_vector(model.space, p, values)
+            gaps.append(float(model.evaluate(vector)[1][0]) - wanted)
+        np.testing.assert_allclose(gaps, data.loss.size * np.log(data.score_range), atol=1e-5)
+
+
+@pytest.mark.parametrize("law", ["log-power", "power"])
+def test_the_sampler_agrees_with_exact_quadrature(law, simulated_fits):
+    """On plain laws, which both can do: quantiles to 0.2 sd, evidence to 1."""
+    fits = [fit for fit in simulated_fits if str(fit.law) == law][:2]
+    for fit in fits:
+        found = sampled(Model(fit.data, Law.parse(law), fit.priors))
+        gap = found.quantile(LEVELS) - fit.posterior.quantile(LEVELS)
+        assert np.max(np.abs(gap)) < 0.2 * fit.posterior.sd
+        assert found.log_evidence == pytest.approx(fit.posterior.log_evidence, abs=1.0)
+        assert found.converged
+        assert found.mode == pytest.approx(fit.posterior.mode, abs=0.5 * fit.posterior.sd)
+
+
+@pytest.mark.slow
+@pytest.mark.referee
+@pytest.mark.parametrize(
+    "law", ["log-power+student", "hill+slopes+deviation", "log-power+soft+ceiling+deviation"]
+)
+def test_the_sampler_agrees_with_nuts(law):
+    """Quantiles of E(D0) within 0.25 posterior sd of NUTS, which samples every parameter."""
+    from tests.referees.rich_nuts import believable_rich_nuts
+
+    table = known(law, 1)
+    referee = believable_rich_nuts(rich_model.rich_problem(table, law), seed=1)
+    found = sampled(Model(data_of(table), Law.parse(law), Priors.default()))
+    gap = found.quantile(LEVELS) - referee.quantile(LEVELS)
+    assert np.max(np.abs(gap)) < 0.25 * found.sd
+
+
+def test_weighting_draws_anew_is_sampling_anew():
+    """Other priors and another D0: weighted draws agree with a posterior of their own."""
+    table = known("log-power+deviation", 4)
+    data, law, priors = data_of(table), Law.parse("log-power+deviation"), Priors.default()
+    start = sampled(Model(data, law, priors))
+    others = (
+        Model(data, law, priors.override({"shift_scale": 0.6})),
+        Model(replace(data, few_shot_examples=data.few_shot_examples + 1), law, priors),
+        Model(data, law, priors, keep=data.checkpoint != data.checkpoint[0]),
+    )
+    for model in others:
+        weighted, anew = start.under(model), sampled(model)
+        gap = weighted.quantile(LEVELS) - anew.quantile(LEVELS)
+        assert np.max(np.abs(gap)) < 0.3 * anew.sd
+        assert weighted.log_evidence == pytest.approx(anew.log_evidence, abs=1.0)
+
+
+def test_draws_fit_the_rows(simulated_fits):
+    """Posterior mean scores of a rich law leave residuals about as large as the noise says."""
+    fit = simulated_fits[2].with_law("log-power+slopes+deviation")
+    draws = fit.posterior.draws(2000, np.random.default_rng(0))
+    fitted = draws.fitted(fit.data).mean(axis=0)
+    noise = np.sqrt(fit.data.sampling_sd**2 + np.mean(draws.noise) ** 2 / fit.data.repeats)
+    assert 0.5 < np.std((fit.data.score - fitted) / noise) < 1.3
+    np.testing.assert_allclose(draws.elbow, draws.elbows[:, 0])
+    np.testing.assert_allclose(draws.elbow_high, draws.elbows[:, -1])
+    assert {"deviation_scale", "slope"} <= draws.parameters().keys()
+    assert "width" not in draws.parameters()
+
+
+def test_a_mixture_is_the_weighted_sum_of_its_laws(simulated_fits):
+    """Cumulative and draws of a mixture are those of its laws, by weight."""
+    mixture = Mixture.of(["log-power", "power"], [3, 1])
+    fit = simulated_fits[0].with_law(mixture)
+    one, other = (member.posterior for member in fit.members)
+    at = np.linspace(*fit.posterior.quantile([0.001, 0.999]), 50)
+    wanted = 0.75 * one.cumulative(at) + 0.25 * other.cumulative(at)
+    np.testing.assert_allclose(fit.posterior.cumulative(at), wanted, atol=1e-3)
+    draws = fit.posterior.draws(4000, np.random.default_rng(0))
+    assert np.mean(draws.law == 0) == 0.75
+    below = np.mean(draws.elbow <= fit.posterior.quantile(0.5))
+    assert below == pytest.approx(0.5, abs=0.03)
+    grid = np.linspace(*fit.posterior.quantile([1e-4, 1 - 1e-4]), 4001)
+    assert np.trapezoid(fit.posterior.density(grid), grid) == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_same_rows_give_the_same_forecast(simulated_fits):
+    """Nothing random is left to chance: a second fit gives the same quantiles."""
+    fit = simulated_fits[1].with_law("hill+deviation")
+    again = simulated_fits[1].with_law("hill+deviation")
+    np.testing.assert_array_equal(fit.posterior.quantile(LEVELS), again.posterior.quantile(LEVELS))
+
+
+def test_an_unknown_law_is_named_with_what_there_is():
+    """A typing error in a form, in a feature, or a mixture of the same law twice."""
+    with pytest.raises(OptionError, match='Did you mean "power"'):
+        Law.parse("powr")
+    with pytest.raises(OptionError, match='Did you mean "slopes"'):
+        Law.parse("hill+slope")
+    with pytest.raises(OptionError, match="different laws"):
+        Mixture.of(["hill", "hill"])
+    with pytest.raises(OptionError, match="positive weights"):
+        Mixture.of(["hill", "power"], [1.0, 0.0])
+    assert str(Law.parse("hill+deviation+soft")) == "hill+soft+deviation"
+    assert Law.parse("hill+soft").features == {Feature.SOFT}
+
+
+def test_several_names_make_a_mixture(simulated_tables):
+    """`law` may be one name, "mixture", or several names with equal weights."""
+    rows = rich_simulate.simulate.as_rows(simulated_tables[0])
+    fit = emergecast.fit(rows, law=["log-power", "power"])
+    assert fit.weights == (0.5, 0.5)
+    assert len(emergecast.fit(rows).members) > 2
