@@ -93,6 +93,7 @@ def test_each_series_has_one_colour(comparison: Comparison):
         assert len(scales) == 1
         scale = json.loads(scales.pop())
         assert scale["domain"] == list(view.series)
+        assert len(set(scale["range"])) == 2
         labels = {
             unit["encoding"]["text"]["value"]: unit["mark"]["fill"] for unit in of(chart, "text")
         }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from emergecast.measurements import Axis
 
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
-IN_NATS = ("width", "prior_shift", "law_gap", "few_shot_shift", "influence", "size_effect")
+IN_NATS = ("width", "prior_shift", "few_shot_shift", "law_gap", "influence", "size_effect")
 """Thresholds that are stated in nats."""
 
 
