@@ -41,10 +41,10 @@ class Target(Protocol):
 class Effort:
     """How much a run may cost."""
 
-    particles: int = 4096
-    chains: int = 256
+    particles: int = 8192
+    chains: int = 512
     """Chains per stage; each gives particles / chains states."""
-    thinning: float = 0.5
+    thinning: float = 0.6
     """Share of particles that stay effective from one power to the next."""
     final_steps: int = 64
     """Steps of each chain at the posterior itself; all its states are kept."""

@@ -31,9 +31,9 @@ class Optima:
     stuck: int
     """How many ended in a worse optimum."""
     best: float
-    """E(D0) of the best end."""
+    """E(D0) of the best end, or of the global search where that is better."""
     low: float
-    """Lowest E(D0) among the ends that explain the rows about as well."""
+    """Lowest E(D0) among those that explain the rows about as well."""
     high: float
     lucky_low: float
     """Lowest E(D0) among all ends: what an unlucky start would have reported."""
@@ -114,10 +114,15 @@ def diagnose(fit: Fit) -> Diagnostics:
 
 def _optima(fit: Fit) -> Optima:
     elbow, height = local_optima(fit.data, fit.coordinates.form)
+    starts = elbow.size
+    if fit.mle is not None and fit.mle.log_likelihood >= height[0]:
+        elbow = np.concatenate([[fit.mle.elbow], elbow])
+        height = np.concatenate([[fit.mle.log_likelihood], height])
     good = elbow[height > height[0] - AS_GOOD]
+    stuck = elbow.size - good.size
     return Optima(
-        starts=elbow.size,
-        stuck=elbow.size - good.size,
+        starts=starts,
+        stuck=stuck,
         best=float(elbow[0]),
         low=float(good.min()),
         high=float(good.max()),

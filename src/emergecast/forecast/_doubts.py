@@ -21,8 +21,8 @@ TASK_DATA = (
 )
 NOT_PREDICTED = "A checkpoint is not predicted by the others"
 OVERTRAINED = (
-    "longer pretraining may have made these harder to finetune: vary the learning rate, or leave "
-    "them out with --exclude"
+    "longer pretraining (or another size or run in one series) may have made these harder to "
+    "finetune: vary the learning rate, or leave them out with --exclude"
 )
 
 

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 FEW_SHOT = "few-shot"
 DRAWS = 1500
 """Draws of each law."""
-FEWEST_EFFECTIVE = 10.0
-"""Below so many effective ones, a law is fitted anew without the rows. Few are enough, since what
-counts is the median over all laws, to a fraction of its standard deviation."""
+FEWEST_EFFECTIVE = 60.0
+"""Effective draws, over all laws, that the median without a checkpoint must rest on: to a sixth of
+its standard deviation. A law that has too few of its share is fitted anew."""
+FEWEST_EXACT = 100.0
+"""For a plain law, whose fit is cheap."""
 CHEAP = Effort(particles=1024, chains=64, final_steps=32)
 """Effort of such a fit."""
 STANDS_OUT = 3.0
@@ -75,7 +77,7 @@ class Sample:
     def __init__(self, fit: Fit, posterior: Posterior) -> None:
         """Draws of a posterior of `fit`, a single law, perhaps from some of the rows."""
         self.data = fit.data
-        self.exact = isinstance(fit.law, Law) and Feature.STUDENT not in fit.law.features
+        self.weighable = isinstance(fit.law, Law) and Feature.STUDENT not in fit.law.features
         self.draws = posterior.draws(DRAWS, np.random.default_rng(SEED))
         self.elbow = self.draws.elbow
         self.mean = expected(self.draws, self.data)
@@ -133,8 +135,10 @@ def leave_out(fit: Fit) -> tuple[tuple[Influence, ...], tuple[Suspect, ...]]:
     for checkpoint in np.unique(data.checkpoint):
         own = data.checkpoint == checkpoint
         parts = [
-            _without(member, sample, -ln[:, checkpoint], own)
-            for member, sample, ln in zip(fit.members, samples, ln_likelihood, strict=True)
+            _without(member, sample, -ln[:, checkpoint], own, weight)
+            for member, sample, ln, weight in zip(
+                fit.members, samples, ln_likelihood, fit.weights, strict=True
+            )
         ]
         name = names[int(checkpoint)]
         found.append(_reweighted(fit, name, (samples, parts), int(own.sum())))
@@ -191,12 +195,17 @@ def _record(fit: Fit, kind: str, what: str, values: Floats, n_rows: int) -> Infl
 
 
 def _without(
-    fit: Fit, sample: Sample, ln_weight: Floats, rows: NDArray[np.bool_]
+    fit: Fit, sample: Sample, ln_weight: Floats, rows: NDArray[np.bool_], share: float
 ) -> tuple[Sample, Floats]:
-    """Draws of one law without some rows, and their weights (N,), summing to 1."""
+    """Draws of one law without some rows, and their weights (N,), summing to 1.
+
+    `share` is the weight of the law among all.
+    """
+    plain = isinstance(fit.law, Law) and fit.law.plain
+    fewest = FEWEST_EXACT if plain else FEWEST_EFFECTIVE * share
     weight = np.exp(ln_weight - ln_weight.max())
     weight /= weight.sum()
-    if sample.exact and 1 / np.sum(weight**2) >= FEWEST_EFFECTIVE:
+    if sample.weighable and 1 / np.sum(weight**2) >= fewest:
         return sample, weight
     anew = Sample(fit, refit(fit, rows))
     return anew, np.full(DRAWS, 1 / DRAWS)

@@ -16,6 +16,7 @@ _SHOWN = 12
 _STEP = 22  # px a row
 _RESIDUAL_HEIGHT = 190
 _NAMED = 3
+_SIZES = ["#440154", "#2c728e", "#5ec962"]
 _LONGEST = 34  # letters of a name
 _KINDS = {"checkpoint": ("without a checkpoint", INK), "amount": ("without an amount", "#21918c")}
 
@@ -162,7 +163,7 @@ def _residuals(view: DiagnosedView, records: list[dict[str, Any]]) -> alt.LayerC
     if frame["params"].drop_nulls().n_unique() > 1:
         colour = alt.Color(
             "params:Q",
-            scale=alt.Scale(type="log", scheme="viridis"),
+            scale=alt.Scale(type="log", range=_SIZES),
             legend=alt.Legend(title="parameters", format=".2s", tickCount=3),
         )
         points = point.encode(x=x, y=y, color=colour, tooltip=tooltip)
@@ -172,18 +173,20 @@ def _residuals(view: DiagnosedView, records: list[dict[str, Any]]) -> alt.LayerC
         far=(pl.col("residual") / pl.col("stderr")).abs(),
         name=pl.col("checkpoint").map_elements(_short, return_dtype=pl.String),
     ).top_k(_NAMED, by="far")
-    names = (
-        alt.Chart(largest)
-        .mark_text(align="center", dy=-11, fontSize=11, fill=QUIET)
-        .encode(x=x, y=y, text="name:N")
-    )
+    middle = (frame["loss"].min() + frame["loss"].max()) / 2  # type: ignore[operator]
+    left = (pl.col("loss") > middle) == reverse  # names point inwards, and so are never clipped
+    style: dict[str, Any] = {"baseline": "middle", "fontSize": 11, "fill": QUIET}
+    names = [
+        alt.Chart(largest.filter(left)).mark_text(align="left", dx=9, **style),
+        alt.Chart(largest.filter(~left)).mark_text(align="right", dx=-9, **style),
+    ]
     layers = [
         zero.mark_rule(stroke=QUIET, strokeDash=[2, 3], strokeWidth=1.2).encode(y=y),
         base.mark_rule(strokeWidth=1, opacity=0.5, stroke=INK).encode(
             x=x, y=alt.Y("low:Q"), y2="high:Q"
         ),
         points,
-        names,
+        *(name.encode(x=x, y=y, text="name:N") for name in names),
     ]
     return alt.LayerChart(layer=layers).properties(width=WIDTH, height=_RESIDUAL_HEIGHT)
 
