@@ -28,14 +28,14 @@ REWEIGHTED = 1024
 """Draws that are weighted anew for a slightly different model."""
 FEWEST_EFFECTIVE = 100.0
 """Below so many effective ones, weights are not trusted and the posterior is sampled anew."""
-QUICK = Effort(particles=4096, chains=256, final_steps=64)
+QUICK = Effort(particles=2048, chains=128, final_steps=64)
 """Then with this effort."""
 BATCHES = 16
 """Groups of chains whose quantiles are compared to see how far they may be off."""
 GOOD, TOLERANCE = 0.12, 0.25
 """Such errors, as shares of the posterior's standard deviation: one that is left as it is, and the
 largest that counts as converged."""
-HARDER = Effort(particles=16384, chains=512, final_steps=256)
+HARDER = Effort(particles=8192, chains=256, final_steps=256)
 """A second try, where the first leaves an error that is not good."""
 SEED = 20241122
 """Of every sampler, so that the same rows always give the same forecast."""

@@ -41,8 +41,8 @@ class Target(Protocol):
 class Effort:
     """How much a run may cost."""
 
-    particles: int = 8192
-    chains: int = 512
+    particles: int = 4096
+    chains: int = 256
     """Chains per stage; each gives particles / chains states."""
     thinning: float = 0.6
     """Share of particles that stay effective from one power to the next."""
