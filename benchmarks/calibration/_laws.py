@@ -29,10 +29,10 @@ LAWS = (
     "log-power+slopes",
     "log-power+deviation",
     "log-power+student",
-    "power+deviation",
-    "hill+slopes+deviation",
     "log-power+slopes+deviation",
-    "log-power+soft+ceiling+deviation",
+    "power+slopes+deviation",
+    "hill+slopes+deviation",
+    "log-power+soft+ceiling+slopes+deviation",
 )
 DRAWS = 999
 

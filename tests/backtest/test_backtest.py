@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from emergecast.backtest import (
     backtest,
 )
 from emergecast.backtest._ablations import ablations
+from emergecast.backtest._backtest import _scored
+from emergecast.backtest._baselines import NormalMixture
 from emergecast.backtest._ladder import Compute, limits
 from emergecast.backtest._plan import Ground, Setting, ground_of, settings_of
 from emergecast.errors import FitError, OptionError, SelectionError
@@ -108,6 +111,20 @@ def test_a_rung_is_the_fit_of_what_it_keeps(rows: Rows, ladder: Backtest):
         assert row.crps == pytest.approx(crps(made, ladder.truth.elbow))
         assert row.log_score == pytest.approx(log_score(made, ladder.truth.elbow))
         assert row.ahead_nats == pytest.approx(row.strongest_loss - ladder.truth.elbow)
+
+
+@pytest.mark.parametrize(
+    ("truth", "covered"), [(1.83, False), (1.84, True), (2.16, True), (2.17, False)]
+)
+def test_a_row_is_scored_by_hand(truth: float, covered: bool):  # noqa: FBT001  a table of cases
+    """A normal distribution of mean 2.0 and sd 0.1: its 90% interval is 2.0 -+ 0.1645."""
+    ground: Any = SimpleNamespace(truth=SimpleNamespace(elbow=truth))
+    distribution = NormalMixture(centres=np.array([2.0]), width=0.1)
+    row = _scored(ground, scored("forecast", "a", 0.0), distribution)
+    assert row.covered is covered
+    assert (row.p05, row.p50, row.p95) == pytest.approx((1.83551, 2.0, 2.16449), abs=1e-5)
+    assert row.error == pytest.approx(2.0 - truth)
+    assert row.crps == pytest.approx(crps(distribution, truth))
 
 
 def test_hidden_scores_do_not_matter(rows: Rows, ladder: Backtest):
@@ -481,8 +498,10 @@ def test_a_table_that_allows_no_backtest_says_why(table: Callable[[], Rows], say
 
 def test_bad_options_are_refused(rows: Rows):
     """Before anything is fitted."""
+    told: list[BacktestRow] = []
     with pytest.raises(OptionError, match="no law 'cubic'"):
-        backtest(rows, law=["log-power", "cubic"])
+        backtest(rows, law=["log-power", "cubic"], on_row=lambda _d, _t, row: told.append(row))
+    assert not told
     with pytest.raises(OptionError, match="no prior"):
         backtest(rows, options=BacktestOptions(priors={"elbow": 1.0}))
     with pytest.raises(OptionError, match="at least one rung"):

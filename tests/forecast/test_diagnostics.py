@@ -126,20 +126,21 @@ def test_nothing_is_found_where_nothing_is_wrong(found: Diagnostics):
 
 
 def test_falls_are_found_and_named():
-    """At 4,096 examples the three strongest of 13 checkpoints lose 0.05 each; noise is 0.01."""
-    rows = designs.rows(losses=LOSSES, noise=0.01, seed=5)
+    """At 4,096 examples the two strongest of 25 checkpoints lose 0.1 and 0.2; noise is 0.01."""
+    rows = designs.rows(noise=0.01, seed=5)
     for row in rows:
-        if row["examples"] == 4096 and row["checkpoint"] in ("c10", "c11", "c12"):
-            row["score"] = 0.45 - 0.05 * (int(row["checkpoint"][1:]) - 10)
+        if row["examples"] == 4096:
+            row["score"] -= {"c23": 0.1, "c24": 0.2}.get(row["checkpoint"], 0.0)
     fit = fitted(rows)
     falls = find_falls(fit, fit.posterior.draws(1000, np.random.default_rng(0)))
     (fall,) = [each for each in falls if each.kind == "checkpoint"]
-    assert fall.where == "4,096 examples"
     scores = {row["checkpoint"]: row["score"] for row in rows if row["examples"] == 4096}
-    assert fall.low == "c12"
+    assert (fall.where, fall.low) == ("4,096 examples", "c24")
     assert scores[fall.high] == max(scores.values())
-    assert fall.fall == pytest.approx(max(scores.values()) - scores["c12"])
-    assert fall.p < 0.01
+    assert fall.fall == pytest.approx(max(scores.values()) - scores["c24"])
+    assert fall.p <= 0.01
+    reasons = " ".join(forecast(fit, bootstraps=0).reasons)
+    assert f"beyond noise: from {fall.high} to c24 by" in reasons
 
 
 def test_a_fall_with_more_data_is_found():

@@ -25,14 +25,14 @@ STRICT: dict[str, tuple[Any, str]] = {
 
 def judged(rows: list[designs.Row], **thresholds: Any) -> Forecast:
     """The forecast of a table under some thresholds, without a bootstrap."""
-    fit = emergecast.fit(rows, task="quiz")
+    fit = emergecast.fit(rows, task="quiz", law="log-power")
     return forecast(fit, thresholds=Thresholds(**thresholds), bootstraps=0)
 
 
 @pytest.fixture(scope="module")
 def good() -> Fit:
     """Six amounts, checkpoints on both sides of every elbow, small noise."""
-    return emergecast.fit(designs.rows(losses=designs.DENSE[::2]))
+    return emergecast.fit(designs.rows(losses=designs.DENSE[::2]), law="log-power")
 
 
 # -------------------------------------------------------------------------------------- refused
@@ -160,7 +160,7 @@ def test_a_few_shot_curve_that_shows_its_elbow_is_observed():
     assert "a measurement, not a forecast" in seen.reasons[0]
     assert seen.elbow is not None
     assert seen.elbow.p50 == pytest.approx(2.23, abs=0.01)
-    hidden = emergecast.fit(table, at_chance_only=True)
+    hidden = emergecast.fit(table, at_chance_only=True, law="log-power")
     assert forecast(hidden, bootstraps=0).verdict is not Verdict.OBSERVED
 
 
@@ -181,6 +181,20 @@ def test_a_well_designed_table_is_identified_and_right(good: Fit):
     assert found.elbow is not None
     assert found.elbow.p05 < 1.93 < found.elbow.p95
     assert found.elbow.p95 - found.elbow.p05 < 0.05
+
+
+def test_laws_of_a_mixture_must_agree_with_it():
+    """The farthest law is named, once, and how many are too far."""
+    rows = designs.rows(losses=designs.DENSE[::2])
+    fit = emergecast.fit(rows, law=["log-power", "power"])
+    found = forecast(fit, thresholds=Thresholds(law_gap=0.0), bootstraps=0)
+    middle = float(fit.posterior.quantile(0.5))
+    gaps = {str(m.law): abs(float(m.posterior.quantile(0.5)) - middle) for m in fit.members}
+    farthest = max(gaps, key=lambda name: gaps[name])
+    (said,) = [reason for reason in found.reasons if reason.startswith("The laws disagree")]
+    assert f"the {farthest} law puts the median at" in said
+    assert f"{gaps[farthest]:.3f} nats away" in said
+    assert "(2 of 2 laws lie too far)" in said
 
 
 @pytest.mark.parametrize("name", STRICT)

@@ -51,11 +51,11 @@ class Mixture:
 
 DEFAULT_MIXTURE = Mixture.of(
     [
-        "log-power+deviation",
-        "power+deviation",
-        "hill+slopes+deviation",
+        "log-power+student",
         "log-power+slopes+deviation",
-        "log-power+soft+ceiling+deviation",
+        "power+slopes+deviation",
+        "hill+slopes+deviation",
+        "log-power+soft+ceiling+slopes+deviation",
     ]
 )
 """What `fit` uses unless a law is named; why these stands in docs/model.md."""

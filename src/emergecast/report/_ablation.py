@@ -76,7 +76,12 @@ def _panel(
             top=height + 50,
         )
     title = alt.TitleParams(
-        text=_TITLES[part], anchor="start", frame="group", fontSize=13, fontWeight=600, offset=22 if part == "ablations" else 8
+        text=_TITLES[part],
+        anchor="start",
+        frame="group",
+        fontSize=13,
+        fontWeight=600,
+        offset=22 if part == "ablations" else 8,
     )
     return alt.LayerChart(layer=layers).properties(width=WIDTH, height=height, title=title)
 
