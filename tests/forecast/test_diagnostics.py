@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 from tests.forecast import designs
 from tests.referees import simulate
 
@@ -16,7 +17,7 @@ from emergecast.errors import EmergecastError
 from emergecast.fit import Fit
 from emergecast.forecast import Diagnostics, Thresholds, Verdict, diagnose, forecast
 from emergecast.forecast._falls import find_falls
-from emergecast.forecast._influence import leave_out
+from emergecast.forecast._influence import Sample, leave_out
 from emergecast.forecast._predictive import few_shot_rise, predictive_checks
 from emergecast.forecast._residuals import residuals
 from emergecast.report import influence, save
@@ -79,6 +80,21 @@ def test_influence_under_deviations_is_what_sampling_anew_gives(rows: list[desig
     for each in [each for each in leave_out(fit)[0] if each.kind == "checkpoint"][:4]:
         other = fit.posterior_if(keep=data.checkpoint != by_name[each.what])
         assert each.p50 == pytest.approx(float(other.quantile(0.5)), abs=0.25 * sd), each.what
+
+
+def test_the_density_of_a_checkpoint_is_that_of_scipy(rows: list[designs.Row]):
+    """Normal about the law, independent noise plus a deviation that its rows share."""
+    fit = fitted(rows, "log-power+deviation")
+    sample = Sample(fit, fit.posterior)
+    found = sample.ln_likelihood()
+    assert np.median(sample.deviation) > 0
+    for draw in (0, 700, 1499):
+        for checkpoint in (0, 5, 12):
+            own = fit.data.checkpoint == checkpoint
+            covariance = np.diag(sample.variance[draw, own]) + sample.deviation[draw]
+            density = stats.multivariate_normal(sample.mean[draw, own], covariance)
+            expected = density.logpdf(fit.data.score[own]) + own.sum() / 2 * np.log(2 * np.pi)
+            assert found[draw, checkpoint] == pytest.approx(expected, rel=1e-9)
 
 
 # -------------------------------------------------------------------------- planted in the rows
