@@ -97,6 +97,16 @@ def test_the_density_of_a_checkpoint_is_that_of_scipy(rows: list[designs.Row]):
             assert found[draw, checkpoint] == pytest.approx(expected, rel=1e-9)
 
 
+def test_the_density_of_a_checkpoint_under_student_is_that_of_scipy(rows: list[designs.Row]):
+    """Four degrees of freedom; up to the same constant for every draw."""
+    fit = fitted(rows, "log-power+student")
+    sample = Sample(fit, fit.posterior)
+    own = fit.data.checkpoint == 12
+    score, scale = fit.data.score[own], np.sqrt(sample.variance[:, own])
+    expected = stats.t(4, sample.mean[:, own], scale).logpdf(score).sum(axis=1)
+    np.testing.assert_allclose(np.ptp(sample.ln_likelihood()[:, 12] - expected), 0, atol=1e-9)
+
+
 # -------------------------------------------------------------------------- planted in the rows
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 FEW_SHOT = "few-shot"
+STUDENT_FREEDOM = 4
+"""Degrees of freedom of the student feature."""
 DRAWS = 1500
 """Draws of each law."""
 FEWEST_EFFECTIVE = 60.0
@@ -31,7 +33,7 @@ FEWEST_EFFECTIVE = 60.0
 its standard deviation. A law that has too few of its share is fitted anew."""
 FEWEST_EXACT = 100.0
 """For a plain law, whose fit is cheap."""
-CHEAP = Effort(particles=1024, chains=64, final_steps=32)
+CHEAP = Effort(particles=1024, chains=128, final_steps=16)
 """Effort of such a fit."""
 STANDS_OUT = 3.0
 """Predictive standard deviations from which a checkpoint is reported."""
@@ -77,7 +79,10 @@ class Sample:
     def __init__(self, fit: Fit, posterior: Posterior) -> None:
         """Draws of a posterior of `fit`, a single law, perhaps from some of the rows."""
         self.data = fit.data
-        self.weighable = isinstance(fit.law, Law) and Feature.STUDENT not in fit.law.features
+        features = fit.law.features if isinstance(fit.law, Law) else frozenset()
+        self.student = Feature.STUDENT in features
+        # a deviation shared by Student-t rows has no closed form
+        self.weighable = not {Feature.STUDENT, Feature.DEVIATION} <= features
         self.draws = posterior.draws(DRAWS, np.random.default_rng(SEED))
         self.elbow = self.draws.elbow
         self.mean = expected(self.draws, self.data)
@@ -90,6 +95,10 @@ class Sample:
         member = np.zeros((self.data.loss.size, int(self.data.checkpoint.max()) + 1))
         member[np.arange(member.shape[0]), self.data.checkpoint] = 1.0
         residual, kappa = self.data.score - self.mean, self.deviation[:, None]
+        if self.student:
+            far = np.log1p(residual**2 / (STUDENT_FREEDOM * self.variance))
+            single = -0.5 * np.log(self.variance) - 0.5 * (STUDENT_FREEDOM + 1) * far
+            return np.asarray(single @ member)
         total = (1 / self.variance) @ member
         pull = (residual / self.variance) @ member
         square = (residual**2 / self.variance + np.log(self.variance)) @ member
@@ -99,6 +108,8 @@ class Sample:
     def moments(self, rows: NDArray[np.bool_], weight: Floats) -> tuple[float, float, Floats]:
         """Predictive mean and variance of the weighted mean of some rows, and their weights."""
         variance = self.variance[:, rows]
+        if self.student:
+            variance = variance * STUDENT_FREEDOM / (STUDENT_FREEDOM - 2)
         share = 1 / np.average(variance, axis=0, weights=weight)
         share /= share.sum()
         middle = self.mean[:, rows] @ share

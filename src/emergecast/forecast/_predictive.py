@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.fit import SEED
-from emergecast.forecast._influence import checkpoint_names, expected, level_name, refit
+from emergecast.forecast._influence import (
+    STUDENT_FREEDOM,
+    checkpoint_names,
+    expected,
+    level_name,
+    refit,
+)
 from emergecast.law import Feature, Law
 
 if TYPE_CHECKING:
@@ -22,7 +28,6 @@ if TYPE_CHECKING:
     Measure = Callable[[Floats], Floats]
 
 DRAWS = 2000
-STUDENT_FREEDOM = 4
 RISE = "rise of the few-shot scores"
 
 
