@@ -195,14 +195,15 @@ class Marginal:
         total = self._by_checkpoint(weight)
         variance = self.space.scale(vectors, "kappa") ** 2
         shrink = variance / (1 + variance * total)
-        unknowns = self._unknowns(weight, weighted, total)
-        score = self._by_checkpoint(weight * self.score[:, None])
-        per_vector = unknowns.transpose(2, 0, 1)
-        scaled = (unknowns * shrink).transpose(2, 0, 1)
-        gram -= scaled @ per_vector.transpose(0, 2, 1)
-        right -= (scaled @ score.T[:, :, None])[:, :, 0]
+        root = np.sqrt(shrink)
+        unknowns = [column * root for column in self._unknowns(weight, weighted, total)]
+        score = self._by_checkpoint(weight * self.score[:, None]) * root
+        for i, row in enumerate(unknowns):
+            right[:, i] -= _dot(row, score)
+            for j in range(i + 1):
+                gram[:, i, j] -= _dot(row, unknowns[j])
         return (
-            misfit - np.einsum("cn,cn,cn->n", score, score, shrink),
+            misfit - _dot(score, score),
             ln_constant - 0.5 * np.sum(np.log1p(variance * total), axis=0),
         )
 
@@ -210,20 +211,17 @@ class Marginal:
         """Sums over the rows of each checkpoint that has rows, shape (present, N)."""
         return np.asarray(np.add.reduceat(values, self._starts, axis=0))
 
-    def _unknowns(self, weight: Floats, weighted: Floats, total: Floats) -> Floats:
-        """Weighted sums of every unknown's column over each checkpoint, (p, present, N)."""
+    def _unknowns(self, weight: Floats, weighted: Floats, total: Floats) -> list[Floats]:
+        """Weighted sums over each checkpoint of the column of each unknown, (present, N) each."""
         others = self.fixed.T[1:]
         parts = [total, *(self._by_checkpoint(weight * column[:, None]) for column in others)]
-        if self.slopes:
-            shape = (self.levels.shape[1], self._starts.size, weight.shape[1])
-            by_level = np.zeros(shape)
-            by_level[self._cells.level, self._cells.place] = np.add.reduceat(
-                weighted[self._cells.order], self._cells.starts, axis=0
-            )
-            parts += [*by_level, np.zeros(shape[1:])]
-        else:
-            parts.append(self._by_checkpoint(weighted))
-        return np.stack(parts)
+        if not self.slopes:
+            return [*parts, self._by_checkpoint(weighted)]
+        by_level = np.zeros((self.levels.shape[1], self._starts.size, weight.shape[1]))
+        by_level[self._cells.level, self._cells.place] = np.add.reduceat(
+            weighted[self._cells.order], self._cells.starts, axis=0
+        )
+        return [*parts, *by_level]
 
     def _prior_precision(self, vectors: Floats, extra: int) -> Floats:
         priors = self.priors
@@ -308,6 +306,11 @@ class _Cells:
         return cls(
             order=order, starts=starts, level=sorted_level[starts], place=sorted_place[starts]
         )
+
+
+def _dot(left: Floats, right: Floats) -> Floats:
+    """Sum over checkpoints of the product, shape (N,)."""
+    return np.asarray(np.einsum("cn,cn->n", left, right))
 
 
 def _sum_of_logs(values: Floats) -> Floats:

@@ -24,9 +24,9 @@ class Priors:
     so no prior depends on the unit or the origin of the loss axis.
     """
 
-    elbow_offset: float = -0.25
+    elbow_offset: float = -0.35
     """Mean of [E(10) - strongest loss] / S; negative lies past the strongest checkpoint."""
-    elbow_scale: float = 1.0
+    elbow_scale: float = 0.6
     """Standard deviation of E(10), in S."""
     shift_scale: float = 0.5
     """Scale of the half-normal shift of the elbow per tenfold data, in S."""

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from emergecast.fit._priors import Priors
     from emergecast.law import EmergenceLaw, Law
 
-KEPT = 4096
+KEPT = 3072
 """Draws that are kept of all the states of the last round."""
 REWEIGHTED = 1024
 """Draws that are weighted anew for a slightly different model."""
 FEWEST_EFFECTIVE = 100.0
 """Below so many effective ones, weights are not trusted and the posterior is sampled anew."""
-QUICK = Effort(particles=2048, chains=128, final_steps=64)
+QUICK = Effort(particles=2048, chains=128, final_steps=48)
 """Then with this effort."""
-BATCHES = 16
-"""Groups of chains whose quantiles are compared to see how far they may be off."""
-GOOD, TOLERANCE = 0.12, 0.25
+GROUPS = 16
+"""Groups of chains that are left out in turn to see how far the quantiles may be off."""
+GOOD, TOLERANCE = 0.16, 0.25
 """Such errors, as shares of the posterior's standard deviation: one that is left as it is, and the
 largest that counts as converged."""
 HARDER = Effort(particles=8192, chains=256, final_steps=256)
@@ -111,18 +111,21 @@ class SampledPosterior(Posterior):
 
     @property
     def error(self) -> float:
-        """Standard error of the 5, 50 and 95% quantiles, the largest, nats, between batches."""
-        batch = np.arange(self._elbow.size) % BATCHES
+        """Standard error of the 5, 50 and 95% quantiles, the largest, nats.
+
+        A jackknife over groups of chains: how much the quantiles move without each of them.
+        """
+        group = np.arange(self._elbow.size) % GROUPS
         found = []
-        for i in range(BATCHES):
-            own = batch == i
-            total = self._weight[own].sum()
+        for i in range(GROUPS):
+            rest = group != i
+            total = self._weight[rest].sum()
             if total > 0:
-                knots, cumulative = _broken_line(self._elbow[own], self._weight[own] / total)
+                knots, cumulative = _broken_line(self._elbow[rest], self._weight[rest] / total)
                 found.append(np.interp([0.05, 0.5, 0.95], cumulative, knots))
-        if len(found) < BATCHES // 2:
+        if len(found) < GROUPS:
             return math.inf
-        return float(np.max(np.std(found, axis=0, ddof=1)) / math.sqrt(len(found)))
+        return float(math.sqrt(GROUPS - 1) * np.max(np.std(found, axis=0)))
 
     @property
     def converged(self) -> bool:
@@ -144,7 +147,7 @@ class SampledPosterior(Posterior):
         if space.pivot == other.pivot and space.amounts[space.pivot] == other.amounts[other.pivot]:
             # whole blocks of draws, so that every chain stays equally present
             every = max(1, self._weight.size // REWEIGHTED)
-            some = np.arange(self._weight.size).reshape(-1, every * BATCHES)[:, :BATCHES].ravel()
+            some = np.arange(self._weight.size).reshape(-1, every * GROUPS)[:, :GROUPS].ravel()
             ln_joint = np.add(*model.evaluate(self._vectors[some]))
             with np.errstate(divide="ignore"):
                 ln_weight = np.log(self._weight[some]) + ln_joint - self._ln_joint[some]

@@ -46,7 +46,7 @@ class Effort:
     """Chains per stage; each gives particles / chains states."""
     thinning: float = 0.6
     """Share of particles that stay effective from one power to the next."""
-    final_steps: int = 64
+    final_steps: int = 48
     """Steps of each chain at the posterior itself; all its states are kept."""
 
 
