@@ -11,14 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from tests.referees.rich_model import RichTable, rich_problem
+from tests.referees.rich_simulate import from_prior, rich_table
 
 from emergecast.fit import Draws, FitData, Model, Posterior, Priors, sampled
 from emergecast.fit._coordinates import Coordinates
 from emergecast.fit._exact import ExactPosterior
 from emergecast.fit._mixture import MixturePosterior
 from emergecast.law import Law
-from tests.referees.rich_model import RichTable, rich_problem
-from tests.referees.rich_simulate import from_prior, rich_table
 
 LAWS = (
     "log-power",

@@ -23,7 +23,8 @@ ISSUE_KEYS = {
     "reasons", "status", "n_rows", "n_checkpoints", "weakest_loss", "strongest_loss", "priors",
     "table_hash", "version",
 }  # fmt: skip
-QUICK = ("--bootstrap", "0")
+PLAIN = ("--law", "log-power")
+QUICK = ("--bootstrap", "0", *PLAIN)
 
 
 def call(*arguments: object):
@@ -44,7 +45,8 @@ def only_object(text: str) -> dict[str, Any]:
 
 def forecast_of(*arguments: object) -> dict[str, Any]:
     """The forecast as JSON, checked against the schema."""
-    result = call("fit", *arguments, "--json", *QUICK)
+    law = () if "--law" in arguments else PLAIN
+    result = call("fit", *arguments, "--json", "--bootstrap", "0", *law)
     assert result.exit_code in {0, 3}, result.stderr
     found = only_object(result.stdout)
     jsonschema.Draft202012Validator(json_schema()).validate(found)
@@ -137,7 +139,7 @@ def bad(name: str, *options: object, says: str):
 BAD = [
     bad("task", "--task", "quizz", says='no row has the task "quizz". Did you mean "quiz"?'),
     bad("series", "--series", "b", says='no row has the series "b"'),
-    bad("law", "--law", "cubic", says="the laws are log-power, power"),
+    bad("law", "--law", "cubic", says="a law begins with log-power, power, hill"),
     bad("prior form", "--prior", "slope_scale", says="--prior takes NAME=VALUE"),
     bad("prior name", "--prior", "slop=1", says="there is no prior 'slop'; the priors are"),
     bad("prior text", "--prior", "slope_scale=big", says="takes a number, not 'big'"),
@@ -206,7 +208,7 @@ def test_errors_leave_the_process_with_their_status_and_no_traceback(table: Path
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
-        "emergecast: there is no law 'cubic'; the laws are log-power, power."
+        "emergecast: there is no law 'cubic': a law begins with log-power, power, hill."
     ]
 
 
@@ -217,6 +219,9 @@ def test_options_reach_the_fit(table: Path):
     """Each changes what the record says, as asked."""
     plain = forecast_of(table)
     assert (plain["law"], plain["few_shot_examples"], plain["n_checkpoints"]) == ("log-power", 5, 7)
+    mixed = forecast_of(table, "--law", "log-power", "--law", "hill")
+    assert mixed["law"] == "mixture"
+    assert [each["law"] for each in mixed["laws"]] == ["log-power", "hill"]
     power = forecast_of(table, "--law", "power")
     assert power["law"] == "power"
     assert power["elbow"] != plain["elbow"]
@@ -256,7 +261,7 @@ def test_what_to_expect_at_a_loss(table: Path):
 
 def test_bootstraps_are_reported(table: Path):
     """One run a cell: none by run; by checkpoint as many resamples as asked for."""
-    result = call("fit", table, "--bootstrap", "20", "--json")
+    result = call("fit", table, "--bootstrap", "20", *PLAIN, "--json")
     found = only_object(result.stdout)["bootstrap"]
     assert found["by_run"] is None
     assert found["by_checkpoint"]["n"] == 20
@@ -342,7 +347,9 @@ def test_pool_fits_several_series_as_one(several: Path):
 
 # ---------------------------------------------------------------------------------------- files
 
-PICTURES = {"fan.svg", "fan.png", "distribution.svg", "distribution.png"}
+PICTURES = {
+    f"{name}.{kind}" for name in ("fan", "distribution", "influence") for kind in ("svg", "png")
+}
 
 
 def test_a_folder_gets_the_record_and_the_pictures(table: Path, tmp_path: Path):
@@ -405,11 +412,11 @@ def test_two_runs_are_equal(table: Path, tmp_path: Path):
     out = tmp_path / "out"
     runs = []
     for _ in range(2):
-        said = call("fit", table, "--bootstrap", "10", "-o", out).stdout
+        said = call("fit", table, "--bootstrap", "10", *PLAIN, "-o", out).stdout
         files = {path.name: path.read_bytes() for path in out.iterdir() if path.suffix != ".png"}
         runs.append((said, files))
     assert runs[0] == runs[1]
-    assert len(runs[0][1]) == 3
+    assert len(runs[0][1]) == 4
 
 
 # ----------------------------------------------------------------------------------------- demo
@@ -417,7 +424,7 @@ def test_two_runs_are_equal(table: Path, tmp_path: Path):
 
 def test_the_demo_prints_the_later_truth_beside_the_forecast():
     """5.14 nats, what the proving ground is, and the guess that nothing changes."""
-    result = call("demo", *QUICK)
+    result = call("demo", "--bootstrap", "0")
     assert result.exit_code == 0
     text = " ".join(result.stdout.split())
     assert text.startswith("The proving ground: transformers of")
@@ -431,7 +438,7 @@ def test_the_demo_prints_the_later_truth_beside_the_forecast():
 
 def test_the_demo_as_json_is_a_forecast_of_the_larger_models():
     """Both seeds pooled, small models left out, the truth in the record."""
-    record = only_object(call("demo", *QUICK, "--json").stdout)
+    record = only_object(call("demo", "--bootstrap", "0", "--json").stdout)
     jsonschema.Draft202012Validator(json_schema()).validate(record)
     assert record["series"] == ["proving-ground-seed0", "proving-ground-seed1"]
     assert record["truth"] == pytest.approx(5.14, abs=0.005)

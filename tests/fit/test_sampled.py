@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from benchmarks.calibration._laws import data_of
-from tests.referees import rich_model, rich_simulate
+from tests.referees import rich_model, rich_simulate, simulate
 
 import emergecast
 from emergecast.errors import OptionError
@@ -130,14 +130,16 @@ def test_a_mixture_is_the_weighted_sum_of_its_laws(simulated_fits):
     mixture = Mixture.of(["log-power", "power"], [3, 1])
     fit = simulated_fits[0].with_law(mixture)
     one, other = (member.posterior for member in fit.members)
-    at = np.linspace(*fit.posterior.quantile([0.001, 0.999]), 50)
+    low, high = fit.posterior.quantile([0.001, 0.999]).tolist()
+    at = np.linspace(low, high, 50)
     wanted = 0.75 * one.cumulative(at) + 0.25 * other.cumulative(at)
     np.testing.assert_allclose(fit.posterior.cumulative(at), wanted, atol=1e-3)
     draws = fit.posterior.draws(4000, np.random.default_rng(0))
     assert np.mean(draws.law == 0) == 0.75
     below = np.mean(draws.elbow <= fit.posterior.quantile(0.5))
     assert below == pytest.approx(0.5, abs=0.03)
-    grid = np.linspace(*fit.posterior.quantile([1e-4, 1 - 1e-4]), 4001)
+    low, high = fit.posterior.quantile([1e-4, 1 - 1e-4]).tolist()
+    grid = np.linspace(low, high, 4001)
     assert np.trapezoid(fit.posterior.density(grid), grid) == pytest.approx(1.0, abs=0.02)
 
 
@@ -164,7 +166,7 @@ def test_an_unknown_law_is_named_with_what_there_is():
 
 def test_several_names_make_a_mixture(simulated_tables):
     """`law` may be one name, "mixture", or several names with equal weights."""
-    rows = rich_simulate.simulate.as_rows(simulated_tables[0])
+    rows = simulate.as_rows(simulated_tables[0])
     fit = emergecast.fit(rows, law=["log-power", "power"])
     assert fit.weights == (0.5, 0.5)
     assert len(emergecast.fit(rows).members) > 2

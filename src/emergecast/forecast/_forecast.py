@@ -19,7 +19,6 @@ from emergecast.forecast._on_axis import (
     sensitivity_on,
 )
 from emergecast.forecast._verdict import Judgement, Sensitivity, Thresholds, Verdict, judge
-from emergecast.law import rise
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

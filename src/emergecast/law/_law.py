@@ -149,7 +149,7 @@ def rise(past: Floats, *, width: ArrayLike = 0.0, ceiling_rate: ArrayLike = 0.0)
     return np.asarray(risen)
 
 
-def shift_fraction(  # noqa: PLR0913  one more than five, for the one law that has two shapes
+def shift_fraction(
     form: LawForm,
     examples: ArrayLike,
     *,
