@@ -10,7 +10,7 @@ from benchmarks.calibration._laws import data_of
 from tests.referees import rich_model, rich_simulate, simulate
 
 import emergecast
-from emergecast.errors import OptionError
+from emergecast.errors import FitError, OptionError
 from emergecast.fit import Mixture, Model, Priors, sampled
 from emergecast.fit._space import Space
 from emergecast.law import Feature, Law
@@ -170,3 +170,46 @@ def test_several_names_make_a_mixture(simulated_tables):
     fit = emergecast.fit(rows, law=["log-power", "power"])
     assert fit.weights == (0.5, 0.5)
     assert len(emergecast.fit(rows).members) > 2
+
+
+def test_stacking_finds_the_law_that_predicts():
+    """A curve whose elbow saturates: hill predicts held-out checkpoints, the power law does not."""
+    rows = []
+    rng = np.random.default_rng(0)
+    for i, loss in enumerate(np.linspace(3.0, 2.0, 11)):
+        for amount in (None, 30, 100, 300, 1000, 3000, 10000):
+            d = 5 if amount is None else amount
+            elbow = 1.9 + 0.9 * d**2 / (150.0**2 + d**2)
+            score = 0.25 + 0.6 * max(elbow - loss, 0.0) + rng.normal(0, 0.004)
+            rows.append(
+                {
+                    "checkpoint": f"c{i}", "loss": loss, "task": "t", "chance": 0.25,
+                    "setting": "few_shot" if amount is None else "finetuned", "shots": 5,
+                    "examples": amount, "score": score, "stderr": 0.004,
+                }
+            )  # fmt: skip
+    fit = emergecast.fit(rows, law=["power", "hill", "log-power+deviation"], weights="stacking")
+    power, hill, log_power = fit.weights
+    assert hill > 0.8
+    assert sum(fit.weights) == pytest.approx(1.0)
+    assert max(power, log_power) < 0.2
+    gap = fit.posterior.quantile(LEVELS) - fit.members[1].posterior.quantile(LEVELS)
+    assert np.max(np.abs(gap)) < 0.1
+
+
+def test_weights_that_cannot_be_had_are_refused():
+    """An unknown kind of weight, and a table in which nothing has left chance."""
+    flat = [
+        {
+            "checkpoint": f"c{i}", "loss": 3 - 0.1 * i, "task": "t", "chance": 0.25,
+            "setting": "finetuned", "examples": amount, "score": 0.25 + 0.001 * (i % 2),
+            "stderr": 0.01,
+        }
+        for i in range(6)
+        for amount in (10, 100, 1000)
+    ]  # fmt: skip
+    with pytest.raises(OptionError, match="fixed or stacking"):
+        emergecast.fit(flat, weights="even")
+    fit = emergecast.fit(flat, law=["power", "log-power"], weights="stacking")
+    with pytest.raises(FitError, match="use fixed weights"):
+        _ = fit.weights

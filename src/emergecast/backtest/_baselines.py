@@ -188,8 +188,8 @@ def no_change(fit: Fit) -> Guess:
 
         Student-t, 3 degrees of freedom, centre L*, scale sqrt((S / 4)^2 + gap^2)
 
-    A quarter of the spread of losses S is how far the prior of docs/model.md, too, expects the
-    elbow from the strongest checkpoint; gap, the mean distance between the five strongest losses,
+    A quarter of the spread of losses S is about how far off the elbow was found to lie near the
+    horizon; gap, the mean distance between the five strongest losses,
     is what a series leaves unseen between two checkpoints. Tails are heavy, because a capability
     may take much longer than the series has been going on.
     """

@@ -124,6 +124,10 @@ def fit(
             metavar="LAW",
         ),
     ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(help="Weights of a mixture: fixed, or stacking (by held-out checkpoints)."),
+    ] = "fixed",
     prior: Annotated[
         list[str] | None,
         typer.Option("--prior", metavar="NAME=VALUE", help="Override a prior scale; repeatable."),
@@ -187,6 +191,7 @@ def fit(
     )
     ways = {
         "law": law or "mixture",
+        "weights": weights,
         "few_shot_examples": few_shot_examples,
         "priors": _numbers(prior, "--prior"),
     }

@@ -20,6 +20,7 @@ from emergecast.fit._point import PointEstimate, maximum_likelihood
 from emergecast.fit._priors import Priors
 from emergecast.fit._sampled import Model, SampledPosterior, sampled
 from emergecast.fit._space import prior_elbows
+from emergecast.fit._stacking import stacking_weights
 from emergecast.law import Law, LawForm
 from emergecast.measurements import MetricKind, SelectOptions, read_table, select
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 SEED = 20241122
 """Of every random step whose seed the caller does not choose."""
+WEIGHTS = ("fixed", "stacking")
+"""How the laws of a mixture may be weighted."""
 
 
 class FitStatus(StrEnum):
@@ -68,18 +71,22 @@ class Fit:
     data: FitData
     law: Law | Mixture
     priors: Priors
+    stacked: bool = False
+    """Whether the laws of a mixture are weighted by held-out prediction."""
 
     @cached_property
     def members(self) -> tuple[Fit, ...]:
         """One fit for each law of a mixture; the fit itself for a single law."""
         if isinstance(self.law, Law):
             return (self,)
-        return tuple(replace(self, law=law) for law in self.law.laws)
+        return tuple(replace(self, law=law, stacked=False) for law in self.law.laws)
 
-    @property
+    @cached_property
     def weights(self) -> tuple[float, ...]:
-        """Prior weight of each member."""
-        return self.law.weights if isinstance(self.law, Mixture) else (1.0,)
+        """Weight of each member: that of the mixture, or by held-out prediction if `stacked`."""
+        if not isinstance(self.law, Mixture):
+            return (1.0,)
+        return stacking_weights(self) if self.stacked else self.law.weights
 
     @cached_property
     def posterior(self) -> Posterior:
@@ -241,6 +248,7 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
     *,
     task: str | None = None,
     law: Law | Mixture | LawForm | str | Sequence[str | Law] = "mixture",
+    weights: str = "fixed",
     few_shot_examples: float | None = None,
     priors: Priors | Mapping[str, float] | None = None,
     chance: float | None = None,
@@ -254,6 +262,8 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
         task: name of the task; may be left out where the table holds one.
         law: "mixture" (`DEFAULT_MIXTURE`), one law by name ("log-power", "hill+slopes"), or several
             names for an equally weighted mixture of them.
+        weights: "fixed", or "stacking" to weigh the laws of a mixture by how well they predict
+            checkpoints past an elbow that they have not seen.
         few_shot_examples: D0, the amount at which the few-shot elbow is read off; default the shots
             of the few-shot rows.
         priors: scales to override, by name, or a whole `Priors`.
@@ -268,6 +278,8 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
         FitError: no estimate exists for these rows.
     """
     chosen_law = _law(law)
+    if weights not in WEIGHTS:
+        raise OptionError(f"weights are {' or '.join(WEIGHTS)}, not {weights!r}.")
     options = _select_options(select_options, task, selection)
     picked = select(_measurements(table, chance), options)
     data = fit_data(picked, few_shot_examples=few_shot_examples)
@@ -276,7 +288,9 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
     else:
         default = Priors.default(proportion=picked.metric_kind is MetricKind.PROPORTION)
         chosen = default.override(priors or {})
-    return Fit(selection=picked, data=data, law=chosen_law, priors=chosen)
+    return Fit(
+        selection=picked, data=data, law=chosen_law, priors=chosen, stacked=weights == "stacking"
+    )
 
 
 def _measurements(table: Any, chance: float | None) -> Measurements:  # noqa: ANN401  as fit
