@@ -259,7 +259,7 @@ def _run(
     for each in _progress(wanted):
         name = " / ".join(str(part) for part in (each.task, each.series) if isinstance(part, str))
         try:
-            fitted = fit_law(table, select_options=each, **_internal(ways, table, each))
+            fitted = fit_law(table, select_options=each, **ways)
             truth = ground_truth(fitted.selection) if fitted.selection.hidden else None
             thresholds = default_thresholds(fitted).override(rules)
             forecast = fitted.forecast(thresholds=thresholds, **reading)
@@ -272,18 +272,6 @@ def _run(
         else:
             results.append(_Result(name=name, forecast=forecast, error=None, truth=truth))
     return results
-
-
-def _internal(ways: dict[str, Any], table: Measurements, options: SelectOptions) -> dict[str, Any]:
-    """The arguments of `fit`, with D0 turned from the unit of the shift into the fit's own."""
-    from emergecast.measurements import Shift, select
-
-    asked = ways.get("few_shot_examples")
-    if asked is None or Shift.parse(options.shift).is_examples:
-        return ways
-    picked = select(table, options)
-    smallest = min(picked.rows["examples"].drop_nulls().to_list())
-    return {**ways, "few_shot_examples": picked.shift.few_shot_amount(asked, smallest)}
 
 
 def _progress(wanted: list[SelectOptions]) -> Iterable[SelectOptions]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emergecast.cli._app import app
-from emergecast.cli._fit import REFUSED, AxisOption, ShiftOption, _internal, _numbers, _pair
+from emergecast.cli._fit import REFUSED, AxisOption, ShiftOption, _numbers, _pair
 from emergecast.cli._options import (
     AtChanceOnlyOption,
     ExcludeOption,
@@ -111,14 +111,15 @@ def freeze(
         axis=axis,
         shift=shift,
     )
-    ways = {
-        "law": law or "mixture",
-        "few_shot_examples": few_shot_examples,
-        "priors": _numbers(prior, "--prior"),
-    }
     rules = _numbers(threshold, "--threshold")
     rows = read_table(table, chance=chance, loss_from=loss_from, axis=axis, shift=shift)
-    fitted = fit(rows, select_options=options, **_internal(ways, rows, options))
+    fitted = fit(
+        rows,
+        select_options=options,
+        law=law or "mixture",
+        few_shot_examples=few_shot_examples,
+        priors=_numbers(prior, "--prior"),
+    )
     thresholds = default_thresholds(fitted).override(rules)
     forecast = fitted.forecast(bootstraps=0, thresholds=thresholds)
     frozen = freeze_forecast(forecast, options=options, thresholds=thresholds, note=note)

@@ -264,8 +264,8 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
             names for an equally weighted mixture of them.
         weights: "fixed", or "stacking" to weigh the laws of a mixture by how well they predict
             checkpoints past an elbow that they have not seen.
-        few_shot_examples: D0, the amount at which the few-shot elbow is read off; default the shots
-            of the few-shot rows.
+        few_shot_examples: D0, the amount at which the few-shot elbow is read off, in the unit of
+            the shift; default the shots of the few-shot rows.
         priors: scales to override, by name, or a whole `Priors`.
         chance: chance level, for a table without that column.
         select_options: which rows to fit; or give the fields of `SelectOptions` one by one:
@@ -281,7 +281,10 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
     if weights not in WEIGHTS:
         raise OptionError(f"weights are {' or '.join(WEIGHTS)}, not {weights!r}.")
     options = _select_options(select_options, task, selection)
-    picked = select(_measurements(table, chance), options)
+    picked = select(_measurements(table, chance, options), options)
+    if few_shot_examples is not None and not picked.shift.is_examples:
+        smallest = float(picked.rows["examples"].drop_nulls().to_numpy().min())
+        few_shot_examples = picked.shift.few_shot_amount(few_shot_examples, smallest)
     data = fit_data(picked, few_shot_examples=few_shot_examples)
     if isinstance(priors, Priors):
         chosen = priors
@@ -293,12 +296,16 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
     )
 
 
-def _measurements(table: Any, chance: float | None) -> Measurements:  # noqa: ANN401  as fit
+def _measurements(
+    table: Any,  # noqa: ANN401  as fit
+    chance: float | None,
+    options: SelectOptions,
+) -> Measurements:
     from emergecast.measurements import Measurements
 
     if isinstance(table, Measurements) and chance is None:
         return table
-    return read_table(table, chance=chance)
+    return read_table(table, chance=chance, axis=options.axis, shift=options.shift)
 
 
 def _law(law: Law | Mixture | LawForm | str | Sequence[str | Law]) -> Law | Mixture:
