@@ -1,6 +1,7 @@
 """Tables and pictures of docs/calibration.md from what the parts have measured so far.
 
-`python -m benchmarks.calibration.summary` prints the tables as Markdown and draws the pictures.
+`python -m benchmarks.calibration.summary` prints the tables as Markdown; with `--write` it puts
+them into the page and draws the picture.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from emergecast.report import save  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "calibration"
 PICTURES = ROOT / "docs" / "pictures"
+PAGE = ROOT / "docs" / "calibration.md"
 Record = dict[str, Any]
 
 
@@ -224,40 +226,50 @@ def coverage_picture() -> None:
         groups.append(("mixture, truth from one law", law, [row["fixed"] for row in own]))
     for name, own in grouped(records("departures"), "departure").items():
         groups.append(("mixture, law broken", name, [row["pit"] for row in own if "pit" in row]))
+    panels = [
+        panel(part, [(name, places) for each, name, places in groups if each == part])
+        for part in dict.fromkeys(group[0] for group in groups)
+    ]
+    chart = (
+        alt.vconcat(*panels, spacing=24)
+        .resolve_scale(x="shared")
+        .properties(title="Does a 90% interval hold the truth nine times in ten?")
+        .configure_view(stroke=None)
+    )
+    save(chart, PICTURES, "calibration-coverage")
+
+
+def panel(part: str, rows: list[tuple[str, list[float]]]) -> alt.LayerChart:
+    """Coverage of some groups, a line each, with two standard errors on both sides."""
     values = []
-    for part, name, places in groups:
+    for name, places in rows:
         hits = np.array(covered(places, 0.9), dtype=float)
         error = 2 * math.sqrt(max(hits.mean() * (1 - hits.mean()), 0.25 / hits.size) / hits.size)
         values.append(
-            {"part": part, "name": name, "coverage": 100 * hits.mean(),
-             "low": 100 * (hits.mean() - error), "high": min(100.0, 100 * (hits.mean() + error))}
-        )  # fmt: skip
-    order = [value["name"] for value in values]
+            {
+                "name": name,
+                "coverage": 100 * hits.mean(),
+                "low": 100 * (hits.mean() - error),
+                "high": min(100.0, 100 * (hits.mean() + error)),
+            }
+        )
+    scale = alt.Scale(domain=[45, 100], clamp=True)
+    names = [value["name"] for value in values]
     base = alt.Chart(alt.Data(values=values)).encode(
-        y=alt.Y("name:N", sort=order, title=None, axis=alt.Axis(labelLimit=320, ticks=False))
+        y=alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=320, ticks=False))
     )
-    scale = alt.Scale(domain=[40, 100], clamp=True)
-    points = base.mark_circle(size=60, color="#1b5e8c").encode(
+    points = base.mark_circle(size=60, color="#1b5e8c", opacity=1).encode(
         x=alt.X("coverage:Q", scale=scale, title="90% intervals that hold the truth, %")
     )
     bars = base.mark_rule(color="#1b5e8c").encode(x=alt.X("low:Q", scale=scale), x2="high:Q")
     wanted = alt.Chart(alt.Data(values=[{"x": 90}])).mark_rule(color="#b3261e", strokeDash=[4, 3])
     line = wanted.encode(x=alt.X("x:Q", scale=scale))
-    chart = (
-        alt.layer(line, bars, points)
-        .properties(width=460)
-        .facet(row=alt.Row("part:N", sort=[g[0] for g in groups], title=None,
-                           header=alt.Header(labelAngle=0, labelAlign="left", labelOrient="top",
-                                             labelFontWeight="bold")), data=alt.Data(values=values))
-        .resolve_scale(y="independent")
-        .properties(title="Does a 90% interval hold the truth nine times in ten?")
-        .configure_view(stroke=None)
-    )  # fmt: skip
-    save(chart, PICTURES, "calibration-coverage")
+    title = alt.Title(part, anchor="start", fontSize=12)
+    return alt.layer(line, bars, points).properties(width=460, title=title)
 
 
 def main() -> None:
-    """Print every table, draw the picture."""
+    """Print every table, or write them into the page; draw the picture."""
     parts: dict[str, Callable[[], str]] = {
         "laws": laws,
         "mixture": mixture,
@@ -265,9 +277,15 @@ def main() -> None:
         "horizons": horizons,
         "ablations": ablations,
     }
+    page = PAGE.read_text(encoding="utf-8")
     for name, made in parts.items():
-        print(f"## {name}\n\n{made() if records(name) else 'nothing measured'}\n")
-    coverage_picture()
+        text = made() if records(name) else "Not measured yet."
+        print(f"## {name}\n\n{text}\n")
+        start = page.index(f"<!-- {name} -->") + len(f"<!-- {name} -->")
+        page = f"{page[:start]}\n{text}\n{page[page.index('<!-- end -->', start) :]}"
+    if "--write" in sys.argv:
+        PAGE.write_text(page, encoding="utf-8")
+        coverage_picture()
 
 
 if __name__ == "__main__":
