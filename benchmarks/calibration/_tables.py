@@ -56,7 +56,11 @@ def ablation(task: str, number: int) -> list[dict[str, Any]]:
             found.append(record | {"impossible": each.reason})
             continue
         frame = simulated.table.frame
-        table = simulated.table if each.keep is None else Measurements(frame.filter(each.keep))
+        table = (
+            simulated.table
+            if each.keep is None
+            else replace(simulated.table, frame=frame.filter(each.keep))
+        )
         found.append(record | _scored(table, simulated.estimand, verdict=True))
     return found
 

@@ -45,8 +45,10 @@ def records(part: str) -> list[Record]:
 
 
 def share(hits: Iterable[bool]) -> str:
-    """A percentage with its standard error."""
+    """A percentage with its standard error; a dash of nothing."""
     values = np.array(list(hits), dtype=float)
+    if not values.size:
+        return "-"
     p, n = float(values.mean()), values.size
     return f"{100 * p:.1f} ± {100 * math.sqrt(max(p * (1 - p), 0.25 / n) / n):.1f}"
 
@@ -198,7 +200,18 @@ def ablations() -> str:
 
 
 def horizons() -> str:
-    """Coverage, skill and verdicts by how far ahead the elbow lies."""
+    """Coverage, skill and verdicts by how far ahead the elbow lies, and identified by design."""
+    rows = records("horizons")
+    ratios = sorted({row["ratio"] for row in rows})
+    by_design = [
+        [f"`{design}`"]
+        + [
+            f"{verdicts(part)['identified']} of {len(part)}"
+            for part in ([row for row in own if row["ratio"] == ratio] for ratio in ratios)
+        ]
+        for design, own in grouped(rows, "design").items()
+    ]
+    counted = table(["identified", *(f"{ratio:g}x" for ratio in ratios)], by_design)
     lines = []
     for ratio, own in grouped(records("horizons"), "ratio").items():
         scored = [row for row in own if "crps" in row]
@@ -212,9 +225,8 @@ def horizons() -> str:
             ]
         )
     lines.sort(key=lambda line: float(str(line[0])[:-1]))
-    return table(
-        ["FLOPs ahead", "tables", "skill over no change", "over the prior", *JUDGED], lines
-    )
+    head = ["FLOPs ahead", "tables", "skill over no change", "over the prior", *JUDGED]
+    return f"{table(head, lines)}\n\n{counted}"
 
 
 def coverage_picture() -> None:
@@ -282,7 +294,7 @@ def main() -> None:
         text = made() if records(name) else "Not measured yet."
         print(f"## {name}\n\n{text}\n")
         start = page.index(f"<!-- {name} -->") + len(f"<!-- {name} -->")
-        page = f"{page[:start]}\n{text}\n{page[page.index('<!-- end -->', start) :]}"
+        page = f"{page[:start]}\n\n{text}\n\n{page[page.index('<!-- end -->', start) :]}"
     if "--write" in sys.argv:
         PAGE.write_text(page, encoding="utf-8")
         coverage_picture()

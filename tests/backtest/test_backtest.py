@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -28,7 +29,7 @@ from emergecast.backtest._ablations import ablations
 from emergecast.backtest._backtest import _scored
 from emergecast.backtest._baselines import NormalMixture
 from emergecast.backtest._ladder import Compute, limits
-from emergecast.backtest._plan import Ground, Setting, ground_of, settings_of
+from emergecast.backtest._plan import Ground, Setting, _at_least, ground_of, settings_of
 from emergecast.errors import FitError, OptionError, SelectionError
 from emergecast.fit import fit
 from emergecast.forecast import crps, log_score
@@ -155,6 +156,35 @@ def test_horizons_may_be_named(rows: Rows):
     assert kept.n_checkpoints == sum(loss > 2.5 for loss in LOSSES)
     assert beyond.outcome is Outcome.NOT_POSSIBLE
     assert "no checkpoint" in beyond.reasons[0]
+
+
+def test_a_horizon_that_lets_the_answer_through_is_refused(rows: Rows, ladder: Backtest):
+    """With the real one, which is taken as it is printed; other parts need no horizon."""
+    real = ladder.horizon
+    for asked in (real - 1e-6, 1.0):
+        with pytest.raises(OptionError, match=r"keeps checkpoints that are above chance"):
+            run(rows, Part.LADDER, horizons=(2.8, asked), baselines=())
+    with pytest.raises(OptionError) as error:
+        run(rows, Part.LADDER, horizons=(1.0,))
+    named = re.search(
+        r"the horizon of task 'quiz', series default is ([\d.]+) nats", str(error.value)
+    )
+    assert named is not None
+    printed = float(named[1])
+    assert printed == pytest.approx(real, abs=1e-4)
+    (row,) = run(rows, Part.LADDER, horizons=(printed,), baselines=()).rows
+    assert row.strongest_loss == min(loss for loss in LOSSES if loss > real)
+    assert _at_least(2.24996) == "2.2500"
+    assert _at_least(2.25004) == "2.25004"
+    run(rows, Part.D0, horizons=(1.0,))
+
+
+def test_horizons_that_keep_nothing_are_refused(rows: Rows):
+    """Where all of them do; nothing would be scored."""
+    with pytest.raises(
+        OptionError, match=r"--horizon 3 keeps no checkpoint.*highest loss.* 3 nats"
+    ):
+        run(rows, Part.LADDER, horizons=(3.0, 3.5))
 
 
 @pytest.mark.parametrize("rungs", [1, 2, 3, 5, 8, 30])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,7 @@ def test_several_tasks_name_the_axis_once(table: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--axis", "nosuch"), "There are: params, tokens, flops, loss, shots, examples, epochs"),
         (("--axis", "flop"), 'there is no column "flop". Did you mean "flops"'),
         (("--axis", "flops:big"), 'not "big"'),
         (("--axis", "task"), "which is not a number"),
@@ -200,3 +202,12 @@ def test_numbers_without_a_logarithm_are_problems_of_rows(table: Path):
     assert [(p["row"], p["column"], p["value"]) for p in problems] == [
         (row, "index", "-1.0") for row in (9, 10, 11, 12)
     ]
+
+
+@pytest.mark.parametrize("name", ["nosuch", "scores", "stderrs", "chances", "n_item"])
+def test_what_belongs_to_one_score_is_never_suggested(table: Path, name: str):
+    """Neither as an axis nor as a shift."""
+    for option in ("--axis", "--shift"):
+        said = call(table, option, name).stderr
+        names = set(re.findall(r"\w+", said.partition('column "' + name)[2]))
+        assert not names & {"score", "stderr", "chance", "n_items", "loss_stderr"}

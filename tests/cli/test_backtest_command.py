@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,31 @@ def test_several_series_run_one_by_one(tmp_path: Path):
     assert pooled["series"] == ["bad", "good"]
 
 
+def test_a_horizon_of_one_series_does_not_stop_the_other(tmp_path: Path):
+    """The one it lets the answer through for is told; an option bad for all is one error."""
+    late = rows_of(series="late")
+    soon = [{**row, "loss": row["loss"] + 0.4, "series": "soon"} for row in rows_of()]
+    path = write([*late, *soon], tmp_path / "t.csv")
+    result = call(path, "--ladder", "--horizon", 2.5, *QUICK)
+    assert result.exit_code == 0, result.output
+    assert "quiz / soon: no backtest. --horizon 2.5 keeps" in " ".join(result.stdout.split())
+    assert "BACKTEST  quiz (late)" in result.stdout
+    result = call(path, "--ladder", "--law", "cubic")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no law 'cubic'" in result.stderr
+
+
+def test_a_baseline_that_is_not_defined_says_why_once(table: Path):
+    """Below the ladder, with the number of rungs."""
+    text = call(table, "--ladder", "--rungs", 2, *QUICK).stdout
+    for name in ("two-step", "line"):
+        found = re.findall(rf"^{name} is not defined on \d of 2 rungs\. loss", text, re.MULTILINE)
+        assert len(found) == 1
+    assert "two-step is not defined on 2 of 2 rungs" in text
+    reason = "There is no continuous metric of this task"
+    assert " ".join(text.split()).count(reason) == 1
+
+
 def test_nothing_to_hide_is_an_error(tmp_path: Path):
     """Exit status 2, and a message that says what to add; as JSON where asked for."""
     path = write(designs.rows(losses=designs.DENSE[::4]), tmp_path / "t.csv")
@@ -143,6 +169,8 @@ def test_nothing_to_hide_is_an_error(tmp_path: Path):
         (("--prior", "elbow=1"), "no prior 'elbow'"),
         (("--threshold", "width"), "takes NAME=VALUE"),
         (("--horizon", "-1"), "a horizon is a loss above 0"),
+        (("--horizon", "2.0"), "the horizon of task 'quiz', series default is"),
+        (("--horizon", "9"), "keeps no checkpoint"),
         (("--where", "flavour=x"), 'no column "flavour"'),
     ],
 )

@@ -95,6 +95,26 @@ def test_different_tokenizers_are_the_first_thing_said(tmp_path: Path):
     assert json.loads(result.stdout)["at_equal_loss"]["probability"] is not None
 
 
+def test_at_chance_only_says_what_was_hidden(tmp_path: Path):
+    """Of each series, by name; nothing where nothing was asked for."""
+    made: list[Any] = []
+    for name, at in (("a", 2.5), ("b", 2.25)):
+        rows = designs.rows(
+            losses=designs.DENSE[::3], amounts=(64, 512, 4096), at=partial(designs.elbow, at_d0=at)
+        )
+        made += [{**row, "series": name, "params": 1000} for row in rows]
+    path = tmp_path / "t.csv"
+    pl.DataFrame(made, infer_schema_length=None).write_csv(path)
+    quick = ("compare", path, "--series", "a", "b", *QUICK)
+    text = " ".join(call(*quick, "--at-chance-only").stdout.split())
+    first, second = json.loads(call(*quick, "--at-chance-only", "--json").stdout)["forecasts"]
+    assert first["hidden"] != second["hidden"]
+    for name, found in (("a", first), ("b", second)):
+        assert f"{name}: {found['hidden'][0]} (loss" in text
+        assert f"Hidden: {', '.join(found['hidden'])}." in text
+    assert "hidden" not in call(*quick).stdout.lower()
+
+
 def test_a_refused_forecast_is_status_3(tmp_path: Path):
     """With the text all the same."""
     path = write(tmp_path / "t.csv")

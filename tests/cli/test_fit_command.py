@@ -161,6 +161,7 @@ BAD = [
     bad("chance", "--chance", "nan", says="not a finite number"),
     bad("at loss", "--at-loss", "nan", says="--at-loss takes finite numbers"),
     bad("score", "--at-loss", "2", "--score", "inf", says="--score takes finite numbers"),
+    bad("stacking one law", "--weights", "stacking", says="only the log-power law is fitted"),
     bad("lonely score", "--score", "0.5", says="--score needs --at-loss"),
 ]  # fmt: skip
 
@@ -298,6 +299,80 @@ def test_truth_stands_beside_a_forecast_at_chance(tmp_path: Path):
     assert f"{seen['truth']:.3f}" in text
 
 
+TWO = ("--law", "log-power", "--law", "power")
+
+
+def test_maximum_likelihood_and_bootstrap_say_whose_law_they_are(table: Path):
+    """Where the forecast is of another law; the same forecast of that law needs no name."""
+    alone = call("fit", table, "--bootstrap", "20", *PLAIN).stdout
+    mixed = call("fit", table, "--bootstrap", "20", *TWO).stdout
+    (row,) = re.findall(r"^posterior .*", alone, re.MULTILINE)
+    (named,) = re.findall(r"^ML, log-power law +(\S+)$", mixed, re.MULTILINE)
+    assert row.split()[-1] == named
+    assert len(re.findall(r"^posterior( +[\d.]+){6}$", mixed, re.MULTILINE)) == 1
+    assert re.search(r"^bootstrap by checkpoint, log-power law ", mixed, re.MULTILINE)
+    assert re.search(r"^bootstrap by checkpoint  ", alone, re.MULTILINE)
+    assert "maximum likelihood of the log-power law" in " ".join(mixed.split())
+    assert "log-power law" not in alone
+
+
+def test_stacking_leaves_a_trace(table: Path):
+    """The weights in words and in the record; without it neither."""
+    record = forecast_of(table, *TWO, "--weights", "stacking")
+    assert record["weights"] == "stacking"
+    weights = {law["law"]: law["weight"] for law in record["laws"]}
+    text = " ".join(
+        call("fit", table, "--bootstrap", "0", *TWO, "--weights", "stacking").stdout.split()
+    )
+    assert "Weights by stacking: " in text
+    said = text.partition("Weights by stacking: ")[2]
+    shown, _, light = said.partition("; laws below 1%: ")
+    for law, weight in weights.items():
+        where = shown if weight >= 0.01 else light
+        assert (f"{law} {weight:.0%}" if weight >= 0.01 else law) in where
+    assert forecast_of(table, *TWO)["weights"] == "fixed"
+    assert "Weights" not in call("fit", table, "--bootstrap", "0", *TWO).stdout
+
+
+def test_laws_of_no_weight_are_named_together():
+    """The largest weight first, and those below 1% by name alone."""
+    from types import SimpleNamespace
+
+    from emergecast.cli._text import _weights
+
+    laws = [SimpleNamespace(law=name) for name in ("power", "hill", "log-power", "hill+soft")]
+    fit = SimpleNamespace(weights=(0.2, 0.004, 0.794, 0.002), members=laws)
+    forecast: Any = SimpleNamespace(fit=fit)
+    assert list(_weights(forecast)) == [
+        "Weights by stacking: log-power 79%, power 20%; laws below 1%: hill, hill+soft."
+    ]
+
+
+def test_few_shot_rows_that_are_left_out_are_called_so():
+    """Few-shot is no name for rows, and several rows move, one checkpoint moves."""
+    from types import SimpleNamespace
+
+    from emergecast.cli._text import _diagnostics
+    from emergecast.measurements import Axis
+
+    groups = {
+        "checkpoint": SimpleNamespace(what="c09", shift=0.01),
+        "amount": SimpleNamespace(what="few-shot", shift=-0.02),
+    }
+    found: Any = SimpleNamespace(
+        most_influential=groups.get,
+        predictive=[SimpleNamespace(what="misfit", p=0.5)],
+        trends=(),
+        optima=SimpleNamespace(starts=12, stuck=0, low=2.0, high=2.1),
+    )
+    forecast: Any = SimpleNamespace(axis=Axis(), plain_law=None)
+    text = " ".join(_diagnostics(forecast, found))
+    assert text.startswith(
+        "Left out, checkpoint c09 moves the median by +0.010 and the few-shot rows move the "
+        "median by -0.020 nats;"
+    )
+
+
 # --------------------------------------------------------------------------------- several fits
 
 
@@ -313,6 +388,7 @@ def test_several_fits_make_a_summary(several: Path):
     assert "refused" in lines[2]
     assert "bare / a: task 'bare' has no finetuned rows here" in result.stdout
     assert "none / a: There are 2 finetuning amounts" in result.stdout
+    assert lines[-1].endswith("name its row: --task NAME --series NAME.")
 
 
 def test_several_fits_as_json(several: Path):
@@ -379,6 +455,16 @@ def test_several_forecasts_get_a_folder_each(several: Path, tmp_path: Path):
     assert result.exit_code == 3
     (folder,) = out.iterdir()
     assert {path.name for path in folder.iterdir()} == {"forecast.json", *REFUSED_PICTURES}
+    assert result.stdout.splitlines()[-1].endswith(f" to {folder}")
+
+
+def test_the_last_line_names_every_folder_up_to_six():
+    """And counts the others."""
+    from emergecast.cli._fit import _written
+
+    paths = [Path("out") / f"t{i}" / name for i in range(8) for name in ("fan.png", "fan.svg")]
+    assert _written(paths[:4]) == "Wrote fan.png, fan.svg to out/t0, out/t1"
+    assert _written(paths).endswith("out/t5 and 2 more")
 
 
 def test_names_that_are_one_folder_do_not_overwrite_each_other(tmp_path: Path):

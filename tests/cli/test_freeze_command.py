@@ -126,6 +126,33 @@ def test_a_tally_runs_over_all_calls(frozen: Path, later: Path, seen: Path, tmp_
     assert [line["status"] for line in lines] == ["pending", "scored"]
 
 
+def test_a_backtest_is_told_apart_in_the_tally(frozen: Path, later: Path, tmp_path: Path):
+    """A row for it and one for the real ones, in text and in JSON."""
+    known = tmp_path / "known.json"
+    call("freeze", later, *QUICK, "--at-chance-only", "-o", known)
+    plain = call("score", frozen, "--table", later, "--tally", tmp_path / "t.jsonl").stdout
+    assert "known" not in plain
+    text = call("score", frozen, known, "--table", later).stdout
+    assert re.search(r"^all +2 ", text, re.MULTILINE)
+    assert re.search(r"^- known already +1 ", text, re.MULTILINE)
+    assert re.search(r"^- not known +1 ", text, re.MULTILINE)
+    assert "Of the 2 scored, 1 known already" in text
+    found = json.loads(call("score", frozen, known, "--table", later, "--json").stdout)
+    assert [score["known"] for score in found["scores"]] == [False, True]
+    assert found["tally"]["by_known"]["known already"]["n"] == 1
+
+
+def test_a_frozen_filter_can_be_ignored(later: Path, tmp_path: Path):
+    """As the warning says."""
+    path = tmp_path / "filtered.json"
+    call("freeze", later, *QUICK, "--exclude", "at-1.*", "-o", path)
+    held = call("score", path, "--table", later)
+    assert held.stdout.startswith("PENDING")
+    assert "--ignore-filters" in held.stdout
+    scored = call("score", path, "--table", later, "--ignore-filters")
+    assert scored.stdout.startswith(("HIT", "MISS"))
+
+
 def test_several_files_are_tallied_without_a_file(seen: Path, later: Path, tmp_path: Path):
     """By verdict and in all."""
     paths = [tmp_path / "1.json", tmp_path / "2.json"]

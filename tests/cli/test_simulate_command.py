@@ -59,10 +59,35 @@ def test_values_of_the_truth_are_replaced(tmp_path: Path):
     assert record["estimand"] == pytest.approx(2.2)
     assert Path(record["table"]) == out
     assert json.loads(Path(record["sidecar"]).read_text()).items() <= record.items()
-    done = call("--design", "rich", "--truth", "random", "--truth", "tau=0.02", "-o", out, "--json")
+    assert record["truth"]["half"] == 1000
+    changed = ("--truth", "random", "--truth", "tau=0.02")
+    done = call("--design", "rich", *changed, "-o", out, "--json", "--force")
     drawn = json.loads(done.stdout)["truth"]
     wanted = random_truth(load_design("rich"), np.random.default_rng(0))
     assert (drawn["elbow"], drawn["tau"]) == (wanted.elbow, 0.02)
+
+
+@pytest.mark.parametrize("there", ["t.csv", "t.truth.json"])
+def test_what_is_there_is_overwritten_only_by_force(there: str, tmp_path: Path):
+    """Neither the table nor the truth; and nothing else is written."""
+    path = tmp_path / there
+    path.write_text("mine")
+    done = call("--design", "small", "-o", tmp_path / "t.csv")
+    assert done.exit_code == 2
+    assert "is there already" in done.stderr
+    assert "--force" in done.stderr
+    assert there in "".join(done.stderr.split())
+    assert path.read_text() == "mine"
+    assert [each.name for each in tmp_path.iterdir()] == [there]
+    assert call("--design", "small", "-o", tmp_path / "t.csv", "--force").exit_code == 0
+    assert path.read_text() != "mine"
+
+
+def test_a_law_without_a_k_shows_none(tmp_path: Path):
+    """Neither in the file nor in words."""
+    done = call("--design", "small", "-o", tmp_path / "t.csv")
+    assert "half" not in done.stdout
+    assert "half" not in json.loads((tmp_path / "t.truth.json").read_text())["truth"]
 
 
 def test_what_there_is_can_be_listed():

@@ -14,6 +14,11 @@ TABLES = 40
 LAWS = ("log-power", "log-power+deviation", "log-power+student", "hill+slopes+deviation")
 
 
+def limits(width: float) -> tuple[float, float]:
+    """Fewest and most hits of TABLES intervals of that width, but for 2 cases in 10,000."""
+    return float(binom.ppf(1e-4, TABLES, width)), float(binom.ppf(1 - 1e-4, TABLES, width))
+
+
 @pytest.fixture(scope="module")
 def ranks() -> dict[str, dict[str, list[float]]]:
     """Ranks of every parameter among its posterior draws, by law."""
@@ -36,7 +41,7 @@ def test_ranks_are_uniform_and_intervals_cover(ranks):
         places = np.array(ranks[law]["forecast"])
         for width in (0.5, 0.9):
             hits = int(np.sum(np.abs(places - 0.5) <= width / 2))
-            low, high = binom.ppf([1e-4, 1 - 1e-4], TABLES, width)
+            low, high = limits(width)
             assert low <= hits <= high, (law, width, hits)
 
 
@@ -46,5 +51,5 @@ def test_the_mixture_covers_truths_from_its_laws():
     laws = ("log-power", "power", "log-power+slopes")
     places = [_laws.mixed(laws, laws[n % 3], n)["fixed"] for n in range(TABLES)]
     hits = int(np.sum(np.abs(np.array(places) - 0.5) <= 0.45))
-    low, high = binom.ppf([1e-4, 1 - 1e-4], TABLES, 0.9)
+    low, high = limits(0.9)
     assert low <= hits <= high

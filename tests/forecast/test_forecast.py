@@ -13,8 +13,8 @@ import pytest
 from tests.forecast import designs
 
 import emergecast
-from emergecast.fit import FitStatus, Resample
-from emergecast.forecast import Forecast, json_schema
+from emergecast.fit import FitStatus, Mixture, Resample
+from emergecast.forecast import Forecast, Thresholds, json_schema
 
 ISSUE_KEYS = {
     "task", "metric", "series", "few_shot_examples", "law", "elbow", "bootstrap", "verdict",
@@ -184,10 +184,23 @@ def test_a_mixture_is_held_against_each_of_its_laws(table: list[designs.Row]):
     jsonschema.Draft202012Validator(json_schema()).validate(record)
 
 
+@pytest.mark.parametrize("weight", [0.011, 0.009])
+def test_a_law_of_no_weight_does_not_disagree(table: list[designs.Row], weight: float):
+    """Below 1% what a law says cannot make a forecast weak."""
+    mixture = Mixture.of(["log-power", "power"], [1 - weight, weight])
+    fit = emergecast.fit(table, law=mixture)
+    gaps = [
+        abs(float(m.posterior.quantile(0.5) - fit.posterior.quantile(0.5))) for m in fit.members
+    ]
+    assert gaps[0] < gaps[1]
+    found = fit.forecast(bootstraps=0, thresholds=Thresholds(law_gap=sum(gaps) / 2))
+    assert any("The laws disagree" in reason for reason in found.reasons) == (weight > 0.01)
+
+
 def test_sensitivities_are_what_refits_give(forecast: Forecast, table: list[designs.Row]):
     """Each row against a fit that was asked for in so many words; D0 of 1, 10 and 50 beside 5."""
     doubled = {
-        "elbow_scale": 2.0, "shift_scale": 1.0, "alpha_sd_ln": 1.0, "slope_scale": 4.0,
+        "elbow_scale": 1.2, "shift_scale": 1.0, "alpha_sd_ln": 1.0, "slope_scale": 4.0,
         "level_scale": 0.06, "noise_scale": 0.1,
     }  # fmt: skip
     asked: list[tuple[str, str, dict[str, Any]]] = [
@@ -344,6 +357,74 @@ def test_curves_follow_one_law(forecast: Forecast):
         assert np.all(np.diff(flat.astype(int)) >= 0), label
     top = curves.filter(pl.col("loss") == data.strongest_loss).sort("examples")["score"]
     assert top.is_sorted()
+
+
+def steeper(amount: int | None) -> float:
+    """A slope for each amount of the table below, score per nat."""
+    return {None: 0.5, 64: 0.3, 512: 0.5, 4096: 0.8}[amount]
+
+
+@pytest.fixture(scope="module")
+def sloped() -> list[designs.Row]:
+    """Noise 0.003, every amount with a slope of its own."""
+    return [
+        {**row, "score": designs.CHANCE + (row["score"] - designs.CHANCE) * factor}
+        for row in designs.rows(losses=designs.DENSE[::2], amounts=(64, 512, 4096))
+        for factor in [steeper(row["examples"]) / designs.SLOPE]
+    ]
+
+
+@pytest.mark.parametrize(
+    "law", [["log-power+slopes"], ["power+slopes", "log-power+slopes"]], ids=["one", "two"]
+)
+def test_lines_go_through_the_points_and_the_median(sloped: list[designs.Row], law: list[str]):
+    """Each amount by its own slope; few-shot leaves chance at the median that is stated."""
+    found = emergecast.fit(sloped, law=law).forecast(bootstraps=0)
+    curves, points = found.curves(), found.points()
+    for (label,), part in curves.group_by("label"):
+        line, own = part.sort("loss"), points.filter(pl.col("label") == label)
+        drawn = np.interp(own["loss"], line["loss"], line["score"])
+        away = own["score"].to_numpy() - drawn
+        assert np.sqrt(np.mean(away**2)) < 0.008, label
+    line = curves.filter(pl.col("label") == "few-shot").sort("loss")
+    risen = line.filter(pl.col("score") > line["score"][-1] + 1e-9)["loss"]
+    assert found.elbow is not None
+    width = found.elbow.p95 - found.elbow.p05
+    step = float(np.max(np.diff(line["loss"])))
+    highest = float(risen.to_numpy().max())
+    assert -step - 0.02 * width < highest - found.elbow.p50 < 0.02 * width
+
+
+def test_the_lines_say_what_they_are(forecast: Forecast, refused: Forecast, table):
+    """One draw; of which law, where there are several; nothing where nothing is drawn."""
+    assert forecast.lines == "Lines: one typical draw of the posterior."
+    assert refused.lines == ""
+    two = emergecast.fit(table, law=["log-power", "power"]).forecast(bootstraps=0)
+    medians = {str(m.law): float(m.posterior.quantile(0.5)) for m in two.fit.members}
+    near = min(medians, key=lambda law: abs(medians[law] - float(two.quantile(0.5))))
+    assert two.lines == f"Lines: one typical draw of one of the 2 laws, {near}."
+    heavy = emergecast.fit(table, law=Mixture.of(["log-power", "power"], [1, 1e-4]))
+    assert heavy.forecast(bootstraps=0).lines.endswith(" log-power.")
+    light = emergecast.fit(table, law=Mixture.of(["log-power", "power"], [1e-4, 1]))
+    assert light.forecast(bootstraps=0).lines.endswith(" power.")
+
+
+@pytest.mark.parametrize("weight", [0.51, 0.49])
+def test_the_lines_are_never_of_a_law_of_no_weight(
+    table: list[designs.Row], weight: float, monkeypatch: pytest.MonkeyPatch
+):
+    """Even where its median is the nearest: here a law counts for nothing below one half."""
+    monkeypatch.setattr("emergecast.forecast._lines.NEGLIGIBLE", 0.5)
+    mixture = Mixture.of(["log-power", "power"], [weight, 1 - weight])
+    found = emergecast.fit(table, law=mixture).forecast(bootstraps=0)
+    assert found.lines.endswith(", log-power." if weight > 0.5 else ", power.")
+
+
+def test_the_law_of_maximum_likelihood_is_named_where_it_is_another(forecast: Forecast, table):
+    """A mixture has that of the log power law."""
+    assert forecast.plain_law is None
+    two = emergecast.fit(table, law=["log-power", "power"]).forecast(bootstraps=0)
+    assert two.plain_law == "log-power"
 
 
 def test_the_distribution_frame_is_the_distribution(forecast: Forecast):

@@ -49,6 +49,8 @@ class Design:
     task: str = "mmlu"
     few_shot_examples: float = 5.0
     few_shot_rows: bool = True
+    lines: str = "Lines: one typical draw of the posterior."
+    plain_law: str | None = None
     axis: Axis = Axis()  # noqa: RUF009  frozen
     shift: Shift = Shift()  # noqa: RUF009  frozen
 

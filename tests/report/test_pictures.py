@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import altair as alt
 import polars as pl
 import pytest
 
-from emergecast.report import distribution, fan
+from emergecast.report import distribution, fan, influence
 
 PICTURES = [fan, distribution]
 
@@ -48,6 +52,11 @@ def domains(chart: alt.TopLevelMixin) -> list[list[float]]:
         if "field" in unit["encoding"].get("x", {})
     ]
     return [scale["domain"] for scale in scales]
+
+
+def changed(view: Any, **changes: Any) -> Any:
+    """The same made-up forecast with something else in it."""
+    return type(view)(replace(view.design, **changes))
 
 
 @pytest.mark.parametrize("draw", PICTURES)
@@ -232,10 +241,65 @@ def test_a_cut_interval_is_told_in_numbers(view_of) -> None:
     assert any(f"{view.elbow.p05:.2f} to {view.elbow.p95:.2f} nats" in t for t in texts(chart))
 
 
-def test_point_estimates_outside_the_window_are_not_drawn(view_of) -> None:
+def test_point_estimates_outside_the_window_are_told_and_not_drawn(view_of) -> None:
     """A maximum likelihood estimate of -40 nats does not stretch the picture."""
-    marks = [u for u in of(distribution(view_of("far")), "point") if "fill" in u["encoding"]]
+    chart = distribution(view_of("far"))
+    marks = [u for u in of(chart, "point") if "fill" in u["encoding"]]
     assert [row["kind"] for unit in marks for row in unit["rows"]] == ["most likely value"]
+    told = [text for text in texts(chart) if text.endswith("lies outside this picture.")]
+    assert told == ["The maximum likelihood, -40.00, lies outside this picture."]
+
+
+def test_maximum_likelihood_of_another_law_says_whose_it_is(view_of) -> None:
+    """In the legend, and in the note where it is not drawn."""
+    other = {"plain_law": "log-power"}
+    near, far = (changed(view_of(name), **other) for name in ("three", "far"))
+    marks = [u for u in of(distribution(near), "point") if "fill" in u["encoding"]]
+    kinds = [row["kind"] for unit in marks for row in unit["rows"]]
+    assert kinds == ["most likely value", "maximum likelihood, log-power law"]
+    assert any("maximum likelihood, log-power law, -40" in t for t in texts(distribution(far)))
+
+
+def test_every_few_shot_score_is_drawn_under_the_distribution_or_counted(any_view) -> None:
+    """A note counts those outside the window."""
+    chart = distribution(any_view)
+    drawn = sum(len(u["rows"]) for u in of(chart, "point") if "fill" not in u["encoding"])
+    told = [text for text in texts(chart) if text.startswith("Scores outside")]
+    counted = sum(int(n) for text in told for n in re.findall(r"(\d+) at", text))
+    assert drawn + counted == (any_view.points()["setting"] == "few-shot").sum()
+
+
+def test_the_fan_says_what_its_lines_are(view_of) -> None:
+    """And nothing where there are none."""
+    assert view_of("three").lines in texts(fan(view_of("three")))
+    refused = changed(view_of("refused"), lines="")
+    assert "" not in texts(fan(refused))
+
+
+@pytest.mark.parametrize("count", [12, 13, 15])
+def test_influence_tells_what_it_leaves_out(view_of, count: int) -> None:
+    """Twelve are drawn, and a note counts the others."""
+    records = [
+        {"kind": "checkpoint", "what": f"c{i}", "n_rows": 4, "shift_sd": 0.1}
+        | {"p05": 1.9, "p50": 2.06 + shift, "p95": 2.2, "shift": shift}
+        for i in range(count)
+        for shift in [-0.2 / (i + 1)]
+    ]
+    record = {"influence": records, "residuals": {"checkpoints": []}}
+    found = SimpleNamespace(to_dict=lambda _: record)
+    view = view_of("three")
+    shown: Any = SimpleNamespace(
+        title="t", subtitle="s", axis=view.axis, elbow=view.elbow, diagnostics=found
+    )
+    told = [text for text in texts(influence(shown)) if text.endswith("has them all.")]
+    assert (
+        told
+        == {
+            12: [],
+            13: ["One other moves the median by 0.015 nats at most; forecast.json has them all."],
+            15: ["3 others move the median by 0.015 nats at most; forecast.json has them all."],
+        }[count]
+    )
 
 
 @pytest.mark.parametrize("draw", PICTURES)

@@ -17,13 +17,8 @@ from emergecast.backtest._ranking import Ranking
 from emergecast.backtest._rows import Backtest, BacktestRow, Outcome, Part, Skill, Tally
 from emergecast.backtest._scores import estimand
 from emergecast.backtest._simulate import Simulated, simulate
-from emergecast.backtest._track_record import (
-    FrozenScore,
-    ScoreStatus,
-    TrackRecord,
-    score_frozen,
-    track_record,
-)
+from emergecast.backtest._tally import TrackRecord, track_record
+from emergecast.backtest._track_record import FrozenScore, ScoreStatus, score_frozen
 from emergecast.backtest._truth import GroundTruth, ground_truth
 
 __all__ = [

@@ -123,6 +123,8 @@ def ground_of(
         )
     selection = select(table, chosen)
     limit, truth = _shown(selection)
+    if Part.LADDER in options.parts:
+        _refuse_horizons(options.horizons, selection, limit)
     table = _chosen(table, selection)
     chosen = replace(chosen, series=None, exclude=(), min_loss=None, max_loss=None)
     kept = replace(table, frame=table.frame.filter(pl.col("loss") > limit))
@@ -172,6 +174,32 @@ def _shown(selection: Selection) -> tuple[float, GroundTruth]:
             "weaker checkpoints."
         )
     return limit, truth
+
+
+def _refuse_horizons(asked: Sequence[float], selection: Selection, limit: float) -> None:
+    """An error where a horizon lets the answer through, or where none keeps any checkpoint."""
+    weakest = float(selection.rows["loss"].max())  # type: ignore[arg-type]
+    of = f"task {selection.task!r}, series {', '.join(selection.series)}"
+    for loss in sorted(asked):
+        if loss < limit:
+            raise OptionError(
+                f"--horizon {loss:g} keeps checkpoints that are above chance few-shot, so the "
+                f"forecast would see what it is to foresee: the horizon of {of} is "
+                f"{_at_least(limit)} nats, the loss of the weakest checkpoint above chance. Give "
+                "that or a higher loss, or leave --horizon out."
+            )
+    if asked and min(asked) >= weakest:
+        raise OptionError(
+            f"--horizon {min(asked):g} keeps no checkpoint, so there is nothing to forecast from: "
+            f"the highest loss of {of} is {weakest:.4g} nats. Give a loss from {_at_least(limit)} "
+            "up to below that, or leave --horizon out."
+        )
+
+
+def _at_least(loss: float) -> str:
+    """The loss in four decimals, or in all of them where rounding makes it lower."""
+    short = f"{loss:.4f}"
+    return short if float(short) >= loss else repr(loss)
 
 
 def _chosen(table: Measurements, selection: Selection) -> Measurements:

@@ -1,30 +1,33 @@
-"""Frozen forecasts held against what came later, and the tally over many of them."""
+"""Frozen forecasts held against what came later."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
-from scipy.stats import beta
 
 from emergecast.backtest._baselines import FREEDOM, NEAREST, SHARE, StudentT
+from emergecast.backtest._later import (
+    BACKTEST,
+    PARTLY,
+    known_already,
+    later_rows,
+    strongest_of,
+    warnings_of,
+)
 from emergecast.backtest._truth import ground_truth
-from emergecast.errors import FrozenError, OptionError, SelectionError
-from emergecast.forecast import ROW_KEY, Verdict, crps, log_score, pit, printed_rows
-from emergecast.measurements import read_table, select
+from emergecast.errors import FrozenError, OptionError
+from emergecast.forecast import Verdict, crps, log_score, pit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from emergecast.backtest._truth import GroundTruth
     from emergecast.forecast import FrozenForecast
     from emergecast.measurements import Selection
-
-PIT_BINS = 10
 
 
 class ScoreStatus(StrEnum):
@@ -69,6 +72,8 @@ class FrozenScore:
     pit: float | None = None
     no_change: float | None = None
     """CRPS of the no-change baseline: the elbow is at the strongest checkpoint seen, roughly."""
+    known: bool = False
+    """Whether the table it was frozen on held later checkpoints already, as in a backtest."""
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,6 +97,7 @@ class FrozenScore:
                 "verdict": Verdict(record["verdict"]),
                 "status": ScoreStatus(record["status"]),
                 "warnings": tuple(record.get("warnings", ())),
+                "known": record["known"] if "known" in record else _said_known(record),
             }
             if record.get("log_score") == "-Infinity":
                 kept["log_score"] = -math.inf
@@ -103,90 +109,56 @@ class FrozenScore:
             ) from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackRecord:
-    """The track record of many frozen forecasts. Means are over the scored ones.
-
-    CRPS and log scores of several units have no mean: there those figures are None.
-    """
-
-    n: int
-    """Scored."""
-    pending: int
-    refused: int
-    hits: int
-    coverage: float | None
-    """Share of 90% intervals that held the truth; None while nothing is scored."""
-    coverage_low: float | None
-    coverage_high: float | None
-    """Exact 90% binomial interval of that share, as if forecasts were independent."""
-    mean_crps: float | None
-    crps_stderr: float | None
-    """Standard error of the mean; None with fewer than two."""
-    mean_no_change: float | None
-    skill: float | None
-    """1 - mean CRPS / mean CRPS of no change; above 0 is better than no change."""
-    mean_log_score: float | None
-    """Minus infinity where a single score is."""
-    median_log_score: float | None
-    infinite: int
-    """Log scores of minus infinity."""
-    pit_counts: tuple[int, ...]
-    """Forecasts by tenth of the probability integral transform; even where calibrated."""
-    by_verdict: dict[Verdict, TrackRecord]
-    """The same for each verdict; empty within one."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The tally as plain values; minus infinity is the text "-Infinity"."""
-        record: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
-        record["pit_counts"] = list(self.pit_counts)
-        record["by_verdict"] = {str(k): each.to_dict() for k, each in self.by_verdict.items()}
-        for name in ("mean_log_score", "median_log_score"):
-            if record[name] == -math.inf:
-                record[name] = "-Infinity"
-        return record
-
-
 def score_frozen(
     frozen: FrozenForecast,
     table: object = None,
     *,
     truth: float | None = None,
     chance: float | None = None,
+    ignore_filters: bool = False,
 ) -> FrozenScore:
     """How a frozen forecast fares against later measurements, or against a given truth.
 
     The truth is `ground_truth` of the rows that the forecast was made from and all later few-shot
     rows of the same series: what hid strong checkpoints (`at_chance_only`, `min_loss`) is dropped.
+    `where` and `exclude` are kept unless asked otherwise, since they may choose the kind of model.
 
     Args:
         frozen: the forecast.
         table: what `read_table` takes, with the later checkpoints in it.
-        truth: the few-shot elbow in nats, where it is known from elsewhere.
+        truth: the few-shot elbow in the unit of the forecast (nats on the axis of loss), where it
+            is known from elsewhere; it goes before that of the table.
         chance: chance level of the rows that state none.
+        ignore_filters: drop the `where` and `exclude` that the forecast was frozen with.
 
     Raises:
         SelectionError: the table has no rows of the frozen task and series.
-        OptionError: neither a table nor a truth, or a truth that is not a loss.
+        OptionError: neither a table nor a truth, or a truth that is no value of the axis.
     """
+    unit = frozen.unit
     if table is None and truth is None:
-        raise OptionError("scoring needs a later table, or --truth with the elbow in nats.")
-    if truth is not None and not (math.isfinite(truth) and (truth > 0 or frozen.unit != "nats")):
-        raise OptionError(f"--truth takes an elbow in {frozen.unit}, not {truth!r}.")
-    later = None if table is None else _later(frozen, table, chance)
-    warnings = () if later is None else _warnings(frozen, later)
+        raise OptionError(f"scoring needs a later table, or --truth with the elbow in {unit}.")
+    if truth is not None and not (math.isfinite(truth) and (truth > 0 or unit != "nats")):
+        raise OptionError(f"--truth takes an elbow in {unit}, not {truth!r}.")
+    later = found = None
+    if table is None:
+        warnings = warnings_of(frozen, None)
+    else:
+        later, filtered = later_rows(frozen, table, chance, ignore_filters=ignore_filters)
+        found = _shown(later)
+        warnings = (*warnings_of(frozen, later), *filtered)
     low = high = None
-    if truth is None and later is not None:
-        found = ground_truth(later)
-        if found is not None:
-            truth = later.axis.to_axis(found.elbow)
-            low, high = sorted(map(later.axis.to_axis, (found.p05, found.p95)))
+    if truth is None and found is not None:
+        truth, low, high = found.elbow, found.p05, found.p95
+    elif truth is not None and found is not None:
+        warnings += _differ(truth, found, unit)
+    known = truth is not None and known_already(frozen, later, found)
     if truth is None or frozen.elbow is None:
-        return _unscored(frozen, later, truth, warnings)
+        return _unscored(frozen, later, truth, warnings, known=known)
     return FrozenScore(
         **_identity(frozen),
         status=ScoreStatus.SCORED,
-        reason=_came_true(frozen.unit, truth, low, high),
+        reason=_came_true(unit, truth, low, high),
         truth=truth,
         truth_p05=low,
         truth_p95=high,
@@ -195,32 +167,12 @@ def score_frozen(
         log_score=log_score(frozen, truth),
         pit=pit(frozen, truth),
         no_change=crps(_no_change(frozen), truth),
+        known=known,
         warnings=warnings,
     )
 
 
-def track_record(scores: Sequence[FrozenScore]) -> TrackRecord:
-    """The track record over many forecasts; the last score of each frozen forecast counts."""
-    last = {score.sha256: score for score in scores}
-    return _tally(list(last.values()), split=True)
-
-
 # --------------------------------------------------------------------------------------- one score
-
-
-def _later(frozen: FrozenForecast, table: object, chance: float | None) -> Selection:
-    options = replace(frozen.options, at_chance_only=False)
-    if frozen.higher_is_stronger:
-        options = replace(options, max_loss=None)
-    else:
-        options = replace(options, min_loss=None)
-    try:
-        rows = read_table(table, chance=chance, axis=options.axis, shift=options.shift)
-        return select(rows, options)
-    except SelectionError as error:
-        raise SelectionError(
-            f"the later table does not hold what {frozen.name} was frozen for: {error}"
-        ) from None
 
 
 def _identity(frozen: FrozenForecast) -> dict[str, Any]:
@@ -236,7 +188,12 @@ def _identity(frozen: FrozenForecast) -> dict[str, Any]:
 
 
 def _unscored(
-    frozen: FrozenForecast, later: Selection | None, truth: float | None, warnings: tuple[str, ...]
+    frozen: FrozenForecast,
+    later: Selection | None,
+    truth: float | None,
+    warnings: tuple[str, ...],
+    *,
+    known: bool,
 ) -> FrozenScore:
     refused = frozen.elbow is None
     return FrozenScore(
@@ -246,8 +203,37 @@ def _unscored(
         if refused
         else _not_yet(frozen, later),
         truth=truth,
+        known=known,
         warnings=warnings,
     )
+
+
+def _said_known(record: Mapping[str, Any]) -> bool:
+    """Whether a line written before there was a field for it warns that the answer was known."""
+    texts = [str(text) for text in record.get("warnings", ())]
+    told = any(words in text for text in texts for words in (BACKTEST, PARTLY))
+    return record.get("truth") is not None and told
+
+
+def _shown(later: Selection) -> GroundTruth | None:
+    """The truth that the later table shows, on the axis of the forecast."""
+    found, axis = ground_truth(later), later.axis
+    if found is None:
+        return None
+    low, high = sorted(map(axis.to_axis, (found.p05, found.p95)))
+    return replace(found, elbow=axis.to_axis(found.elbow), p05=low, p95=high)
+
+
+def _differ(truth: float, found: GroundTruth, unit: str) -> tuple[str, ...]:
+    """A warning where the truth given by hand is not the one that the table shows."""
+    if f"{truth:.3f}" == f"{found.elbow:.3f}":
+        return ()
+    text = (
+        f"The later table shows a few-shot elbow of its own at {found.elbow:.3f} {unit} (90% "
+        f"{found.p05:.3f} to {found.p95:.3f}), and --truth says {truth:.3f}: the score is against "
+        "--truth. Leave it out to score against the table."
+    )
+    return (text,)
 
 
 def _came_true(unit: str, truth: float, low: float | None, high: float | None) -> str:
@@ -277,123 +263,10 @@ def _no_change(frozen: FrozenForecast) -> StudentT:
     losses = -losses[::-1] if frozen.higher_is_stronger else losses
     gap = float(np.mean(np.diff(losses[:NEAREST])))
     scale = math.hypot(SHARE * float(frozen.forecast["loss_spread"]), gap)
-    return StudentT(centre=_strongest(frozen), scale=scale, freedom=FREEDOM)
-
-
-def _strongest(frozen: FrozenForecast) -> float:
-    return float(frozen.forecast["strongest_loss"])
+    return StudentT(centre=strongest_of(frozen), scale=scale, freedom=FREEDOM)
 
 
 def _quantile(frozen: FrozenForecast, name: str) -> float:
     value = (frozen.elbow or {}).get(name)
     assert value is not None  # noqa: S101  a forecast with an elbow has its quantiles
     return value
-
-
-def _warnings(frozen: FrozenForecast, later: Selection) -> tuple[str, ...]:
-    """What makes this less than a fair test: rows that changed or went, no new checkpoint."""
-    found = _changed_rows(frozen, printed_rows(later))
-    hidden = frozen.forecast.get("hidden") or ()
-    limit = later.axis.from_axis(_strongest(frozen))
-    stronger = later.all_few_shot.filter(pl.col("loss") < limit)
-    if later.table_hash == frozen.table_hash:
-        found.append("This is the table the forecast was made from: a backtest, not a forecast.")
-    elif hidden:
-        found.append(
-            f"The table frozen upon already held {len(hidden)} later checkpoints, which the "
-            "forecast did not use: in part a backtest."
-        )
-    if stronger.is_empty():
-        found.append(
-            "No few-shot score in the later table is of a stronger checkpoint than the forecast "
-            f"saw ({_strongest(frozen):.3f} {frozen.unit})."
-        )
-    return tuple(found)
-
-
-def _changed_rows(frozen: FrozenForecast, rows: list[dict[str, Any]]) -> list[str]:
-    """Sentences on rows that the forecast used and that differ, or are gone, in the later table."""
-    later = {_entry(row) for row in rows}
-    present = {entry[0] for entry in later}
-    changed: list[str] = []
-    gone: list[str] = []
-    for row in frozen.content["rows"]:
-        entry = _entry(row)
-        if entry not in later:
-            (changed if entry[0] in present else gone).append(str(row["checkpoint"]))
-    total = len(frozen.content["rows"])
-    what = {
-        "have another loss or score in the later table": changed,
-        "are not in the later table": gone,
-    }
-    return [
-        f"{len(names)} of the {total} rows the forecast used {sentence} "
-        f"({', '.join(sorted(set(names))[:4])}{' ...' if len(set(names)) > 4 else ''})."
-        for sentence, names in what.items()
-        if names
-    ]
-
-
-def _entry(row: dict[str, Any]) -> tuple[tuple[object, ...], float, float]:
-    """Which measurement a row is, its loss and its score."""
-    key = tuple(_rounded(v) if isinstance(v, float) else v for v in (row[name] for name in ROW_KEY))
-    return key, _rounded(row["loss"]), _rounded(row["score"])
-
-
-def _rounded(value: float) -> float:
-    """Nine significant digits, so that a table rewritten by another program is the same table."""
-    return float(f"{value:.9g}")
-
-
-# --------------------------------------------------------------------------------------- the tally
-
-
-def _tally(scores: list[FrozenScore], *, split: bool) -> TrackRecord:
-    done = [score for score in scores if score.status is ScoreStatus.SCORED]
-    alike = done if len({score.unit for score in done}) == 1 else []
-    losses, guesses, logs = (_column(alike, n) for n in ("crps", "no_change", "log_score"))
-    hits = sum(bool(score.hit) for score in done)
-    low, high = _binomial(hits, len(done))
-    mean, guess = _mean(losses), _mean(guesses)
-    bins = np.minimum((_column(done, "pit") * PIT_BINS).astype(int), PIT_BINS - 1)
-    several = sorted({score.verdict for score in scores}) if split else []
-    return TrackRecord(
-        n=len(done),
-        pending=sum(score.status is ScoreStatus.PENDING for score in scores),
-        refused=sum(score.status is ScoreStatus.REFUSED for score in scores),
-        hits=hits,
-        coverage=hits / len(done) if done else None,
-        coverage_low=low,
-        coverage_high=high,
-        mean_crps=mean,
-        crps_stderr=float(np.std(losses, ddof=1) / math.sqrt(losses.size))
-        if losses.size > 1
-        else None,
-        mean_no_change=guess,
-        skill=1 - mean / guess if mean is not None and guess else None,
-        mean_log_score=_mean(logs),
-        median_log_score=float(np.median(logs)) if logs.size else None,
-        infinite=int(np.count_nonzero(np.isneginf(_column(done, "log_score")))),
-        pit_counts=tuple(int(count) for count in np.bincount(bins, minlength=PIT_BINS)),
-        by_verdict={
-            verdict: _tally([s for s in scores if s.verdict is verdict], split=False)
-            for verdict in several
-        },
-    )
-
-
-def _column(scores: list[FrozenScore], name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.array([getattr(score, name) for score in scores], dtype=np.float64)
-
-
-def _mean(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float | None:
-    return float(values.mean()) if values.size else None
-
-
-def _binomial(hits: int, n: int) -> tuple[float | None, float | None]:
-    """Exact (Clopper-Pearson) 90% interval of a share."""
-    if n == 0:
-        return None, None
-    low = 0.0 if hits == 0 else float(beta.ppf(0.05, hits, n - hits + 1))
-    high = 1.0 if hits == n else float(beta.ppf(0.95, hits + 1, n - hits))
-    return low, high

@@ -80,7 +80,8 @@ def backtest(
         typer.Option(
             "--horizon",
             metavar="LOSS",
-            help="Instead of the ladder: hide checkpoints at or below this loss; repeatable.",
+            help="Instead of the ladder: hide checkpoints at or below this loss, which is at "
+            "least that of the weakest checkpoint above chance; repeatable.",
         ),
     ] = None,
     min_loss: MinLossOption = None,
@@ -157,7 +158,7 @@ def _run(
 ) -> list[_Result]:
     """Every backtest that the options ask for; an error of one does not stop the others."""
     from emergecast.backtest import backtest as run
-    from emergecast.errors import FitError, SelectionError
+    from emergecast.errors import FitError, OptionError, SelectionError
     from emergecast.measurements import fits_of
 
     wanted = [each for one in picked for each in fits_of(table, one)]
@@ -169,12 +170,15 @@ def _run(
                 done = run(
                     table, select_options=each, law=laws or None, options=options, on_row=on_row
                 )
-        except (SelectionError, FitError) as error:
+        except (SelectionError, FitError, OptionError) as error:
             if len(wanted) == 1:
                 raise
             results.append(_Result(name=name, backtest=None, error=error))
         else:
             results.append(_Result(name=name, backtest=done, error=None))
+    errors = [result.error for result in results]
+    if errors and isinstance(errors[0], OptionError) and all(errors):
+        raise errors[0]  # an option that serves none of them
     return results
 
 

@@ -54,6 +54,22 @@ def _ladder(rows: list[BacktestRow]) -> Iterator[str]:
         yield f"  {row.forecaster:<18} {_cells(row)}"
         if row.outcome in {Outcome.FAILED, Outcome.REFUSED, Outcome.NOT_POSSIBLE}:
             yield from _wrap(f"    {row.reasons[0]}", "    ")
+    yield from _not_defined(rows)
+
+
+def _not_defined(rows: list[BacktestRow]) -> Iterator[str]:
+    """Each baseline that is not defined on some rungs, once, with the first reason."""
+    found: dict[str, list[BacktestRow]] = {}
+    for row in rows:
+        if row.outcome is Outcome.NOT_DEFINED:
+            found.setdefault(row.forecaster, []).append(row)
+    rungs = len({row.setting for row in rows})
+    for name, gone in found.items():
+        yield from _wrap(
+            f"{name} is not defined on {len(gone)} of {rungs} rungs. {gone[0].setting}: "
+            f"{gone[0].reasons[0]}",
+            "  ",
+        )
 
 
 def _ahead(row: BacktestRow) -> str:

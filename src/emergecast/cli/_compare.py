@@ -171,6 +171,7 @@ def _text(comparison: Comparison) -> Iterator[str]:
         )
     yield ""
     yield from _table(comparison)
+    yield from _hidden(comparison)
     yield ""
     yield "Baseline: which scores higher at one size now (DataDecide, arXiv 2504.11393)"
     for ranking in comparison.rankings:
@@ -216,6 +217,16 @@ def _table(comparison: Comparison) -> Iterator[str]:
         if compute is not None:
             cell = f"{compute.p50:.2f} ({compute.p05:.2f}-{compute.p95:.2f})"
         yield f"{line}{cell:>28}{'-' if truth is None else format(truth.elbow, '.3f'):>11}"
+
+
+def _hidden(comparison: Comparison) -> Iterator[str]:
+    """What --at-chance-only hid of each series."""
+    from emergecast.cli._text import hidden_text
+
+    for name, forecast in zip(comparison.series, comparison.forecasts, strict=True):
+        selection = forecast.fit.selection
+        if selection.hidden_reason:
+            yield from _wrap(f"{name}: {hidden_text(selection)}", "  ")
 
 
 def _ranking(ranking: Ranking, names: tuple[str, str]) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from emergecast.forecast import Forecast
     from emergecast.measurements import Measurements, SelectOptions
 
+FOLDERS_SHOWN = 6
+"""Folders that the last line names at most."""
 REFUSED = 3
 """Exit status when every forecast asked for is refused."""
 
@@ -351,8 +353,16 @@ def _show(
     if as_json:
         print(json.dumps(records[0] if len(records) == 1 else {"forecasts": records}, indent=2))
     elif written:
-        names = ", ".join(sorted({path.name for path in written}))
-        print(f"\nWrote {names} to {out}")
+        print(f"\n{_written(written)}")
+
+
+def _written(paths: list[Path]) -> str:
+    """What was written where, in a sentence."""
+    names = ", ".join(sorted({path.name for path in paths}))
+    folders = list(dict.fromkeys(map(str, (path.parent for path in paths))))
+    rest = len(folders) - FOLDERS_SHOWN
+    where = ", ".join(folders[:FOLDERS_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    return f"Wrote {names} to {where}"
 
 
 def _print_text(results: list[_Result], records: list[dict[str, Any]]) -> None:

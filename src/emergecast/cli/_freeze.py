@@ -140,8 +140,20 @@ def score(
     ] = None,
     truth: Annotated[
         float | None,
-        typer.Option("--truth", help="The few-shot elbow in nats, where it is known otherwise."),
+        typer.Option(
+            "--truth",
+            metavar="ELBOW",
+            help="The few-shot elbow in the unit of the forecast's axis (nats of loss unless "
+            "--axis was given), where it is known otherwise.",
+        ),
     ] = None,
+    ignore_filters: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-filters",
+            help="Drop the --where and --exclude that the forecast was frozen with.",
+        ),
+    ] = False,
     record: Annotated[
         Path | None,
         typer.Option(
@@ -176,7 +188,7 @@ def score(
     for each in forecasts:
         asked = {"axis": each.options.axis, "shift": each.options.shift}
         rows = table and read_table(table, chance=chance, loss_from=loss_from, **asked)
-        scores.append(score_frozen(each, rows, truth=truth))
+        scores.append(score_frozen(each, rows, truth=truth, ignore_filters=ignore_filters))
     everything = scores if record is None else _add(scores, record)
     tally = track_record(everything)
     if as_json:
@@ -278,18 +290,21 @@ def _number(forecast: float | None, truth: float | None) -> str:
 
 def _tally_lines(tally: TrackRecord) -> list[str]:
     """The track record as a table, one line a verdict."""
-    parts = [("all", tally), *((str(key), each) for key, each in tally.by_verdict.items())]
+    parts = [("all", tally)]
+    parts += [(f"- {name}", each) for name, each in tally.by_known.items()]
+    parts += [(str(key), each) for key, each in tally.by_verdict.items()]
+    width = max(11, *(len(name) + 1 for name, _ in parts))
     lines = [
         "Track record (means over the scored forecasts)",
         (
-            f"{'verdict':<11}{'scored':>7}{'pending':>9}{'refused':>9}{'hits':>6}"
+            f"{'verdict':<{width}}{'scored':>7}{'pending':>9}{'refused':>9}{'hits':>6}"
             f"{'90% covers (interval)':>24}{'CRPS':>9}{'no change':>11}{'skill':>8}"
             f"{'log score':>11}{'median':>8}"
         ),
     ]
     for name, each in parts:
         lines.append(
-            f"{name:<11}{each.n:>7}{each.pending:>9}{each.refused:>9}{each.hits:>6}"
+            f"{name:<{width}}{each.n:>7}{each.pending:>9}{each.refused:>9}{each.hits:>6}"
             f"{_coverage(each):>24}{_cell(each.mean_crps, '.4f'):>9}"
             f"{_cell(each.mean_no_change, '.4f'):>11}{_cell(each.skill, '+.0%'):>8}"
             f"{_cell(each.mean_log_score, '.2f'):>11}{_cell(each.median_log_score, '.2f'):>8}"
@@ -301,6 +316,13 @@ def _tally_lines(tally: TrackRecord) -> list[str]:
             _wrapped(
                 f"{tally.infinite} of the log scores are minus infinity (the density at the truth "
                 "was 0), and so is every mean that holds one; the median stands beside it."
+            )
+        )
+    if tally.by_known:
+        lines.append(
+            _wrapped(
+                f"Of the {tally.n} scored, {tally.known} known already: the table they were frozen "
+                "on held the later checkpoints, or some of them. Those are backtests."
             )
         )
     if tally.n and tally.mean_crps is None:

@@ -43,6 +43,9 @@ def simulate(
         Path | None,
         typer.Option("-o", "--out", help="Table to write; the truth goes beside it as JSON."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite the table and the truth if they are there.")
+    ] = False,
     listing: Annotated[
         bool, typer.Option("--list", help="List the bundled designs and the departures.")
     ] = False,
@@ -72,6 +75,12 @@ def simulate(
     if out is None:
         raise OptionError("nothing says where to write the table. Give -o TABLE.")
     check_suffix(out)
+    for path in (out, out.with_name(f"{out.stem}.truth.json")):
+        if path.exists() and not force:
+            raise OptionError(
+                f'"{path}" is there already. Choose another name with -o, or overwrite it with '
+                "--force."
+            )
     found = load_design(design)
     rng = np.random.default_rng(seed)
     at_random, changes = _changes(truth)
@@ -114,7 +123,7 @@ def _record(design: Design, simulated: Simulated) -> dict[str, Any]:
         "design": simulated.design,
         "departure": simulated.departure,
         "effects": dataclasses.asdict(simulated.effects),
-        "truth": dataclasses.asdict(simulated.truth),
+        "truth": _values(simulated.truth),
         "few_shot_examples": design.few_shot_examples,
         "horizon": design.horizon,
         "estimand": simulated.estimand,
@@ -123,18 +132,23 @@ def _record(design: Design, simulated: Simulated) -> dict[str, Any]:
     }
 
 
+def _values(truth: Truth) -> dict[str, Any]:
+    """The truth by name, without the K of a hill law where the law has none."""
+    values = dataclasses.asdict(truth)
+    if truth.form != "hill":
+        del values["half"]
+    return values
+
+
 def _lines(design: Design, simulated: Simulated, seed: int) -> Iterator[str]:
     present, future = len(design.present), len(design.future)
     yield (
         f"{simulated.design}: {len(simulated.table):,} scores of {present} present and {future} "
         f"future checkpoints, seed {seed}"
     )
-    truth = dataclasses.asdict(simulated.truth)
-    if truth["form"] != "hill":
-        del truth["half"]
     shown = ", ".join(
         f"{name} {value if isinstance(value, str) else format(value, '.5g')}"
-        for name, value in truth.items()
+        for name, value in _values(simulated.truth).items()
     )
     yield f"Truth: {shown}; D0 = {design.few_shot_examples:g}."
     yield f"Departure: {simulated.departure or 'none'}."

@@ -11,8 +11,11 @@ from emergecast.fit import FitStatus, Resample
 if TYPE_CHECKING:
     from emergecast.backtest import GroundTruth
     from emergecast.forecast import Diagnostics, Elbow, Forecast
+    from emergecast.measurements import Selection
 
 WIDTH = 100
+FEW_SHOT = "few-shot"
+"""What diagnostics call the few-shot rows."""
 HIDDEN_SHOWN = 12
 COLUMNS = ("p05", "p25", "p50", "p75", "p95", "mode", "mle")
 HEADINGS = ("5%", "25%", "50%", "75%", "95%", "mode", "ML")
@@ -44,6 +47,7 @@ def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -
     heading += f"  {', '.join(axes)}" if axes else ""
     lines: list[str] = [heading]
     notes: list[str] = []
+    judged = False
     for name, forecast, error in results:
         if forecast is None:
             lines.append(f"{name:<{width}}  no fit")
@@ -51,12 +55,15 @@ def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -
             continue
         line = f"{name:<{width}}  {forecast.verdict:<10}"
         if forecast.elbow is not None:
+            judged = True
             e = forecast.elbow
             for value in (e.p05, e.p50, e.p95):
                 line += f"  {forecast.axis.number(value):>7}"
         else:
             notes += _wrap(f"{name}: {forecast.reasons[0]}", "  ")
         lines.append(line)
+    if judged:
+        notes.append("For the reasons of one verdict, name its row: --task NAME --series NAME.")
     return "\n".join([*lines, *([""] if notes else []), *notes])
 
 
@@ -74,14 +81,18 @@ def _headline(forecast: Forecast) -> Iterator[str]:
 
 
 def _table(forecast: Forecast, elbow: Elbow) -> Iterator[str]:
+    other = f", {forecast.plain_law} law" if forecast.plain_law else ""
     rows: list[tuple[str, dict[str, float | None]]] = [
         ("posterior", {name: getattr(elbow, name) for name in COLUMNS})
     ]
+    if other and elbow.mle is not None:  # of another law than the rest of the row
+        rows[0][1].pop("mle")
+        rows.append((f"ML{other}", {"mle": elbow.mle}))
     for kind, name in BOOTSTRAP_NAMES.items():
         result = forecast.bootstrap.get(kind)
         if result is not None and result.modes.size:
             values = result.quantile([0.05, 0.25, 0.5, 0.75, 0.95])
-            rows.append((name, dict(zip(COLUMNS, map(float, values), strict=False))))
+            rows.append((f"{name}{other}", dict(zip(COLUMNS, map(float, values), strict=False))))
     rows += [
         (row.what, {"p05": row.p05, "p50": row.p50, "p95": row.p95}) for row in forecast.sensitivity
     ]
@@ -159,8 +170,9 @@ def _diagnostics(forecast: Forecast, found: Diagnostics) -> Iterator[str]:
     for kind in ("checkpoint", "amount"):
         most = found.most_influential(kind)
         if most is not None:
-            name = f"checkpoint {most.what}" if kind == "checkpoint" else most.what
-            parts.append(f"{name} moves the median by {axis.to_axis(most.shift):+.3f}")
+            name = "the few-shot rows" if most.what == FEW_SHOT else most.what
+            what = f"checkpoint {name} moves" if kind == "checkpoint" else f"{name} move"
+            parts.append(f"{what} the median by {axis.to_axis(most.shift):+.3f}")
     text = f"Left out, {' and '.join(parts)} {axis.unit}; nothing else of its kind more."
     check = found.predictive[0]
     text += f" Of {len(found.predictive)} posterior predictive checks the worst is the {check.what}"
@@ -171,10 +183,10 @@ def _diagnostics(forecast: Forecast, found: Diagnostics) -> Iterator[str]:
             f" Residuals against {trend.trait}: worth {axis.to_axis(trend.shift):+.3f} {axis.unit} "
             f"of the elbow, p = {trend.p:.2g}."
         )
-    o = found.optima
+    o, of = found.optima, f" of the {forecast.plain_law} law" if forecast.plain_law else ""
     low, high = sorted((axis.to_axis(o.low), axis.to_axis(o.high)))
     text += (
-        f" Of {o.starts} local searches for the maximum likelihood {o.stuck} ended in a worse "
+        f" Of {o.starts} local searches for the maximum likelihood{of} {o.stuck} ended in a worse "
         f"optimum; the others put the elbow at {axis.number(low)} to {axis.number(high)}."
     )
     yield from _wrap(text)
@@ -199,13 +211,27 @@ def _basis(forecast: Forecast) -> Iterator[str]:
     )
     yield from _orientation(forecast)
     if selection.hidden_reason:
-        yield from _wrap(f"{selection.hidden_reason}{_hidden(selection.hidden)}")
+        yield from _wrap(hidden_text(selection))
     priors = ", ".join(f"{name} {value:g}" for name, value in forecast.fit.priors.as_dict().items())
     yield from _wrap(
         f"Law: {forecast.fit.law}. Priors (losses in units of S = {data.loss_spread:.3g} "
         f"{axis.unit}, "
         f"scores of R = {data.score_range:.3g}): {priors}."
     )
+    if forecast.fit.stacked and forecast.elbow is not None:
+        yield from _weights(forecast)
+
+
+def _weights(forecast: Forecast) -> Iterator[str]:
+    """The weights of the laws, the largest first; laws that say nothing by name alone."""
+    from emergecast.forecast import NEGLIGIBLE
+
+    fit = forecast.fit
+    found = sorted(zip(fit.weights, map(str, [m.law for m in fit.members]), strict=True))[::-1]
+    shown = ", ".join(f"{law} {weight:.0%}" for weight, law in found if weight >= NEGLIGIBLE)
+    rest = ", ".join(law for weight, law in found if weight < NEGLIGIBLE)
+    light = f"; laws below {NEGLIGIBLE:.0%}: {rest}" if rest else ""
+    yield from _wrap(f"Weights by stacking: {shown}{light}.")
 
 
 def _orientation(forecast: Forecast) -> Iterator[str]:
@@ -224,13 +250,17 @@ def _orientation(forecast: Forecast) -> Iterator[str]:
         )
 
 
-def _hidden(names: tuple[str, ...]) -> str:
-    """The hidden checkpoints by name, weakest first; forecast.json has them all."""
+def hidden_text(selection: Selection) -> str:
+    """What --at-chance-only did and the first names, weakest first; forecast.json has them all."""
+    names, reason = selection.hidden, selection.hidden_reason or ""
     if not names:
-        return ""
+        return reason
     rest = len(names) - HIDDEN_SHOWN
-    return f" Hidden: {', '.join(names[:HIDDEN_SHOWN])}{f' and {rest} more' if rest > 0 else ''}."
+    more = f" and {rest} more" if rest > 0 else ""
+    return f"{reason} Hidden: {', '.join(names[:HIDDEN_SHOWN])}{more}."
 
 
 def _wrap(text: str, indent: str = "") -> Iterable[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False)
+    return textwrap.wrap(
+        text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.law import EmergenceLaw, rise
+from emergecast.law import rise
 
 if TYPE_CHECKING:
     from emergecast.fit._data import FitData, Floats, Ints
-    from emergecast.law import LawForm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,28 +84,19 @@ class Draws:
 
     def fitted(self, data: FitData) -> Floats:
         """Noiseless score of every row under every draw, shape (n, rows)."""
-        past = self.elbows[:, data.level] - data.loss
-        risen = rise(past, width=self.width[:, None], ceiling_rate=self.ceiling_rate[:, None])
-        base = self.chance[:, None] + self.few_shot_offset[:, None] * data.few_shot
-        return base + self.slopes[:, data.level] * risen + self.deviations[:, data.checkpoint]
+        return self.line(data.level, data.loss) + self.deviations[:, data.checkpoint]
 
-    def middle(self, form: LawForm) -> EmergenceLaw:
-        """The draw nearest the middle of all, as a law: the line a picture shows."""
-        columns = np.column_stack(
-            [
-                self.elbow,
-                self.elbow_high,
-                np.log(self.alpha),
-                self.slope,
-                self.chance,
-                self.few_shot_offset,
-            ]
-        )
-        middle, scale = np.median(columns, axis=0), np.std(columns, axis=0) + 1e-300
-        at = int(np.argmin(np.sum(((columns - middle) / scale) ** 2, axis=1)))
-        names = ("k", "alpha", "c", "half", "slope", "chance", "few_shot_offset")
-        values = {name: float(getattr(self, name)[at]) for name in (*names, "width")}
-        return EmergenceLaw(form=form, ceiling_rate=float(self.ceiling_rate[at]), **values)
+    def line(self, level: Ints, loss: Floats) -> Floats:
+        """Noiseless score of a checkpoint that does not deviate, shape (n, points).
+
+        Args:
+            level: 0 for few-shot, j for data amount j, shape (points,).
+            loss: nats, shape (points,).
+        """
+        past = self.elbows[:, level] - loss
+        risen = rise(past, width=self.width[:, None], ceiling_rate=self.ceiling_rate[:, None])
+        base = self.chance[:, None] + self.few_shot_offset[:, None] * (level == 0)
+        return np.asarray(base + self.slopes[:, level] * risen)
 
 
 PLAIN = ("elbow", "elbow_high", "alpha", "k", "c", "slope", "chance", "few_shot_offset", "noise")

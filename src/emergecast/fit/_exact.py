@@ -16,7 +16,6 @@ from emergecast.fit._quadrature import IGNORED, Mass, integrate
 if TYPE_CHECKING:
     from emergecast.fit._coordinates import Coordinates
     from emergecast.fit._data import FitData, Floats, Ints
-    from emergecast.law import EmergenceLaw
 
 OVERSAMPLE = 4
 ROWS_AT_ONCE = 2_000_000
@@ -157,10 +156,6 @@ class ExactPosterior(Posterior):
             series_deviations=np.zeros((slope.size, data.n_series)),
             effective=float(effective),
         )
-
-    def typical_law(self, rng: np.random.Generator) -> EmergenceLaw:
-        """The draw nearest the middle of the posterior, as a law: the line a picture shows."""
-        return self.draws(2000, rng).middle(self._coordinates.form)
 
 
 class _Conditional:

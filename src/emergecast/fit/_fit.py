@@ -280,6 +280,11 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
     chosen_law = _law(law)
     if weights not in WEIGHTS:
         raise OptionError(f"weights are {' or '.join(WEIGHTS)}, not {weights!r}.")
+    if weights == "stacking" and isinstance(chosen_law, Law):
+        raise OptionError(
+            f"weights by stacking are of several laws, and only the {chosen_law} law is fitted: "
+            "leave the weights out, or name more laws."
+        )
     options = _select_options(select_options, task, selection)
     picked = select(_measurements(table, chance, options), options)
     if few_shot_examples is not None and not picked.shift.is_examples:

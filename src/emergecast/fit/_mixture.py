@@ -15,8 +15,6 @@ from emergecast.law import Law
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from emergecast.law import EmergenceLaw
-
 KNOTS = 2001
 
 
@@ -103,9 +101,3 @@ class MixturePosterior(Posterior):
                 drawn = member.draws(count, rng)
                 parts.append(drawn.pick(np.arange(count), law=i))
         return joined(parts).pick(rng.permutation(n))
-
-    def typical_law(self, rng: np.random.Generator) -> EmergenceLaw:
-        """The typical law of the member whose median lies nearest the mixture's."""
-        middle = float(self.quantile(0.5))
-        gaps = [abs(float(member.quantile(0.5)) - middle) for member in self.members]
-        return self.members[int(np.argmin(gaps))].typical_law(rng)

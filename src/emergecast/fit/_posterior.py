@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from emergecast.fit._data import Floats
     from emergecast.fit._draws import Draws
-    from emergecast.law import EmergenceLaw
 
 GRID = 401
 
@@ -108,7 +107,3 @@ class Posterior(ABC):
     @abstractmethod
     def draws(self, n: int, rng: np.random.Generator) -> Draws:
         """`n` draws of all parameters."""
-
-    @abstractmethod
-    def typical_law(self, rng: np.random.Generator) -> EmergenceLaw:
-        """The draw nearest the middle of the posterior, as a law: the line a picture shows."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from emergecast.fit._data import FitData, Floats, Ints
     from emergecast.fit._priors import Priors
-    from emergecast.law import EmergenceLaw, Law
+    from emergecast.law import Law
 
 KEPT = 3072
 """Draws that are kept of all the states of the last round."""
@@ -201,10 +201,6 @@ class SampledPosterior(Posterior):
             series_deviations=score * series,
             effective=min(float(n), self.effective),
         )
-
-    def typical_law(self, rng: np.random.Generator) -> EmergenceLaw:
-        """The draw nearest the middle of the posterior, as a law: the line a picture shows."""
-        return self.draws(2000, rng).middle(self._model.law.form)
 
 
 def sampled(model: Model, effort: Effort | None = None) -> SampledPosterior:

@@ -21,9 +21,10 @@ from emergecast.forecast._predictive import Check
 from emergecast.forecast._residuals import Residual, Trend
 from emergecast.forecast._schema import json_schema
 from emergecast.forecast._scores import LossDistribution, crps, log_score, pit
-from emergecast.forecast._verdict import Sensitivity, Thresholds, Verdict
+from emergecast.forecast._verdict import NEGLIGIBLE, Sensitivity, Thresholds, Verdict
 
 __all__ = [
+    "NEGLIGIBLE",
     "ROW_KEY",
     "AtLoss",
     "Check",

@@ -11,6 +11,7 @@ import polars as pl
 
 from emergecast.fit import SEED, Bootstrap, Draws, FitStatus, Resample
 from emergecast.forecast._diagnostics import Diagnostics
+from emergecast.forecast._lines import curves, schema, typical
 from emergecast.forecast._on_axis import (
     QUANTILES,
     Elbow,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from emergecast.fit import Fit, Posterior
-    from emergecast.law import EmergenceLaw
     from emergecast.measurements import Axis, Shift
 
 N_DRAWS = 4000
@@ -135,6 +135,22 @@ class Forecast:
             f"{data.amounts.size} {kind}"
         )
 
+    @property
+    def lines(self) -> str:
+        """What the lines of `curves` are, in a sentence; empty where the forecast is refused."""
+        if self.elbow is None:
+            return ""
+        if len(self.fit.members) == 1:
+            return "Lines: one typical draw of the posterior."
+        law = self._typical[0].law
+        return f"Lines: one typical draw of one of the {len(self.fit.members)} laws, {law}."
+
+    @property
+    def plain_law(self) -> str | None:
+        """The law of maximum likelihood and bootstrap, where it is not the forecast's own."""
+        plain = self.fit.plain
+        return None if plain is self.fit else str(plain.law)
+
     def _number(self, value: float, places: int) -> str:
         width = 0.0 if self.elbow is None else self.elbow.p95 - self.elbow.p05
         return self.axis.number(value, self.axis.places(width, places))
@@ -203,8 +219,14 @@ class Forecast:
         return self.draws()
 
     @cached_property
-    def _line(self) -> EmergenceLaw:
-        return self.fit.posterior.typical_law(np.random.default_rng(SEED))
+    def _typical(self) -> tuple[Fit, Draws]:
+        """The law whose lines are drawn, and the draw they are of."""
+        return typical(self.fit, self._latest)
+
+    @property
+    def _latest(self) -> float:
+        """The end of the 90% interval at the stronger models, in the fit's own coordinates."""
+        return float(self._posterior.quantile(0.05))
 
     def _few_shot_score(self, loss: float) -> NDArray[np.float64]:
         _ = self._posterior
@@ -242,44 +264,13 @@ class Forecast:
         )
 
     def curves(self) -> pl.DataFrame:
-        """The line of a typical draw: label, examples, loss, score, extrapolated.
+        """The lines of a typical draw: label, examples, loss, score, extrapolated.
 
         Finetuned lines end at the strongest checkpoint; the few-shot line goes on past the elbow.
         """
-        schema = {
-            "label": pl.String,
-            "examples": pl.Int64 if self.shift.is_examples else pl.Float64,
-            "loss": pl.Float64,
-            "score": pl.Float64,
-            "extrapolated": pl.Boolean,
-        }
         if self.elbow is None:
-            return pl.DataFrame(schema=schema)
-        data, law = self.fit.data, self._line
-        weakest, strongest = float(data.loss.max()), data.strongest_loss
-        latest = self.elbow.p95 if self.axis.higher_is_stronger else self.elbow.p05
-        end = min(self.axis.from_axis(latest), strongest)
-        end -= 0.15 * (weakest - end)
-        parts = []
-        for amount in [None, *(float(amount) for amount in data.amounts)]:
-            examples = data.few_shot_examples if amount is None else amount
-            last = end if amount is None else strongest
-            stops = [float(law.elbow(examples)), strongest, *np.linspace(last, weakest, 80)]
-            loss = np.unique(np.clip(stops, last, weakest))[::-1]
-            parts.append(
-                pl.DataFrame(
-                    {
-                        "label": "few-shot" if amount is None else self.shift.number(amount),
-                        "examples": None if amount is None else self.shift.to_shift(amount),
-                        "loss": self.axis.to_axis(loss),
-                        "score": law.score(loss, examples, few_shot=amount is None),
-                        "extrapolated": loss < strongest,
-                    },
-                    schema=schema,
-                    strict=False,
-                )
-            )
-        return pl.concat(parts)
+            return pl.DataFrame(schema=schema(self.fit))
+        return curves(self.fit, self._typical[1], self._latest)
 
     def distribution(self) -> pl.DataFrame:
         """Posterior of the few-shot elbow: loss, density (per nat), cumulative (has emerged)."""
@@ -312,6 +303,7 @@ class Forecast:
             "few_shot_examples": self.few_shot_examples,
             "law": str(self.fit.law),
             "laws": self._laws(),
+            "weights": "stacking" if self.fit.stacked else "fixed",
             "axis": self.axis.as_dict(),
             "shift": self.shift.as_dict(),
             "elbow": None if self.elbow is None else asdict(self.elbow),

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PLAIN_FORMS = (LawForm.LOG_POWER, LawForm.POWER)
 """Laws that a single law is compared with."""
+NEGLIGIBLE = 0.01
+"""Weight below which what a law says changes nothing."""
 
 
 class Verdict(StrEnum):
@@ -311,7 +313,12 @@ def _moved(fit: Fit, sensitivity: tuple[Sensitivity, ...], thresholds: Threshold
                 f"{axis.to_axis(gap):+.3f} {axis.unit} (at most {thresholds.few_shot_shift:g} is "
                 "asked for): finetune on fewer examples, near the number of shots."
             )
-    apart = {row: gap for row, gap in gaps.items() if row.kind == "law"}
+    light = {
+        f"{member.law} law"
+        for member, weight in zip(fit.members, fit.weights, strict=True)
+        if weight < NEGLIGIBLE
+    }
+    apart = {row: gap for row, gap in gaps.items() if row.kind == "law" and row.what not in light}
     far = {row: gap for row, gap in apart.items() if abs(gap) > thresholds.law_gap}
     if far:
         row = max(far, key=lambda each: abs(far[each]))

@@ -20,6 +20,8 @@ LEAST_AMOUNT: Final = 2.0
 """Smallest amount that leaves room for a D0 of at least 1 below it."""
 NATS_PER_SPREAD: Final = 0.25
 """What a spread of an axis counts as where the table has no losses to compare it with."""
+OF_SCORES: Final = ("score", "stderr", "chance", "n_items", "loss_stderr")
+"""Columns of numbers that are never suggested, since they tell of a measurement, not a model."""
 ROW: Final = "#row"
 """Column of a frame that numbers the table's rows from 1."""
 RAW_LOSS: Final = "#loss"
@@ -127,13 +129,14 @@ def shifted(frame: pl.DataFrame, shift: Shift, file: str) -> tuple[pl.DataFrame,
 
 def _numeric(frame: pl.DataFrame, name: str, option: str) -> None:
     numbers = [n for n in frame.columns if frame[n].dtype.is_numeric() and not n.startswith("#")]
+    sensible = [n for n in numbers if n not in OF_SCORES]
     if name not in frame.columns:
-        raise SelectionError(f'{option}: there is no column "{name}". {near(name, numbers)}')
+        raise SelectionError(f'{option}: there is no column "{name}". {near(name, sensible)}')
     if name not in numbers and frame[name].null_count() < frame.height:
         shown = next(cell for cell in frame[name].to_list() if cell is not None)
         raise SelectionError(
             f'{option}: the column "{name}" holds {quoted(shown)}, which is not a number.'
-            f" Columns of numbers: {', '.join(numbers)}."
+            f" Columns of numbers: {', '.join(sensible)}."
         )
 
 

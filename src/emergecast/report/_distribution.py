@@ -60,7 +60,7 @@ def _density(
         edge,
         *_quantile_rules(elbow, x),
         *_headings(view, elbow, window),
-        *_peaks(elbow, window),
+        *_peaks(view, elbow, window),
     ]
     return alt.LayerChart(layer=layers).properties(width=WIDTH, height=_DENSITY_HEIGHT)
 
@@ -100,7 +100,8 @@ def _cumulative(
 
 def _scores(view: ForecastView, window: Window) -> alt.LayerChart:
     """Few-shot scores under the same axis, so that the forecast stands above its evidence."""
-    shown = window.cut(view.points().filter(pl.col("setting") == FEW_SHOT))
+    few_shot = view.points().filter(pl.col("setting") == FEW_SHOT)
+    shown = window.cut(few_shot)
     x = marks.loss_x(window)
     y = marks.score_y(score_window(view, shown), score_title(view))
     layers: list[alt.Chart | alt.LayerChart] = [marks.chance_rule(view.chance, y)]
@@ -130,7 +131,8 @@ def _scores(view: ForecastView, window: Window) -> alt.LayerChart:
         sentences = ["There are no few-shot scores at these losses."]
     if shown["hidden"].any():
         sentences = ["Open circles: checkpoints that the forecast did not see.", *sentences]
-    layers += marks.note([" ".join(sentences)], height=_SCORES_HEIGHT)
+    remarks = [" ".join(sentences), *marks.left_out(few_shot, window), *_unseen(view, window)]
+    layers += marks.note([remark for remark in remarks if remark], height=_SCORES_HEIGHT)
     return alt.LayerChart(layer=layers).properties(width=WIDTH, height=_SCORES_HEIGHT)
 
 
@@ -167,18 +169,37 @@ def _headings(view: ForecastView, elbow: ElbowView, window: Window) -> list[alt.
     ]
 
 
-def _peaks(elbow: ElbowView, window: Window) -> list[alt.Chart]:
+def _estimates(view: ForecastView, elbow: ElbowView) -> dict[str, float]:
+    """The point estimates that there are, by name."""
+    law = f", {view.plain_law} law" if view.plain_law else ""
+    found = {"most likely value": elbow.mode, f"maximum likelihood{law}": elbow.mle}
+    return {kind: loss for kind, loss in found.items() if loss is not None}
+
+
+def _unseen(view: ForecastView, window: Window) -> list[str]:
+    """A sentence on each point estimate that the window does not hold."""
+    if view.elbow is None:
+        return []
+    return [
+        f"The {kind}, {loss_text(loss, view)}, lies outside this picture."
+        for kind, loss in _estimates(view, view.elbow).items()
+        if not window.low <= loss <= window.high
+    ]
+
+
+def _peaks(view: ForecastView, elbow: ElbowView, window: Window) -> list[alt.Chart]:
     """The point estimates, as small triangles near the axis, where the window holds them."""
-    kinds = {"most likely value": elbow.mode, "maximum likelihood": elbow.mle}
     values = [
         {"loss": loss, "kind": kind, "height": _DENSITY_HEIGHT - 7 - 13 * row}
-        for row, (kind, loss) in enumerate(kinds.items())
-        if loss is not None and window.low <= loss <= window.high
+        for row, (kind, loss) in enumerate(_estimates(view, elbow).items())
+        if window.low <= loss <= window.high
     ]
     fill = alt.Fill(
         "kind:N",
         scale=alt.Scale(domain=[str(value["kind"]) for value in values], range=[INK, "white"]),
-        legend=alt.Legend(title="point estimates", symbolType="triangle-down", offset=14),
+        legend=alt.Legend(
+            title="point estimates", symbolType="triangle-down", offset=14, labelLimit=0
+        ),
     )
     return [
         alt.Chart(alt.InlineData(values=[value]))

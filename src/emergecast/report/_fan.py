@@ -51,7 +51,12 @@ def fan_panel(view: ForecastView, window: Window, *, height: int) -> alt.LayerCh
     layers += _lines(view, labels, x, y)
     layers += _later(view, shown.filter("hidden"), x, y)
     layers += _seen(view, shown.filter(~pl.col("hidden")), labels, x, y)
-    sentences = [*marks.legend_of_bars(shown), *_left_out(points, window), *_cut(view, window)]
+    sentences = [
+        *marks.legend_of_bars(shown),
+        *([view.lines] if view.lines else []),
+        *marks.left_out(points, window),
+        *_cut(view, window),
+    ]
     layers += marks.note(sentences, height=height)
     chart = alt.LayerChart(layer=layers).resolve_scale(color="shared", stroke="independent")
     return chart.properties(width=WIDTH, height=height)
@@ -191,20 +196,6 @@ def _later(
         .mark_point(filled=False, size=42, strokeWidth=1.6, fill="white", opacity=1)
         .encode(x=x, y=y, stroke=stroke, tooltip=marks.tooltip(view)),
     ]
-
-
-def _left_out(points: pl.DataFrame, window: Window) -> list[str]:
-    """A sentence on the scores that the window does not show, if there are any."""
-    high = points.filter(pl.col("loss") > window.high)["loss"].to_list()
-    low = points.filter(pl.col("loss") < window.low)["loss"].to_list()
-    axis = window.axis
-    noun = "losses" if axis.is_loss else axis.label
-    parts = []
-    if high:
-        parts.append(f"{len(high)} at {noun} up to {axis.number(max(high), 2)}")
-    if low:
-        parts.append(f"{len(low)} at {noun} down to {axis.number(min(low), 2)}")
-    return [f"Scores outside this picture: {', '.join(parts)}."] if parts else []
 
 
 def _cut(view: ForecastView, window: Window) -> list[str]:

@@ -8,6 +8,7 @@ import altair as alt
 import polars as pl
 
 from emergecast.measurements import Axis
+from emergecast.report import _marks as marks
 from emergecast.report._look import BAND, BAND_TEXT, INK, QUIET, WIDTH, dress
 from emergecast.report._view import ElbowView
 
@@ -129,8 +130,26 @@ def _left_out(
             x=alt.value(0), y=alt.value(-6), text=alt.value("band and line: with all rows (90%)")
         )
     )
-    layers = [band, middle, interval, point, note]
-    return alt.LayerChart(layer=layers).properties(width=WIDTH, height=_STEP * len(shown))
+    height = _STEP * len(shown)
+    layers = [
+        band,
+        middle,
+        interval,
+        point,
+        note,
+        *marks.note(_not_shown(view, records), height=height),
+    ]
+    return alt.LayerChart(layer=layers).properties(width=WIDTH, height=height)
+
+
+def _not_shown(view: DiagnosedView, records: list[dict[str, Any]]) -> list[str]:
+    """A sentence on the row groups that are not drawn, if there are any."""
+    rest = [abs(each["shift"]) for each in records[_SHOWN:]]
+    if not rest:
+        return []
+    whom = f"{len(rest)} others move" if len(rest) > 1 else "One other moves"
+    far = f"{max(rest):.3f} {view.axis.unit}"
+    return [f"{whom} the median by {far} at most; forecast.json has them all."]
 
 
 def _residuals(view: DiagnosedView, records: list[dict[str, Any]]) -> alt.LayerChart:

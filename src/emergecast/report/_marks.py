@@ -94,6 +94,20 @@ def legend_of_bars(frame: pl.DataFrame) -> list[str]:
     return ["Bars: one standard error."] if frame["stderr"].is_not_null().any() else []
 
 
+def left_out(points: pl.DataFrame, window: Window) -> list[str]:
+    """A sentence on the scores that the window does not show, if there are any."""
+    high = points.filter(pl.col("loss") > window.high)["loss"].to_list()
+    low = points.filter(pl.col("loss") < window.low)["loss"].to_list()
+    axis = window.axis
+    noun = "losses" if axis.is_loss else axis.label
+    parts = []
+    if high:
+        parts.append(f"{len(high)} at {noun} up to {axis.number(max(high), 2)}")
+    if low:
+        parts.append(f"{len(low)} at {noun} down to {axis.number(min(low), 2)}")
+    return [f"Scores outside this picture: {', '.join(parts)}."] if parts else []
+
+
 def few_shot_points(view: ForecastView, frame: pl.DataFrame, x: alt.X, y: alt.Y) -> alt.LayerChart:
     """Few-shot scores with their standard errors: filled where the forecast saw them, else open."""
     seen, later = frame.filter(~pl.col("hidden")), frame.filter("hidden")

@@ -130,6 +130,16 @@ class ForecastView(Protocol):
         """
         ...
 
+    @property
+    def lines(self) -> str:
+        """What these lines are, in a sentence; empty where the forecast is refused."""
+        ...
+
+    @property
+    def plain_law(self) -> str | None:
+        """The law of the maximum likelihood estimate, where it is not the forecast's own."""
+        ...
+
     def distribution(self) -> pl.DataFrame:
         """Posterior of the few-shot elbow; no rows where the forecast is refused.
 
