@@ -230,9 +230,8 @@ class Forecast:
 
     def _few_shot_score(self, loss: float) -> NDArray[np.float64]:
         _ = self._posterior
-        drawn = self._draws
-        past = np.maximum(drawn.elbow - self.axis.from_axis(loss), 0.0)
-        return np.asarray(drawn.chance + drawn.few_shot_offset + drawn.slope * past)
+        at = np.atleast_1d(np.asarray(self.axis.from_axis(loss), dtype=np.float64))
+        return self._draws.line(np.zeros(1, dtype=np.int64), at)[:, 0]
 
     # -------------------------------------------------------------------- frames for pictures
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.fit import SEED, Effort, MixturePosterior, Model, SampledPosterior
-from emergecast.law import Feature, Law, rise
+from emergecast.law import Feature, Law
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,10 +120,7 @@ class Sample:
 
 def expected(draws: Draws, data: FitData, *, series: bool = True) -> Floats:
     """Score of every row under every draw without the deviation of its checkpoint, (N, n)."""
-    past = draws.elbows[:, data.level] - data.loss
-    risen = rise(past, width=draws.width[:, None], ceiling_rate=draws.ceiling_rate[:, None])
-    mean = draws.chance[:, None] + draws.few_shot_offset[:, None] * data.few_shot
-    mean = mean + draws.slopes[:, data.level] * risen
+    mean = draws.line(data.level, data.loss)
     if series and np.any(draws.series_deviations):
         mean = mean + draws.series_deviations[:, data.series]
     return np.asarray(mean)
