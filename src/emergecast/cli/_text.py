@@ -110,7 +110,7 @@ def _table(forecast: Forecast, elbow: Elbow) -> Iterator[str]:
         yield f"{name:<{width}}{''.join(f'{text:>{wide}}' for text in line)}".rstrip()
     unit = "" if shift.is_examples else f" {shift.unit}"
     yield from _wrap(
-        f"D0 = {forecast.few_shot_examples:g}{unit}; quadrature error "
+        f"D0 = {forecast.few_shot_examples:g}{unit}; numerical error "
         f"{forecast.fit.posterior.error:.1g} {axis.unit}."
         + ("" if elbow.mle is not None else " " + FitStatus.UNBOUNDED.sentence)
         + _degenerate(forecast)
