@@ -92,7 +92,7 @@ def test_the_prior_is_that_of_the_model(flat: Fit, examples: float):
     assert guess is not None
     rng = np.random.default_rng(0)
     n, spread = 200_000, model.data.loss_spread
-    first = 2.0 + spread * (-0.25 + rng.standard_normal(n))
+    first = 2.0 + spread * (-0.35 + 0.6 * rng.standard_normal(n))
     shift = 0.5 * spread * np.abs(rng.standard_normal(n))
     alpha = 2.0 * np.exp(0.5 * rng.standard_normal(n))
     x0, x10, x1 = (np.log(d) ** alpha for d in (examples, 10.0, 16384.0))
