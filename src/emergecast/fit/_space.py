@@ -31,6 +31,8 @@ FARTHEST_SCALE = 12.0
 """The same for a half-normal scale."""
 SMALLEST_LN = -60.0
 """Logarithm of a scale or rise that is as good as 0."""
+FARTHEST_ELBOW = 1e9
+"""Elbows beyond this, in S, are cut, so that their squares stay finite."""
 LARGEST_LN = 20.0
 """Logarithm of a rise, in S, that no prior allows."""
 
@@ -135,7 +137,8 @@ class Space:
             + ln_rise
             + self._constant
         )
-        return pivot[:, None] + rise[:, None] * levels, np.where(far, -np.inf, ln_prior)
+        elbows = pivot[:, None] + rise[:, None] * levels.clip(-HOPELESS, HOPELESS)
+        return elbows.clip(-FARTHEST_ELBOW, FARTHEST_ELBOW), np.where(far, -np.inf, ln_prior)
 
     def scale(self, vectors: Floats, name: str) -> Floats:
         """The scale parameter of that name, shape (N,); 0 where the law has none."""

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 TINY = 1e-12
 """A width or rate below this is none: what it changes is lost in rounding."""
 LARGEST_LN = 600.0
-"""Logarithm of the largest share that is computed; beyond it doubles overflow."""
+"""Logarithm of the largest shift or share that is computed; beyond it doubles overflow."""
 
 
 class LawForm(StrEnum):
@@ -47,7 +47,9 @@ class LawForm(StrEnum):
         x = self.abscissa(examples)
         if self is LawForm.HILL:
             return np.asarray(expit(np.asarray(alpha) * (np.log(x) - np.log(half))))
-        return np.asarray(x ** np.asarray(alpha, dtype=np.float64))
+        with np.errstate(divide="ignore"):
+            ln_shift = np.asarray(alpha, dtype=np.float64) * np.log(x)
+        return np.asarray(np.exp(np.minimum(ln_shift, LARGEST_LN)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +186,8 @@ def shift_fraction(
         ln_half = np.log(np.asarray(half, dtype=np.float64))[..., None]
         u, u_low, u_high = (curvature * (np.log(value) - ln_half) for value in (x, x_low, x_high))
         gap = u_low - u
-        above = np.exp(log_expit(u) - log_expit(u_high)) * np.expm1(np.minimum(gap, 0.0))
+        ln_above = np.minimum(log_expit(u) - log_expit(u_high), LARGEST_LN)
+        above = np.exp(ln_above) * np.expm1(np.minimum(gap, 0.0))
         ln_below = np.minimum(log_expit(-u) + u_low - log_expit(u_high), LARGEST_LN)
         below = np.exp(ln_below) * -np.expm1(-np.maximum(gap, 0.0))
         return np.asarray(np.where(gap > 0, below, above) / np.expm1(u_low - u_high))
@@ -192,4 +195,5 @@ def shift_fraction(
         ratio = np.log(x / x_high)
         ratio_low = np.log(x_low / x_high)
     shrunk_low = np.expm1(curvature * ratio_low)
-    return np.asarray((np.expm1(curvature * ratio) - shrunk_low) / -shrunk_low)
+    grown = np.expm1(np.minimum(curvature * ratio, LARGEST_LN))
+    return np.asarray((grown - shrunk_low) / -shrunk_low)
