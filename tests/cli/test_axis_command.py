@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -211,3 +212,40 @@ def test_what_belongs_to_one_score_is_never_suggested(table: Path, name: str):
         said = call(table, option, name).stderr
         names = set(re.findall(r"\w+", said.partition('column "' + name)[2]))
         assert not names & {"score", "stderr", "chance", "n_items", "loss_stderr"}
+
+
+def rl_steps(tmp_path: Path) -> Path:
+    """Seven checkpoints whose elbow moves with steps of reinforcement learning."""
+    lines = ["checkpoint,loss,task,setting,rl_steps,score,n_items,chance"]
+    for i in range(7):
+        loss = 3.1 - 0.17 * i
+        for steps in (0, 50, 200, 800, 3200):
+            elbow = 2.0 if steps == 0 else 2.05 + 0.16 * math.log10(steps)
+            score = 0.45 * max(elbow - loss, 0.0) + 0.004 * ((i + steps) % 3)
+            setting = "finetuned" if steps else "few_shot"
+            lines.append(f"m{i},{loss:.3f},code,{setting},{steps},{score:.4f},500,0")
+    path = tmp_path / "rl.csv"
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def test_every_amount_of_another_shift_is_in_its_own_unit(tmp_path: Path):
+    """D0, the sensitivity to it, and what to measure next: 5 of it count as one example inside."""
+    result = call(rl_steps(tmp_path), "--shift", "rl_steps")
+    assert result.exit_code == 0, result.stderr
+    text = " ".join(result.stdout.split())
+    assert "D0 = 25 rl_steps" in text
+    assert "read off at D0 = 5 rl_steps" in text
+    assert "read off at D0 = 50 rl_steps" in text
+    assert " examples" not in text.split("few-shot elbow,")[0]
+    assert re.search(r"\) at about [\d,]+ (and [\d,]+ )?rl_steps, with repeats", text)
+
+
+def test_a_misspelt_shift_is_not_a_table_of_duplicates(tmp_path: Path):
+    """The option is wrong, not the rows; and a table without examples is told of the option."""
+    table = rl_steps(tmp_path)
+    result = call(table, "--shift", "rl_step")
+    assert result.exit_code == 2
+    assert 'there is no column "rl_step". Did you mean "rl_steps"?' in result.stderr
+    assert "measures the same" not in result.stderr
+    assert "--shift" in call(table).stderr

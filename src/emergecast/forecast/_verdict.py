@@ -160,7 +160,7 @@ def checkpoints_above_chance(fit: Fit) -> NDArray[np.int64]:
 
 def _structural(fit: Fit, thresholds: Thresholds) -> list[str]:
     """What the rows lack, before any inference."""
-    data = fit.data
+    data, shift = fit.data, fit.selection.shift
     reasons = []
     if data.n_checkpoints < thresholds.min_checkpoints:
         reasons.append(
@@ -168,18 +168,32 @@ def _structural(fit: Fit, thresholds: Thresholds) -> list[str]:
             f"{thresholds.min_checkpoints}: measure more checkpoints of this series."
         )
     if data.amounts.size < thresholds.min_amounts:
-        amounts = ", ".join(f"{amount:,.0f}" for amount in data.amounts)
+        amounts = ", ".join(shift.number(float(amount)) for amount in data.amounts)
+        what = "finetuning amount" if shift.is_examples else f"{shift.unit} amount"
+        remedy = "finetune on more amounts of data" if shift.is_examples else "measure more amounts"
         reasons.append(
-            f"{_there_are(data.amounts.size, 'finetuning amount')} ({amounts}), and the law needs "
-            f"at least {thresholds.min_amounts}: finetune on more amounts of data."
+            f"{_there_are(data.amounts.size, what)} ({amounts}), and the law needs at least "
+            f"{thresholds.min_amounts}: {remedy}."
         )
     if checkpoints_above_chance(fit)[1:].max() < thresholds.seen_checkpoints:
         reasons.append(
             f"No finetuned curve leaves chance (at least {thresholds.seen_checkpoints} checkpoints "
-            "above chance + 0.02 + 2 stderr): finetune the strongest checkpoints on more than "
-            f"{data.amounts[-1]:,.0f} examples, or wait for a stronger checkpoint."
+            f"above chance + 0.02 + 2 stderr): {_try(fit, 'the strongest checkpoints')} more than "
+            f"{_amount(fit, float(data.amounts[-1]))}, or wait for a stronger checkpoint."
         )
     return reasons
+
+
+def _amount(fit: Fit, internal: float) -> str:
+    """An amount of what shifts the elbow, in its own unit."""
+    shift = fit.selection.shift
+    return f"{shift.number(internal)} {shift.unit}"
+
+
+def _try(fit: Fit, whom: str = "") -> str:
+    """What to do with an amount: finetune on examples; of anything else, measure with it."""
+    verb, preposition = ("finetune", "on") if fit.selection.shift.is_examples else ("measure", "at")
+    return " ".join(part for part in (verb, whom, preposition) if part)
 
 
 def _there_are(count: int, noun: str) -> str:
@@ -205,7 +219,7 @@ def _no_evidence(fit: Fit, thresholds: Thresholds) -> list[str]:
         "The finetuned scores rise no more surely than noise does (the law is "
         f"{odds:.2g} times as likely as scores that never leave chance; at least "
         f"{thresholds.evidence:g} times is asked for): evaluate on more items, repeat runs, or "
-        f"finetune on more than {data.amounts[-1]:,.0f} examples."
+        f"{_try(fit)} more than {_amount(fit, float(data.amounts[-1]))}."
     )
     return [reason]
 
@@ -239,7 +253,7 @@ def _sensitivity(fit: Fit) -> tuple[Sensitivity, ...]:
     rows = []
     for amount in _other_few_shot_examples(data.few_shot_examples, float(data.amounts[0])):
         other = fit.posterior_if(few_shot_examples=amount)
-        rows.append(_row("few_shot_examples", f"read off at D0 = {amount:g}", other))
+        rows.append(_row("few_shot_examples", f"read off at D0 = {read_off(fit, amount)}", other))
     doubled = fit.posterior_if(priors=fit.priors.widened(2.0))
     rows.append(_row("priors", "all prior scales doubled", doubled))
     if isinstance(fit.law, Mixture):
@@ -248,6 +262,11 @@ def _sensitivity(fit: Fit) -> tuple[Sensitivity, ...]:
         others = [fit.with_law(form) for form in PLAIN_FORMS if Law(form=form) != fit.law]
     rows += [_row("law", f"{other.law} law", other.posterior) for other in others]
     return tuple(rows)
+
+
+def read_off(fit: Fit, amount: float) -> str:
+    """D0 as text: a number of examples, or an amount with its unit."""
+    return f"{amount:g}" if fit.selection.shift.is_examples else _amount(fit, amount)
 
 
 def _other_few_shot_examples(current: float, smallest: float) -> list[float]:
@@ -311,7 +330,7 @@ def _moved(fit: Fit, sensitivity: tuple[Sensitivity, ...], thresholds: Threshold
             reasons.append(
                 f"Which amount of data is like few-shot matters: {row.what}, the median moves by "
                 f"{axis.to_axis(gap):+.3f} {axis.unit} (at most {thresholds.few_shot_shift:g} is "
-                "asked for): finetune on fewer examples, near the number of shots."
+                f"asked for): {_try(fit)} less, nearer to few-shot."
             )
     light = {
         f"{member.law} law"
@@ -333,7 +352,7 @@ def _moved(fit: Fit, sensitivity: tuple[Sensitivity, ...], thresholds: Threshold
 
 def _next_measurement(fit: Fit, thresholds: Thresholds) -> str:
     """What to measure next, in one sentence."""
-    data, axis = fit.data, fit.selection.axis
+    data, axis, unit = fit.data, fit.selection.axis, fit.selection.shift.unit
     stronger = f"checkpoint of {'higher' if axis.higher_is_stronger else 'lower'} {axis.label}"
     counts = checkpoints_above_chance(fit)[1:]
     visible = np.flatnonzero(counts >= thresholds.seen_checkpoints)
@@ -342,20 +361,25 @@ def _next_measurement(fit: Fit, thresholds: Thresholds) -> str:
     if visible.size >= thresholds.elbows_seen:
         target = float(below[-1]) if below.size else data.few_shot_examples
         middle = math.sqrt(target * smallest)
-        where = f"on about {_round_amount(middle)} examples"
+        where = f"about {_about(fit, middle)} {unit}"
     else:
         middle = math.sqrt(smallest * float(data.amounts[-1])) if visible.size > 1 else 0.0
-        more = _round_amount(4 * float(data.amounts[-1]))
-        between = f"on about {_round_amount(middle)} and " if middle else "on "
-        where = f"{between}{more} examples"
+        more = _about(fit, 4 * float(data.amounts[-1]))
+        between = f"about {_about(fit, middle)} and " if middle else ""
+        where = f"{between}{more} {unit}"
     return (
         f"Measure next: the strongest checkpoints ({axis.label} near "
-        f"{axis.number(axis.to_axis(data.strongest_loss))}) finetuned "
-        f"{where}, with repeats, and any {stronger}."
+        f"{axis.number(axis.to_axis(data.strongest_loss))}) "
+        f"{'finetuned on' if fit.selection.shift.is_examples else 'at'} {where}, with repeats, and "
+        f"any {stronger}."
     )
 
 
-def _round_amount(amount: float) -> str:
-    """Two significant digits, as a person would choose them."""
+def _about(fit: Fit, internal: float) -> str:
+    """An amount in its own unit, to two significant digits, as a person would choose it."""
+    shift = fit.selection.shift
+    amount = float(shift.to_shift(internal))
+    if not shift.is_examples:
+        return f"{amount:.2g}" if amount < 10 else f"{float(f'{amount:.2g}'):,.0f}"
     digits = max(0, math.floor(math.log10(max(amount, 1))) - 1)
     return f"{round(amount / 10**digits) * 10**digits:,}"

@@ -17,7 +17,7 @@ from emergecast.errors import OptionError, Problem
 from emergecast.measurements import _validate as rules
 from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift
 from emergecast.measurements._coerce import as_text
-from emergecast.measurements._problems import Findings, table_error
+from emergecast.measurements._problems import Findings, near, table_error
 from emergecast.measurements._read import MEMORY, RawTable, read_raw
 from emergecast.measurements._schema import COLUMNS, Setting
 from emergecast.measurements._write import write_frame
@@ -215,6 +215,7 @@ def examine_raw(
     )
     findings.bad_cells |= {(row, name) for name in skip for row in range(raw.height)}
     known, unknown = rules.typed_columns(raw, findings)
+    _column_is_there(names[1], [*known, *unknown], "--shift")
     rules.fill_defaults(known, findings, chance=chance)
     rules.fill_loss(known, findings, loss_from=loss_from)
     rules.check_rows(known, findings, optional=optional)
@@ -225,6 +226,12 @@ def examine_raw(
         keep = [row for row in range(raw.height) if row not in findings.bad_rows]
         table = _assemble(raw, known, unknown, keep)
     return Examination(table=table, problems=tuple(findings.problems))
+
+
+def _column_is_there(name: str, columns: Sequence[str], option: str) -> None:
+    """Before its absence makes every row look like a duplicate."""
+    if name not in columns:
+        raise OptionError(f'{option}: there is no column "{name}". {near(name, columns)}')
 
 
 def _assemble(

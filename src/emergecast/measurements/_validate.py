@@ -212,7 +212,8 @@ def _check_examples(
     ):
         findings.add(
             "a finetuned row does not say on how many examples.",
-            "Give the number of unique finetuning examples, at least 1.",
+            "Give the number of unique finetuning examples, at least 1, or name the column that"
+            " says how much was done with --shift.",
             row=row,
             column="examples",
         )
