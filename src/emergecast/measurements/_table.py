@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from emergecast.errors import OptionError, Problem
+from emergecast.errors import OptionError, Problem, SelectionError
 from emergecast.measurements import _validate as rules
 from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift
 from emergecast.measurements._coerce import as_text
+from emergecast.measurements._onto_axis import OF_SCORES
 from emergecast.measurements._problems import Findings, near, table_error
 from emergecast.measurements._read import MEMORY, RawTable, read_raw
 from emergecast.measurements._schema import COLUMNS, Setting
@@ -231,7 +232,8 @@ def examine_raw(
 def _column_is_there(name: str, columns: Sequence[str], option: str) -> None:
     """Before its absence makes every row look like a duplicate."""
     if name not in columns:
-        raise OptionError(f'{option}: there is no column "{name}". {near(name, columns)}')
+        sensible = [column for column in columns if column not in OF_SCORES]
+        raise SelectionError(f'{option}: there is no column "{name}". {near(name, sensible)}')
 
 
 def _assemble(
