@@ -1,0 +1,158 @@
+"""Damped Newton with exact derivatives, for many sets of constants at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from emergecast.scaling._objective import Points, Valued, objective
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+EXPONENTS: Final = (0.002, 4.0)
+"""Exponents that are looked at; a fit that wants to leave says so in its status."""
+_TOLERANCE: Final = 1e-12
+_STEPS: Final = 200
+_ROUNDING: Final = 1e-13
+"""Relative change of the objective that rounding can make."""
+_WIDEST: Final = 0.03
+"""delta of the first pass, ln L: wide enough for most residuals to count as quadratic."""
+_NARROWING: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """Bounds of the coordinates (see `Points`): least and largest, shape (coordinates,)."""
+
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def of(cls, terms: int, floor: float | None) -> Box:
+        """No constant below 0, exponents in EXPONENTS, and a fixed `floor` where one is given."""
+        low = np.array([floor or 0.0, *[0.0] * terms, *[EXPONENTS[0]] * terms])
+        fixed = np.inf if floor is None else floor
+        high = np.array([fixed, *[np.inf] * terms, *[EXPONENTS[1]] * terms])
+        return cls(low=low, high=high)
+
+
+class Descended(NamedTuple):
+    """Where the searches ended."""
+
+    theta: Floats
+    """Coordinates, shape (searches, coordinates)."""
+    value: Floats
+    """Objective, shape (searches,)."""
+    slope: Floats
+    """Largest component of the gradient within the bounds, relative to the largest that a Huber
+    loss can have; shape (searches,)."""
+    converged: NDArray[np.bool_]
+    """Whether `slope` is down to rounding, shape (searches,)."""
+    steps: NDArray[np.int64]
+    """Evaluations taken, shape (searches,)."""
+
+
+def descend(
+    points: Points,
+    start: Floats,
+    weights: Floats,
+    *,
+    delta: float,
+    box: Box,
+) -> Descended:
+    """Local minima of the objective from each row of `start`, shape (searches, coordinates).
+
+    Newton with the exact Hessian, its eigenvalues taken positive and damped as by Levenberg and
+    Marquardt; a coordinate at a bound stays there while the gradient points out. A first passes
+    take a wider delta, where the objective is close to least squares and has few local minima, and
+    hand their result to the next; the last one, at `delta` itself, ends when the gradient is down
+    to rounding. `weights` is (searches, points) or (1, points).
+    """
+    theta = np.clip(start, box.low, box.high)
+    width = max(_WIDEST, delta)
+    steps = np.zeros(len(theta), dtype=np.int64)
+    while width > delta * 1.01:
+        done = _pass(points, theta, weights, delta=width, box=box, tolerance=1e-3)
+        theta, steps = done.theta, steps + done.steps
+        width *= _NARROWING
+    done = _pass(points, theta, weights, delta=delta, box=box, tolerance=_TOLERANCE)
+    return done._replace(steps=steps + done.steps)
+
+
+def _pass(
+    points: Points,
+    theta: Floats,
+    weights: Floats,
+    *,
+    delta: float,
+    box: Box,
+    tolerance: float,
+) -> Descended:
+    theta = theta.copy()
+    at = objective(points, theta, weights, delta)
+    total = np.broadcast_to(weights.sum(axis=1), len(theta))
+    damping = np.full(len(theta), 1e-3)
+    steps = np.ones(len(theta), dtype=np.int64)
+    slope = _slope(theta, at, total, delta, box)
+    going = (slope > tolerance) & np.isfinite(at.value)
+    for _ in range(_STEPS):
+        rows = np.flatnonzero(going)
+        if not rows.size:
+            break
+        here = Valued(*(each[rows] for each in at))
+        step, promised = _step(theta[rows], here, damping[rows], box)
+        there = theta[rows] + step
+        w = weights if len(weights) == 1 else weights[rows]
+        new = objective(points, there, w, delta)
+        steps[rows] += 1
+        new_slope = _slope(there, new, total[rows], delta, box)
+        level = np.abs(new.value - here.value) <= _ROUNDING * here.value
+        better = (new.value < here.value) | (level & (new_slope < slope[rows]))
+        gain = np.where(promised > 0, (here.value - new.value) / np.maximum(promised, 1e-300), 0.0)
+        kept = rows[better]
+        theta[kept], slope[kept] = there[better], new_slope[better]
+        for whole, part in zip(at, new, strict=True):
+            whole[kept] = part[better]
+        good = better & ((gain > 0.5) | level)
+        damping[rows] = np.where(
+            good, damping[rows] * 0.1, np.where(gain > 0.1, damping[rows], damping[rows] * 6.0)
+        )
+        going[rows] = (slope[rows] > tolerance) & (damping[rows] < 1e12)
+    return Descended(theta, at.value, slope, slope <= max(tolerance, 1e-9), steps)
+
+
+def _bound(theta: Floats, gradient: Floats, box: Box) -> NDArray[np.bool_]:
+    """Coordinates that are at a bound and that the gradient would push out."""
+    return ((theta <= box.low) & (gradient > 0)) | ((theta >= box.high) & (gradient < 0))
+
+
+def _slope(theta: Floats, at: Valued, total: Floats, delta: float, box: Box) -> Floats:
+    free = ~_bound(theta, at.gradient, box)
+    most = delta * np.sqrt(total)[:, None] * at.scale
+    share = np.abs(at.gradient) / np.where(most > 0, most, 1.0)
+    worst: Floats = np.max(np.where(free & (box.low < box.high), share, 0.0), axis=1)
+    return worst
+
+
+def _step(theta: Floats, at: Valued, damping: Floats, box: Box) -> tuple[Floats, Floats]:
+    """The step within the bounds, and by how much the quadratic model promises to fall."""
+    scale = np.where(at.scale > 0, at.scale, 1.0)
+    held = _bound(theta, at.gradient, box) | (box.low >= box.high)
+    gradient = np.where(held, 0.0, at.gradient / scale)
+    hessian = at.hessian / (scale[:, :, None] * scale[:, None, :])
+    hessian = np.where(held[:, :, None] | held[:, None, :], 0.0, hessian)
+    values, vectors = np.linalg.eigh(hessian)
+    along = np.einsum("rij,ri->rj", vectors, gradient)
+    along = -along / np.maximum(np.abs(values) + damping[:, None], 1e-14)
+    step = np.einsum("rij,rj->ri", vectors, along) / scale
+    step = np.clip(theta + step, box.low, box.high) - theta
+    scaled = step * scale
+    promised = -np.einsum("ri,ri->r", scaled, gradient) - 0.5 * np.einsum(
+        "ri,rij,rj->r", scaled, hessian, scaled
+    )
+    return step, promised
