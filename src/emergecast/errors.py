@@ -5,6 +5,7 @@
     ├── SelectionError    the rows asked for do not make one fit (no such task, mixed tokenizers)
     ├── OptionError       an option or a prior has an impossible value
     ├── FitError          no estimate exists for these rows
+    ├── ScalingError      a scaling law cannot do what was asked, or no law can be fitted
     └── FrozenError       a frozen forecast was edited, cannot be read, or is there already
 
 A message says what happened, the value seen, and what to do.
@@ -66,6 +67,10 @@ class OptionError(EmergecastError):
 
 class FitError(EmergecastError):
     """No estimate exists for these rows."""
+
+
+class ScalingError(EmergecastError):
+    """A scaling law cannot do what was asked, or no law can be fitted."""
 
 
 class FrozenError(EmergecastError):

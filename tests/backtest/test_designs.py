@@ -20,7 +20,7 @@ from emergecast.backtest import (
 from emergecast.backtest._designs import losses_of
 from emergecast.errors import OptionError
 from emergecast.law import LawForm
-from emergecast.scaling import NAMED_LAWS
+from emergecast.scaling import CHINCHILLA_LAWS
 
 PUBLISHED = {
     "openllama-v1-gsm8k": 1.984,
@@ -128,7 +128,7 @@ def test_the_generic_designs_are_even_in_loss(name: str):
         steps = np.diff(losses_of(models))
         np.testing.assert_allclose(steps, steps[0])
         params = [each.params or 0 for each in models]
-        loss = NAMED_LAWS["hoffmann"].loss(params, [each.tokens or 0 for each in models])
+        loss = CHINCHILLA_LAWS["hoffmann"].loss(params, [each.tokens or 0 for each in models])
         np.testing.assert_allclose(loss, losses_of(models), atol=0.002)
 
 
@@ -156,7 +156,7 @@ def test_losses_may_come_from_named_constants(tmp_path: Path):
         "params = 1e9\nsteps = [1000, 2000]\ntokens_per_step = 1000000",
     )
     design = own(tmp_path, text.replace("[truth]", '[loss]\nlaw = "epoch"\nshift = -0.5\n[truth]'))
-    wanted = NAMED_LAWS["epoch"].loss(1e9, [1e9, 2e9]) - 0.5
+    wanted = CHINCHILLA_LAWS["epoch"].loss(1e9, [1e9, 2e9]) - 0.5
     np.testing.assert_allclose(losses_of(design.checkpoints[:2]), wanted)
     assert [each.name for each in design.checkpoints[:2]] == ["a-step1000", "a-step2000"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from emergecast.errors import OptionError, TableError
 from emergecast.measurements import COLUMNS, describe, examine, read_table
-from emergecast.scaling import NAMED_LAWS
+from emergecast.scaling import CHINCHILLA_LAWS
 
 
 def problems_of(source, **options):
@@ -87,7 +87,7 @@ def test_flops_are_six_n_d_unless_given(rows):
     assert by_checkpoint == {"weak": 5000.0, "strong": 6000.0}
 
 
-@pytest.mark.parametrize("name", NAMED_LAWS)
+@pytest.mark.parametrize("name", CHINCHILLA_LAWS)
 def test_a_missing_loss_is_estimated_and_marked(rows, name):
     """Only the missing ones, and each says that it is an estimate."""
     records = [{**row, "params": 10**9, "tokens": 10**10} for row in rows()]
@@ -97,7 +97,7 @@ def test_a_missing_loss_is_estimated_and_marked(rows, name):
     frame = read_table(records, loss_from=name).frame
     found = {c: (loss, s) for c, loss, s in frame["checkpoint", "loss", "loss_source"].rows()}
     assert found["strong"] == (2.5, "measured")
-    assert found["weak"] == (float(NAMED_LAWS[name].loss(1e9, 1e10)), "estimated")
+    assert found["weak"] == (float(CHINCHILLA_LAWS[name].loss(1e9, 1e10)), "estimated")
 
 
 def test_a_loss_column_may_be_absent_with_an_estimator(rows):

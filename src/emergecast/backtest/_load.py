@@ -15,7 +15,7 @@ from emergecast.backtest._designs import Checkpoint, Design, Truth
 from emergecast.errors import OptionError
 from emergecast.law import LawForm
 from emergecast.measurements import MetricKind, metric_of
-from emergecast.scaling import NAMED_LAWS, ChinchillaLaw
+from emergecast.scaling import CHINCHILLA_LAWS, ChinchillaLaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -273,11 +273,11 @@ def _loss_law(top: _Table, name: str) -> tuple[ChinchillaLaw | None, float]:
     shift = table.number("shift", 0.0)
     if "law" in table:
         law = table.text("law")
-        if law not in NAMED_LAWS:
+        if law not in CHINCHILLA_LAWS:
             raise OptionError(
-                f'{name}: loss: there is no law "{law}". {near(law, list(NAMED_LAWS))}'
+                f'{name}: loss: there is no law "{law}". {near(law, list(CHINCHILLA_LAWS))}'
             )
-        return NAMED_LAWS[law], shift
+        return CHINCHILLA_LAWS[law], shift
     constants = {key: table.number(key, least=0.0) for key in _CONSTANTS}
     return ChinchillaLaw(name="own", source=name, **constants), shift
 

@@ -22,7 +22,7 @@ from emergecast.measurements._schema import (
     LossSource,
     Setting,
 )
-from emergecast.scaling import NAMED_LAWS, training_flops
+from emergecast.scaling import CHINCHILLA_LAWS, training_flops
 
 Columns = dict[str, list[Any]]
 
@@ -136,9 +136,10 @@ def fill_loss(known: Columns, findings: Findings, *, loss_from: str | None) -> N
     Raises:
         OptionError: there are no constants called `loss_from`.
     """
-    if loss_from is not None and loss_from not in NAMED_LAWS:
+    if loss_from is not None and loss_from not in CHINCHILLA_LAWS:
         raise OptionError(
-            f'there are no loss constants called "{loss_from}". Use one of {", ".join(NAMED_LAWS)}.'
+            f'there are no loss constants called "{loss_from}". '
+            f"Use one of {', '.join(CHINCHILLA_LAWS)}."
         )
     sources = known["loss_source"]
     for row, loss in enumerate(known["loss"]):
@@ -148,7 +149,7 @@ def fill_loss(known: Columns, findings: Findings, *, loss_from: str | None) -> N
         sources[row] = LossSource.ESTIMATED.value
         gaps = [name for name in ("params", "tokens") if known[name][row] is None]
         if not gaps:
-            law = NAMED_LAWS[loss_from]
+            law = CHINCHILLA_LAWS[loss_from]
             known["loss"][row] = float(law.loss(known["params"][row], known["tokens"][row]))
         for gap in gaps:
             findings.bad_cells.add((row, "loss"))

@@ -1,9 +1,41 @@
-"""Pretraining scaling laws: from parameters and tokens to a loss, and to training compute.
+"""Pretraining scaling laws: from parameters, tokens and FLOPs to a loss, and back.
 
-Holds published constants under their names and evaluates them. It refuses to pretend that such a
-loss was measured: whoever uses one marks it as estimated.
+Evaluates and inverts laws, keeps published constants under their names and counts FLOPs. It
+refuses to pretend that such a loss was measured: whoever uses one marks it as estimated. It
+refuses a loss that no run of the law reaches, and says which it does reach.
 """
 
-from emergecast.scaling._laws import NAMED_LAWS, ChinchillaLaw, training_flops
+from emergecast.scaling._allocation import Allocation, Run, Tie
+from emergecast.scaling._floor import with_floor
+from emergecast.scaling._flops import training_flops
+from emergecast.scaling._invert import (
+    least_loss,
+    loss_at,
+    loss_of,
+    run_at,
+    run_at_flops,
+    run_at_loss,
+)
+from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
+from emergecast.scaling._named import CHINCHILLA_LAWS, NAMED_LAWS, named_law
 
-__all__ = ["NAMED_LAWS", "ChinchillaLaw", "training_flops"]
+__all__ = [
+    "CHINCHILLA_LAWS",
+    "NAMED_LAWS",
+    "Allocation",
+    "ChinchillaLaw",
+    "PowerLaw",
+    "Resource",
+    "Run",
+    "ScalingLaw",
+    "Tie",
+    "least_loss",
+    "loss_at",
+    "loss_of",
+    "named_law",
+    "run_at",
+    "run_at_flops",
+    "run_at_loss",
+    "training_flops",
+    "with_floor",
+]

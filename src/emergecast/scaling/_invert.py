@@ -1,0 +1,456 @@
+"""From a run to its loss and back: evaluate and invert a law along an allocation, in closed form.
+
+One case needs iteration: two terms at fixed tokens per parameter. Newton's method there works on a
+convex falling function of ln N from its left, so its steps are monotone and need no safeguard.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import numpy as np
+
+from emergecast.errors import ScalingError
+from emergecast.scaling._allocation import Allocation, Run, Tie
+from emergecast.scaling._laws import (
+    FLOPS_PER_PARAM_AND_TOKEN,
+    ChinchillaLaw,
+    PowerLaw,
+    Resource,
+    counts,
+    require_both_terms,
+    term,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from emergecast.scaling._laws import ScalingLaw
+
+    Array: TypeAlias = NDArray[np.float64]
+
+Unreachable: TypeAlias = Literal["raise", "inf"]
+"""What to do where no run reaches the loss: refuse, or answer that it takes infinitely much."""
+
+_NEWTON_STEPS: Final = 100
+"""More than ever needed: the error falls at least by e a step while far away (36 of those span all
+floats near 1), then quadratically."""
+
+
+def loss_of(
+    law: ScalingLaw,
+    *,
+    params: ArrayLike | None = None,
+    tokens: ArrayLike | None = None,
+    flops: ArrayLike | None = None,
+) -> Array:
+    """Loss of a run in nats per token, of the broadcast shape of what is given and the constants.
+
+    A power law takes its own resource, or the two others; a Chinchilla law takes two of the three.
+    The third follows from flops = 6 * params * tokens.
+
+    Raises:
+        ScalingError: more or less is given than the law takes, or a count is not positive.
+    """
+    given = {
+        resource: counts(resource, amount)
+        for resource, amount in zip(Resource, (params, tokens, flops), strict=True)
+        if amount is not None
+    }
+    if isinstance(law, PowerLaw):
+        if set(given) == {law.of}:
+            return law.loss(given[law.of])
+        takes = f"{law.of}, or {_listed(set(Resource) - {law.of})}"
+        fits = len(given) == 2 and law.of not in given
+    else:
+        takes = "two of params, tokens and flops"
+        fits = len(given) == 2
+    if not fits:
+        raise ScalingError(
+            f'the law "{law.name}" takes {takes}, and {_listed(set(given)) or "nothing"} was '
+            "given. Give exactly those."
+        )
+    run = _third(given)
+    return loss_at(law, run)
+
+
+def loss_at(law: ScalingLaw, run: Run) -> Array:
+    """Loss of a run in nats per token, from those of its amounts that the law is of.
+
+    Raises:
+        ScalingError: the run lacks an amount that the law is of.
+    """
+    needs = (law.of,) if isinstance(law, PowerLaw) else (Resource.PARAMS, Resource.TOKENS)
+    amounts = []
+    for resource in needs:
+        amount = getattr(run, resource)
+        if amount is None:
+            raise ScalingError(
+                f'the law "{law.name}" is of {_listed(set(needs))}, and the run has no {resource}. '
+                "Say how parameters and tokens are tied."
+            )
+        amounts.append(amount)
+    return law.loss(*amounts)
+
+
+def least_loss(law: ScalingLaw, allocation: Allocation | None = None) -> Array:
+    """The loss that no run along the allocation reaches, and any above it does, nats per token.
+
+    It is E, but E + B / tokens**beta at fixed tokens and E + A / params**alpha at fixed params.
+
+    Args:
+        law: the law; with n draws of constants the result has shape (n,).
+        allocation: how parameters and tokens are tied; None as in `run_at_loss`.
+
+    Raises:
+        ScalingError: the law cannot take that allocation.
+    """
+    allocation = settle(law, allocation)
+    floor = np.asarray(law.floor_nats, dtype=np.float64)
+    if isinstance(law, ChinchillaLaw) and allocation is not None:
+        fixed = np.asarray(allocation.value, dtype=np.float64)
+        if allocation.tie is Tie.TOKENS:
+            return np.asarray(floor + term(law.b, law.beta, fixed))
+        if allocation.tie is Tie.PARAMS:
+            return np.asarray(floor + term(law.a, law.alpha, fixed))
+    return floor
+
+
+def run_at_loss(
+    law: ScalingLaw,
+    loss: ArrayLike,
+    allocation: Allocation | None = None,
+    *,
+    unreachable: Unreachable = "raise",
+) -> Run:
+    """The run of a given loss along an allocation: the inverse of `loss_at`.
+
+    Args:
+        law: the law to invert; its constants may be n draws.
+        loss: nats per token, any shape; with draws, one that broadcasts with (n,).
+        allocation: how parameters and tokens are tied. None means compute-optimal for a Chinchilla
+            law; for a power law it means that only the law's own resource is asked for.
+        unreachable: "inf" gives infinite amounts where the loss is at or below `least_loss`,
+            and amounts below one where it is very high, as draws need it; "raise" refuses both.
+
+    Returns:
+        The amounts that law and allocation determine, of the broadcast shape of loss and constants.
+
+    Raises:
+        ScalingError: a loss is no positive number; the law cannot take the allocation; or, unless
+            `unreachable` is "inf", no run of at least one parameter and token has that loss.
+    """
+    if unreachable not in {"raise", "inf"}:
+        raise ScalingError(f'unreachable is {unreachable!r}. Use "raise" or "inf".')
+    allocation = settle(law, allocation)
+    wanted = _losses(loss)
+    height = wanted - least_loss(law, allocation)
+    below = ~(height > 0)
+    if unreachable == "raise" and np.any(below):
+        raise ScalingError(_too_low(law, wanted, allocation))
+    ln_height = np.log(np.where(below, 1.0, height))
+    resource, ln_amount = _ln_amount(law, allocation, ln_height)
+    with np.errstate(over="ignore", under="ignore"):
+        amount = np.where(below, np.inf, np.exp(ln_amount))
+    run = _complete(law, allocation, resource, amount)
+    if unreachable == "raise":
+        _refuse_absurd(law, wanted, allocation, run)
+    return run
+
+
+def run_at_flops(law: ScalingLaw, flops: ArrayLike, allocation: Allocation | None = None) -> Run:
+    """The run that a compute budget buys along an allocation; `loss_at` gives its loss.
+
+    Compute-optimal: params = G * (flops / 6)**(beta / (alpha + beta)) and tokens the rest, with
+    G = (alpha * A / (beta * B))**(1 / (alpha + beta)).
+    Source: Hoffmann et al. 2022, arXiv 2203.15556, equation 4.
+
+    Raises:
+        ScalingError: as `run_at`.
+    """
+    return run_at(law, allocation, flops=flops)
+
+
+def run_at(
+    law: ScalingLaw,
+    allocation: Allocation | None = None,
+    *,
+    params: ArrayLike | None = None,
+    tokens: ArrayLike | None = None,
+    flops: ArrayLike | None = None,
+) -> Run:
+    """The run along an allocation that has the one amount given, whatever its loss.
+
+    Args:
+        law: decides the compute-optimal split; its constants may be n draws.
+        allocation: how parameters and tokens are tied; None as in `run_at_loss`.
+        params: parameters of the model (count), any shape.
+        tokens: training tokens (count), any shape.
+        flops: training FLOPs, any shape.
+
+    Raises:
+        ScalingError: not exactly one amount is given, it is not positive, it is fixed by the
+            allocation already, or the law cannot take the allocation.
+    """
+    allocation = settle(law, allocation)
+    given = {
+        resource: counts(resource, amount)
+        for resource, amount in zip(Resource, (params, tokens, flops), strict=True)
+        if amount is not None
+    }
+    if len(given) != 1:
+        raise ScalingError(
+            f"{_listed(set(given)) or 'nothing'} was given to find a run along an allocation. "
+            "Give one of params, tokens and flops."
+        )
+    ((resource, amount),) = given.items()
+    if allocation is None:
+        if isinstance(law, PowerLaw) and resource is law.of:
+            return _run(resource, amount)
+        raise ScalingError(
+            f'{resource} alone do not say what the law "{law.name}" is of. Say how parameters and '
+            "tokens are tied: tokens per parameter, or a fixed number of either."
+        )
+    if resource.value == allocation.tie.value:
+        raise ScalingError(
+            f"the {resource} are given twice, by the allocation ({allocation}) and as an amount. "
+            "Give another amount, or another allocation."
+        )
+    return _complete(law, allocation, resource, amount)
+
+
+def settle(law: ScalingLaw, allocation: Allocation | None) -> Allocation | None:
+    """The allocation to use, with the default of the law filled in.
+
+    Raises:
+        ScalingError: the law cannot take it.
+    """
+    if isinstance(law, ChinchillaLaw):
+        allocation = allocation if allocation is not None else Allocation.compute_optimal()
+        if allocation.tie is Tie.COMPUTE_OPTIMAL:
+            require_both_terms(law)
+        return allocation
+    if allocation is None:
+        return None
+    if allocation.tie is Tie.COMPUTE_OPTIMAL:
+        raise ScalingError(
+            f'the law "{law.name}" is of {law.of} alone, so it has no compute-optimal split. '
+            "Give tokens per parameter or a fixed number of tokens or parameters, or use a law of "
+            "both, such as hoffmann or epoch."
+        )
+    if allocation.tie.value == law.of.value:
+        raise ScalingError(
+            f'the law "{law.name}" is of {law.of}, which the loss determines, so they cannot be '
+            f"fixed ({allocation}). Fix the other resource, or the tokens per parameter."
+        )
+    return allocation
+
+
+def _ln_amount(
+    law: ScalingLaw, allocation: Allocation | None, ln_height: Array
+) -> tuple[Resource, Array]:
+    """A resource that the loss determines along the allocation, and the log of its amount."""
+    if isinstance(law, PowerLaw):
+        return law.of, _ln_inverse(law.name, law.of, law.a, law.alpha, ln_height)
+    tie = allocation.tie if allocation is not None else Tie.COMPUTE_OPTIMAL
+    if tie is Tie.TOKENS:
+        ln_n = _ln_inverse(law.name, Resource.PARAMS, law.a, law.alpha, ln_height)
+        return Resource.PARAMS, ln_n
+    if tie is Tie.PARAMS:
+        ln_d = _ln_inverse(law.name, Resource.TOKENS, law.b, law.beta, ln_height)
+        return Resource.TOKENS, ln_d
+    if tie is Tie.RATIO and allocation is not None and allocation.value is not None:
+        return Resource.PARAMS, _ln_params_at_ratio(law, allocation.value, ln_height)
+    # Along the frontier alpha A / N^alpha = beta B / D^beta, so the height is one of the terms
+    # times 1 + alpha / beta.
+    share = np.log1p(np.asarray(law.alpha / law.beta))
+    return Resource.PARAMS, np.asarray((np.log(law.a) + share - ln_height) / law.alpha)
+
+
+def _ln_inverse(
+    name: str,
+    resource: Resource,
+    numerator: float | Array,
+    exponent: float | Array,
+    ln_height: Array,
+) -> Array:
+    """Log of the amount at which numerator / amount**exponent is exp(ln_height)."""
+    if not np.all(np.asarray(numerator) > 0):
+        raise ScalingError(
+            f'the loss of the law "{name}" does not fall with {resource} (its numerator is 0), so '
+            "no amount belongs to a loss. Use another allocation, or other constants."
+        )
+    return np.asarray((np.log(numerator) - ln_height) / exponent)
+
+
+def _ln_params_at_ratio(law: ChinchillaLaw, ratio: float, ln_height: Array) -> Array:
+    """The ln N at which A / N**alpha + B / (ratio N)**beta = exp(ln_height), elementwise.
+
+    g(x) = logaddexp(ln A - alpha x, ln B - beta ln ratio - beta x) - ln_height is convex and
+    falls, and is between 0 and ln 2 where the larger term alone makes up the height. From there
+    each Newton step ends left of the root again: the steps are monotone for any constants.
+    """
+    if np.any((np.asarray(law.a) == 0) & (np.asarray(law.b) == 0)):
+        raise ScalingError(
+            f'the loss of the law "{law.name}" is its floor whatever the run (A and B are 0). Use '
+            "other constants."
+        )
+    with np.errstate(divide="ignore", under="ignore"):  # a term of numerator 0 is exp(-inf)
+        ln_a = np.log(law.a)
+        ln_b = np.log(law.b) - law.beta * np.log(ratio)
+        x = np.maximum((ln_a - ln_height) / law.alpha, (ln_b - ln_height) / law.beta)
+        for _ in range(_NEWTON_STEPS):
+            first, second = ln_a - law.alpha * x, ln_b - law.beta * x
+            total = np.logaddexp(first, second)
+            slope = law.alpha * np.exp(first - total) + law.beta * np.exp(second - total)
+            step = np.maximum((total - ln_height) / slope, 0.0)
+            x = x + step
+            if np.all(step <= 2 * np.finfo(np.float64).eps * np.abs(x)):
+                break
+    return np.asarray(x)
+
+
+def _complete(
+    law: ScalingLaw, allocation: Allocation | None, resource: Resource, amount: Array
+) -> Run:
+    """All that the allocation makes of one amount; amounts may be infinite."""
+    if allocation is None:
+        return _run(resource, amount)
+    with np.errstate(over="ignore", under="ignore"):
+        if allocation.tie is Tie.COMPUTE_OPTIMAL and isinstance(law, ChinchillaLaw):
+            return _along_frontier(law, resource, amount)
+        fixed = np.broadcast_to(np.float64(allocation.value or np.nan), amount.shape)
+        six = FLOPS_PER_PARAM_AND_TOKEN
+        if allocation.tie is Tie.RATIO:
+            if resource is Resource.TOKENS:
+                n, d = amount / fixed, amount
+            else:
+                n = amount if resource is Resource.PARAMS else np.sqrt(amount / (six * fixed))
+                d = n * fixed
+        elif allocation.tie is Tie.TOKENS:
+            n, d = (amount if resource is Resource.PARAMS else amount / (six * fixed)), fixed
+        else:
+            n, d = fixed, (amount if resource is Resource.TOKENS else amount / (six * fixed))
+        c = amount if resource is Resource.FLOPS else six * n * d
+        return Run(params=n[()], tokens=d[()], flops=c[()])
+
+
+def _along_frontier(law: ChinchillaLaw, resource: Resource, amount: Array) -> Run:
+    """The compute-optimal run of one amount: alpha A / N**alpha = beta B / D**beta."""
+    with np.errstate(divide="ignore"):
+        ln = np.log(amount)
+    # ln(alpha A / (beta B)) = alpha ln N - beta ln D.
+    tilt = np.log(law.alpha * law.a) - np.log(law.beta * law.b)
+    if resource is Resource.PARAMS:
+        ln_n, ln_d = ln, (law.alpha * ln - tilt) / law.beta
+    elif resource is Resource.TOKENS:
+        ln_n, ln_d = (law.beta * ln + tilt) / law.alpha, ln
+    else:
+        ln_nd = ln - np.log(FLOPS_PER_PARAM_AND_TOKEN)
+        ln_n = (tilt + law.beta * ln_nd) / (law.alpha + law.beta)
+        ln_d = (law.alpha * ln_nd - tilt) / (law.alpha + law.beta)
+    n = amount if resource is Resource.PARAMS else np.exp(ln_n)
+    d = amount if resource is Resource.TOKENS else np.exp(ln_d)
+    c = amount if resource is Resource.FLOPS else FLOPS_PER_PARAM_AND_TOKEN * n * d
+    n, d, c = np.broadcast_arrays(n, d, c)
+    return Run(params=n[()], tokens=d[()], flops=c[()])
+
+
+def _run(resource: Resource, amount: Array) -> Run:
+    one = amount[()]
+    match resource:
+        case Resource.PARAMS:
+            return Run(params=one)
+        case Resource.TOKENS:
+            return Run(tokens=one)
+        case Resource.FLOPS:
+            return Run(flops=one)
+
+
+def _third(given: dict[Resource, Array]) -> Run:
+    """The run of two known amounts."""
+    n, d, c = (given.get(resource) for resource in Resource)
+    with np.errstate(over="ignore", under="ignore"):
+        if n is None and d is not None and c is not None:
+            n = c / (FLOPS_PER_PARAM_AND_TOKEN * d)
+        elif d is None and n is not None and c is not None:
+            d = c / (FLOPS_PER_PARAM_AND_TOKEN * n)
+        elif c is None and n is not None and d is not None:
+            c = FLOPS_PER_PARAM_AND_TOKEN * n * d
+    return Run(params=n, tokens=d, flops=c)
+
+
+def _losses(loss: ArrayLike) -> Array:
+    try:
+        found = np.asarray(loss, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ScalingError(
+            f"a loss must be a number, and {str(loss)[:60]!r} is not. Give nats per token."
+        ) from None
+    bad = ~(np.isfinite(found) & (found > 0))
+    if np.any(bad):
+        raise ScalingError(
+            f"a loss must be positive and finite, and {found[bad].flat[0]:g} is not. "
+            "Give nats per token, such as 1.9."
+        )
+    return found
+
+
+def _along(allocation: Allocation | None) -> str:
+    return "" if allocation is None else f" ({allocation})"
+
+
+def _too_low(law: ScalingLaw, wanted: Array, allocation: Allocation | None) -> str:
+    least = least_loss(law, allocation)
+    loss, floor = np.broadcast_arrays(wanted, least)
+    worst = np.argmin(loss - floor)
+    possible = float(floor.flat[worst])
+    ways = (
+        " More tokens or parameters than the allocation fixes lower it to "
+        f"{float(np.max(law.floor_nats)):.6g}."
+        if possible > float(np.max(law.floor_nats))
+        else ""
+    )
+    return (
+        f'no run reaches a loss of {float(loss.flat[worst]):.6g} nats under the law "{law.name}"'
+        f"{_along(allocation)}: its losses all lie above {possible:.6g}, and come as close as you "
+        f"pay for.{ways} Ask for a loss above that."
+    )
+
+
+def _refuse_absurd(law: ScalingLaw, wanted: Array, allocation: Allocation | None, run: Run) -> None:
+    """Refuse a run of less than one parameter or token, or of more than a float can hold."""
+    for resource in Resource:
+        amount = getattr(run, resource)
+        if amount is None:
+            continue
+        found, loss = np.broadcast_arrays(amount, wanted)
+        if np.any(small := found < 1):
+            most = _largest_loss(law, allocation)
+            raise ScalingError(
+                f"a loss of {float(loss[small].flat[0]):.6g} nats would take less than one of "
+                f'{resource} under the law "{law.name}"{_along(allocation)}. Ask for a loss of at '
+                f"most {most:.6g}."
+            )
+        if np.any(large := ~np.isfinite(found)):
+            raise ScalingError(
+                f"a loss of {float(loss[large].flat[0]):.9g} nats would take more {resource} "
+                f'under the law "{law.name}"{_along(allocation)} than a number can hold (1e308). '
+                "Ask for a higher loss."
+            )
+
+
+def _largest_loss(law: ScalingLaw, allocation: Allocation | None) -> float:
+    """Loss of the smallest run along the allocation with at least one parameter and token."""
+    if isinstance(law, PowerLaw) and allocation is None:
+        return float(np.min(law.loss(1.0)))
+    ends = [
+        run_at(law, allocation, **{resource: 1.0})
+        for resource in (Resource.PARAMS, Resource.TOKENS)
+        if allocation is None or resource.value != allocation.tie.value
+    ]
+    return float(min(np.min(loss_at(law, end)) for end in ends))
+
+
+def _listed(resources: set[Resource]) -> str:
+    return " and ".join(resource for resource in Resource if resource in resources)
