@@ -18,6 +18,7 @@ from emergecast.scaling._invert import (
 )
 from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
 from emergecast.scaling._named import CHINCHILLA_LAWS, NAMED_LAWS, named_law
+from emergecast.scaling._series import SeriesDraws, SeriesLaw, SeriesPrior, frontier
 
 __all__ = [
     "CHINCHILLA_LAWS",
@@ -28,7 +29,11 @@ __all__ = [
     "Resource",
     "Run",
     "ScalingLaw",
+    "SeriesDraws",
+    "SeriesLaw",
+    "SeriesPrior",
     "Tie",
+    "frontier",
     "least_loss",
     "loss_at",
     "loss_of",
