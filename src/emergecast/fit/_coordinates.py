@@ -38,17 +38,20 @@ class Coordinates:
     """Levels at which elbows are read: D0, then the finetuning amounts, shape (J + 1,)."""
     pivot: int
     """Index into `amounts` of the pivot amount."""
+    top: int = -1
+    """Index into `amounts` of Dmax; elbows of amounts beyond it (planned ones) extrapolate."""
 
     @classmethod
     def of(cls, data: FitData, form: LawForm, priors: Priors) -> Coordinates:
         """Coordinates for the rows of a fit, with the pivot chosen from the scores."""
         amounts = np.concatenate([[data.few_shot_examples], data.amounts])
-        return cls(form=form, priors=priors, amounts=amounts, pivot=pivot_level(data))
+        pivot, top = pivot_level(data), data.top_level
+        return cls(form=form, priors=priors, amounts=amounts, pivot=pivot, top=top)
 
     @property
     def high(self) -> float:
         """Dmax, examples."""
-        return float(self.amounts[-1])
+        return float(self.amounts[self.top])
 
     def fractions(self, log_alpha: Floats) -> tuple[Floats, Floats]:
         """G at every level, shape (N, J + 1), and at (10, Dhi), shape (N, 2)."""
@@ -133,7 +136,8 @@ def pivot_level(data: FitData) -> int:
     """
     noise = np.maximum(data.sampling_sd, 0.01 * data.score_range)
     above = data.score > data.chance + 0.05 * data.score_range + 2 * noise
-    for level in range(1, data.amounts.size):
+    top = data.top_level
+    for level in range(1, top):
         if np.count_nonzero(above & (data.level == level)) > 1:
             return level
-    return max(data.amounts.size - 1, 1) if data.amounts.size > 1 else 0
+    return top - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,7 +42,7 @@ class FitData:
     snapshot: NDArray[np.bool_]
     """Whether the row is a point along a longer finetuning run."""
     amounts: Floats
-    """Distinct finetuning examples, ascending, shape (J,)."""
+    """Distinct finetuning examples, ascending, shape (J,); planned ones too."""
     few_shot_examples: float
     """D0."""
     chance: float
@@ -51,6 +52,11 @@ class FitData:
     """S: mean absolute deviation of the distinct checkpoint losses from their median, nats."""
     strongest_loss: float
     """L*: the lowest loss, nats."""
+
+    @property
+    def top_level(self) -> int:
+        """The level of Dmax: the largest amount with rows, or planned where there are none."""
+        return int(self.level.max(initial=0)) or self.amounts.size
 
     @property
     def few_shot(self) -> NDArray[np.bool_]:
@@ -88,17 +94,28 @@ class FitData:
         return np.asarray(self.strongest_loss + self.loss_spread * standard_loss)
 
 
-def fit_data(selection: Selection, *, few_shot_examples: float | None = None) -> FitData:
+def fit_data(
+    selection: Selection,
+    *,
+    few_shot_examples: float | None = None,
+    planned_amounts: Sequence[float] = (),
+) -> FitData:
     """The arrays of a selection.
 
+    Args:
+        selection: the rows.
+        few_shot_examples: D0; None: the shots.
+        planned_amounts: amounts (examples, above D0) that become levels of the law too, measured or
+            not.
+
     Raises:
-        FitError: no finetuned rows, or all checkpoints have one loss, or all scores are the same
-            as chance so that the metric's range is unknown.
-        OptionError: an impossible `few_shot_examples`.
+        FitError: no finetuned rows and none planned, or all checkpoints have one loss, or all
+            scores are the same as chance so that the metric's range is unknown.
+        OptionError: an impossible `few_shot_examples`, or a planned amount that is not above D0.
     """
     rows = selection.rows
     few_shot = rows["few_shot"].to_numpy()
-    if few_shot.all():
+    if few_shot.all() and not len(planned_amounts):
         message = (
             f"task {selection.task!r} has no finetuned rows here, and without them there is no "
             "elbow to follow: add rows with setting 'finetuned'."
@@ -107,7 +124,17 @@ def fit_data(selection: Selection, *, few_shot_examples: float | None = None) ->
     loss = rows["loss"].to_numpy().astype(np.float64)
     score = rows["score"].to_numpy().astype(np.float64)
     examples = rows["examples"].cast(float).fill_null(np.nan).to_numpy()
-    amounts = np.unique(examples[~few_shot])
+    measured = np.unique(examples[~few_shot])
+    amounts = np.unique(np.concatenate([measured, np.asarray(planned_amounts, dtype=np.float64)]))
+    d0 = _few_shot_examples(
+        few_shot_examples, selection.shots, measured if measured.size else amounts
+    )
+    if not d0 < amounts[0] and len(planned_amounts):
+        message = (
+            f"a run on {amounts[0]:,.0f} examples is planned, but the few-shot limit is read off at "
+            f"D0 = {d0:g}: plan amounts above it, or give a smaller few_shot_examples."
+        )
+        raise OptionError(message)
     rank = rows.select(pl.struct("series", "checkpoint").rank("dense")).to_series()
     checkpoint = rank.to_numpy().astype(np.int64) - 1
     spread = _loss_spread(loss, checkpoint)
@@ -131,7 +158,7 @@ def fit_data(selection: Selection, *, few_shot_examples: float | None = None) ->
         series=rows["series"].rank("dense").to_numpy().astype(np.int64) - 1,
         snapshot=rows["snapshot"].to_numpy().astype(np.bool_),
         amounts=amounts,
-        few_shot_examples=_few_shot_examples(few_shot_examples, selection.shots, amounts),
+        few_shot_examples=d0,
         chance=selection.chance,
         score_range=reach,
         loss_spread=spread,

@@ -253,6 +253,7 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
     priors: Priors | Mapping[str, float] | None = None,
     chance: float | None = None,
     select_options: SelectOptions | None = None,
+    planned_amounts: Sequence[float] = (),
     **selection: Any,  # noqa: ANN401  fields of SelectOptions, checked below
 ) -> Fit:
     """The emergence law fitted to the rows of one task.
@@ -268,7 +269,9 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
             the shift; default the shots of the few-shot rows.
         priors: scales to override, by name, or a whole `Priors`.
         chance: chance level, for a table without that column.
-        select_options: which rows to fit; or give the fields of `SelectOptions` one by one:
+        select_options: which rows to fit; or give the fields of `SelectOptions` one by one.
+        planned_amounts: amounts of data at which the law is read off too, whether or not there are
+            rows yet; with some, a table without finetuned rows has a posterior (cold start).
         **selection: series, pool, metric, method, at_chance_only, min_loss, max_loss, exclude, ...
 
     Raises:
@@ -290,7 +293,9 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
     if few_shot_examples is not None and not picked.shift.is_examples:
         smallest = float(picked.rows["examples"].drop_nulls().to_numpy().min())
         few_shot_examples = picked.shift.few_shot_amount(few_shot_examples, smallest)
-    data = fit_data(picked, few_shot_examples=few_shot_examples)
+    data = fit_data(
+        picked, few_shot_examples=few_shot_examples, planned_amounts=planned_amounts
+    )
     if isinstance(priors, Priors):
         chosen = priors
     else:

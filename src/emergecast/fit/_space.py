@@ -46,6 +46,8 @@ class Space:
     amounts: Floats
     """Levels at which elbows are read: D0, then the finetuning amounts, shape (J + 1,)."""
     pivot: int
+    top: int
+    """Index into `amounts` of Dmax; elbows of amounts beyond it (planned ones) extrapolate."""
     scales: tuple[tuple[str, float], ...]
     """Name and half-normal prior scale of each scale parameter, tau first."""
 
@@ -68,6 +70,7 @@ class Space:
             priors=priors,
             amounts=np.concatenate([[data.few_shot_examples], data.amounts]),
             pivot=pivot_level(data),
+            top=data.top_level,
             scales=tuple(scales),
         )
 
@@ -89,7 +92,7 @@ class Space:
     @property
     def anchor_high(self) -> float:
         """Dhi of docs/model.md."""
-        return max(float(self.amounts[-1]), 10 * ANCHOR_EXAMPLES)
+        return max(float(self.amounts[self.top]), 10 * ANCHOR_EXAMPLES)
 
     def sample_prior(self, n: int, rng: np.random.Generator) -> Floats:
         """Independent draws from the prior, shape (n, size)."""
@@ -184,7 +187,7 @@ class Space:
             self.law.form,
             np.concatenate([self.amounts, anchors]),
             low=float(self.amounts[self.pivot]),
-            high=float(self.amounts[-1]),
+            high=float(self.amounts[self.top]),
             alpha=np.exp(shapes[:, 0]),
             half=np.exp(shapes[:, 1]) if self.n_shapes > 1 else np.nan,
         )

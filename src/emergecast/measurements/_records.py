@@ -1,0 +1,69 @@
+"""Small tables of the user's that are no measurements: what could be measured, and the like."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from emergecast.measurements._coerce import coerce_column
+from emergecast.measurements._problems import Findings, table_error
+from emergecast.measurements._read import read_raw
+from emergecast.measurements._schema import Column
+
+
+def read_records(source: object, columns: Sequence[Column]) -> tuple[dict[str, Any], ...]:
+    """The rows of a small table, typed as `columns` say; a cell that is missing is None.
+
+    Args:
+        source: a path (CSV, Parquet, JSON Lines), a polars or pandas frame, or records.
+        columns: what the table may hold. Other columns are left alone, unless one of them looks
+            like a misspelt one of these.
+
+    Raises:
+        TableError: the table cannot be read, is empty, lacks a required column or cell, or holds a
+            cell that is not what its column holds; every problem is listed.
+    """
+    raw = read_raw(source)
+    findings = Findings(raw.name)
+    if raw.height == 0:
+        findings.add("the table has no rows.", "Add one row for each, below the header.")
+    known = {column.name: column for column in columns}
+    absent = [name for name in known if name not in raw.columns]
+    for written in (name for name in raw.columns if name not in known):
+        near = difflib.get_close_matches(written.lower(), absent, n=1, cutoff=0.75)
+        if near:
+            findings.add(
+                f'the column "{written}" is not known.',
+                f"Rename it to {near[0]} if that is what it holds, or to something else.",
+                column=written,
+            )
+    for name in absent:
+        if known[name].required:
+            doc = known[name].doc
+            findings.add(
+                "the column is missing.",
+                f"Add a column {name}: {doc[:1].lower()}{doc[1:]}",
+                column=name,
+            )
+    cells = {
+        name: coerce_column(raw.columns[name], column, findings)
+        if name in raw.columns
+        else [None] * raw.height
+        for name, column in known.items()
+    }
+    for name, column in known.items():
+        if column.required and name in raw.columns:
+            for row, cell in enumerate(cells[name]):
+                if cell is None and (row, name) not in findings.bad_cells:
+                    findings.add(
+                        f"the {name} is missing.",
+                        f"Fill in the {name}, or delete the row.",
+                        row=row,
+                        column=name,
+                    )
+    if findings.problems:
+        raise table_error(findings.problems)
+    return tuple(
+        {name: column[row] for name, column in cells.items()} for row in range(raw.height)
+    )
