@@ -68,9 +68,9 @@ class Selection:
     """Score of a model that knows nothing, oriented."""
     rows: pl.DataFrame
     """One row per score, in an order that does not depend on the table's. Columns: series,
-    checkpoint, params, tokens, flops, loss, loss_stderr, few_shot, examples (null where
-    few-shot), subset, seed, score, stderr, n_items, runs, snapshot. `loss` and `examples` are the
-    internal values of `axis` and `shift`, and `few_shot` rows are those that nothing shifts."""
+    checkpoint, params, tokens, flops, loss, loss_stderr, loss_source, few_shot, examples (null
+    where few-shot), subset, seed, score, stderr, n_items, runs, snapshot. `loss` and `examples` are
+    the internal values of `axis` and `shift`, and `few_shot` rows are those that nothing shifts."""
     all_few_shot: pl.DataFrame
     """The few-shot rows before checkpoints above chance were hidden, in the columns of `rows`."""
     warnings: tuple[str, ...]

@@ -22,8 +22,8 @@ from emergecast.measurements._table import Measurements
 _FINETUNED = pl.col("setting") == Setting.FINETUNED.value
 _NOTHING: tuple[str, ...] = ()
 _ROW_COLUMNS = (
-    *("series", "checkpoint", "params", "tokens", "flops", "loss", "loss_stderr", "few_shot"),
-    *("examples", "subset", "seed", "score", "stderr", "n_items", "runs", "snapshot"),
+    *("series", "checkpoint", "params", "tokens", "flops", "loss", "loss_stderr", "loss_source"),
+    *("few_shot", "examples", "subset", "seed", "score", "stderr", "n_items", "runs", "snapshot"),
 )
 
 
