@@ -30,7 +30,7 @@ class SeriesPrior:
     """What is thought of a series' law before its checkpoints are seen; all of it proper.
 
     floor ~ Uniform(0, lowest loss); ln alpha ~ Normal(ln alpha_median, alpha_log_sd); loss above
-    the floor at the geometric mean of the amounts ~ Uniform(0, 1000 times the highest loss); scatter
+    the floor at the geometric mean of the amounts ~ Uniform(0, a bound that never matters); scatter
     of the losses about the law, in nats: scaled inverse chi-squared of `scatter_weight` degrees of
     freedom around `scatter_share` of the lowest loss.
     """
@@ -101,7 +101,7 @@ class SeriesLaw:
     """Their losses, nats, shape (n,)."""
     floor_nats: float | None = None
     """E where it is given; None to infer it."""
-    prior: SeriesPrior = SeriesPrior()  # noqa: RUF009  frozen
+    prior: SeriesPrior = SeriesPrior()
 
     def __post_init__(self) -> None:
         for name, values in (("amounts", self.amounts), ("losses", self.losses)):
@@ -109,8 +109,8 @@ class SeriesLaw:
                 raise ScalingError(f"the {name} of a series must be finite and above 0: {values}.")
         if np.unique(self.amounts).size < self.FEWEST:
             raise ScalingError(
-                f"a law of {self.of} needs {self.FEWEST} checkpoints of different {self.of}, and there "
-                f"are {np.unique(self.amounts).size}: measure more, or name a published law."
+                f"a law of {self.of} needs {self.FEWEST} checkpoints of different {self.of}, and "
+                f"there are {np.unique(self.amounts).size}: measure more, or name a published law."
             )
         if self.floor_nats is not None and not 0 <= self.floor_nats < self.lowest_loss:
             raise ScalingError(
