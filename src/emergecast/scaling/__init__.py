@@ -1,11 +1,21 @@
 """Pretraining scaling laws: from parameters, tokens and FLOPs to a loss, and back.
 
-Evaluates and inverts laws, keeps published constants under their names and counts FLOPs. It
+Evaluates, inverts and fits laws, keeps published constants under their names and counts FLOPs. It
 refuses to pretend that such a loss was measured: whoever uses one marks it as estimated. It
-refuses a loss that no run of the law reaches, and says which it does reach.
+refuses a loss that no run of the law reaches, and says which it does reach. It fits no constants
+that the runs do not decide, drops no run unasked, and prints none without its error.
 """
 
 from emergecast.scaling._allocation import Allocation, Run, Tie
+from emergecast.scaling._bootstrap import Refits, Resampled
+from emergecast.scaling._fit import (
+    FitOptions,
+    Optima,
+    Outlier,
+    ScalingFit,
+    ScalingStatus,
+    fit_scaling_law,
+)
 from emergecast.scaling._floor import with_floor
 from emergecast.scaling._flops import training_flops
 from emergecast.scaling._invert import (
@@ -18,6 +28,9 @@ from emergecast.scaling._invert import (
 )
 from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
 from emergecast.scaling._named import CHINCHILLA_LAWS, NAMED_LAWS, named_law
+from emergecast.scaling._optimal import Optimal, Ranged, Split, optimal
+from emergecast.scaling._record import read_law, scaling_record
+from emergecast.scaling._runs import Form, Runs
 from emergecast.scaling._series import SeriesDraws, SeriesLaw, SeriesPrior, frontier
 
 __all__ = [
@@ -25,22 +38,38 @@ __all__ = [
     "NAMED_LAWS",
     "Allocation",
     "ChinchillaLaw",
+    "FitOptions",
+    "Form",
+    "Optima",
+    "Optimal",
+    "Outlier",
     "PowerLaw",
+    "Ranged",
+    "Refits",
+    "Resampled",
     "Resource",
     "Run",
+    "Runs",
+    "ScalingFit",
     "ScalingLaw",
+    "ScalingStatus",
     "SeriesDraws",
     "SeriesLaw",
     "SeriesPrior",
+    "Split",
     "Tie",
+    "fit_scaling_law",
     "frontier",
     "least_loss",
     "loss_at",
     "loss_of",
     "named_law",
+    "optimal",
+    "read_law",
     "run_at",
     "run_at_flops",
     "run_at_loss",
+    "scaling_record",
     "training_flops",
     "with_floor",
 ]

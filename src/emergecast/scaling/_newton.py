@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 EXPONENTS: Final = (0.002, 4.0)
 """Exponents that are looked at; a fit that wants to leave says so in its status."""
 _TOLERANCE: Final = 1e-12
+"""Slope at which a search ends."""
+_CONVERGED: Final = 1e-10
+"""Slope at which a search counts as converged; most end a hundred times lower."""
 _STEPS: Final = 200
 _ROUNDING: Final = 1e-13
 """Relative change of the objective that rounding can make."""
@@ -68,7 +71,7 @@ def descend(
     """Local minima of the objective from each row of `start`, shape (searches, coordinates).
 
     Newton with the exact Hessian, its eigenvalues taken positive and damped as by Levenberg and
-    Marquardt; a coordinate at a bound stays there while the gradient points out. A first passes
+    Marquardt; a coordinate at a bound stays there while the gradient points out. The first passes
     take a wider delta, where the objective is close to least squares and has few local minima, and
     hand their result to the next; the last one, at `delta` itself, ends when the gradient is down
     to rounding. `weights` is (searches, points) or (1, points).
@@ -123,7 +126,7 @@ def _pass(
             good, damping[rows] * 0.1, np.where(gain > 0.1, damping[rows], damping[rows] * 6.0)
         )
         going[rows] = (slope[rows] > tolerance) & (damping[rows] < 1e12)
-    return Descended(theta, at.value, slope, slope <= max(tolerance, 1e-9), steps)
+    return Descended(theta, at.value, slope, slope <= max(tolerance, _CONVERGED), steps)
 
 
 def _bound(theta: Floats, gradient: Floats, box: Box) -> NDArray[np.bool_]:

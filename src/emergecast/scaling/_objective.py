@@ -65,7 +65,7 @@ class Valued(NamedTuple):
 
 
 def residuals(points: Points, theta: Floats) -> Floats:
-    """ln(L of the law) - ln(L of the point), shape (refits, points), of `theta` (refits, coords)."""
+    """The law's ln L minus that of each point: (refits, points), of `theta` (refits, coords)."""
     k = points.terms
     terms = np.exp(-theta[:, 1 + k :, None] * points.z) * theta[:, 1 : 1 + k, None]
     with np.errstate(divide="ignore"):
@@ -74,8 +74,9 @@ def residuals(points: Points, theta: Floats) -> Floats:
 
 
 def slopes(points: Points, theta: Floats) -> Floats:
-    """d ln L / d coordinate at each point, shape (coordinates, points), of one `theta`."""
-    return _slopes(points, theta[None])[0][0]
+    """Derivatives of ln L by each coordinate, shape (coordinates, points), of one `theta`."""
+    found: Floats = _slopes(points, theta[None])[0][0]
+    return found
 
 
 def objective(points: Points, theta: Floats, weights: Floats, delta: float) -> Valued:
@@ -109,7 +110,7 @@ def objective(points: Points, theta: Floats, weights: Floats, delta: float) -> V
 
 
 def _slopes(points: Points, theta: Floats) -> tuple[Floats, Floats, Floats]:
-    """d ln L / d coordinate (refits, coords, points), the bare powers and the law's L."""
+    """Derivatives of ln L (refits, coords, points), the bare powers and the law's L."""
     k = points.terms
     power = np.exp(-theta[:, 1 + k :, None] * points.z)
     term = power * theta[:, 1 : 1 + k, None]

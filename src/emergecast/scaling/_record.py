@@ -1,0 +1,216 @@
+"""A fit as one JSON object, and the law read back from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from emergecast.errors import ScalingError
+from emergecast.scaling._fit import FIELDS, SEED, ScalingFit
+from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
+from emergecast.scaling._optimal import optimal
+from emergecast.scaling._runs import Form
+
+if TYPE_CHECKING:
+    import os
+
+KIND: Final = "scaling-law"
+"""What the object calls itself."""
+DRAWS: Final = 400
+"""Draws of the law that are kept with it."""
+_LARGEST: Final = 100_000_000
+"""Bytes of a file that is still taken for a law."""
+
+
+def scaling_record(fit: ScalingFit) -> dict[str, Any]:
+    """The fit as plain values for JSON; a number that is not there is null."""
+    refits, optima = fit.refits, fit.optima
+    errors = {
+        "stderr_bootstrap": fit.stderr_bootstrap,
+        "stderr_robust": fit.stderr_robust,
+        "stderr_curvature": fit.stderr_curvature,
+        "p05": fit.quantile(0.05),
+        "p95": fit.quantile(0.95),
+    }
+    printed, middle = fit.condition_numbers
+    split = optimal(fit)
+    found: dict[str, Any] = _finite(
+        {
+            "kind": KIND,
+            "form": fit.form.value,
+            "of": None if fit.form is Form.CHINCHILLA else fit.form.resources[0].value,
+            "constants": {
+                name: {
+                    "value": value,
+                    "fixed": name in fit.fixed,
+                    **{kind: found[name] for kind, found in errors.items()},
+                }
+                for name, value in fit.constants.items()
+            },
+            "status": fit.status.value,
+            "status_sentence": fit.status.sentence,
+            "objective": fit.objective,
+            "delta": fit.options.delta,
+            "n": fit.runs.n,
+            "runs": None if fit.runs.run is None else len(set(fit.runs.run)),
+            "bootstrap": None
+            if refits is None
+            else {
+                "by": refits.by.value,
+                "refits": refits.asked,
+                "degenerate": refits.degenerate,
+                "floor_at_zero": refits.floor_at_zero,
+                "several_optima": refits.moved + refits.unequal,
+            },
+            "optima": dataclasses.asdict(optima),
+            "condition_number": printed,
+            "condition_number_middle": middle,
+            "outliers": [dataclasses.asdict(each) for each in fit.outliers],
+            "dropped": [{"row": row, "loss": loss} for row, loss in fit.runs.dropped],
+            "optimal": None if split is None else dataclasses.asdict(split),
+            "span": {
+                resource.value: [float(cells.min()), float(cells.max())]
+                for resource, cells in fit.runs.given.items()
+            },
+            "loss_span": [float(fit.runs.loss.min()), float(fit.runs.loss.max())],
+            "source": fit.runs.name,
+            "derived": None if fit.runs.derived is None else fit.runs.derived.value,
+            "draws": _draws(fit),
+        }
+    )
+    return found
+
+
+def _draws(fit: ScalingFit) -> dict[str, list[float]]:
+    drawn = fit.draws(DRAWS, np.random.default_rng(SEED))
+    return {
+        name: np.broadcast_to(np.asarray(getattr(drawn, FIELDS[name])), (DRAWS,)).tolist()
+        for name in fit.names
+    }
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401
+    """JSON has no infinity: what is not finite is null."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def read_law(path: str | os.PathLike[str]) -> tuple[ScalingLaw, ScalingLaw | None]:
+    """The law in a file that `scaling fit` wrote, and its draws: constants of shape (draws,).
+
+    The draws are None where the file has none. Only `constants` (numbers, or objects with a
+    `value`) and, for a law of one resource, `of` are needed, so that a law may be written by hand.
+
+    Raises:
+        ScalingError: there is no such file, or it holds no law.
+    """
+    file = Path(path)
+    found = _loaded(file)
+    of = found.get("of")
+    values = {
+        name: cell.get("value") if isinstance(cell, dict) else cell
+        for name, cell in _object(file, found, "constants").items()
+    }
+    law = _law(
+        file, of, {name: _number(file, name, value) for name, value in values.items()}, found
+    )
+    if not found.get("draws"):
+        return law, None
+    drawn = _object(file, found, "draws")
+    columns = {name: _numbers(file, name, cells) for name, cells in drawn.items()}
+    return law, _law(file, of, columns, found)
+
+
+def _loaded(file: Path) -> dict[str, Any]:
+    try:
+        if file.stat().st_size > _LARGEST:
+            raise ScalingError(f'"{file}" is too large to be a scaling law. Check the path.')
+        found = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ScalingError(
+            f'there is no file "{file}" to read a scaling law from. Check the path; `emergecast '
+            "scaling fit RUNS -o FOLDER` writes FOLDER/scaling.json."
+        ) from None
+    except OSError as error:
+        raise ScalingError(
+            f'"{file}" cannot be read: {error.strerror}. Check that it is a file you may read.'
+        ) from None
+    except (ValueError, RecursionError):
+        raise ScalingError(
+            f'"{file}" is not JSON. Give the scaling.json that `emergecast scaling fit` writes.'
+        ) from None
+    if not isinstance(found, dict) or found.get("kind", KIND) != KIND or "constants" not in found:
+        raise ScalingError(
+            f'"{file}" holds no scaling law. Give the scaling.json that `emergecast scaling fit` '
+            'writes, or an object with "constants".'
+        )
+    return found
+
+
+def _object(file: Path, found: dict[str, Any], key: str) -> dict[str, Any]:
+    value = found[key]
+    if not isinstance(value, dict):
+        raise ScalingError(f'"{key}" of "{file}" is no object. Give constants by name.')
+    return value
+
+
+def _number(file: Path, name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ScalingError(f'{name} of "{file}" is {value!r}. Give a number.')
+    try:
+        return float(value)
+    except OverflowError:
+        raise ScalingError(f'{name} of "{file}" is too large. Give a number.') from None
+
+
+def _numbers(file: Path, name: str, cells: object) -> Any:  # noqa: ANN401
+    if not isinstance(cells, list) or not cells:
+        raise ScalingError(f'the draws of {name} in "{file}" are no list. Give numbers.')
+    return np.array([_number(file, name, cell) for cell in cells])
+
+
+def _law(file: Path, of: object, constants: dict[str, Any], found: dict[str, Any]) -> ScalingLaw:
+    wanted = ("E", "A", "B", "alpha", "beta") if of is None else ("E", "A", "alpha")
+    missing = [name for name in wanted if name not in constants]
+    unknown = [name for name in constants if name not in wanted]
+    if missing or unknown:
+        wrong = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(unknown)} too many"
+        what = "parameters and tokens" if of is None else str(of)
+        raise ScalingError(
+            f'the law of {what} in "{file}" {wrong}. Give {", ".join(wanted)}'
+            + (', or say in "of" which one resource it is of.' if of is None else ".")
+        )
+    fields = {FIELDS[name]: constants[name] for name in wanted}
+    spans = found.get("span")
+    spans = spans if isinstance(spans, dict) else {}
+    source = f"{file.name}, {found['n']} points" if isinstance(found.get("n"), int) else file.name
+    if of is None:
+        span = _span(spans.get(Resource.FLOPS.value))
+        return ChinchillaLaw(name=file.name, source=source, span=span, **fields)
+    try:
+        resource = Resource(str(of))
+    except ValueError:
+        raise ScalingError(
+            f'"of" in "{file}" is {of!r}. Give {", ".join(Resource)}, or null for a law of '
+            "parameters and tokens."
+        ) from None
+    span = _span(spans.get(resource.value))
+    return PowerLaw(name=file.name, source=source, of=resource, span=span, **fields)
+
+
+def _span(cells: object) -> tuple[float, float] | None:
+    if isinstance(cells, list) and len(cells) == 2:
+        low, high = cells
+        if isinstance(low, (int, float)) and isinstance(high, (int, float)):
+            return float(low), float(high)
+    return None
