@@ -279,7 +279,7 @@ def _loss_law(top: _Table, name: str) -> tuple[ChinchillaLaw | None, float]:
             )
         return CHINCHILLA_LAWS[law], shift
     constants = {key: table.number(key, least=0.0) for key in _CONSTANTS}
-    return ChinchillaLaw(name="own", source=name, **constants), shift
+    return ChinchillaLaw(name="own", source=name, span=None, **constants), shift
 
 
 def _group(group: _Table, law: ChinchillaLaw | None, shift: float) -> list[Checkpoint]:

@@ -155,8 +155,8 @@ def read_table(
             of records; or a mapping from column name to cells. A table that was read already is
             returned as it is.
         chance: chance level of the rows that state none, in the unit of the score.
-        loss_from: name of the constants in `emergecast.scaling.NAMED_LAWS` that estimate a missing
-            loss from params and tokens; such rows are marked `loss_source` estimated.
+        loss_from: name of the constants in `emergecast.scaling.CHINCHILLA_LAWS` that estimate a
+            missing loss from params and tokens; such rows are marked `loss_source` estimated.
         axis: what will stand for capability, as in `SelectOptions`; if not loss, rows need no loss.
         shift: what will move the elbow, as in `SelectOptions`; if not examples, finetuned rows need
             none, and rows that differ in this column alone are not duplicates.

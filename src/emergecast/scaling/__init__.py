@@ -7,7 +7,10 @@ that the runs do not decide, drops no run unasked, and prints none without its e
 """
 
 from emergecast.scaling._allocation import Allocation, Run, Tie
+from emergecast.scaling._architecture import Architecture, ParamCount
 from emergecast.scaling._bootstrap import Refits, Resampled
+from emergecast.scaling._config import read_architecture
+from emergecast.scaling._convert import Conversion, UnderFloor, convert_loss, convert_run
 from emergecast.scaling._fit import (
     FitOptions,
     Optima,
@@ -17,7 +20,7 @@ from emergecast.scaling._fit import (
     fit_scaling_law,
 )
 from emergecast.scaling._floor import with_floor
-from emergecast.scaling._flops import training_flops
+from emergecast.scaling._flops import Counting, FlopCount, architecture_flops, training_flops
 from emergecast.scaling._invert import (
     least_loss,
     loss_at,
@@ -29,20 +32,27 @@ from emergecast.scaling._invert import (
 from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
 from emergecast.scaling._named import CHINCHILLA_LAWS, NAMED_LAWS, named_law
 from emergecast.scaling._optimal import Optimal, Ranged, Split, optimal
+from emergecast.scaling._parse import parse_law
 from emergecast.scaling._record import read_law, scaling_record
 from emergecast.scaling._runs import Form, Runs
 from emergecast.scaling._series import SeriesDraws, SeriesLaw, SeriesPrior, frontier
+from emergecast.scaling._sizes import amount_text, flops_text, parse_amount
 
 __all__ = [
     "CHINCHILLA_LAWS",
     "NAMED_LAWS",
     "Allocation",
+    "Architecture",
     "ChinchillaLaw",
+    "Conversion",
+    "Counting",
     "FitOptions",
+    "FlopCount",
     "Form",
     "Optima",
     "Optimal",
     "Outlier",
+    "ParamCount",
     "PowerLaw",
     "Ranged",
     "Refits",
@@ -58,13 +68,22 @@ __all__ = [
     "SeriesPrior",
     "Split",
     "Tie",
+    "UnderFloor",
+    "amount_text",
+    "architecture_flops",
+    "convert_loss",
+    "convert_run",
     "fit_scaling_law",
+    "flops_text",
     "frontier",
     "least_loss",
     "loss_at",
     "loss_of",
     "named_law",
     "optimal",
+    "parse_amount",
+    "parse_law",
+    "read_architecture",
     "read_law",
     "run_at",
     "run_at_flops",

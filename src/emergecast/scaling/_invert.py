@@ -23,6 +23,8 @@ from emergecast.scaling._laws import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
     from emergecast.scaling._laws import ScalingLaw
@@ -70,8 +72,7 @@ def loss_of(
             f'the law "{law.name}" takes {takes}, and {_listed(set(given)) or "nothing"} was '
             "given. Give exactly those."
         )
-    run = _third(given)
-    return loss_at(law, run)
+    return loss_at(law, run_of_two(given))
 
 
 def loss_at(law: ScalingLaw, run: Run) -> Array:
@@ -367,8 +368,8 @@ def _run(resource: Resource, amount: Array) -> Run:
             return Run(flops=one)
 
 
-def _third(given: dict[Resource, Array]) -> Run:
-    """The run of two known amounts."""
+def run_of_two(given: Mapping[Resource, Array]) -> Run:
+    """The run of two known amounts, by flops = 6 * params * tokens."""
     n, d, c = (given.get(resource) for resource in Resource)
     with np.errstate(over="ignore", under="ignore"):
         if n is None and d is not None and c is not None:

@@ -1,0 +1,202 @@
+"""One loss as a run, or one run as a loss, with what an interval and another floor make of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+
+from emergecast.errors import ScalingError
+from emergecast.scaling._allocation import Allocation, Run
+from emergecast.scaling._floor import with_floor
+from emergecast.scaling._invert import loss_at, loss_of, run_at, run_at_loss, run_of_two, settle
+from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emergecast.scaling._laws import ScalingLaw
+
+    Draws: TypeAlias = ScalingLaw
+
+LOSS: Final = "loss"
+_LEVELS: Final = (0.05, 0.95)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnderFloor:
+    """What the conversion gives under the same law with another floor."""
+
+    floor_nats: float
+    """The other floor, nats per token."""
+    law: ScalingLaw
+    """The law with that floor, through the losses of the old one at the ends of its span."""
+    loss: float
+    """The loss: the one asked for, or that of the run asked for."""
+    run: Run
+    """The run: that of the loss asked for, infinite where the floor is above it; or the one asked
+    for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """A loss and the run that belongs to it under a law."""
+
+    law: ScalingLaw
+    """The law."""
+    allocation: Allocation | None
+    """How parameters and tokens are tied; None where nothing ties them."""
+    loss: float
+    """Pretraining loss, nats per token."""
+    run: Run
+    """The run; None in it where law and allocation do not determine an amount."""
+    interval: Mapping[str, tuple[float, float]] | None
+    """5% and 95% of what was computed ("loss", or "params", "tokens", "flops") over the draws of
+    the law; None without draws. An end is infinite where draws do not reach the loss."""
+    beyond_span: float | None
+    """How many times larger the run is than the largest that the law was fitted on, in the resource
+    of the span; below 1 how many times smaller than the smallest; 1 within; None if not known."""
+    floors: tuple[UnderFloor, ...]
+    """The same under other floors."""
+
+
+def convert_loss(
+    law: ScalingLaw,
+    loss: float,
+    allocation: Allocation | None = None,
+    *,
+    floors: tuple[float, ...] = (),
+    draws: Draws | None = None,
+) -> Conversion:
+    """The run of a loss.
+
+    Args:
+        law: one law, not draws.
+        loss: nats per token.
+        allocation: how parameters and tokens are tied; None as in `run_at_loss`.
+        floors: other floors to try, nats per token; the law must state its span.
+        draws: the law with draws of its constants, for an interval.
+
+    Raises:
+        ScalingError: as `run_at_loss` and `with_floor`.
+    """
+    allocation = settle(law, allocation)
+    run = run_at_loss(law, loss, allocation)
+    interval = None
+    if draws is not None:
+        many = run_at_loss(_falling(draws), loss, allocation, unreachable="inf")
+        found = {r.value: getattr(many, r) for r in Resource if getattr(many, r) is not None}
+        interval = {name: _ends(values) for name, values in found.items()}
+    return Conversion(
+        law=law,
+        allocation=allocation,
+        loss=loss,
+        run=run,
+        interval=interval,
+        beyond_span=_beyond(law, run),
+        floors=tuple(
+            UnderFloor(
+                floor_nats=floor,
+                law=other,
+                loss=loss,
+                run=run_at_loss(other, loss, allocation, unreachable="inf"),
+            )
+            for floor, other in ((floor, with_floor(law, floor)) for floor in floors)
+        ),
+    )
+
+
+def convert_run(
+    law: ScalingLaw,
+    allocation: Allocation | None = None,
+    *,
+    given: Mapping[Resource, float],
+    floors: tuple[float, ...] = (),
+    draws: Draws | None = None,
+) -> Conversion:
+    """The loss of a run.
+
+    Args:
+        law: one law, not draws.
+        allocation: how parameters and tokens are tied, where one amount is given.
+        given: the amounts of the run: one along the allocation, or two that determine it.
+        floors: other floors to try, nats per token; the law must state its span.
+        draws: the law with draws of its constants, for an interval.
+
+    Raises:
+        ScalingError: the amounts and the allocation determine the run twice or not at all; or as
+            `run_at`, `loss_of` and `with_floor`.
+    """
+    amounts = {resource.value: amount for resource, amount in given.items()}
+    if len(given) > 1 and allocation is not None:
+        raise ScalingError(
+            f"{' and '.join(amounts)} determine the run, and so does the allocation ({allocation}) "
+            "with one of them. Leave one of the three out."
+        )
+    if len(given) == 1:
+        allocation = settle(law, allocation)
+    else:
+        loss_of(law, **amounts)  # refuses what the law does not take
+
+    def complete(one: ScalingLaw) -> Run:
+        if len(given) == 1:
+            return run_at(one, allocation, **amounts)
+        return run_of_two({name: np.asarray(amount) for name, amount in given.items()})
+
+    def loss(one: ScalingLaw) -> NDArray[np.float64]:
+        return loss_at(one, complete(one))
+
+    return Conversion(
+        law=law,
+        allocation=allocation,
+        loss=float(loss(law)),
+        run=complete(law),
+        interval=None if draws is None else {LOSS: _ends(loss(_falling(draws)))},
+        beyond_span=_beyond(law, complete(law)),
+        floors=tuple(
+            UnderFloor(floor_nats=floor, law=other, loss=float(loss(other)), run=complete(other))
+            for floor, other in ((floor, with_floor(law, floor)) for floor in floors)
+        ),
+    )
+
+
+def _falling(draws: Draws) -> Draws:
+    """The draws in which loss falls with every resource of the law; the others have no inverse."""
+    keep = np.asarray(draws.a) > 0
+    if isinstance(draws, ChinchillaLaw):
+        keep = keep & (np.asarray(draws.b) > 0)
+    if np.ndim(keep) == 0 or np.all(keep):
+        return draws
+    if not np.any(keep):
+        raise ScalingError(
+            f'the loss of "{draws.name}" does not fall with every resource in any of its draws, so '
+            "there is no interval. Use the constants without draws."
+        )
+
+    def kept(constant: float | NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.broadcast_to(constant, keep.shape)[keep]
+
+    floor_nats, a, alpha = (kept(each) for each in (draws.floor_nats, draws.a, draws.alpha))
+    if isinstance(draws, PowerLaw):
+        return dataclasses.replace(draws, floor_nats=floor_nats, a=a, alpha=alpha)
+    return dataclasses.replace(
+        draws, floor_nats=floor_nats, a=a, alpha=alpha, b=kept(draws.b), beta=kept(draws.beta)
+    )
+
+
+def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
+    # No interpolation: between a number and infinity there is nothing.
+    low, high = np.quantile(values, _LEVELS, method="inverted_cdf")
+    return float(low), float(high)
+
+
+def _beyond(law: ScalingLaw, run: Run) -> float | None:
+    """The run's amount over the nearer end of the law's span, 1 within."""
+    amount = run.flops if isinstance(law, ChinchillaLaw) else getattr(run, law.of)
+    if law.span is None or amount is None:
+        return None
+    low, high = law.span
+    return float(amount / np.clip(amount, low, high))

@@ -1,0 +1,78 @@
+"""A law out of what a user wrote: constants in a line, or a name."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from typing import Final
+
+from emergecast.errors import ScalingError
+from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
+from emergecast.scaling._named import named_law
+
+_POWER: Final = ("E", "A", "alpha", "of")
+_CHINCHILLA: Final = ("E", "A", "B", "alpha", "beta")
+_EXAMPLES: Final = "E=1.69,A=406.4,B=410.7,alpha=0.34,beta=0.28 or A=8.04,alpha=0.067,of=params"
+
+
+def parse_law(text: str) -> ScalingLaw:
+    """The law of a name, or of constants written out as `A=8.04,alpha=0.067,of=params`.
+
+    A law with B and beta is of parameters and tokens; one without says what it is `of`. E is 0
+    where it is left out of the latter.
+
+    Raises:
+        ScalingError: there is no such law; a constant is missing, unknown, given twice, no number
+            or impossible.
+    """
+    if "=" not in text:
+        return named_law(text.strip())
+    given = _pairs(text)
+    names = _CHINCHILLA if {"B", "beta"} & set(given) else _POWER
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise ScalingError(
+                f'"{text}": there is no constant {name!r} in a law of {", ".join(names)}.{hint}'
+            )
+    missing = [name for name in names if name not in given and name != "E"]
+    if names is _CHINCHILLA and "E" not in given:
+        missing = ["E", *missing]
+    if missing:
+        raise ScalingError(f'"{text}" lacks {", ".join(missing)}. Write the law like {_EXAMPLES}.')
+    of = given.pop("of", None)
+    numbers = {name: _number(text, name, value) for name, value in given.items()}
+    floor, a, alpha = numbers.get("E", 0.0), numbers["A"], numbers["alpha"]
+    source = "given constants"
+    if names is _CHINCHILLA:
+        b, beta = numbers["B"], numbers["beta"]
+        return ChinchillaLaw(
+            name=text, source=source, floor_nats=floor, a=a, b=b, alpha=alpha, beta=beta
+        )
+    if of not in set(Resource):
+        raise ScalingError(f'"{text}": of={of} is unknown. Use {", ".join(Resource)}.')
+    return PowerLaw(name=text, source=source, of=Resource(of), floor_nats=floor, a=a, alpha=alpha)
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """The constants as written, by name."""
+    given: dict[str, str] = {}
+    for part in text.split(","):
+        name, equals, value = (each.strip() for each in part.partition("="))
+        if not (name and equals and value):
+            raise ScalingError(f'"{text}": {part!r} is no NAME=VALUE. Write like {_EXAMPLES}.')
+        if name in given:
+            raise ScalingError(f'"{text}": {name} is given twice. Give it once.')
+        given[name] = value
+    return given
+
+
+def _number(text: str, name: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ScalingError(f'"{text}": {name}={value} is no finite number. Give one.')
+    return number
