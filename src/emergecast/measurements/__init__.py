@@ -13,6 +13,8 @@ from emergecast.measurements._import import Imported, ImportOptions, import_lm_e
 from emergecast.measurements._metrics import Metric, MetricKind, metric_of
 from emergecast.measurements._options import Selection, SelectOptions
 from emergecast.measurements._problems import describe
+from emergecast.measurements._records import read_records
+from emergecast.measurements._runs import RUN_COLUMNS, RunsOptions, read_runs
 from emergecast.measurements._schema import COLUMNS, Column, LossSource, Setting
 from emergecast.measurements._select import fits_of, select
 from emergecast.measurements._table import Examination, Measurements, examine, read_table
@@ -21,6 +23,7 @@ from emergecast.measurements._write import check_suffix
 
 __all__ = [
     "COLUMNS",
+    "RUN_COLUMNS",
     "Axis",
     "Cell",
     "Column",
@@ -33,6 +36,7 @@ __all__ = [
     "Measurements",
     "Metric",
     "MetricKind",
+    "RunsOptions",
     "SelectOptions",
     "Selection",
     "Setting",
@@ -47,6 +51,8 @@ __all__ = [
     "import_lm_eval",
     "metric_of",
     "proving_ground",
+    "read_records",
+    "read_runs",
     "read_table",
     "sampling_error",
     "select",

@@ -105,4 +105,4 @@ def _budgets(flops: Floats) -> list[float]:
     top = np.floor(np.log10(flops.max())) + _BEYOND
     powers = np.arange(middle, top + 1)
     step = -(-len(powers) // _SHOWN)
-    return [float(10.0**power) for power in powers[::-1][::step][::-1]]
+    return [float(f"1e{power:.0f}") for power in powers[::-1][::step][::-1]]

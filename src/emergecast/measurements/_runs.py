@@ -1,0 +1,154 @@
+"""Reading a table of pretraining runs, for a scaling law to be fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from emergecast.errors import SelectionError
+from emergecast.measurements._coerce import NotThatKindError, as_text, coerce
+from emergecast.measurements._problems import Findings, near, table_error
+from emergecast.measurements._read import RawTable, read_raw
+from emergecast.measurements._schema import Column, Kind, Role
+from emergecast.scaling import Resource, Runs
+
+_LOSS: Final = "loss"
+_RUN: Final = "run"
+_AMOUNTS: Final = tuple(resource.value for resource in Resource)
+_KNOWN: Final = {
+    name: Column(name=name, kind=Kind.NUMBER, role=Role.CHECKPOINT, doc=doc, unit=unit, above=0)
+    for name, doc, unit in (
+        (_LOSS, "held-out loss", "nats per token"),
+        ("params", "parameters", ""),
+        ("tokens", "training tokens", ""),
+        ("flops", "training FLOPs", ""),
+    )
+} | {_RUN: Column(name=_RUN, kind=Kind.LABEL, role=Role.KEY, doc="training run")}
+RUN_COLUMNS: Final = tuple(_KNOWN)
+"""What a table of runs may say: loss, and what it is a function of; and which run it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsOptions:
+    """Which cells of a table are what, and which rows count."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Heading of each of `RUN_COLUMNS` that is not headed by its own name."""
+    where: Sequence[tuple[str, str]] = ()
+    """Only rows with these values, by heading."""
+    drop_highest: int = 0
+    """Points of the highest loss to leave out."""
+
+
+def read_runs(source: object, options: RunsOptions | None = None) -> Runs:
+    """The runs of a path (CSV, Parquet, JSON Lines), a polars or pandas frame, or records.
+
+    Columns: loss (nats per token), two of params, tokens and flops (or one), and run where several
+    points belong to one training run. Others are left alone. Every row needs a loss.
+
+    Raises:
+        TableError: the table cannot be read, lacks a column or a cell, or holds a bad one; every
+            problem is listed.
+        SelectionError: a column named in the options is not there, or no row is left.
+        ScalingError: more points are to be dropped than there are.
+    """
+    options = RunsOptions() if options is None else options
+    raw = read_raw(source)
+    headings = _headings(raw, options)
+    rows = _kept(raw, options)
+    findings = Findings(raw.name)
+    if not rows:
+        findings.add("the table has no rows.", "Add one row for each run, below the header.")
+    if _LOSS not in headings:
+        findings.add(
+            "the column is missing.",
+            "Add a column loss, or say which holds it with --columns loss=HEADING. "
+            + near(_LOSS, list(raw.columns)),
+            column=_LOSS,
+        )
+    if not any(name in headings for name in _AMOUNTS):
+        findings.add(
+            "there is none of the columns params, tokens and flops.",
+            "Add one or two of them, or name them with --columns params=HEADING.",
+        )
+    cells = {name: _cells(raw, name, title, rows, findings) for name, title in headings.items()}
+    _fill(cells)
+    for name, column in cells.items():
+        title = headings[name]
+        for row, cell in zip(rows, column, strict=True):
+            if cell is None and (row, title) not in findings.bad_cells:
+                findings.add(
+                    f"the {name} is missing.",
+                    "Fill it in, delete the row, or keep other rows with --where.",
+                    row=row,
+                    column=title,
+                )
+    if findings.problems:
+        raise table_error(findings.problems)
+    runs = Runs.of(cells.pop(_LOSS), name=raw.name, **cells)
+    runs = replace(runs, rows=tuple(row + 1 for row in rows))
+    return runs.drop_highest(options.drop_highest)
+
+
+def _headings(raw: RawTable, options: RunsOptions) -> dict[str, str]:
+    """The heading of each known column that the table has."""
+    found = {name: name for name in _KNOWN if name in raw.columns}
+    for name, title in options.columns.items():
+        if name not in _KNOWN:
+            raise SelectionError(
+                f'a table of runs has no "{name}". {near(name, RUN_COLUMNS)} Write NAME=HEADING.'
+            )
+        if title not in raw.columns:
+            raise SelectionError(
+                f'{raw.name} has no column "{title}" for the {name}. '
+                f"{near(title, list(raw.columns))}"
+            )
+        found[name] = title
+    return found
+
+
+def _kept(raw: RawTable, options: RunsOptions) -> list[int]:
+    """0-based rows that have every value asked for."""
+    rows = list(range(raw.height))
+    for title, value in options.where:
+        if title not in raw.columns:
+            raise SelectionError(
+                f'there is no column "{title}" to filter by. {near(title, list(raw.columns))}'
+            )
+        column, wanted = raw.columns[title], as_text(value)
+        texts = {row: as_text(column[row]) for row in rows if column[row] is not None}
+        rows = [row for row in rows if texts.get(row) == wanted]
+        if not rows:
+            seen = sorted(set(texts.values()))
+            raise SelectionError(f'no row left has {title} "{value}". {near(value, seen)}')
+    return rows
+
+
+def _cells(
+    raw: RawTable, name: str, title: str, rows: Sequence[int], findings: Findings
+) -> list[Any]:
+    """The typed cells of a column in these rows; a bad one is reported and becomes None."""
+    found: list[Any] = []
+    for row in rows:
+        cell = raw.columns[title][row]
+        try:
+            found.append(coerce(cell, _KNOWN[name]))
+        except NotThatKindError as error:
+            findings.add(error.what, error.remedy, row=row, column=title, value=cell)
+            found.append(None)
+    return found
+
+
+def _fill(cells: dict[str, list[Any]]) -> None:
+    """Fill the gaps of one column from the two others, by flops = 6 * params * tokens."""
+    if not all(name in cells for name in _AMOUNTS):
+        return
+    params, tokens, flops = (cells[name] for name in _AMOUNTS)
+    for i, (n, d, c) in enumerate(zip(params, tokens, flops, strict=True)):
+        if n is None and d and c:
+            params[i] = c / (6 * d)
+        elif d is None and n and c:
+            tokens[i] = c / (6 * n)
+        elif c is None and n and d:
+            flops[i] = 6 * n * d
