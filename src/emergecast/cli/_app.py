@@ -88,4 +88,12 @@ def main() -> None:
 
 
 # Each of these modules adds its commands to `app`, so they come last.
-from emergecast.cli import _backtest, _compare, _fit, _freeze, _simulate, _table  # noqa: E402, F401
+from emergecast.cli import (  # noqa: E402
+    _backtest,  # noqa: F401
+    _compare,  # noqa: F401
+    _fit,  # noqa: F401
+    _freeze,  # noqa: F401
+    _scaling,  # noqa: F401
+    _simulate,  # noqa: F401
+    _table,  # noqa: F401
+)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from emergecast.errors import ScalingError
+from emergecast.scaling._sizes import amount_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,9 +84,9 @@ class Allocation:
             case Tie.RATIO:
                 return f"{self.value:g} tokens per parameter"
             case Tie.TOKENS:
-                return f"at {self.value:.4g} tokens"
+                return f"at {amount_text(self.value or 0.0)} tokens"
             case Tie.PARAMS:
-                return f"at {self.value:.4g} parameters"
+                return f"at {amount_text(self.value or 0.0)} parameters"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,313 @@
+"""The group `scaling`: convert a loss and a run, list the laws, count FLOPs. `fit` joins it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emergecast.cli._app import app
+from emergecast.cli._table import JsonOption
+
+if TYPE_CHECKING:
+    from emergecast.scaling import Allocation, Conversion, ScalingLaw
+
+scaling = typer.Typer(
+    no_args_is_help=True,
+    help="Scaling laws: from a loss to parameters, tokens and FLOPs, and back.",
+)
+"""The group; `scaling fit` registers itself on it too."""
+app.add_typer(scaling, name="scaling")
+
+
+@scaling.callback()
+def _scaling() -> None:
+    """From a loss to parameters, tokens and FLOPs, and back."""
+
+
+LawOption = Annotated[
+    str,
+    typer.Option(
+        "--law",
+        metavar="NAME|FILE.json|CONSTANTS",
+        help="A named law (`emergecast scaling laws`), what `scaling fit` wrote, or constants such "
+        "as E=1.69,A=406.4,B=410.7,alpha=0.34,beta=0.28 or A=8.04,alpha=0.067,of=params.",
+    ),
+]
+TokensPerParamOption = Annotated[
+    str | None,
+    typer.Option("--tokens-per-param", metavar="R", help="So many tokens for every parameter."),
+]
+AtTokensOption = Annotated[
+    str | None, typer.Option("--at-tokens", metavar="T", help="Fix the training tokens.")
+]
+AtParamsOption = Annotated[
+    str | None, typer.Option("--at-params", metavar="N", help="Fix the parameters.")
+]
+ComputeOptimalOption = Annotated[
+    bool,
+    typer.Option(
+        "--compute-optimal",
+        help="Split FLOPs for the least loss: the default of a law of parameters and tokens.",
+    ),
+]
+
+
+@scaling.command()
+def convert(
+    law: LawOption,
+    loss: Annotated[
+        list[float] | None,
+        typer.Option("--loss", metavar="NATS", help="Loss to find the run of; repeatable."),
+    ] = None,
+    params: Annotated[
+        str | None, typer.Option("--params", metavar="N", help="Parameters to find the loss of.")
+    ] = None,
+    tokens: Annotated[
+        str | None, typer.Option("--tokens", metavar="T", help="Tokens to find the loss of.")
+    ] = None,
+    flops: Annotated[
+        str | None, typer.Option("--flops", metavar="C", help="FLOPs to find the loss of.")
+    ] = None,
+    tokens_per_param: TokensPerParamOption = None,
+    at_tokens: AtTokensOption = None,
+    at_params: AtParamsOption = None,
+    compute_optimal: ComputeOptimalOption = False,
+    floor: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--floor",
+            metavar="NATS",
+            help="Also under this floor E, through the same losses at the ends of the law's span; "
+            "repeatable.",
+        ),
+    ] = None,
+    span: Annotated[
+        str | None,
+        typer.Option(
+            "--span",
+            metavar="LOW,HIGH",
+            help="Amounts between which the law was fitted, where it does not say: of its "
+            "resource, or FLOPs for a law of parameters and tokens.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which run has a loss, or which loss a run has.
+
+    Amounts may be written 70B, 1.4T or 7e9. Exit status 2 where no run has that loss.
+
+    Example: `emergecast scaling convert --loss 1.361 --law snell-llama2 --floor 0.6`
+    """
+    from emergecast.cli._scaling_text import conversions_text
+    from emergecast.errors import OptionError
+    from emergecast.scaling import Resource, convert_loss, convert_run, parse_amount
+
+    found, draws = _law(law, span)
+    allocation = _allocation(tokens_per_param, at_tokens, at_params, optimal=compute_optimal)
+    texts = zip(Resource, (params, tokens, flops), strict=True)
+    given = {r: parse_amount(text, f"--{r}") for r, text in texts if text is not None}
+    floors = tuple(floor or ())
+    if bool(loss) == bool(given):
+        raise OptionError(
+            "give either --loss, for the run that has it, or some of --params, --tokens and "
+            "--flops, for the loss of that run"
+            + (
+                "; --at-params and --at-tokens fix an amount while the loss decides the rest."
+                if loss
+                else "."
+            )
+        )
+    if loss:
+        done = [convert_loss(found, each, allocation, floors=floors, draws=draws) for each in loss]
+    else:
+        done = [convert_run(found, allocation, given=given, floors=floors, draws=draws)]
+    if as_json:
+        records = [_conversion_as_json(each) for each in done]
+        print(json.dumps(records if len(records) > 1 else records[0], indent=2))
+    else:
+        print(conversions_text(done, of_loss=bool(loss)))
+
+
+@scaling.command()
+def laws(as_json: JsonOption = False) -> None:
+    """List the scaling laws that are known by name, with their constants and source.
+
+    Example: `emergecast scaling laws`
+    """
+    from emergecast.cli._scaling_text import laws_text
+    from emergecast.scaling import NAMED_LAWS
+
+    if as_json:
+        print(json.dumps([_law_as_json(law) for law in NAMED_LAWS.values()], indent=2))
+    else:
+        print(laws_text(NAMED_LAWS.values()))
+
+
+@scaling.command()
+def flops(
+    config: Annotated[
+        Path, typer.Option("--config", help="The model's config.json, as Hugging Face writes it.")
+    ],
+    tokens: Annotated[
+        str, typer.Option("--tokens", metavar="T", help="Training tokens, such as 1.4T.")
+    ],
+    context: Annotated[
+        int | None,
+        typer.Option(
+            "--context",
+            min=1,
+            help="Tokens of a training sequence; default: the longest the model takes.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count parameters and training FLOPs of an architecture, beside 6 N D and other conventions.
+
+    Example: `emergecast scaling flops --config config.json --tokens 1.4T --context 2048`
+    """
+    from emergecast.cli._scaling_text import flops_report
+    from emergecast.scaling import (
+        Counting,
+        architecture_flops,
+        parse_amount,
+        read_architecture,
+        training_flops,
+    )
+
+    amount = parse_amount(tokens, "--tokens")
+    architecture = read_architecture(config, context)
+    counts = {each: architecture_flops(architecture, each) for each in Counting}
+    if not as_json:
+        print(flops_report(architecture, counts, amount))
+        return
+    n = architecture.params
+    print(
+        json.dumps(
+            {
+                "architecture": dataclasses.asdict(architecture),
+                "params": {
+                    "total": n.total,
+                    "non_embedding": n.non_embedding,
+                    **dataclasses.asdict(n),
+                },
+                "tokens": amount,
+                "flops": counts[Counting.MATMULS].training_per_token * amount,
+                "six_n_d": {
+                    "total": float(training_flops(n.total, amount)),
+                    "non_embedding": float(training_flops(n.non_embedding, amount)),
+                },
+                "countings": {
+                    each.value: {
+                        "flops": count.training_per_token * amount,
+                        "forward_per_token": dict(count.terms),
+                        "over_six_n_d": count.training_per_token / (6 * n.total),
+                        "over_six_n_d_non_embedding": count.training_per_token
+                        / (6 * n.non_embedding),
+                    }
+                    for each, count in counts.items()
+                },
+            },
+            indent=2,
+        )
+    )
+
+
+def _law(text: str, span: str | None) -> tuple[ScalingLaw, ScalingLaw | None]:
+    """The law, and its draws where it came from a file that has some."""
+    from emergecast.errors import OptionError
+    from emergecast.scaling import parse_amount, parse_law, read_law
+
+    draws: ScalingLaw | None = None
+    if text.endswith(".json") or ("=" not in text and Path(text).is_file()):
+        law, draws = read_law(text)
+    else:
+        law = parse_law(text)
+    if span is None:
+        return law, draws
+    ends = [parse_amount(part, "--span") for part in span.split(",")]
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise OptionError(f"--span {span!r} is no LOW,HIGH. Give two amounts, such as 7B,70B.")
+    return dataclasses.replace(law, span=(ends[0], ends[1])), draws
+
+
+def _allocation(
+    ratio: str | None, tokens: str | None, params: str | None, *, optimal: bool
+) -> Allocation | None:
+    """The one allocation that the options ask for; None if none does."""
+    from emergecast.errors import OptionError
+    from emergecast.scaling import Allocation, parse_amount
+
+    made = {
+        "--tokens-per-param": None if ratio is None else (Allocation.ratio, ratio),
+        "--at-tokens": None if tokens is None else (Allocation.at_tokens, tokens),
+        "--at-params": None if params is None else (Allocation.at_params, params),
+    }
+    chosen = [name for name, each in made.items() if each is not None]
+    if optimal:
+        chosen.append("--compute-optimal")
+    if len(chosen) > 1:
+        raise OptionError(
+            f"{' and '.join(chosen)} tie parameters and tokens in {len(chosen)} ways. Give one."
+        )
+    for name, each in made.items():
+        if each is not None:
+            make, text = each
+            return make(parse_amount(text, name))
+    return Allocation.compute_optimal() if optimal else None
+
+
+def _number(value: Any) -> float | None:  # noqa: ANN401
+    """A number for JSON, which has no infinity: null where it is infinite or not determined."""
+    if value is None or value in {float("inf"), float("-inf")}:
+        return None
+    return float(value)
+
+
+def _law_as_json(law: ScalingLaw) -> dict[str, Any]:
+    from emergecast.scaling import PowerLaw
+
+    constants = {"E": law.floor_nats, "A": law.a, "alpha": law.alpha}
+    if not isinstance(law, PowerLaw):
+        constants |= {"B": law.b, "beta": law.beta}
+    return {
+        "name": law.name,
+        "form": law.of.value if isinstance(law, PowerLaw) else "chinchilla",
+        "of": law.of.value if isinstance(law, PowerLaw) else None,
+        "constants": {name: float(value) for name, value in constants.items()},
+        "span": None if law.span is None else list(law.span),
+        "span_of": law.of.value if isinstance(law, PowerLaw) else "flops",
+        "source": law.source,
+    }
+
+
+def _conversion_as_json(found: Conversion) -> dict[str, Any]:
+    names = ("params", "tokens", "flops")
+    allocation = found.allocation
+    return {
+        "loss": found.loss,
+        **{name: _number(getattr(found.run, name)) for name in names},
+        "interval": None
+        if found.interval is None
+        else {
+            name: {"p05": _number(low), "p95": _number(high)}
+            for name, (low, high) in found.interval.items()
+        },
+        "beyond_span": _number(found.beyond_span),
+        "law": _law_as_json(found.law),
+        "allocation": None
+        if allocation is None
+        else {"tie": allocation.tie.value, "value": allocation.value},
+        "floors": [
+            {
+                "floor": each.floor_nats,
+                "loss": each.loss,
+                **{name: _number(getattr(each.run, name)) for name in names},
+                "constants": _law_as_json(each.law)["constants"],
+            }
+            for each in found.floors
+        ],
+    }
