@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emergecast.fit._posterior import Posterior
-    from emergecast.forecast import Forecast, Thresholds
+    from emergecast.forecast import ComputeOptions, Forecast, Thresholds
     from emergecast.measurements import Measurements, Selection
 
 SEED = 20241122
@@ -204,16 +204,23 @@ class Fit:
         """The same fit, read off at another D0."""
         return replace(self, data=replace(self.data, few_shot_examples=examples))
 
-    def forecast(self, *, bootstraps: int = 200, thresholds: Thresholds | None = None) -> Forecast:
+    def forecast(
+        self,
+        *,
+        bootstraps: int = 200,
+        thresholds: Thresholds | None = None,
+        compute: ComputeOptions | None = None,
+    ) -> Forecast:
         """Where emergence will happen, with a verdict.
 
         Args:
             bootstraps: resamples of each kind; 0 for none.
             thresholds: when a forecast counts as identified or is refused.
+            compute: how the loss of emergence becomes compute.
         """
         from emergecast.forecast import forecast  # the one call upwards, so that this reads well
 
-        return forecast(self, bootstraps=bootstraps, thresholds=thresholds)
+        return forecast(self, bootstraps=bootstraps, thresholds=thresholds, compute=compute)
 
     def to_arviz(self, n: int = 4000, seed: int = SEED) -> Any:  # noqa: ANN401  arviz is optional
         """Posterior draws as an `arviz.InferenceData` (one chain of independent draws).
@@ -293,9 +300,7 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
     if few_shot_examples is not None and not picked.shift.is_examples:
         smallest = float(picked.rows["examples"].drop_nulls().to_numpy().min())
         few_shot_examples = picked.shift.few_shot_amount(few_shot_examples, smallest)
-    data = fit_data(
-        picked, few_shot_examples=few_shot_examples, planned_amounts=planned_amounts
-    )
+    data = fit_data(picked, few_shot_examples=few_shot_examples, planned_amounts=planned_amounts)
     if isinstance(priors, Priors):
         chosen = priors
     else:

@@ -4,6 +4,10 @@ It refuses to print a number that the rows do not carry: a forecast has a verdic
 a refused one has no elbow.
 """
 
+from emergecast.forecast._compute import Compute, DateQuantiles, FloorRow, Quantiles
+from emergecast.forecast._compute_dates import ComputeDates, read_compute_dates
+from emergecast.forecast._compute_run import AtCompute
+from emergecast.forecast._compute_scale import ComputeOptions, LawKind
 from emergecast.forecast._diagnostics import Diagnostics, Optima, diagnose
 from emergecast.forecast._falls import Fall
 from emergecast.forecast._forecast import AtLoss, Forecast, forecast
@@ -26,17 +30,25 @@ from emergecast.forecast._verdict import NEGLIGIBLE, Sensitivity, Thresholds, Ve
 __all__ = [
     "NEGLIGIBLE",
     "ROW_KEY",
+    "AtCompute",
     "AtLoss",
     "Check",
+    "Compute",
+    "ComputeDates",
+    "ComputeOptions",
+    "DateQuantiles",
     "Diagnostics",
     "Elbow",
     "Fall",
+    "FloorRow",
     "Forecast",
     "FrozenDistribution",
     "FrozenForecast",
     "Influence",
+    "LawKind",
     "LossDistribution",
     "Optima",
+    "Quantiles",
     "Residual",
     "Sensitivity",
     "Suspect",
@@ -52,5 +64,6 @@ __all__ = [
     "log_score",
     "pit",
     "printed_rows",
+    "read_compute_dates",
     "read_frozen",
 ]

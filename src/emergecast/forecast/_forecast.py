@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,14 @@ import numpy as np
 import polars as pl
 
 from emergecast.fit import SEED, Bootstrap, Draws, FitStatus, Resample
+from emergecast.forecast._compute import Compute, compute_of
+from emergecast.forecast._compute_run import (
+    AtCompute,
+    at_compute,
+    compute_checkpoints,
+    compute_curve,
+)
+from emergecast.forecast._compute_scale import ComputeOptions
 from emergecast.forecast._diagnostics import Diagnostics
 from emergecast.forecast._lines import curves, schema, typical
 from emergecast.forecast._on_axis import (
@@ -65,6 +73,8 @@ class Forecast:
     """A few-shot elbow that was measured later, on `axis`."""
     diagnostics: Diagnostics | None = None
     """What the forecast hangs on, in the fit's own coordinates; None where it is refused."""
+    compute_options: ComputeOptions = field(default_factory=ComputeOptions)
+    """How the loss of emergence becomes compute."""
 
     @property
     def axis(self) -> Axis:
@@ -233,7 +243,56 @@ class Forecast:
         at = np.atleast_1d(np.asarray(self.axis.from_axis(loss), dtype=np.float64))
         return self._draws.line(np.zeros(1, dtype=np.int64), at)[:, 0]
 
+    # -------------------------------------------------------------------- in compute
+
+    @property
+    def compute(self) -> Compute | None:
+        """At how much training emergence happens; None where that is not known."""
+        return self._compute if isinstance(self._compute, Compute) else None
+
+    @property
+    def compute_reason(self) -> str | None:
+        """Why there is no forecast in compute and what to do, in a sentence; None where it is."""
+        return None if isinstance(self._compute, Compute) else self._compute
+
+    def emerged_at(
+        self,
+        *,
+        flops: float | None = None,
+        params: float | None = None,
+        tokens: float | None = None,
+    ) -> AtCompute:
+        """What to expect of a run of so many FLOPs, or of so many parameters and tokens.
+
+        The scatter of a single run about the scaling law is included.
+
+        Raises:
+            ScalingError: there is no forecast in compute, neither or both are given, or the law is
+                not of such runs; the message says what to do.
+        """
+        found = self._compute
+        if not isinstance(found, Compute):
+            from emergecast.errors import ScalingError
+
+            message = f"nothing is known of a training run: {found}"
+            raise ScalingError(message)
+        return at_compute(self, found, flops=flops, params=params, tokens=tokens)
+
+    @cached_property
+    def _compute(self) -> Compute | str:
+        """Worked out when first asked for: most forecasts of a backtest never are."""
+        return compute_of(self, self.compute_options)
+
     # -------------------------------------------------------------------- frames for pictures
+
+    def compute_curve(self) -> pl.DataFrame:
+        """Probability that a run has emerged: flops, params, emerged; no rows if not known."""
+        found = self._compute
+        return compute_curve(self, found if isinstance(found, Compute) else None)
+
+    def compute_checkpoints(self) -> pl.DataFrame:
+        """Few-shot checkpoints of known compute: checkpoint, flops, hidden, emerged."""
+        return compute_checkpoints(self)
 
     def points(self) -> pl.DataFrame:
         """One row per score: checkpoint, loss, score, stderr, setting, examples, label, hidden."""
@@ -312,6 +371,8 @@ class Forecast:
             "reasons": list(self.reasons),
             "status": str(self.status),
             "sensitivity": [asdict(row) for row in self.sensitivity],
+            "compute": self.compute and self.compute.to_dict(),
+            "compute_reason": self.compute_reason,
             "diagnostics": self.diagnostics and self.diagnostics.to_dict(self.axis),
             "warnings": list(self.warnings),
             "hidden": list(selection.hidden),
@@ -362,14 +423,22 @@ class Forecast:
         return f"<b>{escape(self.title)}</b><br>{escape(self.subtitle)}{rows}<ul>{reasons}</ul>"
 
 
-def forecast(fit: Fit, *, thresholds: Thresholds | None = None, bootstraps: int = 200) -> Forecast:
+def forecast(
+    fit: Fit,
+    *,
+    thresholds: Thresholds | None = None,
+    bootstraps: int = 200,
+    compute: ComputeOptions | None = None,
+) -> Forecast:
     """The forecast of a fit.
 
     Args:
         fit: what to read off.
         thresholds: when a forecast counts as identified or is refused, in the unit of the axis.
         bootstraps: resamples of each kind; 0 for none.
+        compute: how the loss of emergence becomes compute; the defaults of `ComputeOptions`.
     """
+    options = compute or ComputeOptions()
     judgement: Judgement = judge(fit, thresholds or default_thresholds(fit))
     if judgement.verdict is Verdict.REFUSED:
         return Forecast(
@@ -379,6 +448,7 @@ def forecast(fit: Fit, *, thresholds: Thresholds | None = None, bootstraps: int 
             elbow=None,
             bootstrap=dict.fromkeys(Resample),
             sensitivity=(),
+            compute_options=options,
         )
     posterior, axis = fit.posterior, fit.selection.axis
     elbow = Elbow(
@@ -398,6 +468,7 @@ def forecast(fit: Fit, *, thresholds: Thresholds | None = None, bootstraps: int 
         },
         sensitivity=tuple(sensitivity_on(axis, row) for row in judgement.sensitivity),
         diagnostics=judgement.diagnostics,
+        compute_options=options,
     )
 
 

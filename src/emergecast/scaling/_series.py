@@ -204,7 +204,7 @@ class SeriesLaw:
 
     def _powers(self, alpha: Floats) -> Floats:
         """(X / X0)^-alpha, shape (alphas, n)."""
-        return np.exp(-np.outer(alpha, np.log(self.amounts / self.scale)))
+        return np.asarray(np.exp(-np.outer(alpha, np.log(self.amounts / self.scale))))
 
     @property
     def _dof(self) -> float:
@@ -291,4 +291,4 @@ def _between(dof: float, low: Floats, high: Floats) -> tuple[Floats, Floats, Flo
     sign = np.where(low > 0, -1.0, 1.0)
     first, last = np.where(low > 0, -high, low), np.where(low > 0, -low, high)
     start = stdtr(dof, first)
-    return stdtr(dof, last) - start, start, sign
+    return np.asarray(stdtr(dof, last) - start), np.asarray(start), np.asarray(sign)

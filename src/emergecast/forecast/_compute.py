@@ -1,0 +1,346 @@
+"""The forecast in compute: the posterior of the elbow through the posterior of a scaling law."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from emergecast.errors import ScalingError
+from emergecast.fit import SEED
+from emergecast.forecast._compute_law import scale_of
+from emergecast.forecast._compute_scale import ComputeOptions, LawKind, Scale
+from emergecast.forecast._on_axis import QUANTILES
+from emergecast.measurements import Transform
+from emergecast.scaling import (
+    CHINCHILLA_LAWS,
+    Allocation,
+    ChinchillaLaw,
+    PowerLaw,
+    Resource,
+    ScalingLaw,
+    run_at,
+    run_at_loss,
+    with_floor,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from emergecast.forecast._compute_dates import ComputeDates
+    from emergecast.forecast._forecast import Forecast
+
+    Floats = NDArray[np.float64]
+
+N_DRAWS: Final = 8192
+N_ROUGH: Final = 2048
+"""Draws for what is read to two digits: other floors, and the curve of a picture."""
+NO_LAW: Final = PowerLaw(
+    name="none", source="", of=Resource.FLOPS, floor_nats=0.0, a=1.0, alpha=1.0
+)
+"""Stands in where FLOPs are known without a law and only parameters and tokens are asked for."""
+_SMALLEST_LOSS: Final = 1e-300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantiles:
+    """Quantiles of an amount, p05 the smallest; None where no amount reaches the loss."""
+
+    p05: float | None
+    p25: float | None
+    p50: float | None
+    p75: float | None
+    p95: float | None
+
+    @classmethod
+    def of(cls, values: Floats | None) -> Quantiles | None:
+        """Of draws that may be infinite; None where there are none."""
+        if values is None:
+            return None
+        found = np.quantile(values, list(QUANTILES.values()), method="inverted_cdf")
+        return cls(**{name: _finite(v) for name, v in zip(QUANTILES, found, strict=True)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloorRow:
+    """Medians under another floor of the law; None where the loss is then never reached."""
+
+    what: str
+    floor_nats: float
+    flops: float | None
+    params: float | None
+    tokens: float | None
+    multiple_of_strongest: float | None
+    unreachable: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DateQuantiles:
+    """When a run that reaches the elbow first becomes possible, as ISO dates; p05 the earliest."""
+
+    table: str
+    """The file with the largest run at each date, as the user named it."""
+    first_date: str
+    last_date: str
+    p05: str | None
+    p25: str | None
+    p50: str | None
+    p75: str | None
+    p95: str | None
+    """None where later than the last date of the table."""
+    by_first_date: float
+    """Probability that it is possible on the first date of the table already."""
+    not_by_last_date: float
+    """Probability that it is not possible on the last date yet, or never."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """At how much training few-shot emergence happens.
+
+    Quantiles are those of the run whose loss *under the law* is the elbow; the scatter of a single
+    run about the law enters `Forecast.emerged_at` alone.
+    """
+
+    scale: Scale
+    """The law, what is uncertain about it, and how parameters and tokens are tied."""
+    law: ScalingLaw | None
+    """Its draws, paired with draws of the elbow; None where the forecast is in FLOPs already."""
+    scatter_nats: Floats
+    """Scatter of a single run about each draw of the law, nats."""
+    flops: Quantiles | None
+    """Training FLOPs; None where law and allocation do not determine them; so below."""
+    params: Quantiles | None
+    tokens: Quantiles | None
+    multiple_of_strongest: Quantiles | None
+    """FLOPs over those of the strongest checkpoint in the fit."""
+    unreachable: float
+    """Probability that the elbow lies at or below all losses that the law reaches."""
+    floor_sensitivity: tuple[FloorRow, ...]
+    dates: DateQuantiles | None
+
+    @property
+    def relabelling(self) -> bool:
+        """Whether the losses were computed with the law, so that nothing is added to them."""
+        return self.scale.kind is LawKind.RELABELLING
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the law, in sentences."""
+        return self.scale.notes
+
+    def constants(self) -> dict[str, dict[str, float]]:
+        """Quantiles p05, p50 and p95 of the constants of the law, by name."""
+        if self.law is None:
+            return {}
+        names = ["floor_nats", "a", "alpha"]
+        if isinstance(self.law, ChinchillaLaw):
+            names += ["b", "beta"]
+        found = {}
+        for name in names:
+            values = np.quantile(np.asarray(getattr(self.law, name)), [0.05, 0.5, 0.95])
+            found[name] = dict(zip(("p05", "p50", "p95"), map(float, values), strict=True))
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, for forecast.json."""
+        scale = self.scale
+        names = ("flops", "params", "tokens", "multiple_of_strongest")
+        amounts = {name: getattr(self, name) for name in names}
+        return {
+            **{name: each and asdict(each) for name, each in amounts.items()},
+            "unreachable": self.unreachable,
+            "strongest": scale.strongest,
+            "strongest_flops": scale.strongest_flops,
+            "law": self._law_dict(),
+            "allocation": _allocation_dict(scale.allocation),
+            "relabelling": self.relabelling,
+            "anchored_by": scale.anchored_by,
+            "floor_sensitivity": [asdict(row) for row in self.floor_sensitivity],
+            "dates": self.dates and asdict(self.dates),
+            "notes": list(self.notes),
+        }
+
+    def _law_dict(self) -> dict[str, Any]:
+        law = self.law
+        of = (
+            None
+            if law is None
+            else "params_and_tokens"
+            if isinstance(law, ChinchillaLaw)
+            else law.of
+        )
+        return {
+            "kind": str(self.scale.kind),
+            "name": None if law is None else law.name,
+            "source": None if law is None else law.source,
+            "of": of and str(of),
+            "constants": self.constants(),
+            "n_checkpoints": self.scale.n_checkpoints,
+            "scatter_nats": float(np.median(self.scatter_nats)) if self.scatter_nats.size else None,
+            "span": None if law is None or law.span is None else list(law.span),
+        }
+
+
+def compute_of(forecast: Forecast, options: ComputeOptions) -> Compute | str:
+    """The forecast in compute; or, in a sentence, why there is none and what to do."""
+    if forecast.elbow is None:
+        return "the forecast is refused, so there is no loss to convert."
+    scale = scale_of(forecast.fit.selection, options)
+    if isinstance(scale, str):
+        return scale
+    try:
+        return _through(forecast, scale, options.dates)
+    except ScalingError as error:
+        return str(error)
+
+
+def _through(forecast: Forecast, scale: Scale, dates: ComputeDates | None) -> Compute:
+    """The elbow through the law: pairs of independent draws, those of the elbow stratified.
+
+    Raises:
+        ScalingError: the law cannot take the allocation.
+    """
+    if scale.kind is LawKind.STRAIGHT:
+        law, scatter = None, np.empty(0)
+        run = run_at(NO_LAW, scale.allocation, flops=_on_flops_axis(forecast, _levels(N_DRAWS)))
+    else:
+        law, scatter = scale.draws(N_DRAWS, np.random.default_rng(SEED))
+        run = run_at_loss(law, _elbows(forecast, N_DRAWS), scale.allocation, unreachable="inf")
+    amounts = {str(name): _array(getattr(run, name)) for name in Resource}
+    multiple = _over(amounts["flops"], scale.strongest_flops)
+    return Compute(
+        scale=scale,
+        law=law,
+        scatter_nats=scatter,
+        **{name: Quantiles.of(values) for name, values in amounts.items()},
+        multiple_of_strongest=Quantiles.of(multiple),
+        unreachable=_unreachable(amounts),
+        floor_sensitivity=_other_floors(forecast, scale),
+        dates=None if dates is None else _when(dates, amounts["flops"]),
+    )
+
+
+def _levels(n: int) -> Floats:
+    return np.asarray((np.arange(n) + 0.5) / n)
+
+
+def _elbows(forecast: Forecast, n: int) -> Floats:
+    """Stratified draws of the elbow, ascending, nats; one below 0 is as unreachable as 0."""
+    return np.maximum(forecast.fit.posterior.quantile(_levels(n)), _SMALLEST_LOSS)
+
+
+def _on_flops_axis(forecast: Forecast, levels: Floats) -> Floats:
+    """Quantiles of the elbow in FLOPs, of a forecast whose axis they are."""
+    values = forecast.quantile(levels)
+    return np.asarray(10**values if forecast.axis.transform is Transform.LOG10 else values)
+
+
+def _array(amount: ArrayLike | None) -> Floats | None:
+    return None if amount is None else np.asarray(amount, dtype=np.float64)
+
+
+def _over(flops: Floats | None, strongest: float | None) -> Floats | None:
+    return None if flops is None or strongest is None else flops / strongest
+
+
+def _unreachable(amounts: dict[str, Floats | None]) -> float:
+    """Share of draws in which anything is infinite."""
+    known = [np.isinf(values) for values in amounts.values() if values is not None]
+    return float(np.mean(np.any(np.broadcast_arrays(*known), axis=0)))
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+# ------------------------------------------------------------------------------ other floors
+
+
+def _other_floors(forecast: Forecast, scale: Scale) -> tuple[FloorRow, ...]:
+    """Medians where the floor is fixed at a few telling values.
+
+    The series' own law is inferred anew under each; a given law goes through its losses at the
+    weakest and the strongest checkpoint.
+    """
+    if scale.kind is LawKind.STRAIGHT:
+        return ()
+    found = []
+    for what, floor in _floors(scale.lowest_loss):
+        try:
+            law = _under(scale, floor)
+        except ScalingError:  # a floor that no law through these checkpoints can have
+            continue
+        if law is None:
+            continue
+        elbows = _elbows(forecast, N_ROUGH)
+        run = run_at_loss(law, elbows, scale.allocation, unreachable="inf")
+        amounts = {str(name): _array(getattr(run, name)) for name in Resource}
+        medians = {name: median(values) for name, values in amounts.items()}
+        multiple = median(_over(amounts["flops"], scale.strongest_flops))
+        found.append(
+            FloorRow(
+                what=what,
+                floor_nats=floor,
+                **medians,
+                multiple_of_strongest=multiple,
+                unreachable=_unreachable(amounts),
+            )
+        )
+    return tuple(found)
+
+
+def _floors(lowest: float) -> list[tuple[str, float]]:
+    """Floors to try: none, two shares of the lowest loss, and published ones in between."""
+    shares = [("no floor", 0.0), ("half the lowest loss", 0.5 * lowest)]
+    shares.append(("nine tenths of the lowest loss", 0.9 * lowest))
+    named = [(f"that of {law.name}", float(law.floor_nats)) for law in CHINCHILLA_LAWS.values()]
+    inside = [(what, floor) for what, floor in named if 0.5 * lowest < floor < lowest]
+    return sorted([*shares, *inside], key=lambda each: each[1])
+
+
+def _under(scale: Scale, floor: float) -> ScalingLaw | None:
+    """The law with another floor; None where there is nothing to hold it to."""
+    if scale.series is not None:
+        return scale.series.with_floor(floor).draws(N_ROUGH, np.random.default_rng(SEED)).law
+    if scale.law is None or scale.ends is None:
+        return None
+    return with_floor(scale.law, floor, scale.ends)
+
+
+def median(values: ArrayLike | None) -> float | None:
+    """The median, of any shape; None where there is nothing, or it is infinite."""
+    if values is None:
+        return None
+    return _finite(float(np.quantile(np.asarray(values), 0.5, method="inverted_cdf")))
+
+
+# ------------------------------------------------------------------------------ dates
+
+
+def _when(dates: ComputeDates, flops: Floats | None) -> DateQuantiles | None:
+    """Quantiles of the date at which a run that reaches the elbow is first possible."""
+    if flops is None:
+        return None
+    days = dates.days_of(flops)
+    levels = np.quantile(days, list(QUANTILES.values()), method="inverted_cdf")
+    iso = [
+        date.fromordinal(math.ceil(day)).isoformat() if day < math.inf else None for day in levels
+    ]
+    return DateQuantiles(
+        table=dates.name,
+        first_date=dates.first.isoformat(),
+        last_date=dates.last.isoformat(),
+        **dict(zip(QUANTILES, iso, strict=True)),
+        by_first_date=float(np.mean(flops <= dates.flops[0])),
+        not_by_last_date=float(np.mean(np.isinf(days))),
+    )
+
+
+def _allocation_dict(allocation: Allocation | None) -> dict[str, Any] | None:
+    if allocation is None:
+        return None
+    return {"kind": str(allocation.tie), "value": allocation.value, "text": str(allocation)}

@@ -1,0 +1,324 @@
+"""Which scaling law turns the losses of a forecast into compute, and what is uncertain about it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from emergecast.errors import ScalingError
+from emergecast.forecast._compute_scale import ComputeOptions, LawKind, Scale
+from emergecast.forecast._compute_seen import SAME, Seen
+from emergecast.measurements import LossSource
+from emergecast.scaling import (
+    CHINCHILLA_LAWS,
+    Allocation,
+    ChinchillaLaw,
+    Resource,
+    Run,
+    ScalingLaw,
+    SeriesLaw,
+    Tie,
+    frontier,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emergecast.measurements import Selection
+
+    Floats = NDArray[np.float64]
+
+ROUNDING: Final = 1.1e-3
+"""Nats by which a loss that was computed and printed may differ from the constants' own."""
+RELABELLING: Final = (
+    "The losses were computed from parameters and tokens with these constants, so this is the same "
+    "forecast in other units, with no uncertainty of its own."
+)
+LOOSE: Final = 0.05
+"""Scatter or trend of the checkpoints about a given law, nats, from which on it is warned of."""
+MEDIAN_STDERR: Final = 1.2533
+"""Standard error of a median of n normals, times sqrt(n), in standard deviations."""
+
+
+def scale_of(selection: Selection, options: ComputeOptions) -> Scale | str:
+    """The law for a selection whose axis is loss or FLOPs; or, in a sentence, why there is none.
+
+    Only the rows of the fit are looked at, never those that are hidden.
+    """
+    axis = selection.axis
+    seen = Seen.of(selection)
+    if axis.name == Resource.FLOPS and axis.higher_is_stronger:
+        chosen = options.allocation or seen.ratio
+        return Scale(kind=LawKind.STRAIGHT, allocation=chosen, **seen.strongest(counted=False))
+    if not axis.is_loss:
+        return (
+            f"the axis is {axis.label}, and a scaling law is of the loss: leave --axis out, or use "
+            "--axis flops."
+        )
+    estimated = seen.frame.filter(pl.col("loss_source") == LossSource.ESTIMATED.value)
+    if options.law != "own" and estimated.height == seen.frame.height:
+        return _estimated(seen, options)
+    measured = seen.measured()
+    if options.law is None or options.law == "own":
+        return _own(measured if measured.frame.height else seen, options)
+    return _given(measured, options.law, options)
+
+
+def _counted(law: ScalingLaw) -> bool:
+    """Whether the FLOPs of a run under this law are 6 * params * tokens."""
+    return isinstance(law, ChinchillaLaw) or law.of is not Resource.FLOPS
+
+
+# ------------------------------------------------------------------------------ estimated losses
+
+
+def _estimated(seen: Seen, options: ComputeOptions) -> Scale | str:
+    """The constants that the losses were computed with."""
+    known = seen.with_known("params", "tokens")
+    if known.height < seen.frame.height:
+        return (
+            "the losses are estimates, and the parameters or tokens behind "
+            f"{seen.frame.height - known.height} of them are not in the table: add columns params "
+            "and tokens, or fit a law to the losses with --scaling-law own."
+        )
+    if options.law is not None and options.law != "own":
+        off = _misfit(options.law, known)
+        if not off <= ROUNDING:
+            other = (
+                f'The losses were estimated, and not with the constants of "{options.law.name}": '
+                f"they differ by up to {off:.3f} nats."
+            )
+            return _given(seen, options.law, options, (other,))
+        law: ScalingLaw = options.law
+    else:
+        found = {name: _misfit(each, known) for name, each in CHINCHILLA_LAWS.items()}
+        best = min(found, key=lambda name: found[name])
+        if not found[best] <= ROUNDING:
+            return (
+                "the losses were estimated with constants that are not known here (nearest: "
+                f"{best}, off by up to {found[best]:.3f} nats): give them with --scaling-law FILE, "
+                "or fit a law to the losses with --scaling-law own."
+            )
+        law = CHINCHILLA_LAWS[best]
+    return Scale(
+        **seen.strongest(counted=_counted(law)),
+        kind=LawKind.RELABELLING,
+        law=law,
+        allocation=options.allocation or _usual(law, seen),
+        n_checkpoints=known.height,
+        ends=_ends(law, seen.frame),
+        notes=(RELABELLING,),
+    )
+
+
+def _misfit(law: ScalingLaw, known: pl.DataFrame) -> float:
+    """The largest distance of a loss from the law, nats; infinite where it cannot be evaluated."""
+    left = _residuals(law, known)
+    return float(np.abs(left).max()) if left.size == known.height else math.inf
+
+
+# ------------------------------------------------------------------------------ a law that is given
+
+
+def _given(
+    seen: Seen, law: ScalingLaw, options: ComputeOptions, notes: tuple[str, ...] = ()
+) -> Scale | str:
+    """A law of other models, its floor shifted onto the checkpoints."""
+    left = _residuals(law, seen.frame)
+    shift = float(np.median(left)) if left.size and options.anchor else None
+    spread = float(np.sqrt(np.mean((left - np.median(left)) ** 2))) if left.size else 0.0
+    scatter = spread * math.sqrt(left.size / (left.size - 1)) if left.size > 1 else 0.0
+    if shift is not None and law.floor_nats + shift < 0:
+        return (
+            f'the law "{law.name}" lies {-shift:.3f} nats above the checkpoints, which is more than'
+            f" its floor of {law.floor_nats:g}: leave it unanchored with --no-anchor, or use "
+            "--scaling-law own."
+        )
+    if not left.size and options.anchor:
+        none = (
+            f"No checkpoint of known {_inputs(law)} has a measured loss, so nothing anchors the "
+            "law: its losses are those of another tokenizer and corpus."
+        )
+        notes = (*notes, none)
+    if shift is None and left.size:
+        notes += (
+            f"The law is not anchored; the checkpoints lie {np.median(left):+.3f} nats from it.",
+        )
+    return Scale(
+        **seen.strongest(counted=_counted(law)),
+        kind=LawKind.GIVEN,
+        law=law if shift is None else replace(law, floor_nats=law.floor_nats + shift),
+        law_draws=_anchored(options.draws, seen.frame, anchor=shift is not None),
+        allocation=options.allocation or _usual(law, seen),
+        n_checkpoints=int(left.size),
+        anchored_by=shift,
+        anchor_stderr=0.0 if shift is None else MEDIAN_STDERR * scatter / math.sqrt(left.size),
+        scatter_nats=scatter,
+        ends=_ends(law, seen.frame),
+        notes=(*notes, *_doubts(law, seen.frame, scatter)),
+    )
+
+
+def _anchored(draws: ScalingLaw | None, frame: pl.DataFrame, *, anchor: bool) -> ScalingLaw | None:
+    """The draws of a law, each shifted so that it passes through the checkpoints."""
+    if draws is None or not anchor:
+        return draws
+    known = _known(draws, frame)
+    rows = [_expected(draws, known[i : i + 1]) for i in range(known.height)]
+    shift = np.median(known["loss"].to_numpy()[:, None] - np.stack(rows), axis=0)
+    return replace(draws, floor_nats=np.maximum(draws.floor_nats + shift, 0.0))
+
+
+def _inputs(law: ScalingLaw) -> str:
+    """What the law is evaluated at, in words."""
+    return "parameters and tokens" if isinstance(law, ChinchillaLaw) else _word(law.of)
+
+
+def _word(resource: Resource) -> str:
+    return {Resource.PARAMS: "parameters", Resource.FLOPS: "FLOPs"}.get(resource, str(resource))
+
+
+def _known(law: ScalingLaw, frame: pl.DataFrame) -> pl.DataFrame:
+    """The checkpoints at which the law can be evaluated."""
+    names = ["params", "tokens"] if isinstance(law, ChinchillaLaw) else [str(law.of)]
+    return frame.drop_nulls(names)
+
+
+def _residuals(law: ScalingLaw, frame: pl.DataFrame) -> Floats:
+    """Loss minus law of the checkpoints at which it can be evaluated, nats."""
+    known = _known(law, frame)
+    if known.is_empty():
+        return np.empty(0)
+    return np.asarray(known["loss"].to_numpy() - _expected(law, known))
+
+
+def _expected(law: ScalingLaw, known: pl.DataFrame) -> Floats:
+    if isinstance(law, ChinchillaLaw):
+        return law.loss(known["params"].to_numpy(), known["tokens"].to_numpy())
+    return law.loss(known[str(law.of)].to_numpy())
+
+
+def _doubts(law: ScalingLaw, frame: pl.DataFrame, scatter: float) -> tuple[str, ...]:
+    """Warnings where the checkpoints do not follow the law."""
+    known, left = _known(law, frame), _residuals(law, frame)
+    if left.size < SeriesLaw.FEWEST:
+        return ()
+    found: list[str] = []
+    if scatter > LOOSE:
+        found.append(
+            f"The checkpoints scatter by {scatter:.3f} nats about the law, which is a lot: it may "
+            "not be theirs."
+        )
+    expected = _expected(law, known)
+    centred = expected - expected.mean()
+    squares = float(centred @ centred)
+    if squares > 0:
+        slope = float(centred @ left) / squares
+        rest = left - left.mean() - slope * centred
+        stderr = math.sqrt(float(rest @ rest) / (left.size - 2) / squares)
+        drift = -slope * float(np.ptp(expected))
+        if abs(drift) > LOOSE and abs(slope) > 2 * stderr:
+            found.append(
+                f"From the weakest to the strongest checkpoint the losses drift {drift:+.3f} nats "
+                "away from the law, so it may not be theirs further on either."
+            )
+    return tuple(found)
+
+
+def _usual(law: ScalingLaw, seen: Seen) -> Allocation | None:
+    """How parameters and tokens are tied where nobody says so."""
+    if isinstance(law, ChinchillaLaw):
+        return Allocation.compute_optimal()
+    if law.of is Resource.FLOPS:
+        return seen.ratio
+    other = "tokens" if law.of is Resource.PARAMS else "params"
+    shared = seen.common(other)
+    if shared is None:
+        return None
+    return Allocation(tie=Tie(other), value=shared)
+
+
+def _ends(law: ScalingLaw, frame: pl.DataFrame) -> tuple[Run, Run] | None:
+    """The weakest and the strongest checkpoint by the law; None where they are as strong."""
+    known = _known(law, frame)
+    if known.height < 2:
+        return None
+    expected = _expected(law, known)
+    weak, strong = (known.row(int(at(expected)), named=True) for at in (np.argmax, np.argmin))
+    if not expected.max() > expected.min():
+        return None
+    first, second = (
+        Run(params=row["params"], tokens=row["tokens"], flops=row["flops"])
+        for row in (weak, strong)
+    )
+    return first, second
+
+
+# ------------------------------------------------------------------------------ the series' own law
+
+
+def _own(seen: Seen, options: ComputeOptions) -> Scale | str:
+    """A power law of whatever the checkpoints differ in, with its floor unknown."""
+    of, allocation = _resource(seen, options.allocation)
+    known = seen.with_known(str(of))
+    if known.height < SeriesLaw.FEWEST:
+        return (
+            f"the compute of only {known.height} of {seen.frame.height} checkpoints with a measured"
+            f" loss is known, and a law takes {SeriesLaw.FEWEST}: give flops, or params and tokens;"
+            " or name a law with --scaling-law."
+        )
+    amounts, losses = known[str(of)].to_numpy(), known["loss"].to_numpy()
+    kept = frontier(amounts, losses)
+    if kept.sum() < SeriesLaw.FEWEST:
+        return (
+            f"the loss falls with {_word(of)} at only {kept.sum()} of {known.height} checkpoints, "
+            f"and a law takes {SeriesLaw.FEWEST}: check the columns flops, params and tokens, or "
+            "name a law with --scaling-law."
+        )
+    notes: tuple[str, ...] = ()
+    if seen.pooled:
+        notes += (f"The law is of the best checkpoints of {_series(seen)} series together.",)
+    if seen.frame["loss_source"].eq_missing(LossSource.ESTIMATED.value).any():
+        notes += ("It is fitted to losses that were estimated, which are a law already.",)
+    try:
+        series = SeriesLaw(of=of, amounts=amounts[kept], losses=losses[kept])
+    except ScalingError as error:
+        return str(error)
+    return Scale(
+        **seen.strongest(counted=of is not Resource.FLOPS),
+        kind=LawKind.OWN,
+        series=series,
+        allocation=allocation,
+        n_checkpoints=int(kept.sum()),
+        notes=notes,
+    )
+
+
+def _series(seen: Seen) -> int:
+    return seen.frame["series"].n_unique()
+
+
+def _resource(seen: Seen, asked: Allocation | None) -> tuple[Resource, Allocation | None]:
+    """What a series' own law is of, and how the rest follows.
+
+    Of parameters where all checkpoints saw the same tokens, of tokens where all have one size, and
+    otherwise of FLOPs; an allocation that is asked for and does not agree with that makes it FLOPs.
+    """
+    for of, other in ((Resource.PARAMS, Tie.TOKENS), (Resource.TOKENS, Tie.PARAMS)):
+        shared = seen.common(str(other))
+        if shared is None or seen.common(str(of)) is not None:
+            continue
+        if asked is None:
+            return of, Allocation(tie=other, value=shared)
+        if asked.tie is other and asked.value is not None:
+            near = shared / (1 + SAME) <= asked.value <= shared * (1 + SAME)
+            if near:
+                return of, asked
+    few_flops = seen.with_known("flops").height < SeriesLaw.FEWEST
+    if few_flops and seen.with_known("params").height >= SeriesLaw.FEWEST and asked is None:
+        return Resource.PARAMS, None
+    return Resource.FLOPS, asked or seen.ratio

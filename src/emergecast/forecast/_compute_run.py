@@ -1,0 +1,164 @@
+"""What to expect of one training run, and of every run of a picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from emergecast.errors import ScalingError
+from emergecast.fit import SEED
+from emergecast.forecast._compute import NO_LAW, Compute, median
+from emergecast.forecast._compute_scale import LawKind
+from emergecast.measurements import Transform, above_chance
+from emergecast.scaling import (
+    Allocation,
+    PowerLaw,
+    Resource,
+    Run,
+    loss_at,
+    run_at,
+    training_flops,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from emergecast.forecast._forecast import Forecast
+
+    Floats = NDArray[np.float64]
+
+_CURVE: Final = 160
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtCompute:
+    """What to expect of one training run."""
+
+    params: float | None
+    tokens: float | None
+    flops: float | None
+    loss: float | None
+    """Median of the loss under the law, nats; None where no law is needed."""
+    emerged: float
+    """Probability that it has emerged, the scatter of a single run about the law included."""
+
+
+def at_compute(
+    forecast: Forecast,
+    found: Compute,
+    *,
+    flops: float | None = None,
+    params: float | None = None,
+    tokens: float | None = None,
+) -> AtCompute:
+    """What to expect of a run of so many FLOPs, or of so many parameters and tokens.
+
+    Raises:
+        ScalingError: neither or both are given, or the law is not of such runs.
+    """
+    run = _run(found, flops, params, tokens)
+    if found.law is None:
+        return _expected(run, None, float(_emerged_at_flops(forecast, run.flops)))
+    loss = loss_at(found.law, run)
+    return _expected(run, float(np.median(loss)), _emerged(forecast, loss, found.scatter_nats))
+
+
+def _run(found: Compute, flops: float | None, params: float | None, tokens: float | None) -> Run:
+    """The run that is meant, with all that is known of it."""
+    scale, law = found.scale, found.law or NO_LAW
+    if flops is not None and params is None and tokens is None:
+        return run_at(law, scale.allocation, flops=flops)
+    if flops is not None or params is None or tokens is None:
+        raise ScalingError("a run is given by its FLOPs, or by its parameters and its tokens.")
+    if scale.kind is LawKind.OWN and isinstance(law, PowerLaw) and scale.allocation is not None:
+        _check_shared(law.of, scale.allocation, {"params": params, "tokens": tokens})
+    return Run(params=params, tokens=tokens, flops=float(training_flops(params, tokens)))
+
+
+def _check_shared(of: Resource, allocation: Allocation, given: dict[str, float]) -> None:
+    """A law of parameters at one token budget says nothing about another one; nor the reverse.
+
+    Raises:
+        ScalingError: the run has another budget, or size, than the checkpoints.
+    """
+    shared = str(allocation.tie)
+    if of is Resource.FLOPS or shared not in given or allocation.value is None:
+        return
+    if abs(given[shared] / allocation.value - 1) > 0.05:
+        raise ScalingError(
+            f"the checkpoints all have {allocation.value:.4g} {shared}, so their law says nothing "
+            f"of a model of {given[shared]:.4g}: ask {allocation}, or name a law of parameters "
+            "and tokens with --scaling-law, such as hoffmann or epoch."
+        )
+
+
+def _expected(run: Run, loss: float | None, emerged: float) -> AtCompute:
+    amounts = {str(name): median(getattr(run, name)) for name in Resource}
+    return AtCompute(**amounts, loss=loss, emerged=emerged)
+
+
+def _emerged(forecast: Forecast, loss: Floats, scatter: Floats) -> float:
+    """P(elbow >= loss of the run), over the law and over the scatter of a run about it."""
+    missed = scatter * np.random.default_rng(SEED + 1).standard_normal(scatter.size)
+    return float(np.mean(forecast.emerged(loss + missed)))
+
+
+def _emerged_at_flops(forecast: Forecast, flops: ArrayLike | None) -> Floats:
+    value = np.asarray(flops, dtype=np.float64)
+    if forecast.axis.transform is Transform.LOG10:
+        value = np.log10(value)
+    return forecast.emerged(value)
+
+
+# ------------------------------------------------------------------------------ for a picture
+
+
+def compute_curve(forecast: Forecast, found: Compute | None) -> pl.DataFrame:
+    """Probability that a run of given FLOPs has emerged: flops, params (null if unknown), emerged.
+
+    No rows where FLOPs are not determined.
+    """
+    schema = {"flops": pl.Float64, "params": pl.Float64, "emerged": pl.Float64}
+    if found is None or found.flops is None:
+        return pl.DataFrame(schema=schema)
+    rows = []
+    for flops in np.geomspace(*_window(found), _CURVE):
+        each = at_compute(forecast, found, flops=float(flops))
+        rows.append((each.flops, each.params, each.emerged))
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _window(found: Compute) -> tuple[float, float]:
+    """FLOPs between which the probability is worth drawing: five decades at most."""
+    quantiles = found.flops
+    known = [] if quantiles is None else [quantiles.p05, quantiles.p50, quantiles.p95]
+    inside = [value for value in known if value is not None]
+    start = found.scale.strongest_flops or (inside[0] if inside else 1.0)
+    low = min(0.3 * start, *(0.5 * value for value in inside), math.inf)
+    high = max(10 * start, *(2 * value for value in inside), 0.0)
+    return max(low, start / 1e3), min(high, start * 1e4)
+
+
+def compute_checkpoints(forecast: Forecast) -> pl.DataFrame:
+    """Checkpoints of known compute: checkpoint, flops, hidden, emerged (few-shot above chance)."""
+    selection = forecast.fit.selection
+    seen = (
+        selection.rows.select("series", "checkpoint").unique().with_columns(seen=pl.lit(value=True))
+    )
+    rows = selection.all_few_shot.drop_nulls("flops")
+    above = above_chance(rows, selection.metric_kind, selection.chance)
+    return (
+        rows.with_columns(emerged=pl.Series(above, dtype=pl.Boolean))
+        .join(seen, on=["series", "checkpoint"], how="left")
+        .group_by("series", "checkpoint", maintain_order=True)
+        .agg(
+            pl.col("flops").first(),
+            hidden=pl.col("seen").first().is_null(),
+            emerged=pl.col("emerged").any(),
+        )
+        .select("checkpoint", "flops", "hidden", "emerged")
+    )
