@@ -131,8 +131,8 @@ def fit_data(
     )
     if not d0 < amounts[0] and len(planned_amounts):
         message = (
-            f"a run on {amounts[0]:,.0f} examples is planned, but the few-shot limit is read off at "
-            f"D0 = {d0:g}: plan amounts above it, or give a smaller few_shot_examples."
+            f"a run on {amounts[0]:,.0f} examples is planned, but the few-shot elbow is read off "
+            f"at D0 = {d0:g}: plan amounts above it, or give a smaller few_shot_examples."
         )
         raise OptionError(message)
     rank = rows.select(pl.struct("series", "checkpoint").rank("dense")).to_series()

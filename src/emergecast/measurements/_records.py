@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from emergecast.measurements._coerce import coerce_column
@@ -29,41 +30,40 @@ def read_records(source: object, columns: Sequence[Column]) -> tuple[dict[str, A
     if raw.height == 0:
         findings.add("the table has no rows.", "Add one row for each, below the header.")
     known = {column.name: column for column in columns}
-    absent = [name for name in known if name not in raw.columns]
-    for written in (name for name in raw.columns if name not in known):
-        near = difflib.get_close_matches(written.lower(), absent, n=1, cutoff=0.75)
-        if near:
-            findings.add(
-                f'the column "{written}" is not known.',
-                f"Rename it to {near[0]} if that is what it holds, or to something else.",
-                column=written,
-            )
-    for name in absent:
-        if known[name].required:
-            doc = known[name].doc
-            findings.add(
-                "the column is missing.",
-                f"Add a column {name}: {doc[:1].lower()}{doc[1:]}",
-                column=name,
-            )
+    _check_header(list(raw.columns), known, findings)
     cells = {
         name: coerce_column(raw.columns[name], column, findings)
         if name in raw.columns
         else [None] * raw.height
         for name, column in known.items()
     }
-    for name, column in known.items():
-        if column.required and name in raw.columns:
-            for row, cell in enumerate(cells[name]):
-                if cell is None and (row, name) not in findings.bad_cells:
-                    findings.add(
-                        f"the {name} is missing.",
-                        f"Fill in the {name}, or delete the row.",
-                        row=row,
-                        column=name,
-                    )
+    asked = [name for name, column in known.items() if column.required and name in raw.columns]
+    for name, row in product(asked, range(raw.height)):
+        if cells[name][row] is None and (row, name) not in findings.bad_cells:
+            findings.add(
+                f"the {name} is missing.",
+                f"Fill in the {name}, or delete the row.",
+                row=row,
+                column=name,
+            )
     if findings.problems:
         raise table_error(findings.problems)
-    return tuple(
-        {name: column[row] for name, column in cells.items()} for row in range(raw.height)
-    )
+    return tuple({name: column[row] for name, column in cells.items()} for row in range(raw.height))
+
+
+def _check_header(written: list[str], known: dict[str, Column], findings: Findings) -> None:
+    """Report misspelt columns, and required ones that are absent."""
+    absent = [name for name in known if name not in written]
+    for name in (name for name in written if name not in known):
+        near = difflib.get_close_matches(name.lower(), absent, n=1, cutoff=0.75)
+        if near:
+            findings.add(
+                f'the column "{name}" is not known.',
+                f"Rename it to {near[0]} if that is what it holds, or to something else.",
+                column=name,
+            )
+    for name in absent:
+        if known[name].required:
+            doc = known[name].doc
+            remedy = f"Add a column {name}: {doc[:1].lower()}{doc[1:]}"
+            findings.add("the column is missing.", remedy, column=name)
