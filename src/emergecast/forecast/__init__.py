@@ -4,10 +4,12 @@ It refuses to print a number that the rows do not carry: a forecast has a verdic
 a refused one has no elbow.
 """
 
+from emergecast.forecast._candidates import CANDIDATE_COLUMNS, Candidate
 from emergecast.forecast._compute import Compute, DateQuantiles, FloorRow, Quantiles
 from emergecast.forecast._compute_dates import ComputeDates, read_compute_dates
 from emergecast.forecast._compute_run import AtCompute
 from emergecast.forecast._compute_scale import ComputeOptions, LawKind
+from emergecast.forecast._cost import Cost
 from emergecast.forecast._diagnostics import Diagnostics, Optima, diagnose
 from emergecast.forecast._falls import Fall
 from emergecast.forecast._forecast import AtLoss, Forecast, forecast
@@ -21,21 +23,27 @@ from emergecast.forecast._freeze import (
 )
 from emergecast.forecast._influence import Influence, Suspect
 from emergecast.forecast._on_axis import Elbow, default_thresholds
+from emergecast.forecast._plan import Prospect, SuggestedRun, SuggestOptions
 from emergecast.forecast._predictive import Check
+from emergecast.forecast._repeats import Repeat, repeats
 from emergecast.forecast._residuals import Residual, Trend
 from emergecast.forecast._schema import json_schema
 from emergecast.forecast._scores import LossDistribution, crps, log_score, pit
+from emergecast.forecast._suggest import Suggestion, suggest
 from emergecast.forecast._verdict import NEGLIGIBLE, Sensitivity, Thresholds, Verdict
 
 __all__ = [
+    "CANDIDATE_COLUMNS",
     "NEGLIGIBLE",
     "ROW_KEY",
     "AtCompute",
     "AtLoss",
+    "Candidate",
     "Check",
     "Compute",
     "ComputeDates",
     "ComputeOptions",
+    "Cost",
     "DateQuantiles",
     "Diagnostics",
     "Elbow",
@@ -48,9 +56,14 @@ __all__ = [
     "LawKind",
     "LossDistribution",
     "Optima",
+    "Prospect",
     "Quantiles",
+    "Repeat",
     "Residual",
     "Sensitivity",
+    "SuggestOptions",
+    "SuggestedRun",
+    "Suggestion",
     "Suspect",
     "Thresholds",
     "Trend",
@@ -66,4 +79,6 @@ __all__ = [
     "printed_rows",
     "read_compute_dates",
     "read_frozen",
+    "repeats",
+    "suggest",
 ]
