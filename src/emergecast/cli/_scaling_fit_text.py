@@ -1,0 +1,209 @@
+"""A fitted scaling law as lines of text: the constants first, then what they rest on."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from emergecast.scaling import Form, Resampled, ScalingStatus, optimal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from emergecast.scaling import Ranged, ScalingFit
+
+WIDTH = 100
+OUTLIERS_SHOWN = 8
+DROPPED_SHOWN = 12
+FORMULAS = {
+    Form.CHINCHILLA: "L(N, D) = E + A / N^alpha + B / D^beta",
+    Form.PARAMS: "L(N) = E + A / N^alpha",
+    Form.TOKENS: "L(D) = E + A / D^alpha",
+    Form.FLOPS: "L(C) = E + A / C^alpha",
+}
+SYMBOLS = "N parameters, D training tokens, C training FLOPs, L in nats per token"
+_SCALES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+
+
+def fit_text(fit: ScalingFit) -> str:
+    """The whole fit for a person to read."""
+    parts = [
+        list(_headline(fit)),
+        list(_table(fit)),
+        list(_optimum(fit)),
+        list(_search(fit)),
+        list(_outliers(fit)),
+        list(_basis(fit)),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _headline(fit: ScalingFit) -> Iterator[str]:
+    yield f"{FORMULAS[fit.form]}   ({SYMBOLS})"
+    shown = fit.status is ScalingStatus.CONVERGED
+    yield from _wrap(f"{'Status' if shown else 'WARNING'}: {fit.status.sentence}")
+
+
+def _table(fit: ScalingFit) -> Iterator[str]:
+    columns = [fit.stderr_bootstrap, fit.stderr_robust, fit.stderr_curvature]
+    columns += [fit.quantile(0.05), fit.quantile(0.95)]
+    heading = f"{'':<6}{'value':>12}{'bootstrap se':>14}{'robust se':>12}{'curvature se':>14}"
+    yield f"{heading}{'5%':>12}{'95%':>12}"
+    for name, value in fit.constants.items():
+        if name in fit.fixed:
+            yield f"{name:<6}{value:>12.5g}  fixed"
+            continue
+        cells = [_cell(column[name]) for column in columns]
+        widths = (14, 12, 14, 12, 12)
+        line = "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+        yield f"{name:<6}{value:>12.5g}{line}"
+    yield from _errors(fit)
+
+
+def _cell(value: float | None) -> str:
+    return "none" if value is None else f"{float(f'{value:.3g}'):g}"
+
+
+def _errors(fit: ScalingFit) -> Iterator[str]:
+    """Where the standard errors come from."""
+    refits = fit.refits
+    if refits is None:
+        yield from _wrap(
+            "No bootstrap: it was not asked for, or there are too few runs to draw from. The "
+            "curvature is all there is."
+        )
+        return
+    what = "runs" if refits.by is Resampled.RUN else "points"
+    text = (
+        f"Bootstrap: standard deviation of {refits.asked:,} refits to resampled {what}; robust: "
+        "half their central 68%; 5% and 95% are their quantiles."
+    )
+    if refits.degenerate:
+        text += (
+            f" {refits.degenerate:,} refits were degenerate (no optimum inside the bounds) and do "
+            "not count."
+        )
+    if refits.floor_at_zero:
+        text += f" In {refits.floor_at_zero:,} refits the floor was 0."
+    if refits.moved + refits.unequal:
+        text += (
+            f" In {refits.moved + refits.unequal:,} refits two starts ended in different optima; "
+            "the better counts."
+        )
+    yield from _wrap(text)
+    if fit.runs.run is None:
+        yield from _wrap(
+            "Points count as independent. Where several checkpoints belong to one training run, "
+            "say so in a column run: errors are then by run."
+        )
+
+
+def _optimum(fit: ScalingFit) -> Iterator[str]:
+    found = optimal(fit)
+    if found is None:
+        return
+    yield (
+        f"Compute-optimal: N ~ C^a, D ~ C^b with a = {_range(found.params_exponent)}, "
+        f"b = {_range(found.tokens_exponent)}"
+    )
+    yield f"{'FLOPs':>8}  {'params':<26}{'tokens':<26}tokens per parameter"
+    for each in found.splits:
+        params, tokens = _amounts(each.params), _amounts(each.tokens)
+        ratio = each.tokens_per_param
+        yield (
+            f"{each.flops:>8.0e}  {params:<26}{tokens:<26}"
+            f"{ratio.value:.1f} ({ratio.p05:.1f} to {ratio.p95:.1f})"
+        ).replace("e+", "e")
+    yield "In parentheses: 90% intervals."
+
+
+def _range(found: Ranged) -> str:
+    return f"{found.value:.3f} ({found.p05:.3f} to {found.p95:.3f})"
+
+
+def _amounts(found: Ranged) -> str:
+    return f"{count(found.value)} ({count(found.p05)} to {count(found.p95)})"
+
+
+def count(value: float) -> str:
+    """A count in a few letters, as 7.1B."""
+    if 1 <= value < 1e16:
+        for scale, letter in _SCALES:
+            if value >= scale:
+                return f"{value / scale:.3g}{letter}" if value < 1000 * scale else f"{value:.2e}"
+    return f"{value:.3g}"
+
+
+def _search(fit: ScalingFit) -> Iterator[str]:
+    optima = fit.optima
+    text = (
+        f"Of {optima.starts} searches from other exponents {optima.same} ended at this optimum, "
+        f"their objectives equal to {optima.spread:.0e} of it"
+    )
+    spread = max(optima.spread_of_constants, key=lambda name: _relative(fit, name))
+    text += f" and their constants to {_relative(fit, spread):.0e} ({spread})"
+    text += f"; {optima.worse} ended in a worse one" if optima.worse else ""
+    text += f"; {optima.unfinished} did not converge" if optima.unfinished else ""
+    yield from _wrap(f"{text}.")
+    if optima.next_best is not None:
+        other = dict(optima.next_best)
+        value = other.pop("objective")
+        shown = ", ".join(f"{name} {each:.5g}" for name, each in other.items())
+        yield from _wrap(
+            f"The next best optimum has an objective {value / fit.objective:.4g} times as large: "
+            f"{shown}."
+        )
+    printed, middle = fit.condition_numbers
+    yield from _wrap(
+        f"Condition number of the constants {printed:.3g}; {middle:.3g} with A and B taken at the "
+        f"middle of the table. Objective {fit.objective:.6g}, a sum of Huber losses of ln L with "
+        f"delta {fit.options.delta:g}; gradient {fit.slope:.0e} of the largest that it can have."
+    )
+
+
+def _relative(fit: ScalingFit, name: str) -> float:
+    value = fit.constants[name]
+    return fit.optima.spread_of_constants[name] / value if value else 0.0
+
+
+def _outliers(fit: ScalingFit) -> Iterator[str]:
+    found = fit.outliers
+    limit = f"{fit.options.outlier_z:g} robust standard deviations"
+    if not found:
+        yield f"No point lies more than {limit} from the law."
+        return
+    yield from _wrap(
+        f"{len(found)} of {fit.runs.n} points lie more than {limit} from the law. They count all "
+        "the same:"
+    )
+    for each in found[:OUTLIERS_SHOWN]:
+        yield (
+            f"  row {each.row}: loss {each.loss:.4f}, law {each.predicted:.4f}, z = {each.z:+.1f}"
+        )
+    if len(found) > OUTLIERS_SHOWN:
+        yield f"  ... and {len(found) - OUTLIERS_SHOWN} more"
+
+
+def _basis(fit: ScalingFit) -> Iterator[str]:
+    runs = fit.runs
+    spans = ", ".join(
+        f"{resource} {count(cells.min())} to {count(cells.max())}"
+        + (" (from the two others, 6 N D)" if resource is runs.derived else "")
+        for resource, cells in runs.given.items()
+    )
+    of = f" of {len(set(runs.run))} runs" if runs.run is not None else ""
+    yield from _wrap(
+        f"Rests on {runs.n} points{of} of {runs.name}: loss {runs.loss.min():.4g} to "
+        f"{runs.loss.max():.4g}, {spans}. Points are equally weighted."
+    )
+    if runs.dropped:
+        rows = ", ".join(f"{row} ({loss:.4g})" for row, loss in runs.dropped[:DROPPED_SHOWN])
+        rest = len(runs.dropped) - DROPPED_SHOWN
+        more = f" and {rest} more" if rest > 0 else ""
+        yield from _wrap(
+            f"Dropped on request, the {len(runs.dropped)} of highest loss: rows {rows}{more}."
+        )
+
+
+def _wrap(text: str) -> Iterable[str]:
+    return textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
