@@ -12,6 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emergecast.cli._app import BAD_INPUT, app
+from emergecast.cli._compute import (
+    AtFlopsOption,
+    AtModelOption,
+    ByDateOption,
+    ComputeOptimalOption,
+    ModelSizeOption,
+    NoAnchorOption,
+    ScalingLawOption,
+    TokenBudgetOption,
+    TokensPerParamOption,
+    at_compute,
+    compute_options,
+    runs_asked,
+)
 from emergecast.cli._table import ChanceOption, JsonOption, LossFromOption
 from emergecast.errors import OptionError
 
@@ -65,6 +79,15 @@ class _Result:
     forecast: Forecast | None
     error: EmergecastError | None
     truth: GroundTruth | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """The models to say something about."""
+
+    losses: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()
+    runs: tuple[dict[str, float], ...] = ()
 
 
 @app.command()
@@ -159,21 +182,33 @@ def fit(
         list[float] | None,
         typer.Option("--score", help="With --at-loss: probability of a score above this."),
     ] = None,
+    scaling_law: ScalingLawOption = None,
+    tokens_per_param: TokensPerParamOption = None,
+    token_budget: TokenBudgetOption = None,
+    model_size: ModelSizeOption = None,
+    compute_optimal: ComputeOptimalOption = False,
+    no_anchor: NoAnchorOption = False,
+    compute_by_date: ByDateOption = None,
+    at_model: AtModelOption = None,
+    at_flops: AtFlopsOption = None,
     bootstrap: BootstrapOption = 200,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Forecast the loss at which few-shot emergence happens.
 
-    Prints the verdict first, then the distribution of that loss and what it rests on. Exit status
-    0 with a forecast, 3 when it is refused, 2 on bad input.
+    Prints the verdict first, then the distribution of that loss, what it means in training compute,
+    and what it rests on. Exit status 0 with a forecast, 3 when it is refused, 2 on bad input.
 
     Example: `emergecast fit table.parquet --task mmlu --at-chance-only -o forecast`
     """
     from emergecast.forecast import Thresholds
     from emergecast.measurements import Axis, SelectOptions, read_table
 
-    asked = _asked(at_loss, score, positive=Axis.parse(axis).is_loss)
+    asked = replace(
+        _asked(at_loss, score, positive=Axis.parse(axis).is_loss),
+        runs=runs_asked(at_model, at_flops),
+    )
     tasks: list[str | None] = [*task] if task else [None]
     options = SelectOptions(
         series=tuple(series) if series else None,
@@ -199,7 +234,16 @@ def fit(
     }
     rules = _numbers(threshold, "--threshold")
     Thresholds().override(rules)  # a wrong name is an error before anything is read
-    reading = {"bootstraps": bootstrap, "rules": rules}
+    compute = compute_options(
+        scaling_law,
+        tokens_per_param=tokens_per_param,
+        token_budget=token_budget,
+        model_size=model_size,
+        compute_optimal=compute_optimal,
+        no_anchor=no_anchor,
+        by_date=compute_by_date,
+    )
+    reading = {"bootstraps": bootstrap, "rules": rules, "compute": compute}
     rows = read_table(table, chance=chance, loss_from=loss_from, axis=axis, shift=shift)
     results = _run(rows, [replace(options, task=name) for name in tasks], ways, reading)
     _show(results, asked, out, as_json=as_json)
@@ -208,7 +252,12 @@ def fit(
 
 @app.command()
 def demo(
-    bootstrap: BootstrapOption = 200, out: OutOption = None, as_json: JsonOption = False
+    scaling_law: ScalingLawOption = None,
+    at_model: AtModelOption = None,
+    at_flops: AtFlopsOption = None,
+    bootstrap: BootstrapOption = 200,
+    out: OutOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Forecast from a bundled table of real measurements, and compare with what came later.
 
@@ -220,7 +269,9 @@ def demo(
     from emergecast.measurements import SelectOptions, proving_ground
 
     options = SelectOptions(pool=True, at_chance_only=True, exclude=("S-*",))
-    results = _run(proving_ground(), [options], {}, {"bootstraps": bootstrap})
+    asked = _Asked(runs=runs_asked(at_model, at_flops))
+    reading = {"bootstraps": bootstrap, "compute": compute_options(scaling_law)}
+    results = _run(proving_ground(), [options], {}, reading)
     if not as_json:
         print(
             "The proving ground: transformers of 0.2 and 0.5 million parameters, two seeds each, "
@@ -228,7 +279,7 @@ def demo(
             "eight examples in the prompt is a skill\nthat appears late. The forecast sees only "
             "the checkpoints that do not have it yet.\n"
         )
-    _show(results, ((), ()), out, as_json=as_json)
+    _show(results, asked, out, as_json=as_json)
     _exit(results)
 
 
@@ -293,9 +344,7 @@ def _exit(results: list[_Result]) -> None:
     raise typer.Exit(REFUSED if forecasts else BAD_INPUT)
 
 
-def _asked(
-    losses: list[float] | None, scores: list[float] | None, *, positive: bool
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _asked(losses: list[float] | None, scores: list[float] | None, *, positive: bool) -> _Asked:
     """The losses and scores to say something about; nan and inf have nothing to be said about."""
     for option, values in (("--at-loss", losses), ("--score", scores)):
         for value in values or ():
@@ -309,7 +358,7 @@ def _asked(
     if scores and not losses:
         message = "--score needs --at-loss, the loss of the model whose score is meant."
         raise OptionError(message)
-    return tuple(losses or ()), tuple(scores or ())
+    return _Asked(losses=tuple(losses or ()), scores=tuple(scores or ()))
 
 
 def _numbers(texts: list[str] | None, option: str) -> dict[str, float]:
@@ -337,13 +386,7 @@ def _number(text: str, what: str) -> float:
 # ------------------------------------------------------------------------------------ showing
 
 
-def _show(
-    results: list[_Result],
-    asked: tuple[tuple[float, ...], tuple[float, ...]],
-    out: Path | None,
-    *,
-    as_json: bool,
-) -> None:
+def _show(results: list[_Result], asked: _Asked, out: Path | None, *, as_json: bool) -> None:
     records = [_record(result, asked) for result in results]
     try:
         written = _write(results, records, out)
@@ -370,20 +413,20 @@ def _print_text(results: list[_Result], records: list[dict[str, Any]]) -> None:
     from emergecast.cli._text import forecast_text, summary_text
 
     if len(results) == 1 and results[0].forecast is not None:
-        found = records[0].get("at_loss", [])
-        print(forecast_text(results[0].forecast, found, results[0].truth))
+        print(forecast_text(results[0].forecast, records[0], results[0].truth))
     else:
         print(summary_text([(each.name, each.forecast, each.error) for each in results]))
 
 
-def _record(result: _Result, asked: tuple[tuple[float, ...], tuple[float, ...]]) -> dict[str, Any]:
+def _record(result: _Result, asked: _Asked) -> dict[str, Any]:
     """The JSON object of one result."""
     if result.forecast is None:
         return {"name": result.name, "error": str(result.error)}
     record = result.forecast.to_dict()
-    losses, scores = asked
-    if losses and result.forecast.elbow is not None:
-        found = [result.forecast.at(loss, scores) for loss in losses]
+    if asked.runs and result.forecast.elbow is not None:
+        record["at_compute"] = at_compute(result.forecast, asked.runs)
+    if asked.losses and result.forecast.elbow is not None:
+        found = [result.forecast.at(loss, asked.scores) for loss in asked.losses]
         record["at_loss"] = [
             {
                 "loss": each.loss,

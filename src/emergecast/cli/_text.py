@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from emergecast.cli._compute_text import compute_lines
 from emergecast.fit import FitStatus, Resample
 
 if TYPE_CHECKING:
@@ -22,14 +23,13 @@ HEADINGS = ("5%", "25%", "50%", "75%", "95%", "mode", "ML")
 BOOTSTRAP_NAMES = {Resample.RUN: "bootstrap by run", Resample.CHECKPOINT: "bootstrap by checkpoint"}
 
 
-def forecast_text(
-    forecast: Forecast, at_loss: list[dict[str, Any]], truth: GroundTruth | None
-) -> str:
-    """The whole forecast for a person to read."""
+def forecast_text(forecast: Forecast, record: dict[str, Any], truth: GroundTruth | None) -> str:
+    """The whole forecast for a person to read; `record` holds what was asked of some models."""
     parts = [list(_headline(forecast))]
     if forecast.elbow is not None:
         parts.append(list(_table(forecast, forecast.elbow)))
-        parts.append(list(_expectations(forecast, at_loss)))
+        parts.append(list(_expectations(forecast, record.get("at_loss", []))))
+        parts.append(list(compute_lines(forecast, record.get("at_compute", []))))
         if truth is not None:
             parts.append(list(_later(forecast, forecast.elbow, truth)))
         if forecast.diagnostics is not None:

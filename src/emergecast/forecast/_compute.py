@@ -343,4 +343,4 @@ def _when(dates: ComputeDates, flops: Floats | None) -> DateQuantiles | None:
 def _allocation_dict(allocation: Allocation | None) -> dict[str, Any] | None:
     if allocation is None:
         return None
-    return {"kind": str(allocation.tie), "value": allocation.value, "text": str(allocation)}
+    return {"tie": str(allocation.tie), "value": allocation.value, "text": str(allocation)}

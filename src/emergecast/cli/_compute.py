@@ -1,0 +1,171 @@
+"""Options that turn a forecast in loss into one in compute, and the runs asked about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emergecast.errors import OptionError
+
+if TYPE_CHECKING:
+    from emergecast.forecast import ComputeOptions, Forecast
+
+    Run = dict[str, float]
+
+ScalingLawOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scaling-law",
+        metavar="own|NAME|FILE.json|CONSTANTS",
+        help="From loss to compute: own (fitted to the checkpoints of the fit), or a law as "
+        "`emergecast scaling convert --law` takes it. Default: own; where the losses were "
+        "estimated, the constants they were estimated with.",
+    ),
+]
+TokensPerParamOption = Annotated[
+    str | None,
+    typer.Option("--tokens-per-param", metavar="R", help="In compute: so many tokens a parameter."),
+]
+TokenBudgetOption = Annotated[
+    str | None,
+    typer.Option("--token-budget", metavar="T", help="In compute: fix the training tokens."),
+]
+ModelSizeOption = Annotated[
+    str | None,
+    typer.Option("--model-size", metavar="N", help="In compute: fix the parameters."),
+]
+ComputeOptimalOption = Annotated[
+    bool,
+    typer.Option(
+        "--compute-optimal",
+        help="In compute: split FLOPs for the least loss, the default of a law of parameters and "
+        "tokens.",
+    ),
+]
+NoAnchorOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-anchor",
+        help="Take a given --scaling-law as it is, instead of shifting its floor so that it "
+        "passes through the checkpoints.",
+    ),
+]
+ByDateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--compute-by-date",
+        metavar="FILE.csv",
+        help="Columns date (2027-01-31) and flops, the largest run possible then: say when.",
+    ),
+]
+AtModelOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--at-model",
+        metavar="N,T",
+        help="Probability that a model of N parameters and T tokens has emerged, such as "
+        "70B,1.4T; repeatable.",
+    ),
+]
+AtFlopsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--at-flops",
+        metavar="C",
+        help="Probability that a run of C training FLOPs has emerged; repeatable.",
+    ),
+]
+
+
+def compute_options(
+    scaling_law: str | None,
+    *,
+    tokens_per_param: str | None = None,
+    token_budget: str | None = None,
+    model_size: str | None = None,
+    compute_optimal: bool = False,
+    no_anchor: bool = False,
+    by_date: Path | None = None,
+) -> ComputeOptions:
+    """What the options ask for; every file is read, so that a wrong one is told at once.
+
+    Raises:
+        EmergecastError: a law, an amount or a table cannot be read, or two allocations are given.
+    """
+    from emergecast.cli._scaling import _law
+    from emergecast.forecast import ComputeOptions, read_compute_dates
+    from emergecast.scaling import Allocation, parse_amount
+
+    ways = {
+        "--tokens-per-param": (Allocation.ratio, tokens_per_param),
+        "--token-budget": (Allocation.at_tokens, token_budget),
+        "--model-size": (Allocation.at_params, model_size),
+    }
+    made = {
+        name: make(parse_amount(text, name))
+        for name, (make, text) in ways.items()
+        if text is not None
+    }
+    if compute_optimal:
+        made["--compute-optimal"] = Allocation.compute_optimal()
+    if len(made) > 1:
+        raise OptionError(
+            f"{' and '.join(made)} tie parameters and tokens in {len(made)} ways. Give one."
+        )
+    given = scaling_law not in {None, "own"}
+    if no_anchor and not given:
+        raise OptionError(
+            "--no-anchor is about a law that is given: name one with --scaling-law, or leave "
+            "--no-anchor out."
+        )
+    law, draws = _law(scaling_law, None) if scaling_law and given else (None, None)
+    return ComputeOptions(
+        law="own" if scaling_law == "own" else law,
+        draws=draws,
+        allocation=next(iter(made.values()), None),
+        anchor=not no_anchor,
+        dates=None if by_date is None else read_compute_dates(by_date),
+    )
+
+
+def runs_asked(at_model: list[str] | None, at_flops: list[str] | None) -> tuple[Run, ...]:
+    """The runs that --at-model and --at-flops name.
+
+    Raises:
+        EmergecastError: an amount cannot be read.
+    """
+    from emergecast.scaling import parse_amount
+
+    runs: list[Run] = []
+    for text in at_model or ():
+        params, comma, tokens = text.partition(",")
+        if not comma or "," in tokens:
+            raise OptionError(
+                f"--at-model takes parameters and tokens, such as 70B,1.4T, not {text!r}."
+            )
+        runs.append(
+            {
+                "params": parse_amount(params, "--at-model"),
+                "tokens": parse_amount(tokens, "--at-model"),
+            }
+        )
+    runs += [{"flops": parse_amount(text, "--at-flops")} for text in at_flops or ()]
+    return tuple(runs)
+
+
+def at_compute(forecast: Forecast, runs: tuple[Run, ...]) -> list[dict[str, Any]]:
+    """One record a run: params, tokens, flops, loss, emerged; or why nothing is known of it."""
+    from dataclasses import asdict
+
+    from emergecast.errors import ScalingError
+
+    names = ("params", "tokens", "flops", "loss", "emerged")
+    found: list[dict[str, Any]] = []
+    for run in runs:
+        try:
+            found.append(asdict(forecast.emerged_at(**run)))
+        except ScalingError as error:
+            found.append({**dict.fromkeys(names), **run, "error": str(error)})
+    return found
