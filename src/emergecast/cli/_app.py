@@ -94,6 +94,8 @@ from emergecast.cli import (  # noqa: E402
     _fit,  # noqa: F401
     _freeze,  # noqa: F401
     _scaling,  # noqa: F401
+    _scaling_fit,  # noqa: F401
     _simulate,  # noqa: F401
+    _suggest,  # noqa: F401
     _table,  # noqa: F401
 )

@@ -1,4 +1,4 @@
-"""Pictures of a forecast and of a backtest: result in, picture out.
+"""Pictures of a forecast, of a backtest and of a scaling law: result in, picture out.
 
 The room draws what it is given and estimates nothing: no fit, no interval, no quantile is worked
 out here, only what part of the axes to show. It knows a forecast by the names in `ForecastView`.
@@ -19,6 +19,8 @@ from emergecast.report._influence import DiagnosedView, influence
 from emergecast.report._intervals import BacktestView
 from emergecast.report._ladder import ladder
 from emergecast.report._save import save, save_text
+from emergecast.report._scaling import ScalingView, scaling
+from emergecast.report._suggestion import SuggestionView, suggestion
 from emergecast.report._view import ElbowView, ForecastView
 
 __all__ = [
@@ -27,6 +29,8 @@ __all__ = [
     "DiagnosedView",
     "ElbowView",
     "ForecastView",
+    "ScalingView",
+    "SuggestionView",
     "ablations",
     "comparison_distribution",
     "comparison_fan",
@@ -36,4 +40,6 @@ __all__ = [
     "ladder",
     "save",
     "save_text",
+    "scaling",
+    "suggestion",
 ]

@@ -11,14 +11,8 @@ from emergecast.scaling._architecture import Architecture, ParamCount
 from emergecast.scaling._bootstrap import Refits, Resampled
 from emergecast.scaling._config import read_architecture
 from emergecast.scaling._convert import Conversion, UnderFloor, convert_loss, convert_run
-from emergecast.scaling._fit import (
-    FitOptions,
-    Optima,
-    Outlier,
-    ScalingFit,
-    ScalingStatus,
-    fit_scaling_law,
-)
+from emergecast.scaling._fit import fit_scaling_law
+from emergecast.scaling._fitted import FitOptions, Optima, Outlier, ScalingFit, ScalingStatus
 from emergecast.scaling._floor import with_floor
 from emergecast.scaling._flops import Counting, FlopCount, architecture_flops, training_flops
 from emergecast.scaling._invert import (

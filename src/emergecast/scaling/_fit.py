@@ -1,36 +1,26 @@
-"""Fitting a scaling law: the optimum, how sure it is, and what stood out."""
+"""Fitting a scaling law to runs."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from enum import StrEnum
-from functools import cached_property
-from pathlib import PurePath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.errors import OptionError, ScalingError
-from emergecast.scaling._bootstrap import (
-    FEWEST_RUNS,
-    Plan,
-    Refits,
-    Resampled,
-    good,
-    refit,
-    same_optimum,
+from emergecast.errors import ScalingError
+from emergecast.scaling._bootstrap import FEWEST_RUNS, Plan, Resampled, good, refit, same_optimum
+from emergecast.scaling._curvature import constants, covariance
+from emergecast.scaling._fitted import (
+    SEED,
+    FitOptions,
+    Optima,
+    ScalingFit,
+    ScalingStatus,
+    free_of,
+    law_of,
+    names_of,
 )
-from emergecast.scaling._curvature import (
-    condition_numbers,
-    constants,
-    covariance,
-    errors_of_constants,
-    robust_z,
-)
-from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
-from emergecast.scaling._newton import EXPONENTS, Box, Descended, descend
-from emergecast.scaling._objective import Points, residuals
+from emergecast.scaling._newton import Box, Descended, descend
+from emergecast.scaling._objective import Points
 from emergecast.scaling._runs import Form, Runs
 from emergecast.scaling._starts import exponents, starts
 
@@ -40,242 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-SEED: Final = 20220329
-"""Of the resamples, where the caller gives no generator."""
-FIELDS: Final = {"E": "floor_nats", "A": "a", "B": "b", "alpha": "alpha", "beta": "beta"}
-"""The field of a law that holds each constant."""
-_CENTRAL: Final = 0.6827
-"""Share of a normal within one standard deviation."""
-
-
-class ScalingStatus(StrEnum):
-    """How a fit ended; there is no status by default."""
-
-    CONVERGED = "converged"
-    FLOOR_AT_ZERO = "floor_at_zero"
-    EXPONENT_AT_BOUND = "exponent_at_bound"
-    TERM_AT_ZERO = "term_at_zero"
-    UNFINISHED = "unfinished"
-
-    @property
-    def sentence(self) -> str:
-        """Cause and remedy."""
-        return {
-            ScalingStatus.CONVERGED: "The optimum lies inside every bound, and the gradient there "
-            "is zero to rounding.",
-            ScalingStatus.FLOOR_AT_ZERO: "The best floor is 0: these points do not show that the "
-            "loss levels off. Add larger runs, or say what is meant with --no-floor or --floor E.",
-            ScalingStatus.EXPONENT_AT_BOUND: "An exponent wants to leave "
-            f"{EXPONENTS[0]:g} to {EXPONENTS[1]:g}: these points are no power law. Add runs over a "
-            "wider range, or drop a resource with --law.",
-            ScalingStatus.TERM_AT_ZERO: "A term of the law is 0, and its exponent means nothing: "
-            "the loss does not fall with that resource here. Add runs over a wider range of it, or "
-            "leave it out with --law.",
-            ScalingStatus.UNFINISHED: "The search ended before the gradient was zero, so the "
-            "constants are no optimum. Report this table.",
-        }[self]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitOptions:
-    """How a law is fitted."""
-
-    delta: float = 1e-3
-    """Residual in ln L from which a point counts linearly; Hoffmann et al. 2022 took 1e-3."""
-    floor_nats: float | None = None
-    """A floor to hold fixed; 0 for a law without floor; None to fit it."""
-    bootstraps: int = 1000
-    """Refits to resampled runs or points; 0 for none."""
-    starts: int = 64
-    """Searches from other exponents, to see whether there are other optima."""
-    outlier_z: float = 4.0
-    """Robust standard deviations from which a residual is called an outlier."""
-
-    def __post_init__(self) -> None:
-        for name in ("delta", "outlier_z"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise OptionError(f"{name} must be a finite number above 0, not {value:g}.")
-        if self.floor_nats is not None and not (
-            math.isfinite(self.floor_nats) and self.floor_nats >= 0
-        ):
-            raise OptionError(
-                f"the floor must be a finite number of nats, at least 0, not {self.floor_nats:g}."
-            )
-        for name, least in (("bootstraps", 0), ("starts", 1)):
-            if getattr(self, name) < least:
-                raise OptionError(f"{name} must be at least {least}, not {getattr(self, name)}.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Optima:
-    """What searches from many starts found; the best of them is the fit."""
-
-    starts: int
-    """Searches."""
-    same: int
-    """Searches that ended at the best optimum, to rounding (see `same_optimum`)."""
-    worse: int
-    """Searches that converged to a worse one."""
-    unfinished: int
-    """Searches that did not converge."""
-    spread: float
-    """Largest minus least objective among the same, relative to it."""
-    spread_of_constants: dict[str, float]
-    """Largest minus least value of each constant among the same."""
-    next_best: dict[str, float] | None
-    """Constants of the best of the worse, and its `objective`; None where there is none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlier:
-    """A point far from the law; it counts all the same."""
-
-    row: int
-    """1-based row in the table."""
-    loss: float
-    """As given, nats per token."""
-    predicted: float
-    """By the law, nats per token."""
-    z: float
-    """Residual of ln L in robust standard deviations; positive where the law is above the point."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScalingFit:
-    """A fitted law. Made by `fit_scaling_law`."""
-
-    runs: Runs
-    form: Form
-    options: FitOptions
-    law: ScalingLaw
-    """The law at the optimum."""
-    status: ScalingStatus
-    objective: float
-    """Sum of the Huber losses of ln L."""
-    slope: float
-    """Largest gradient left, relative to the largest that the Huber loss can have."""
-    optima: Optima
-    refits: Refits | None
-    """The bootstrap; None where it was not asked for, or there is too little to resample."""
-    points: Points
-    theta: Floats
-    """The optimum in the coordinates of the search."""
-    curvature: Floats
-    """Covariance of (E, ln c_k, a_k), the coordinates of the search with ln of the terms."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The constants: E, A, B, alpha, beta, or E, A, alpha."""
-        return _names(self.form)
-
-    @property
-    def constants(self) -> dict[str, float]:
-        """The constants at the optimum, by name."""
-        return {name: float(getattr(self.law, FIELDS[name])) for name in self.names}
-
-    @property
-    def fixed(self) -> tuple[str, ...]:
-        """Constants that were given, not fitted."""
-        return () if self.options.floor_nats is None else ("E",)
-
-    @cached_property
-    def residuals(self) -> Floats:
-        """The law's ln L minus that of each point, shape (points,)."""
-        found: Floats = residuals(self.points, self.theta[None])[0]
-        return found
-
-    @cached_property
-    def outliers(self) -> tuple[Outlier, ...]:
-        """Points further than `outlier_z` robust standard deviations from the law, worst first."""
-        z = robust_z(self.residuals)
-        far = np.flatnonzero(np.abs(z) > self.options.outlier_z)
-        return tuple(
-            Outlier(
-                row=self.runs.rows[i],
-                loss=float(self.runs.loss[i]),
-                predicted=float(self.runs.loss[i] * np.exp(self.residuals[i])),
-                z=float(z[i]),
-            )
-            for i in far[np.argsort(-np.abs(z[far]), kind="stable")]
-        )
-
-    @cached_property
-    def condition_numbers(self) -> tuple[float, float]:
-        """Of the constants as printed, and with the terms taken at the middle of the table."""
-        return condition_numbers(self.points, self.theta, _free(self.theta, self._box))
-
-    @property
-    def _box(self) -> Box:
-        return Box.of(self.points.terms, self.options.floor_nats)
-
-    @property
-    def stderr_bootstrap(self) -> dict[str, float | None]:
-        """Standard deviation of the refits by constant; None where fixed, or there is none."""
-        drawn = self._refitted()
-        return self._errors(None if drawn is None else drawn.std(axis=0, ddof=1))
-
-    @property
-    def stderr_robust(self) -> dict[str, float | None]:
-        """Half the width of the central 68% of the refits, which no single refit moves."""
-        return self._errors(self._half_width(_CENTRAL))
-
-    @property
-    def stderr_curvature(self) -> dict[str, float | None]:
-        """Standard error from the derivatives at the optimum; None where fixed or at a bound."""
-        found = errors_of_constants(self.points, self.theta, self.curvature)
-        free = _free(self.theta, self._box)
-        shown = self._errors(found)
-        k = self.points.terms
-        for i, name in enumerate(self.names):
-            tied = free[i] and (free[i + k] if 1 <= i <= k else True)
-            shown[name] = shown[name] if tied else None
-        return shown
-
-    def quantile(self, probability: float) -> dict[str, float | None]:
-        """Quantile of the refits by constant; None where fixed, or there are none."""
-        drawn = self._refitted()
-        return self._errors(None if drawn is None else np.quantile(drawn, probability, axis=0))
-
-    def draws(self, n: int, rng: np.random.Generator | None = None) -> ScalingLaw:
-        """`n` draws of the law, its constants arrays of shape (n,).
-
-        They are refits of the bootstrap, each used once before any is used again; without a
-        bootstrap they are normal in (E, ln c_k, a_k) with the covariance from curvature.
-        """
-        rng = np.random.default_rng(SEED) if rng is None else rng
-        drawn = self._refitted()
-        if drawn is None:
-            k = self.points.terms
-            centre = self.theta.copy()
-            centre[1 : 1 + k] = np.log(np.maximum(centre[1 : 1 + k], 1e-300))
-            theta = rng.multivariate_normal(centre, self.curvature, size=n, method="eigh")
-            theta[:, 1 : 1 + k] = np.exp(theta[:, 1 : 1 + k])
-            box = self._box
-            rows = constants(self.points, np.clip(theta, box.low, box.high))
-        else:
-            order = [rng.permutation(len(drawn)) for _ in range(-(-n // len(drawn)))]
-            rows = drawn[np.concatenate([*order, np.empty(0, dtype=np.intp)])[:n]]
-        return _law(self.runs, self.form, rows)
-
-    def _refitted(self) -> Floats | None:
-        if self.refits is None or len(self.refits.theta) < 2:
-            return None
-        return constants(self.points, self.refits.theta)
-
-    def _half_width(self, share: float) -> Floats | None:
-        drawn = self._refitted()
-        if drawn is None:
-            return None
-        low, high = np.quantile(drawn, [0.5 - share / 2, 0.5 + share / 2], axis=0)
-        return np.asarray(0.5 * (high - low))
-
-    def _errors(self, values: Floats | None) -> dict[str, float | None]:
-        return {
-            name: None if values is None or name in self.fixed else float(values[i])
-            for i, name in enumerate(self.names)
-        }
 
 
 def fit_scaling_law(
@@ -339,7 +93,7 @@ def fit_scaling_law(
         runs=runs,
         form=form,
         options=options,
-        law=_law(runs, form, constants(points, theta[None])[0]),
+        law=law_of(runs, form, constants(points, theta[None])[0]),
         status=_status(theta, bool(ended.converged[best]), box),
         objective=float(ended.value[best]),
         slope=float(ended.slope[best]),
@@ -347,7 +101,7 @@ def fit_scaling_law(
         refits=refits,
         points=points,
         theta=theta,
-        curvature=covariance(points, theta, cluster, delta=options.delta, free=_free(theta, box)),
+        curvature=covariance(points, theta, cluster, delta=options.delta, free=free_of(theta, box)),
     )
 
 
@@ -357,14 +111,6 @@ def _clusters(runs: Runs) -> tuple[Resampled, NDArray[np.intp]]:
         return Resampled.POINT, np.arange(runs.n)
     numbers = {name: i for i, name in enumerate(dict.fromkeys(runs.run))}
     return Resampled.RUN, np.array([numbers[name] for name in runs.run])
-
-
-def _free(theta: Floats, box: Box) -> NDArray[np.bool_]:
-    """Coordinates inside their bounds; the exponent of a term at 0 is not free either."""
-    free: NDArray[np.bool_] = (theta > box.low) & (theta < box.high)
-    k = len(theta) // 2
-    free[1 + k :] &= free[1 : 1 + k]
-    return free
 
 
 def _status(theta: Floats, converged: bool, box: Box) -> ScalingStatus:  # noqa: FBT001
@@ -381,14 +127,10 @@ def _status(theta: Floats, converged: bool, box: Box) -> ScalingStatus:  # noqa:
     return ScalingStatus.CONVERGED
 
 
-def _names(form: Form) -> tuple[str, ...]:
-    return ("E", "A", "B", "alpha", "beta") if form is Form.CHINCHILLA else ("E", "A", "alpha")
-
-
 def _optima(
     points: Points, ended: Descended, box: Box, same: NDArray[np.bool_], form: Form
 ) -> Optima:
-    names = _names(form)
+    names = names_of(form)
     rows = constants(points, ended.theta)
     worse = ended.converged & ~same
     spread = np.ptp(rows[same], axis=0)
@@ -408,17 +150,3 @@ def _optima(
         spread_of_constants=dict(zip(names, map(float, spread), strict=True)),
         next_best=following,
     )
-
-
-def _law(runs: Runs, form: Form, values: Floats) -> ScalingLaw:
-    """The law of constants in the order of `_names`, shape (constants,) or (draws, constants)."""
-    of = Resource.FLOPS if form is Form.CHINCHILLA else form.resources[0]
-    known = runs.given.get(of)
-    span = None if known is None else (float(known.min()), float(known.max()))
-    name = f"fit to {PurePath(runs.name).name}"
-    source = f"fitted to {runs.n} points of {PurePath(runs.name).name}"
-    columns = [float(v) if values.ndim == 1 else np.ascontiguousarray(v) for v in values.T]
-    found = dict(zip((FIELDS[each] for each in _names(form)), columns, strict=True))
-    if form is Form.CHINCHILLA:
-        return ChinchillaLaw(name=name, source=source, span=span, **found)
-    return PowerLaw(name=name, source=source, of=of, span=span, **found)

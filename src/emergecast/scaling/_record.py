@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._fit import FIELDS, SEED, ScalingFit
+from emergecast.scaling._fitted import FIELDS, SEED, ScalingFit
 from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
 from emergecast.scaling._optimal import optimal
 from emergecast.scaling._runs import Form
@@ -19,8 +19,8 @@ from emergecast.scaling._runs import Form
 if TYPE_CHECKING:
     import os
 
-KIND: Final = "scaling-law"
-"""What the object calls itself."""
+KINDS: Final = ("chinchilla", "power")
+"""What the object may call itself: a law of params and tokens, or of the one resource `of`."""
 DRAWS: Final = 400
 """Draws of the law that are kept with it."""
 _LARGEST: Final = 100_000_000
@@ -41,8 +41,7 @@ def scaling_record(fit: ScalingFit) -> dict[str, Any]:
     split = optimal(fit)
     found: dict[str, Any] = _finite(
         {
-            "kind": KIND,
-            "form": fit.form.value,
+            "kind": KINDS[fit.form is not Form.CHINCHILLA],
             "of": None if fit.form is Form.CHINCHILLA else fit.form.resources[0].value,
             "constants": {
                 name: {
@@ -149,7 +148,11 @@ def _loaded(file: Path) -> dict[str, Any]:
         raise ScalingError(
             f'"{file}" is not JSON. Give the scaling.json that `emergecast scaling fit` writes.'
         ) from None
-    if not isinstance(found, dict) or found.get("kind", KIND) != KIND or "constants" not in found:
+    if (
+        not isinstance(found, dict)
+        or found.get("kind") not in (None, *KINDS)
+        or "constants" not in found
+    ):
         raise ScalingError(
             f'"{file}" holds no scaling law. Give the scaling.json that `emergecast scaling fit` '
             'writes, or an object with "constants".'
