@@ -84,7 +84,7 @@ def _moved(found: Conversion, run: Any) -> str:  # noqa: ANN401
         if before is not None and after is not None and before != after:
             if math.isinf(after):
                 return ": out of reach"
-            return f": {after / before:.2f} times the {name}"
+            return f": {after / before:.3g} times the {name}"
     return ""
 
 

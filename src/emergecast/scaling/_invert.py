@@ -131,8 +131,9 @@ def run_at_loss(
         loss: nats per token, any shape; with draws, one that broadcasts with (n,).
         allocation: how parameters and tokens are tied. None means compute-optimal for a Chinchilla
             law; for a power law it means that only the law's own resource is asked for.
-        unreachable: "inf" gives infinite amounts where the loss is at or below `least_loss`,
-            and amounts below one where it is very high, as draws need it; "raise" refuses both.
+        unreachable: "inf" gives infinite amounts where the loss is at or below `least_loss`, be it
+            negative, and amounts below one where it is very high, as draws need it; "raise" refuses
+            both.
 
     Returns:
         The amounts that law and allocation determine, of the broadcast shape of loss and constants.
@@ -144,7 +145,7 @@ def run_at_loss(
     if unreachable not in {"raise", "inf"}:
         raise ScalingError(f'unreachable is {unreachable!r}. Use "raise" or "inf".')
     allocation = settle(law, allocation)
-    wanted = _losses(loss)
+    wanted = _losses(loss, positive=unreachable == "raise")
     height = wanted - least_loss(law, allocation)
     below = ~(height > 0)
     if unreachable == "raise" and np.any(below):
@@ -381,14 +382,15 @@ def run_of_two(given: Mapping[Resource, Array]) -> Run:
     return Run(params=n, tokens=d, flops=c)
 
 
-def _losses(loss: ArrayLike) -> Array:
+def _losses(loss: ArrayLike, *, positive: bool) -> Array:
+    """The losses as floats; draws of one may fall below 0, where no run is."""
     try:
         found = np.asarray(loss, dtype=np.float64)
     except (TypeError, ValueError):
         raise ScalingError(
             f"a loss must be a number, and {str(loss)[:60]!r} is not. Give nats per token."
         ) from None
-    bad = ~(np.isfinite(found) & (found > 0))
+    bad = ~(np.isfinite(found) & ((found > 0) | (not positive)))
     if np.any(bad):
         raise ScalingError(
             f"a loss must be positive and finite, and {found[bad].flat[0]:g} is not. "
