@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 FORWARD, TRAINING = 2.0, 6.0
 """FLOPs per parameter and token of a forward pass, and of a forward and backward pass."""
+H100_RATE = 4e14
+"""FLOP/s where no rate is given or measured: 40% of the 9.9e14 dense bf16 FLOP/s that NVIDIA states
+for an H100 SXM."""
 HOURS = "gpu_hours"
 """Column of a table that says what its finetuned rows took."""
 
@@ -37,17 +40,18 @@ class Cost:
     """Passes over the examples."""
     tokens_per_item: float = 512.0
     """Tokens of one test item, with the examples in its prompt."""
-    flops_per_second: float = 4e14
-    """What one GPU does of these FLOPs; the default is 40% of the 9.9e14 dense bf16 FLOP/s that
-    NVIDIA states for an H100 SXM."""
+    flops_per_second: float | None = None
+    """What one GPU does of these FLOPs; None: as `measured` finds, or `H100_RATE`."""
     overhead_hours: float = 0.05
     """Loading, compiling and saving, for each run, GPU-hours."""
     measured_on: int = 0
-    """Runs of the table that `flops_per_second` was measured on; 0 where it was given."""
+    """Rows of the table that `flops_per_second` was measured on; 0 where it was not."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if value is None:
+                continue
             lowest = field.name in {"overhead_hours", "measured_on"}
             if not (math.isfinite(value) and (value > 0 or (lowest and value == 0))):
                 bound = "at least 0" if lowest else "above 0"
@@ -58,19 +62,28 @@ class Cost:
         trained = (examples or 0.0) * self.epochs * self.tokens_per_example
         return params * (TRAINING * trained + FORWARD * n_items * self.tokens_per_item)
 
+    @property
+    def rate(self) -> float:
+        """FLOP/s of one GPU."""
+        return self.flops_per_second or H100_RATE
+
     def hours(self, params: float, examples: float | None, n_items: float) -> float:
         """GPU-hours of a run."""
         spent = self.flops(params, examples, n_items)
-        return spent / self.flops_per_second / 3600 + self.overhead_hours
+        return spent / self.rate / 3600 + self.overhead_hours
 
     def measured(self, table: Measurements, n_items: float) -> Cost:
-        """With the rate of the table's own runs, where its column `gpu_hours` says what they took.
+        """With the rate of the table's own runs, unless one is given.
 
-        The median, over finetuned rows with params and hours above the overhead, of FLOPs over
-        seconds beyond the overhead.
+        It takes a column `gpu_hours`. The rate is the median, over finetuned rows with params and
+        hours above the overhead, of FLOPs over seconds beyond the overhead.
         """
         frame = table.frame
-        if HOURS not in frame.columns or not frame[HOURS].dtype.is_numeric():
+        if (
+            self.flops_per_second is not None
+            or HOURS not in frame.columns
+            or not frame[HOURS].dtype.is_numeric()
+        ):
             return self
         spent = frame.filter(
             (pl.col(HOURS) > self.overhead_hours)
@@ -88,4 +101,5 @@ class Cost:
 
     def as_dict(self) -> dict[str, Any]:
         """Name to value, for printing and for suggestion.json."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return found | {"flops_per_second": self.rate}

@@ -172,7 +172,8 @@ def suggest(
         options: the budget and the like.
         candidates: runs to choose from (`CANDIDATE_COLUMNS`): a path, a frame or records. None:
             every checkpoint of the rows on a ladder of amounts.
-        cost: what runs cost; where the table has a column gpu_hours its rate is measured on that.
+        cost: what runs cost; the rate is measured on the table's column gpu_hours, if there is one
+            and no rate is given.
         select_options: which rows to look at.
         on_run: called with the share of the budget that is planned, for a progress bar.
         **ways: law, weights, few_shot_examples, priors, chance of `fit`.
