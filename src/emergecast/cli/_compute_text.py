@@ -60,7 +60,8 @@ def _table(found: Compute) -> Iterator[str]:
 def _law(found: Compute) -> str:
     """What turned losses into compute, and what is uncertain about it."""
     scale, law = found.scale, found.law
-    tied = "" if scale.allocation is None else f" Parameters and tokens: {scale.allocation}."
+    why = f", {scale.allocation_from}" if scale.allocation_from else ""
+    tied = "" if scale.allocation is None else f" Parameters and tokens: {scale.allocation}{why}."
     if law is None:
         return f"More is later. The axis is FLOPs already, so no scaling law is used.{tied}"
     text = "More is later. "
@@ -72,7 +73,7 @@ def _law(found: Compute) -> str:
             "visible checkpoints that none beats with less: floor "
             f"{floor['p50']:.3g} nats ({floor['p05']:.3g} to {floor['p95']:.3g}), exponent "
             f"{alpha['p50']:.3g} ({alpha['p05']:.3g} to {alpha['p95']:.3g}), scatter "
-            f"{_median_scatter(found):.3f} nats."
+            f"{_median_scatter(found):.3f} nats. Its priors: {_prior(found)}."
         )
     else:
         named = f"{law.name} ({law.source})" if len(law.source) <= 60 else law.name
@@ -97,6 +98,11 @@ def _law(found: Compute) -> str:
 
 def _noun(of: Resource) -> str:
     return {Resource.PARAMS: "parameters", Resource.TOKENS: "tokens"}.get(of, "FLOPs")
+
+
+def _prior(found: Compute) -> str:
+    series = found.scale.series
+    return "" if series is None else series.prior.sentence
 
 
 def _median_scatter(found: Compute) -> float:
@@ -169,6 +175,8 @@ def _times(multiple: float) -> str:
 
 
 def _share(probability: float) -> str:
+    if probability < 0.001:
+        return "below 0.1%"
     return f"{probability:.0%}" if 0.005 <= probability <= 0.995 else f"{probability:.1%}"
 
 

@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emergecast.cli._app import app
+from emergecast.cli._compute import (
+    ByDateOption,
+    ComputeOptimalOption,
+    ModelSizeOption,
+    NoAnchorOption,
+    ScalingLawOption,
+    TokenBudgetOption,
+    TokensPerParamOption,
+    compute_options,
+)
 from emergecast.cli._fit import REFUSED, AxisOption, ShiftOption, _numbers, _pair
 from emergecast.cli._options import (
     AtChanceOnlyOption,
@@ -71,6 +81,13 @@ def freeze(
     lower_is_better: LowerIsBetterOption = None,
     chance: ChanceOption = None,
     loss_from: LossFromOption = None,
+    scaling_law: ScalingLawOption = None,
+    tokens_per_param: TokensPerParamOption = None,
+    token_budget: TokenBudgetOption = None,
+    model_size: ModelSizeOption = None,
+    compute_optimal: ComputeOptimalOption = False,
+    no_anchor: NoAnchorOption = False,
+    compute_by_date: ByDateOption = None,
     note: Annotated[str | None, typer.Option(help="Anything to remember, in words.")] = None,
     out: Annotated[
         Path, typer.Option("-o", "--out", help="New file to write; never overwritten.")
@@ -112,6 +129,15 @@ def freeze(
         shift=shift,
     )
     rules = _numbers(threshold, "--threshold")
+    compute = compute_options(
+        scaling_law,
+        tokens_per_param=tokens_per_param,
+        token_budget=token_budget,
+        model_size=model_size,
+        compute_optimal=compute_optimal,
+        no_anchor=no_anchor,
+        by_date=compute_by_date,
+    )
     rows = read_table(table, chance=chance, loss_from=loss_from, axis=axis, shift=shift)
     fitted = fit(
         rows,
@@ -121,7 +147,7 @@ def freeze(
         priors=_numbers(prior, "--prior"),
     )
     thresholds = default_thresholds(fitted).override(rules)
-    forecast = fitted.forecast(bootstraps=0, thresholds=thresholds)
+    forecast = fitted.forecast(bootstraps=0, thresholds=thresholds, compute=compute)
     frozen = freeze_forecast(forecast, options=options, thresholds=thresholds, note=note)
     frozen.write(out)
     if as_json:

@@ -263,8 +263,8 @@ def _finite(value: float) -> float | None:
 def _other_floors(forecast: Forecast, scale: Scale) -> tuple[FloorRow, ...]:
     """Medians where the floor is fixed at a few telling values.
 
-    The series' own law is inferred anew under each; a given law goes through its losses at the
-    weakest and the strongest checkpoint.
+    The series' own law is inferred anew under each; a given law keeps the runs that it gives, along
+    the allocation, to the highest and the lowest visible loss.
     """
     if scale.kind is LawKind.STRAIGHT:
         return ()
@@ -273,8 +273,6 @@ def _other_floors(forecast: Forecast, scale: Scale) -> tuple[FloorRow, ...]:
         try:
             law = _under(scale, floor)
         except ScalingError:  # a floor that no law through these checkpoints can have
-            continue
-        if law is None:
             continue
         elbows = _elbows(forecast, N_ROUGH)
         run = run_at_loss(law, elbows, scale.allocation, unreachable="inf")
@@ -302,13 +300,22 @@ def _floors(lowest: float) -> list[tuple[str, float]]:
     return sorted([*shares, *inside], key=lambda each: each[1])
 
 
-def _under(scale: Scale, floor: float) -> ScalingLaw | None:
-    """The law with another floor; None where there is nothing to hold it to."""
+def _under(scale: Scale, floor: float) -> ScalingLaw:
+    """The law with another floor.
+
+    Raises:
+        ScalingError: no law through these checkpoints has it.
+    """
     if scale.series is not None:
         return scale.series.with_floor(floor).draws(N_ROUGH, np.random.default_rng(SEED)).law
-    if scale.law is None or scale.ends is None:
-        return None
-    return with_floor(scale.law, floor, scale.ends)
+    if scale.law is None:
+        message = "a forecast that is in FLOPs already has no law with another floor"
+        raise TypeError(message)
+    weak, strong = (
+        run_at_loss(scale.law, loss, scale.allocation)
+        for loss in (scale.highest_loss, scale.lowest_loss)
+    )
+    return with_floor(scale.law, floor, (weak, strong))
 
 
 def median(values: ArrayLike | None) -> float | None:

@@ -18,7 +18,6 @@ from emergecast.scaling import (
     Allocation,
     ChinchillaLaw,
     Resource,
-    Run,
     ScalingLaw,
     SeriesLaw,
     Tie,
@@ -38,6 +37,8 @@ RELABELLING: Final = (
     "The losses were computed from parameters and tokens with these constants, so this is the same "
     "forecast in other units, with no uncertainty of its own."
 )
+STRONGEST: Final = "as the strongest checkpoint of the fit"
+ALL: Final = "as all checkpoints of the fit"
 LOOSE: Final = 0.05
 """Scatter or trend of the checkpoints about a given law, nats, from which on it is warned of."""
 MEDIAN_STDERR: Final = 1.2533
@@ -52,8 +53,13 @@ def scale_of(selection: Selection, options: ComputeOptions) -> Scale | str:
     axis = selection.axis
     seen = Seen.of(selection)
     if axis.name == Resource.FLOPS and axis.higher_is_stronger:
-        chosen = options.allocation or seen.ratio
-        return Scale(kind=LawKind.STRAIGHT, allocation=chosen, **seen.strongest(counted=False))
+        chosen, why = _asked(options, seen.ratio, STRONGEST)
+        return Scale(
+            kind=LawKind.STRAIGHT,
+            allocation=chosen,
+            allocation_from=why,
+            **seen.strongest(counted=False),
+        )
     if not axis.is_loss:
         return (
             f"the axis is {axis.label}, and a scaling law is of the loss: leave --axis out, or use "
@@ -104,13 +110,14 @@ def _estimated(seen: Seen, options: ComputeOptions) -> Scale | str:
                 "or fit a law to the losses with --scaling-law own."
             )
         law = CHINCHILLA_LAWS[best]
+    allocation, why = _asked(options, *_usual(law, seen))
     return Scale(
         **seen.strongest(counted=_counted(law)),
         kind=LawKind.RELABELLING,
         law=law,
-        allocation=options.allocation or _usual(law, seen),
+        allocation=allocation,
+        allocation_from=why,
         n_checkpoints=known.height,
-        ends=_ends(law, seen.frame),
         notes=(RELABELLING,),
     )
 
@@ -148,17 +155,18 @@ def _given(
         notes += (
             f"The law is not anchored; the checkpoints lie {np.median(left):+.3f} nats from it.",
         )
+    allocation, why = _asked(options, *_usual(law, seen))
     return Scale(
         **seen.strongest(counted=_counted(law)),
         kind=LawKind.GIVEN,
         law=law if shift is None else replace(law, floor_nats=law.floor_nats + shift),
         law_draws=_anchored(options.draws, seen.frame, anchor=shift is not None),
-        allocation=options.allocation or _usual(law, seen),
+        allocation=allocation,
+        allocation_from=why,
         n_checkpoints=int(left.size),
         anchored_by=shift,
         anchor_stderr=0.0 if shift is None else MEDIAN_STDERR * scatter / math.sqrt(left.size),
         scatter_nats=scatter,
-        ends=_ends(law, seen.frame),
         notes=(*notes, *_doubts(law, seen.frame, scatter)),
     )
 
@@ -229,33 +237,24 @@ def _doubts(law: ScalingLaw, frame: pl.DataFrame, scatter: float) -> tuple[str, 
     return tuple(found)
 
 
-def _usual(law: ScalingLaw, seen: Seen) -> Allocation | None:
-    """How parameters and tokens are tied where nobody says so."""
+def _asked(
+    options: ComputeOptions, usual: Allocation | None, why: str
+) -> tuple[Allocation | None, str]:
+    """The allocation to use, and why it is that where nobody asked for it."""
+    if options.allocation is not None:
+        return options.allocation, ""
+    return usual, "" if usual is None else why
+
+
+def _usual(law: ScalingLaw, seen: Seen) -> tuple[Allocation | None, str]:
+    """How parameters and tokens are tied where nobody says so, and why like that."""
     if isinstance(law, ChinchillaLaw):
-        return Allocation.compute_optimal()
+        return Allocation.compute_optimal(), ""
     if law.of is Resource.FLOPS:
-        return seen.ratio
+        return seen.ratio, STRONGEST
     other = "tokens" if law.of is Resource.PARAMS else "params"
     shared = seen.common(other)
-    if shared is None:
-        return None
-    return Allocation(tie=Tie(other), value=shared)
-
-
-def _ends(law: ScalingLaw, frame: pl.DataFrame) -> tuple[Run, Run] | None:
-    """The weakest and the strongest checkpoint by the law; None where they are as strong."""
-    known = _known(law, frame)
-    if known.height < 2:
-        return None
-    expected = _expected(law, known)
-    weak, strong = (known.row(int(at(expected)), named=True) for at in (np.argmax, np.argmin))
-    if not expected.max() > expected.min():
-        return None
-    first, second = (
-        Run(params=row["params"], tokens=row["tokens"], flops=row["flops"])
-        for row in (weak, strong)
-    )
-    return first, second
+    return None if shared is None else Allocation(tie=Tie(other), value=shared), ALL
 
 
 # ------------------------------------------------------------------------------ the series' own law
@@ -263,7 +262,8 @@ def _ends(law: ScalingLaw, frame: pl.DataFrame) -> tuple[Run, Run] | None:
 
 def _own(seen: Seen, options: ComputeOptions) -> Scale | str:
     """A power law of whatever the checkpoints differ in, with its floor unknown."""
-    of, allocation = _resource(seen, options.allocation)
+    of, usual = _resource(seen, options.allocation)
+    allocation, why = _asked(options, usual, STRONGEST if of is Resource.FLOPS else ALL)
     known = seen.with_known(str(of))
     if known.height < SeriesLaw.FEWEST:
         return (
@@ -293,6 +293,7 @@ def _own(seen: Seen, options: ComputeOptions) -> Scale | str:
         kind=LawKind.OWN,
         series=series,
         allocation=allocation,
+        allocation_from=why,
         n_checkpoints=int(kept.sum()),
         notes=notes,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from emergecast.errors import ScalingError
-from emergecast.scaling import Allocation, ChinchillaLaw, Run, ScalingLaw, SeriesLaw
+from emergecast.scaling import Allocation, ChinchillaLaw, ScalingLaw, SeriesLaw
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,6 +63,8 @@ class Scale:
     """The posterior of the series' own law."""
     allocation: Allocation | None = None
     """How parameters and tokens are tied; None where nothing says so and FLOPs alone matter."""
+    allocation_from: str = ""
+    """Why it is that where nobody asked for it, in words."""
     n_checkpoints: int = 0
     """Checkpoints that the law was fitted to or anchored by."""
     anchored_by: float | None = None
@@ -74,9 +76,8 @@ class Scale:
     """The visible checkpoint of lowest loss whose compute is known."""
     strongest_flops: float | None = None
     lowest_loss: float = math.inf
-    """Of the visible checkpoints, nats."""
-    ends: tuple[Run, Run] | None = None
-    """The weakest and the strongest checkpoint by a given law, through which other floors go."""
+    """Of the visible checkpoints, nats; so below."""
+    highest_loss: float = math.inf
     notes: tuple[str, ...] = field(default=())
 
     def draws(self, n: int, rng: np.random.Generator) -> tuple[ScalingLaw, Floats]:

@@ -71,14 +71,18 @@ class Seen:
             counted: whether runs are counted as 6 * params * tokens, so that it must be too.
         """
         known = self.with_known("flops")
-        lowest = float(self.frame["loss"].min())  # type: ignore[arg-type]
+        low, high = float(self.frame["loss"][0]), float(self.frame["loss"][-1])
         if known.is_empty():
-            return StrongestFields(strongest=None, strongest_flops=None, lowest_loss=lowest)
+            return StrongestFields(
+                strongest=None, strongest_flops=None, lowest_loss=low, highest_loss=high
+            )
         top = known.row(0, named=True)
         both = top["params"] is not None and top["tokens"] is not None
         flops = training_flops(top["params"], top["tokens"]) if counted and both else top["flops"]
         name = (f"{top['series']}/" if self.pooled else "") + top["checkpoint"]
-        return StrongestFields(strongest=name, strongest_flops=float(flops), lowest_loss=lowest)
+        return StrongestFields(
+            strongest=name, strongest_flops=float(flops), lowest_loss=low, highest_loss=high
+        )
 
 
 class StrongestFields(TypedDict):
@@ -87,3 +91,4 @@ class StrongestFields(TypedDict):
     strongest: str | None
     strongest_flops: float | None
     lowest_loss: float
+    highest_loss: float
