@@ -44,7 +44,8 @@ def with_floor(
 
     Raises:
         ScalingError: the floor is below 0 or at or above a loss at the two runs, neither run is
-            larger than the other, or the law states no span.
+            larger than the other, they differ in one resource only and its term cannot make up the
+            fall, or the law states no span.
     """
     first, second = _ordered(law, _ends(law) if through is None else through)
     losses = loss_at(law, first), loss_at(law, second)
@@ -141,7 +142,17 @@ def _stretch(
 
     The log of the left side is convex and falls from 0 at t = 0, so Newton's method from there is
     monotone.
+
+    Raises:
+        ScalingError: there is no such t, since a term that does not fall is too large.
     """
+    stuck = np.where(fall_a == 0, share_a, 0.0) + np.where(fall_b == 0, share_b, 0.0)
+    if np.any(stuck >= np.exp(-fall)):
+        raise ScalingError(
+            "the two runs through which a law with another floor is to go differ in one resource "
+            "only, and under that floor the other resource's term is more than their loss allows. "
+            "Give a lower floor, or runs that differ in both."
+        )
     t = np.zeros(np.broadcast_shapes(share_a.shape, fall_a.shape, fall.shape))
     with np.errstate(divide="ignore", under="ignore"):
         ln_a, ln_b = np.log(share_a), np.log(share_b)

@@ -11,7 +11,7 @@ from emergecast.errors import ScalingError
 
 _SUFFIXES: Final = MappingProxyType({"": 1.0, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12})
 _AMOUNT: Final = re.compile(
-    r"([-+]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*([kmbgt]?)", re.IGNORECASE
+    r"([-+]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*([kmbgt]?)", re.IGNORECASE | re.ASCII
 )
 _LARGEST_IN_WORDS: Final = 1e15
 """From here on a power of ten reads better than a suffix."""
@@ -49,12 +49,12 @@ def amount_text(amount: float, digits: int = 3) -> str:
         amount: a count of at least 0.
         digits: significant digits.
     """
-    if not math.isfinite(amount):
-        return str(amount)
+    if amount == 0 or not math.isfinite(amount):
+        return f"{amount:g}"
     mantissa, _, exponent = f"{amount:.{digits - 1}e}".partition("e")
     power = int(exponent)
     if not 0 <= power < math.log10(_LARGEST_IN_WORDS):
-        return f"{mantissa}e{power}" if amount else "0"
+        return f"{mantissa}e{power}"
     step = power // 3
     before = power - 3 * step + 1
     value = float(f"{mantissa}e{power - 3 * step}")
