@@ -68,29 +68,27 @@ def read_architecture(path: str | Path, context: int | None = None) -> Architect
     where = f'"{path}"'
     try:
         config = json.loads(Path(path).read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ScalingError(f"{where} is not JSON: {error}. Give a model's config.json.") from None
     if not isinstance(config, dict):
         raise ScalingError(f"{where} holds no JSON object. Give a model's config.json.")
     if context is not None and context < 1:
         raise ScalingError(f"a context of {context} tokens is not possible. Use 1 or more.")
     found = _own(config, where) if "model_type" not in config else _hugging_face(config, where)
-    window = config.get("sliding_window")
     if context is not None:
         found["context"] = context
-    if (
-        isinstance(window, int)
-        and config.get("use_sliding_window", True)
-        and window < found["context"]
-    ):
-        raise ScalingError(
-            f"{where}: attention reaches {window} tokens back (sliding_window) and the context is "
-            f"{found['context']}, which is not counted here. Give a context of at most {window}."
-        )
     try:
-        return Architecture(**found)
+        architecture = Architecture(**found)
     except ScalingError as error:
         raise ScalingError(f"{where}: {error}") from None
+    window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
+    if isinstance(window, int) and window < architecture.context:
+        raise ScalingError(
+            f"{where}: attention reaches {window} tokens back (sliding_window) and the context is "
+            f"{architecture.context}, which is not counted here. Give a context of at most "
+            f"{window}."
+        )
+    return architecture
 
 
 def _own(config: dict[str, Any], where: str) -> dict[str, Any]:
