@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+_ROUNDING: Final = 1e-12
 MAD: Final = 1.4826
 """Standard deviation of a normal over its median absolute deviation."""
 
@@ -29,10 +30,13 @@ def constants(points: Points, theta: Floats) -> Floats:
 
 
 def robust_z(r: Floats) -> Floats:
-    """Distance of each residual from their median, in robust standard deviations."""
+    """Distance of each residual in ln L from their median, in robust standard deviations.
+
+    A standard deviation below 1e-12, which is rounding, counts as 1e-12.
+    """
     away = r - np.median(r)
-    scale = MAD * float(np.median(np.abs(away)))
-    return away / scale if scale > 0 else np.where(away == 0, 0.0, np.sign(away) * np.inf)
+    found: Floats = away / max(MAD * float(np.median(np.abs(away))), _ROUNDING)
+    return found
 
 
 def covariance(

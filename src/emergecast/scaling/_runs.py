@@ -120,7 +120,7 @@ class Runs:
         """The law of the most resources that the points have."""
         if self.params is not None and self.tokens is not None:
             return Form.CHINCHILLA
-        return next(form for form in Form if form.resources[0] in self.given)
+        return Form(next(iter(self.given)).value)
 
     @property
     def given(self) -> dict[Resource, Floats]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _GRID: Final = (0.02, 2.0)
 """Least and largest exponent of the grid."""
+_RIDGE: Final = 1e-12
+"""Keeps two columns that are one from being a singular system."""
 _TERM: Final = 1e-3
 """Least start of a term, as a share of the loss: at 0 its exponent would have no say."""
 
@@ -92,18 +94,20 @@ def _non_negative(gram: Floats, right: Floats) -> tuple[Floats, Floats]:
         The unknowns, shape (..., unknowns), and right @ unknowns, by which the squares fell.
     """
     count = right.shape[-1]
+    size_of = np.sqrt(np.einsum("...ii->...i", gram))
+    size_of = np.where(size_of > 0, size_of, 1.0)
+    gram, right = gram / (size_of[..., :, None] * size_of[..., None, :]), right / size_of
     best = np.zeros_like(right)
     won = np.zeros(right.shape[:-1])
     for size in range(1, count + 1):
         for chosen in itertools.combinations(range(count), size):
             some = np.array(chosen)
             part = gram[..., some[:, None], some]
-            ridge = 1e-12 * np.einsum("...ii->...", part)[..., None, None] * np.eye(size)
-            found = np.linalg.solve(part + ridge, right[..., some, None])[..., 0]
+            found = np.linalg.solve(part + _RIDGE * np.eye(size), right[..., some, None])[..., 0]
             gain = np.einsum("...i,...i->...", right[..., some], found)
             better = np.all(found >= 0, axis=-1) & (gain > won)
             won = np.where(better, gain, won)
             whole = np.zeros_like(right)
             whole[..., some] = found
             best = np.where(better[..., None], whole, best)
-    return best, won
+    return best / size_of, won
