@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -262,9 +263,7 @@ def _allocation(
 
 def _number(value: Any) -> float | None:  # noqa: ANN401
     """A number for JSON, which has no infinity: null where it is infinite or not determined."""
-    if value is None or value in {float("inf"), float("-inf")}:
-        return None
-    return float(value)
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def _law_as_json(law: ScalingLaw) -> dict[str, Any]:

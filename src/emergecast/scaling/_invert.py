@@ -379,7 +379,8 @@ def run_of_two(given: Mapping[Resource, Array]) -> Run:
             d = c / (FLOPS_PER_PARAM_AND_TOKEN * n)
         elif c is None and n is not None and d is not None:
             c = FLOPS_PER_PARAM_AND_TOKEN * n * d
-    return Run(params=n, tokens=d, flops=c)
+    params, tokens, flops = (None if each is None else each[()] for each in (n, d, c))
+    return Run(params=params, tokens=tokens, flops=flops)
 
 
 def _losses(loss: ArrayLike, *, positive: bool) -> Array:
