@@ -443,7 +443,7 @@ def _write(results: list[_Result], records: list[dict[str, Any]], out: Path | No
     """forecast.json and the pictures, in one folder a fit where there are several."""
     if out is None:
         return []
-    from emergecast.report import distribution, fan, influence, save, save_text
+    from emergecast.report import compute, distribution, fan, influence, save, save_text
 
     written: list[Path] = []
     folders = _folder_names([result.name for result in results])
@@ -455,6 +455,8 @@ def _write(results: list[_Result], records: list[dict[str, Any]], out: Path | No
         written.append(save_text(text, folder, "forecast.json"))
         written += save(fan(result.forecast), folder, "fan")
         written += save(distribution(result.forecast), folder, "distribution")
+        if not result.forecast.compute_curve().is_empty():
+            written += save(compute(result.forecast), folder, "compute")
         if result.forecast.diagnostics is not None:
             written += save(influence(result.forecast), folder, "influence")
     return written

@@ -132,6 +132,21 @@ class Compute:
         """What a reader must know of the law, in sentences."""
         return self.scale.notes
 
+    @property
+    def strongest(self) -> str | None:
+        """The checkpoint of lowest loss in the fit whose compute is known."""
+        return self.scale.strongest
+
+    @property
+    def strongest_flops(self) -> float | None:
+        """Its FLOPs, counted as those of runs are."""
+        return self.scale.strongest_flops
+
+    @property
+    def tied(self) -> str:
+        """How parameters and tokens are tied, in words; empty where nothing ties them."""
+        return "" if self.scale.allocation is None else str(self.scale.allocation)
+
     def constants(self) -> dict[str, dict[str, float]]:
         """Quantiles p05, p50 and p95 of the constants of the law, by name."""
         if self.law is None:

@@ -133,14 +133,31 @@ def compute_curve(forecast: Forecast, found: Compute | None) -> pl.DataFrame:
 
 
 def _window(found: Compute) -> tuple[float, float]:
-    """FLOPs between which the probability is worth drawing: five decades at most."""
+    """FLOPs between which the probability is worth drawing: seven decades at most."""
     quantiles = found.flops
     known = [] if quantiles is None else [quantiles.p05, quantiles.p50, quantiles.p95]
     inside = [value for value in known if value is not None]
     start = found.scale.strongest_flops or (inside[0] if inside else 1.0)
-    low = min(0.3 * start, *(0.5 * value for value in inside), math.inf)
-    high = max(10 * start, *(2 * value for value in inside), 0.0)
+    low = min([0.3 * start, *(0.5 * value for value in inside)])
+    high = max([3 * start if len(inside) == 3 else 300 * start, *(2.5 * v for v in inside)])
     return max(low, start / 1e3), min(high, start * 1e4)
+
+
+def compute_ticks(forecast: Forecast, found: Compute | None) -> pl.DataFrame:
+    """Round FLOPs in the range of the curve and the size of such runs: flops, params, tokens."""
+    schema = {"flops": pl.Float64, "params": pl.Float64, "tokens": pl.Float64}
+    if found is None or found.flops is None:
+        return pl.DataFrame(schema=schema)
+    low, high = _window(found)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = {0: (1.0, 2.0, 5.0), 1: (1.0, 2.0, 5.0), 2: (1.0, 3.0)}
+    chosen = steps.get(math.floor(math.log10(high / low)), (1.0,))
+    values = [float(f"{step}e{decade}") for decade in decades for step in chosen]
+    rows = [
+        (each.flops, each.params, each.tokens)
+        for each in (at_compute(forecast, found, flops=v) for v in values if low <= v <= high)
+    ]
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def compute_checkpoints(forecast: Forecast) -> pl.DataFrame:

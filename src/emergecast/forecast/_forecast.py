@@ -16,6 +16,7 @@ from emergecast.forecast._compute_run import (
     at_compute,
     compute_checkpoints,
     compute_curve,
+    compute_ticks,
 )
 from emergecast.forecast._compute_scale import ComputeOptions
 from emergecast.forecast._diagnostics import Diagnostics
@@ -289,6 +290,11 @@ class Forecast:
         """Probability that a run has emerged: flops, params, emerged; no rows if not known."""
         found = self._compute
         return compute_curve(self, found if isinstance(found, Compute) else None)
+
+    def compute_ticks(self) -> pl.DataFrame:
+        """Round FLOPs in that range and the size of such runs: flops, params, tokens."""
+        found = self._compute
+        return compute_ticks(self, found if isinstance(found, Compute) else None)
 
     def compute_checkpoints(self) -> pl.DataFrame:
         """Few-shot checkpoints of known compute: checkpoint, flops, hidden, emerged."""

@@ -13,6 +13,7 @@ from emergecast.report._comparison import (
     comparison_distribution,
     comparison_fan,
 )
+from emergecast.report._compute import ComputeView, compute
 from emergecast.report._distribution import distribution
 from emergecast.report._fan import fan
 from emergecast.report._influence import DiagnosedView, influence
@@ -26,6 +27,7 @@ from emergecast.report._view import ElbowView, ForecastView
 __all__ = [
     "BacktestView",
     "ComparisonView",
+    "ComputeView",
     "DiagnosedView",
     "ElbowView",
     "ForecastView",
@@ -34,6 +36,7 @@ __all__ = [
     "ablations",
     "comparison_distribution",
     "comparison_fan",
+    "compute",
     "distribution",
     "fan",
     "influence",
