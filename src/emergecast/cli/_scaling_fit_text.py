@@ -5,7 +5,15 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from emergecast.scaling import Form, Resampled, ScalingStatus, optimal
+from emergecast.scaling import (
+    Form,
+    Resampled,
+    Resource,
+    ScalingStatus,
+    amount_text,
+    flops_text,
+    optimal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +30,6 @@ FORMULAS = {
     Form.FLOPS: "L(C) = E + A / C^alpha",
 }
 SYMBOLS = "N parameters, D training tokens, C training FLOPs, L in nats per token"
-_SCALES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 def fit_text(fit: ScalingFit) -> str:
@@ -106,14 +113,14 @@ def _optimum(fit: ScalingFit) -> Iterator[str]:
         f"Compute-optimal: N ~ C^a, D ~ C^b with a = {_range(found.params_exponent)}, "
         f"b = {_range(found.tokens_exponent)}"
     )
-    yield f"{'FLOPs':>8}  {'params':<26}{'tokens':<26}tokens per parameter"
+    yield f"{'FLOPs':>8}  {'params':<28}{'tokens':<28}tokens per parameter"
     for each in found.splits:
         params, tokens = _amounts(each.params), _amounts(each.tokens)
         ratio = each.tokens_per_param
         yield (
-            f"{each.flops:>8.0e}  {params:<26}{tokens:<26}"
+            f"{flops_text(each.flops, 1):>8}  {params:<28}{tokens:<28}"
             f"{ratio.value:.1f} ({ratio.p05:.1f} to {ratio.p95:.1f})"
-        ).replace("e+", "e")
+        )
     yield "In parentheses: 90% intervals."
 
 
@@ -122,16 +129,7 @@ def _range(found: Ranged) -> str:
 
 
 def _amounts(found: Ranged) -> str:
-    return f"{count(found.value)} ({count(found.p05)} to {count(found.p95)})"
-
-
-def count(value: float) -> str:
-    """A count in a few letters, as 7.1B."""
-    if 1 <= value < 1e16:
-        for scale, letter in _SCALES:
-            if value >= scale:
-                return f"{value / scale:.3g}{letter}" if value < 1000 * scale else f"{value:.2e}"
-    return f"{value:.3g}"
+    return f"{amount_text(found.value)} ({amount_text(found.p05)} to {amount_text(found.p95)})"
 
 
 def _search(fit: ScalingFit) -> Iterator[str]:
@@ -186,15 +184,16 @@ def _outliers(fit: ScalingFit) -> Iterator[str]:
 
 def _basis(fit: ScalingFit) -> Iterator[str]:
     runs = fit.runs
-    spans = ", ".join(
-        f"{resource} {count(cells.min())} to {count(cells.max())}"
-        + (" (from the two others, 6 N D)" if resource is runs.derived else "")
-        for resource, cells in runs.given.items()
-    )
+    spans = []
+    for resource, cells in runs.given.items():
+        text = flops_text if resource is Resource.FLOPS else amount_text
+        spans.append(f"{resource} {text(float(cells.min()))} to {text(float(cells.max()))}")
+        if resource is runs.derived:
+            spans[-1] += " (from the two others, 6 N D)"
     of = f" of {len(set(runs.run))} runs" if runs.run is not None else ""
     yield from _wrap(
         f"Rests on {runs.n} points{of} of {runs.name}: loss {runs.loss.min():.4g} to "
-        f"{runs.loss.max():.4g}, {spans}. Points are equally weighted."
+        f"{runs.loss.max():.4g}, {', '.join(spans)}. Points are equally weighted."
     )
     if runs.dropped:
         rows = ", ".join(f"{row} ({loss:.4g})" for row, loss in runs.dropped[:DROPPED_SHOWN])
