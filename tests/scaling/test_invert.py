@@ -73,7 +73,7 @@ def same(found: Run, wanted: Run, rel: float, where: Any = ...) -> None:
 @pytest.mark.parametrize("name", NAMED_LAWS)
 @pytest.mark.parametrize("kind", range(4))
 def test_inverting_undoes_evaluating_over_ten_decades(name, kind):
-    """To 1e-10 of every amount: params 1e4 to 1e14, tokens 1e5 to 1e15, FLOPs to match."""
+    """To 1e-10 of every amount: params from 1e4, tokens from 1e5, FLOPs to match."""
     law = NAMED_LAWS[name]
     if kind >= len(allocations(law)):
         return
@@ -83,7 +83,8 @@ def test_inverting_undoes_evaluating_over_ten_decades(name, kind):
     else:
         free = "tokens" if allocation is not None and allocation.tie.value == "params" else "params"
     low = {"params": 1e4, "tokens": 1e5, "flops": 1e10}[free]
-    amounts = np.geomspace(low, low * (1e20 if free == "flops" else 1e10), 1001)
+    decades = 30 if free == "flops" else 16  # more than ten, down to the height claimed
+    amounts = np.geomspace(low, low * 10.0**decades, 1601)
     run = run_at(law, allocation, **{free: amounts})
     loss = loss_at(law, run)
     clear = loss - least_loss(law, allocation) >= HEIGHT
