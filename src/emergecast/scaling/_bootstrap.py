@@ -82,8 +82,9 @@ def refit(
 ) -> Refits:
     """Refits to resamples of the clusters of points, as many in each as there are.
 
-    Each is begun twice, from the optimum of the whole table and from the best of a grid for its own
-    weights, and the better end is kept.
+    Each is begun twice: from the optimum of the whole table, whose neighbourhood it does not leave,
+    and from the best of a grid for its own weights, by the whole path of `descend`. The better end
+    is kept, and how often the two differ is counted.
 
     Args:
         points: The table.
@@ -103,7 +104,7 @@ def refit(
         drawn = rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=size)
         weights = drawn[:, plan.cluster].astype(np.float64)
         first = np.broadcast_to(theta, (size, len(theta)))
-        one = descend(points, first, weights, delta=delta, box=box)
+        one = descend(points, first, weights, delta=delta, box=box, near=True)
         own = best_start(points, weights, powers, floor)
         two = descend(points, own, weights, delta=delta, box=box)
         better = ~same_optimum(one.value, two.value, points.n, delta)

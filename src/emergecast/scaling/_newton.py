@@ -20,12 +20,14 @@ _TOLERANCE: Final = 1e-12
 """Slope at which a search ends."""
 _CONVERGED: Final = 1e-10
 """Slope at which a search counts as converged; most end a hundred times lower."""
+_ROUGH: Final = 1e-3
+"""Slope at which a pass that is not the last ends."""
 _STEPS: Final = 200
 _ROUNDING: Final = 1e-13
 """Relative change of the objective that rounding can make."""
 _WIDEST: Final = 0.03
 """delta of the first pass, ln L: wide enough for most residuals to count as quadratic."""
-_NARROWING: Final = 0.3
+_NARROWING: Final = 0.17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ def descend(
     *,
     delta: float,
     box: Box,
+    near: bool = False,
 ) -> Descended:
     """Local minima of the objective from each row of `start`, shape (searches, coordinates).
 
@@ -74,13 +77,14 @@ def descend(
     Marquardt; a coordinate at a bound stays there while the gradient points out. The first passes
     take a wider delta, where the objective is close to least squares and has few local minima, and
     hand their result to the next; the last one, at `delta` itself, ends when the gradient is down
-    to rounding. `weights` is (searches, points) or (1, points).
+    to rounding. With `near` only that last pass is made: from a start close to an optimum it is
+    the shorter way, and stays close. `weights` is (searches, points) or (1, points).
     """
     theta = np.clip(start, box.low, box.high)
     width = max(_WIDEST, delta)
     steps = np.zeros(len(theta), dtype=np.int64)
-    while width > delta * 1.01:
-        done = _pass(points, theta, weights, delta=width, box=box, tolerance=1e-3)
+    while width > delta * 1.01 and not near:
+        done = _pass(points, theta, weights, delta=width, box=box, tolerance=_ROUGH)
         theta, steps = done.theta, steps + done.steps
         width *= _NARROWING
     done = _pass(points, theta, weights, delta=delta, box=box, tolerance=_TOLERANCE)

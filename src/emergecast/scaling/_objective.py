@@ -109,43 +109,45 @@ def objective(points: Points, theta: Floats, weights: Floats, delta: float) -> V
     return found
 
 
-def _slopes(points: Points, theta: Floats) -> tuple[Floats, Floats, Floats]:
-    """Derivatives of ln L (refits, coords, points), the bare powers and the law's L."""
+def _slopes(points: Points, theta: Floats) -> tuple[Floats, Floats]:
+    """Derivatives of ln L (refits, coords, points), and the law's L (refits, points)."""
     k = points.terms
-    power = np.exp(-theta[:, 1 + k :, None] * points.z)
-    term = power * theta[:, 1 : 1 + k, None]
-    law = theta[:, :1] + term.sum(axis=1)
+    power = np.exp(theta[:, 1 + k :, None] * -points.z)
+    law = theta[:, :1] + np.zeros(points.n)
+    for j in range(k):
+        law += theta[:, 1 + j, None] * power[:, j]
     slope = np.empty((len(theta), 1 + 2 * k, points.n))
-    slope[:, 0] = 1.0
-    slope[:, 1 : 1 + k] = power
-    np.multiply(term, -points.z, out=slope[:, 1 + k :])
     with np.errstate(divide="ignore", invalid="ignore"):
-        slope /= law[:, None]
-    return slope, power, law
+        np.divide(1.0, law, out=slope[:, 0])
+        np.multiply(power, slope[:, :1], out=slope[:, 1 : 1 + k])
+        bare = theta[:, 1 : 1 + k, None] * -points.z
+        np.multiply(slope[:, 1 : 1 + k], bare, out=slope[:, 1 + k :])
+    return slope, law
 
 
 def _block(points: Points, theta: Floats, weights: Floats, delta: float) -> Valued:
     k = points.terms
-    slope, power, law = _slopes(points, theta)
+    slope, law = _slopes(points, theta)
     impossible = ~np.all(law > 0, axis=1)
     if impossible.any():
         law[impossible] = 1.0
         slope[impossible] = 0.0
-    r = np.log(law) - points.ln_loss
+    r = np.log(law)
+    r -= points.ln_loss
     bent = np.clip(r, -delta, delta)  # the derivative of H
     pull = weights * bent
     value = np.einsum("rn,rn->r", pull, r - 0.5 * bent)
-    gradient = np.einsum("rpn,rn->rp", slope, pull)
-    curved = weights * (np.abs(r) <= delta) - pull
+    gradient = (slope @ pull[:, :, None])[:, :, 0]
+    curved = weights * (r == bent) - pull  # r is within delta where clipping left it as it is
     hessian = (slope * curved[:, None]) @ slope.transpose(0, 2, 1)
-    share = pull / law
+    moments = np.stack([points.z, points.z**2], axis=2)
     for j in range(k):
         c, a = 1 + j, 1 + k + j
-        once = np.einsum("rn,rn,n->r", share, power[:, j], points.z[j])
-        twice = np.einsum("rn,rn,n->r", share, power[:, j], points.z[j] ** 2)
+        once, twice = ((pull * slope[:, c]) @ moments[j]).T
         hessian[:, c, a] -= once
         hessian[:, a, c] -= once
         hessian[:, a, a] += theta[:, c] * twice
-    scale = np.sqrt(np.einsum("rpn,rpn,rn->rp", slope, slope, np.broadcast_to(weights, r.shape)))
+    spread = weights[..., None] if len(weights) > 1 else weights[0][:, None]
+    scale = np.sqrt((slope**2 @ spread)[:, :, 0])
     value[impossible] = np.inf
     return Valued(value, gradient, hessian, scale)
