@@ -67,7 +67,7 @@ def _law(found: Compute) -> str:
     text = "More is later. "
     constants = found.constants()
     if scale.kind is LawKind.OWN and isinstance(law, PowerLaw):
-        floor, alpha = constants["floor_nats"], constants["alpha"]
+        floor, alpha = constants["E"], constants["alpha"]
         text += (
             f"Law: a power of {_noun(law.of)} with a floor, fitted to the {scale.n_checkpoints} "
             "visible checkpoints that none beats with less: floor "

@@ -148,16 +148,16 @@ class Compute:
         return "" if self.scale.allocation is None else str(self.scale.allocation)
 
     def constants(self) -> dict[str, dict[str, float]]:
-        """Quantiles p05, p50 and p95 of the constants of the law, by name."""
+        """Quantiles p05, p50 and p95 of the constants of the law, by symbol: E, A, alpha, B, beta."""
         if self.law is None:
             return {}
-        names = ["floor_nats", "a", "alpha"]
+        names = {"E": "floor_nats", "A": "a", "alpha": "alpha"}
         if isinstance(self.law, ChinchillaLaw):
-            names += ["b", "beta"]
+            names |= {"B": "b", "beta": "beta"}
         found = {}
-        for name in names:
+        for symbol, name in names.items():
             values = np.quantile(np.asarray(getattr(self.law, name)), [0.05, 0.5, 0.95])
-            found[name] = dict(zip(("p05", "p50", "p95"), map(float, values), strict=True))
+            found[symbol] = dict(zip(("p05", "p50", "p95"), map(float, values), strict=True))
         return found
 
     def to_dict(self) -> dict[str, Any]:
