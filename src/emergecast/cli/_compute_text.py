@@ -77,7 +77,7 @@ def _law(found: Compute) -> str:
         )
     else:
         named = f"{law.name} ({law.source})" if len(law.source) <= 60 else law.name
-        text += f"Law: {named}, floor {constants['floor_nats']['p50']:.4g} nats"
+        text += f"Law: {named}, floor {constants['E']['p50']:.4g} nats"
         if scale.anchored_by is not None:
             text += (
                 f", {scale.anchored_by:+.3f} of it added so that it passes through the "

@@ -148,7 +148,7 @@ class Compute:
         return "" if self.scale.allocation is None else str(self.scale.allocation)
 
     def constants(self) -> dict[str, dict[str, float]]:
-        """Quantiles p05, p50 and p95 of the constants of the law, by symbol: E, A, alpha, B, beta."""
+        """Quantiles p05, p50 and p95 of the constants of the law: E, A, alpha, B, beta."""
         if self.law is None:
             return {}
         names = {"E": "floor_nats", "A": "a", "alpha": "alpha"}
