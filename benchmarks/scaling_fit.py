@@ -136,14 +136,15 @@ def main() -> None:
         all_of_them = (time.process_time() - began) / count * options.refits + full_seconds
         excess = theirs / ours[:count] - 1
         lower = int(np.sum(excess < -1e-9))
+        against = f"median {np.median(excess):+.0e}, most {excess.max():+.0e}; "
+        against += f"below -1e-9 in {lower} of {count}"
         rows.append(
             [
                 f"L-BFGS: that fit and {name}, from {count} of them",
                 f"{all_of_them:.0f}",
                 "",
                 f"{all_of_them / seconds:.0f}x",
-                f"median {np.median(excess):+.0e}, most {excess.max():+.0e}; below -1e-9 in "
-                + f"{lower} of {count}",
+                against,
             ]
         )
     header = ["what", "CPU seconds", "peak, MiB", "times emergecast",
