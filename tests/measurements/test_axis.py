@@ -280,7 +280,9 @@ def test_a_value_out_of_range_is_named_by_row_and_column(options, rule):
     table[7] |= {"bad": -3, "small": 0.5}
     if "axis" in options:
         table = [{**r, "bad": -3 if r["checkpoint"] == "c1" else 9} for r in table]
-    read = read_table(table, axis=options.get("axis", "loss"), shift=options.get("shift", "examples"))
+    read = read_table(
+        table, axis=options.get("axis", "loss"), shift=options.get("shift", "examples")
+    )
     with pytest.raises(TableError, match=rule) as caught:
         select(read, SelectOptions(**options, exclude=("gone",)))
     assert 8 in [problem.row for problem in caught.value.problems]

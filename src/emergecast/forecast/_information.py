@@ -43,6 +43,8 @@ FREEDOM = 4.0
 FEWEST_EFFECTIVE = 64.0
 """Below so many effective draws in the middle world, nothing more is judged."""
 TAILS = (0.05, 0.95)
+SMALLEST = 1e-18
+"""A weight or probability below this is none; products of two stay normal in single precision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,7 @@ class Predicted:
         if heavy.any():
             below[heavy] = stdtr(FREEDOM, z[heavy])
         below[:, 0], below[:, -1] = 0.0, 1.0
-        return np.asarray(np.diff(below, axis=1), dtype=np.float32)
+        return _singles(np.diff(below, axis=1))
 
     def drawn(self, of: Ints, rng: np.random.Generator) -> Floats:
         """One score under each of the draws `of`, spread evenly over their noise; (M,)."""
@@ -144,7 +146,7 @@ class Outlook:
 
     def information(self, run: Predicted) -> float:
         """Information about E(D0) in the score of a run, nats, given those taken."""
-        weight, grid = self.weights.astype(np.float32), run.grid()
+        weight, grid = _singles(self.weights), run.grid()
         found = self._mutual(weight, grid, self._order) - self._mutual(weight, grid, self._shuffled)
         return max(found, 0.0)
 
@@ -167,3 +169,8 @@ class Outlook:
         tiny = np.finfo(float).tiny
         ratio = np.log(np.maximum(joint, tiny)) - np.log(np.maximum(bins * scores, tiny))
         return float(np.mean(np.sum(joint * ratio, axis=(1, 2))))
+
+
+def _singles(values: Floats) -> Singles:
+    """In single precision; what is as good as 0 is 0, because subnormal numbers are slow."""
+    return np.where(values < SMALLEST, 0.0, values).astype(np.float32)

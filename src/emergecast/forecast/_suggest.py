@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +44,11 @@ class Suggestion:
     """Every candidate, judged on its own, in the order of the candidates."""
     stopped: str
     """Why the plan ends where it does, in a sentence."""
-    repeats: tuple[Repeat, ...] = field(default=())
-    """What the repeats that were made already have been worth."""
+
+    @cached_property
+    def repeats(self) -> tuple[Repeat, ...]:
+        """What the repeats that were made already have been worth."""
+        return repeats(self.fit)
 
     @property
     def cold(self) -> bool:
@@ -204,7 +207,6 @@ def suggest(
         runs=runs,
         prospects=plan.prospects,
         stopped=stopped,
-        repeats=repeats(fitted),
     )
 
 
