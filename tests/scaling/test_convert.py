@@ -51,6 +51,13 @@ def test_two_amounts_are_the_run():
         convert_run(SNELL, given=given)
 
 
+def test_a_loss_past_any_number_is_refused():
+    """Rather than printed as infinite."""
+    steep = dataclasses.replace(SNELL, a=1e308, alpha=300.0)
+    with pytest.raises(ScalingError, match="Give a larger run"):
+        convert_run(steep, given={Resource.PARAMS: 1e-3})
+
+
 def test_an_interval_is_that_of_the_draws():
     """A floor that is normal moves the loss of a run as much, and a quantile of FLOPs with it."""
     draws = dataclasses.replace(EPOCH, floor_nats=FLOORS)

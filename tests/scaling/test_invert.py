@@ -309,6 +309,8 @@ def test_where_nothing_reaches_the_loss_it_takes_infinitely_much():
 def test_single_laws_give_numbers():
     """Not arrays of no dimension, which cannot be formatted."""
     run = run_at_loss(HOFFMANN, 2.0)
+    for amount in (run.params, run.tokens, run.flops):
+        assert isinstance(amount, float)
     assert f"{run.params:.3g} {run.tokens:.3g} {run.flops:.3g}" == "1.53e+10 1.21e+12 1.11e+23"
 
 

@@ -127,8 +127,8 @@ def convert_run(
         draws: the law with draws of its constants, for an interval.
 
     Raises:
-        ScalingError: the amounts and the allocation determine the run twice or not at all; or as
-            `run_at`, `loss_of` and `with_floor`.
+        ScalingError: the amounts and the allocation determine the run twice or not at all; its loss
+            is no finite number; or as `run_at`, `loss_of` and `with_floor`.
     """
     amounts = {resource.value: amount for resource, amount in given.items()}
     if len(given) > 1 and allocation is not None:
@@ -147,7 +147,13 @@ def convert_run(
         return run_of_two({name: np.asarray(amount) for name, amount in given.items()})
 
     def loss(one: ScalingLaw) -> NDArray[np.float64]:
-        return loss_at(one, complete(one))
+        found = loss_at(one, complete(one))
+        if not np.all(np.isfinite(found)):
+            raise ScalingError(
+                f'the loss of that run under the law "{one.name}" is more than a number can hold '
+                "(1e308). Give a larger run."
+            )
+        return found
 
     return Conversion(
         law=law,
