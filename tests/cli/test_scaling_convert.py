@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +222,31 @@ def test_a_bad_config_ends_in_status_2(config: Path):
     result = call("flops", "--config", config, "--tokens", "1T", "--json")
     assert result.exit_code == 2
     assert 'has no "model_type"' in json.loads(result.stdout)["error"]
+
+
+DOCS = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "line", re.findall(r"^emergecast (scaling (?:convert|laws)[^#\n]*)", DOCS, re.MULTILINE)
+)
+def test_every_conversion_in_the_documentation_works(line: str):
+    """Those that need no file, as they stand there."""
+    if ".json" not in line:
+        assert CliRunner().invoke(app, shlex.split(line)).exit_code == 0
+
+
+def test_the_documentation_shows_the_figures_of_the_floors():
+    """The table of docs/scaling.md, computed again."""
+    for loss in (1.386, 1.361, 1.324):
+        arguments = ["convert", "--loss", loss, "--law", "snell-llama2"]
+        for floor in (0.3, 0.6, 0.9, 1.2):
+            arguments += ["--floor", floor]
+        found = record(*arguments)
+        billions = [each["params"] / 1e9 for each in (found, *found["floors"])]
+        (row,) = re.findall(rf"^\| {loss} \(.*\) \| (.*) \|$", DOCS, re.MULTILINE)
+        shown = [cell.replace("2.4T", "2353B") for cell in row.split(" | ")]
+        assert [f"{amount:.0f}B" for amount in billions] == shown
 
 
 def test_help_shows_the_group_and_an_example():

@@ -7,6 +7,7 @@ that the runs do not decide, drops no run unasked, and prints none without its e
 """
 
 from emergecast.scaling._allocation import Allocation, Run, Tie
+from emergecast.scaling._along import run_at, run_at_flops
 from emergecast.scaling._architecture import Architecture, ParamCount
 from emergecast.scaling._bootstrap import Refits, Resampled
 from emergecast.scaling._config import read_architecture
@@ -15,14 +16,7 @@ from emergecast.scaling._fit import fit_scaling_law
 from emergecast.scaling._fitted import FitOptions, Optima, Outlier, ScalingFit, ScalingStatus
 from emergecast.scaling._floor import with_floor
 from emergecast.scaling._flops import Counting, FlopCount, architecture_flops, training_flops
-from emergecast.scaling._invert import (
-    least_loss,
-    loss_at,
-    loss_of,
-    run_at,
-    run_at_flops,
-    run_at_loss,
-)
+from emergecast.scaling._invert import least_loss, loss_at, loss_of, run_at_loss
 from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
 from emergecast.scaling._named import CHINCHILLA_LAWS, NAMED_LAWS, named_law
 from emergecast.scaling._optimal import Optimal, Ranged, Split, optimal

@@ -11,8 +11,9 @@ import numpy as np
 
 from emergecast.errors import ScalingError
 from emergecast.scaling._allocation import Allocation, Run
+from emergecast.scaling._along import run_at, run_of_two, settle
 from emergecast.scaling._floor import with_floor
-from emergecast.scaling._invert import loss_at, loss_of, run_at, run_at_loss, run_of_two, settle
+from emergecast.scaling._invert import loss_at, loss_of, run_at_loss
 from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import numpy as np
 
 from emergecast.errors import ScalingError
 from emergecast.scaling._allocation import Run
-from emergecast.scaling._invert import loss_at, run_at_flops
+from emergecast.scaling._along import run_at_flops
+from emergecast.scaling._invert import loss_at
 from emergecast.scaling._laws import PowerLaw
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emergecast.scaling._allocation import Allocation
-from emergecast.scaling._invert import run_at_flops
+from emergecast.scaling._along import run_at_flops
 from emergecast.scaling._laws import ChinchillaLaw
 
 if TYPE_CHECKING:
