@@ -228,16 +228,18 @@ def test_robust_z_of_a_normal_sample():
 # ------------------------------------------------------------------------------------ bootstrap
 
 
-def test_refits_are_the_optima_of_their_resamples():
-    """A refit with weights is the fit of a table with the rows repeated."""
-    runs = noisy_runs(40, sd=0.003)
+@pytest.mark.parametrize("size", [1, 4])
+def test_refits_are_the_optima_of_their_resamples(size):
+    """A refit with weights is the fit of a table with the rows of each run drawn repeated."""
+    run = [i // size for i in range(40)]
+    runs = noisy_runs(40, sd=0.003, run=run)
+    count = 40 // size
     fit = fitted(runs, options=FitOptions(bootstraps=6), rng=np.random.default_rng(5))
-    drawn = np.random.default_rng(5).multinomial(40, np.full(40, 1 / 40), size=6)
-    law = fit.draws(6, np.random.default_rng(0))
-    found = sorted(map(float, law.floor_nats))
+    drawn = np.random.default_rng(5).multinomial(count, np.full(count, 1 / count), size=6)
+    found = sorted(map(float, fit.draws(6, np.random.default_rng(0)).floor_nats))
     wanted = []
     for counts in drawn:
-        again = runs.take(np.repeat(np.arange(40), counts))
+        again = runs.take(np.repeat(np.arange(40), np.repeat(counts, size)))
         wanted.append(fitted(again, options=ALONE).constants["E"])
     assert found == pytest.approx(sorted(wanted), rel=1e-6)
     assert fit.stderr_bootstrap["E"] == pytest.approx(np.std(wanted, ddof=1), rel=1e-4)
@@ -489,6 +491,10 @@ def test_the_optimal_split_is_where_the_two_slopes_meet():
     found: Any = optimal(fit)
     c = fit.constants
     assert found.params_exponent.value == pytest.approx(c["beta"] / (c["alpha"] + c["beta"]))
+    draws = fit.draws(2000)
+    ends = np.quantile(draws.beta / (draws.alpha + draws.beta), [0.05, 0.95])
+    assert (found.params_exponent.p05, found.params_exponent.p95) == pytest.approx(tuple(ends))
+    assert found.tokens_exponent.p05 == pytest.approx(1 - ends[1])
     for split in found.splits:
         n, d = split.params.value, split.tokens.value
         assert 6 * n * d == pytest.approx(split.flops)
