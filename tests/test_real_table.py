@@ -105,3 +105,12 @@ def test_a_missing_folder_fails_these_tests(tmp_path: Path):
     assert "there is no such folder" in done.stdout
     assert "1 error" in done.stdout
     assert "skipped" not in done.stdout
+
+
+def test_estimated_losses_are_converted_by_the_constants_they_came_from(forecast: dict[str, Any]):
+    """Recognised from the losses alone; three orders of magnitude wide, and said to add nothing."""
+    compute = forecast["compute"]
+    assert compute["relabelling"]
+    assert compute["law"]["name"] == "hoffmann"
+    assert compute["flops"]["p05"] < 3.05e22 < compute["flops"]["p95"]  # 2.068 nats, by the formula
+    assert compute["strongest"] == "pythia-12b"

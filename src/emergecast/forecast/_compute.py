@@ -42,7 +42,6 @@ NO_LAW: Final = PowerLaw(
     name="none", source="", of=Resource.FLOPS, floor_nats=0.0, a=1.0, alpha=1.0
 )
 """Stands in where FLOPs are known without a law and only parameters and tokens are asked for."""
-_SMALLEST_LOSS: Final = 1e-300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,8 +243,8 @@ def _levels(n: int) -> Floats:
 
 
 def _elbows(forecast: Forecast, n: int) -> Floats:
-    """Stratified draws of the elbow, ascending, nats; one below 0 is as unreachable as 0."""
-    return np.maximum(forecast.fit.posterior.quantile(_levels(n)), _SMALLEST_LOSS)
+    """Stratified draws of the elbow, ascending, nats."""
+    return forecast.fit.posterior.quantile(_levels(n))
 
 
 def _on_flops_axis(forecast: Forecast, levels: Floats) -> Floats:
