@@ -108,7 +108,7 @@ def test_information_is_what_refitting_gives():
         score = rng.binomial(1000, min(max(score, 0.0), 1.0)) / 1000
         new = {**table[-1], "setting": "finetuned", "examples": 16, "score": score}
         falls.append(before - entropy(emergecast.fit([*table, new], law=LAW).posterior))
-    error = np.std(falls) / math.sqrt(len(falls))
+    error = float(np.std(falls)) / math.sqrt(len(falls))
     assert found.prospects[0].information == pytest.approx(np.mean(falls), abs=2.5 * error + 0.01)
     assert np.mean(falls) > 0.1
 
@@ -257,7 +257,9 @@ def test_an_amount_like_few_shot_is_refused():
 
 def test_impossible_options_are_refused():
     """Budget, counts, amounts, costs; and another axis."""
-    for bad in ({"budget": 0.0}, {"budget": math.nan}, {"runs": 0}, {"amounts": (0,)}):
+    impossible: list[dict[str, Any]] = [{"budget": 0.0}, {"budget": math.nan}]
+    impossible += [{"runs": 0}, {"most": 0}, {"amounts": (0,)}]
+    for bad in impossible:
         with pytest.raises(OptionError):
             SuggestOptions(**{"budget": 1.0, **bad})
     with pytest.raises(OptionError, match=r"epochs must be above 0, not -1"):
