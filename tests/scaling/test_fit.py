@@ -362,6 +362,33 @@ def test_other_optima_are_counted_and_shown():
     assert optima.next_best["objective"] > fit.objective
 
 
+def test_a_law_that_the_runs_barely_decide_is_warned_of():
+    """Losses at random have a law, but most resamples of them have none."""
+    params, tokens = amounts(20)
+    loss = np.random.default_rng(0).uniform(1, 5, 20)
+    runs = Runs.of(loss, params=params, tokens=tokens, run=[i // 2 for i in range(20)])
+    fit = fitted(runs, options=FitOptions(bootstraps=40))
+    text = " ".join(fit.warnings)
+    assert f"{fit.refits.degenerate} of 40 refits have no optimum" in text
+    assert "only 10 runs" in text
+    assert fitted(noisy_runs(), options=FitOptions(bootstraps=40)).warnings == ()
+
+
+def test_another_optimum_that_fits_as_well_is_warned_of():
+    """Params and tokens change places in half the rows: so they do in the law, at one objective."""
+    params, tokens = amounts(80)
+    loss = 1.8 + 25 / params**0.2 + 25 / tokens**0.2
+    loss = loss * np.exp(0.004 * np.random.default_rng(1).normal(size=80))
+    both = np.concatenate([params, tokens]), np.concatenate([tokens, params])
+    runs = Runs.of(np.tile(loss, 2), params=both[0], tokens=both[1])
+    fit = fitted(runs, options=dataclasses.replace(ALONE, floor_nats=0.0))
+    other = fit.optima.next_best
+    assert other["objective"] == pytest.approx(fit.objective, rel=1e-9)
+    assert (other["A"], other["alpha"]) == pytest.approx((fit.law.b, fit.law.beta), rel=1e-6)
+    assert fit.optima.spread_of_constants["alpha"] < 1e-9
+    assert "fits as well" in " ".join(fit.warnings)
+
+
 def test_condition_numbers_know_what_the_unit_does():
     """As printed the constants depend on the unit; at the middle of the table they do not."""
     runs = noisy_runs()
@@ -398,6 +425,8 @@ def wrong(n: int = 20, **changed) -> Any:
         (lambda: Runs.of([3.0, 2.0], flops=[1.0, math.nan]), None, "flops of point 2 is nan"),
         (lambda: Runs.of([3.0, 2.0], flops=TEXT), None, "flops holds something"),
         (lambda: Runs.of([[3.0, 2.0]], flops=[1.0, 2.0]), None, r"shape \(1, 2\)"),
+        (lambda: Runs.of([3.0, 2e-20], flops=[1, 2]), None, "point 2 is 2e-20.*Check the unit"),
+        (lambda: Runs.of([3.0, 2.0], flops=[1, 1e80]), None, r"point 2 is 1e\+80.*Check the unit"),
         (lambda: wrong().drop_highest(20), None, "20 of 20 points cannot be dropped"),
     ],
 )  # fmt: skip

@@ -48,7 +48,9 @@ def fit_text(fit: ScalingFit) -> str:
 def _headline(fit: ScalingFit) -> Iterator[str]:
     yield f"{FORMULAS[fit.form]}   ({SYMBOLS})"
     shown = fit.status is ScalingStatus.CONVERGED
-    yield from _wrap(f"{'Status' if shown else 'WARNING'}: {fit.status.sentence}")
+    yield from _wrap(f"{'Status' if shown else 'Warning'}: {fit.status.sentence}")
+    for sentence in fit.warnings:
+        yield from _wrap(f"Warning: {sentence}")
 
 
 def _table(fit: ScalingFit) -> Iterator[str]:
@@ -140,7 +142,7 @@ def _search(fit: ScalingFit) -> Iterator[str]:
     )
     spread = max(optima.spread_of_constants, key=lambda name: _relative(fit, name))
     text += f" and their constants to {_relative(fit, spread):.0e} ({spread})"
-    text += f"; {optima.worse} ended in a worse one" if optima.worse else ""
+    text += f"; {optima.worse} ended in another" if optima.worse else ""
     text += f"; {optima.unfinished} did not converge" if optima.unfinished else ""
     yield from _wrap(f"{text}.")
     if optima.next_best is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from emergecast.scaling._fitted import (
     names_of,
 )
 from emergecast.scaling._newton import Box, Descended, descend
-from emergecast.scaling._objective import Points
+from emergecast.scaling._objective import Points, residuals
 from emergecast.scaling._runs import Form, Runs
 from emergecast.scaling._starts import exponents, starts
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+_SAME_LAW: Final = 1e-5
+"""Largest difference in ln L between searches that ended at one optimum."""
 
 
 def fit_scaling_law(
@@ -81,6 +84,8 @@ def fit_scaling_law(
     same = same_optimum(ended.value, float(ended.value.min()), points.n, options.delta)
     best = int(np.argmin(np.where(same, ended.slope, np.inf)))
     theta = ended.theta[best]
+    away = residuals(points, ended.theta) - residuals(points, ended.theta[best : best + 1])
+    same &= np.abs(away).max(axis=1) < _SAME_LAW  # two laws can have one objective
     by, cluster = _clusters(runs)
     rng = np.random.default_rng(SEED) if rng is None else rng
     refits = None

@@ -43,6 +43,12 @@ SYMBOLS: Final = {
     Form.FLOPS: ("C",),
 }
 """What parameters, tokens and FLOPs are called in a formula."""
+_DEGENERATE: Final = 0.05
+"""Share of refits without an optimum that is warned of."""
+_FEW: Final = 12
+"""Runs (or points) below which errors are warned of."""
+_NEARLY: Final = 0.05
+"""Excess of the objective below which another optimum is warned of."""
 _CENTRAL: Final = 0.6827
 """Share of a normal within one standard deviation."""
 
@@ -113,9 +119,9 @@ class Optima:
     starts: int
     """Searches."""
     same: int
-    """Searches that ended at the best optimum, to rounding (see `same_optimum`)."""
+    """Searches that ended at the best optimum: its objective to 1e-9, and its law at the points."""
     worse: int
-    """Searches that converged to a worse one."""
+    """Searches that converged to another one."""
     unfinished: int
     """Searches that did not converge."""
     spread: float
@@ -123,7 +129,7 @@ class Optima:
     spread_of_constants: dict[str, float]
     """Largest minus least value of each constant among the same."""
     next_best: dict[str, float] | None
-    """Constants of the best of the worse, and its `objective`; None where there is none."""
+    """Constants of the best of the others, and its `objective`; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +262,31 @@ class ScalingFit:
             order = [rng.permutation(len(drawn)) for _ in range(-(-n // len(drawn)))]
             rows = drawn[np.concatenate([*order, np.empty(0, dtype=np.intp)])[:n]]
         return law_of(self.runs, self.form, rows)
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes the constants or their errors doubtful beside the status, a sentence each."""
+        found = []
+        refits, clusters = self.refits, len(set(self.runs.run or self.runs.rows))
+        if refits is not None and refits.degenerate > _DEGENERATE * refits.asked:
+            found.append(
+                f"{refits.degenerate:,} of {refits.asked:,} refits have no optimum: these runs "
+                "barely decide the law, and the errors from the refits that do are too small. Add "
+                "runs over a wider range, fix the floor, or fit a law of one resource."
+            )
+        if clusters < _FEW:
+            found.append(
+                f"There are only {clusters} {'points' if self.runs.run is None else 'runs'}: "
+                "standard errors from so few tend to be too small. Add some."
+            )
+        other = self.optima.next_best
+        if other is not None and other["objective"] < (1 + _NEARLY) * self.objective:
+            found.append(
+                "Another optimum fits as well or almost, with an objective "
+                f"{other['objective'] / self.objective - 1:.1%} higher. Add runs, or say more "
+                "about the law: fix the floor, or fit one resource."
+            )
+        return tuple(found)
 
     @property
     def title(self) -> str:

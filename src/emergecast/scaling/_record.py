@@ -53,6 +53,7 @@ def scaling_record(fit: ScalingFit) -> dict[str, Any]:
             },
             "status": fit.status.value,
             "status_sentence": fit.status.sentence,
+            "warnings": list(fit.warnings),
             "objective": fit.objective,
             "delta": fit.options.delta,
             "n": fit.runs.n,
