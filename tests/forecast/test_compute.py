@@ -206,6 +206,23 @@ def test_another_allocation_makes_it_a_law_of_flops():
     assert result.series is not None
     assert result.series.of is Resource.FLOPS
     assert result.allocation == Allocation.ratio(20)
+    assert any("equal FLOPs" in note for note in result.notes)
+    for budget, of in ((2.01e12, Resource.PARAMS), (3e11, Resource.FLOPS)):
+        result = found(same_tokens, allocation=Allocation.at_tokens(budget))
+        assert result.series is not None
+        assert result.series.of is of
+
+
+def test_absurd_amounts_end_in_a_sentence():
+    """FLOPs over 300 decades, and more than a float holds: no warning, no traceback."""
+    wide = found(lambda loss: {"flops": 10.0 ** (150 - 300 * (loss - 2.0))})
+    law, _ = wide.draws(200, np.random.default_rng(0))
+    assert np.all(np.isfinite(law.alpha))
+    reason = scale(lambda loss: {"flops": 10.0 ** (-300 - 2 * loss)})
+    assert isinstance(reason, Scale | str)
+    rows = with_facts(designs.rows(**QUICK), lambda loss: {"flops": 10.0 ** (300 - 10 * loss)})
+    forecast = emergecast.fit(rows, law="log-power").forecast(bootstraps=0)
+    assert forecast.compute is not None or forecast.compute_reason
 
 
 def test_parameters_alone_make_a_law_of_parameters():

@@ -196,6 +196,13 @@ def test_the_frontier_is_what_nothing_beats(points: list[tuple[int, int]]):
         assert kept[i] == (not beaten)
 
 
+def test_a_span_of_three_hundred_decades_overflows_nothing():
+    """Nor does one of numbers near the largest there are."""
+    for amounts in (np.logspace(-150, 150, 7), np.logspace(20, 60, 7)):
+        drawn = series(amounts, np.linspace(3, 2, 7)).draws(100, rng())
+        assert np.all(np.isfinite(drawn.law.alpha))
+
+
 @pytest.mark.parametrize(
     ("amounts", "losses", "says"),
     [

@@ -203,10 +203,10 @@ def compute_of(forecast: Forecast, options: ComputeOptions) -> Compute | str:
     """The forecast in compute; or, in a sentence, why there is none and what to do."""
     if forecast.elbow is None:
         return "the forecast is refused, so there is no loss to convert."
-    scale = scale_of(forecast.fit.selection, options)
-    if isinstance(scale, str):
-        return scale
     try:
+        scale = scale_of(forecast.fit.selection, options)
+        if isinstance(scale, str):
+            return scale
         return _through(forecast, scale, options.dates)
     except ScalingError as error:
         return str(error)
@@ -250,7 +250,8 @@ def _elbows(forecast: Forecast, n: int) -> Floats:
 def _on_flops_axis(forecast: Forecast, levels: Floats) -> Floats:
     """Quantiles of the elbow in FLOPs, of a forecast whose axis they are."""
     values = forecast.quantile(levels)
-    return np.asarray(10**values if forecast.axis.transform is Transform.LOG10 else values)
+    with np.errstate(over="ignore"):  # a tail that reaches past every float is out of reach
+        return np.asarray(10**values if forecast.axis.transform is Transform.LOG10 else values)
 
 
 def _array(amount: ArrayLike | None) -> Floats | None:

@@ -282,6 +282,8 @@ def _own(seen: Seen, options: ComputeOptions) -> Scale | str:
     notes: tuple[str, ...] = ()
     if seen.pooled:
         notes += (f"The law is of the best checkpoints of {_series(seen)} series together.",)
+    if of is Resource.FLOPS and options.allocation is not None:
+        notes += ("The law takes runs of equal FLOPs as equal, however they are split.",)
     if seen.frame["loss_source"].eq_missing(LossSource.ESTIMATED.value).any():
         notes += ("It is fitted to losses that were estimated, which are a law already.",)
     try:

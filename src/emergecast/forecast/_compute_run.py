@@ -120,24 +120,29 @@ def _emerged_at_flops(forecast: Forecast, flops: ArrayLike | None) -> Floats:
 def compute_curve(forecast: Forecast, found: Compute | None) -> pl.DataFrame:
     """Probability that a run of given FLOPs has emerged: flops, params (null if unknown), emerged.
 
-    No rows where FLOPs are not determined.
+    No rows where FLOPs are not determined, or nothing says which to look at.
     """
     schema = {"flops": pl.Float64, "params": pl.Float64, "emerged": pl.Float64}
-    if found is None or found.flops is None:
+    window = None if found is None else _window(found)
+    if found is None or window is None:
         return pl.DataFrame(schema=schema)
     rows = []
-    for flops in np.geomspace(*_window(found), _CURVE):
+    for flops in np.geomspace(*window, _CURVE):
         each = at_compute(forecast, found, flops=float(flops))
         rows.append((each.flops, each.params, each.emerged))
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _window(found: Compute) -> tuple[float, float]:
+def _window(found: Compute) -> tuple[float, float] | None:
     """FLOPs between which the probability is worth drawing: seven decades at most."""
     quantiles = found.flops
-    known = [] if quantiles is None else [quantiles.p05, quantiles.p50, quantiles.p95]
+    if quantiles is None:
+        return None
+    known = [quantiles.p05, quantiles.p50, quantiles.p95]
     inside = [value for value in known if value is not None]
-    start = found.scale.strongest_flops or (inside[0] if inside else 1.0)
+    start = found.scale.strongest_flops or (inside[0] if inside else None)
+    if start is None:
+        return None
     low = min([0.3 * start, *(0.5 * value for value in inside)])
     high = max([3 * start if len(inside) == 3 else 300 * start, *(2.5 * v for v in inside)])
     return max(low, start / 1e3), min(high, start * 1e4)
@@ -146,9 +151,10 @@ def _window(found: Compute) -> tuple[float, float]:
 def compute_ticks(forecast: Forecast, found: Compute | None) -> pl.DataFrame:
     """Round FLOPs in the range of the curve and the size of such runs: flops, params, tokens."""
     schema = {"flops": pl.Float64, "params": pl.Float64, "tokens": pl.Float64}
-    if found is None or found.flops is None:
+    window = None if found is None else _window(found)
+    if found is None or window is None:
         return pl.DataFrame(schema=schema)
-    low, high = _window(found)
+    low, high = window
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = {0: (1.0, 2.0, 5.0), 1: (1.0, 2.0, 5.0), 2: (1.0, 3.0)}
     chosen = steps.get(math.floor(math.log10(high / low)), (1.0,))

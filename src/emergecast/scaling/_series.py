@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _NODES: Final = 1601
+_LARGEST: Final = 300.0
+"""Of the log of a power of X."""
 _REACH: Final = 5.0
 """Prior standard deviations of ln alpha on both sides that are looked at."""
 _NEGLIGIBLE: Final = 30.0
@@ -154,12 +156,14 @@ class SeriesLaw:
             kept.append(found[:, found[2] > 0])
             missing -= kept[-1].shape[1]
         alpha, floor, height, scatter = np.concatenate(kept, axis=1)
+        with np.errstate(over="ignore"):
+            numerator = height * self.scale**alpha
         law = PowerLaw(
             name="own",
             source="the series' own checkpoints",
             of=self.of,
             floor_nats=floor,
-            a=height * self.scale**alpha,
+            a=numerator,
             alpha=alpha,
             span=(float(self.amounts.min()), float(self.amounts.max())),
         )
@@ -203,8 +207,9 @@ class SeriesLaw:
         return prior + inside - 0.5 * np.log(found.squares) - 0.5 * self._dof * np.log(found.rest)
 
     def _powers(self, alpha: Floats) -> Floats:
-        """(X / X0)^-alpha, shape (alphas, n)."""
-        return np.asarray(np.exp(-np.outer(alpha, np.log(self.amounts / self.scale))))
+        """(X / X0)^-alpha, shape (alphas, n); absurd powers end where their squares still fit."""
+        exponents = -np.outer(alpha, np.log(self.amounts) - math.log(self.scale))
+        return np.asarray(np.exp(np.clip(exponents, -_LARGEST, _LARGEST)))
 
     @property
     def _dof(self) -> float:
