@@ -51,7 +51,7 @@ LAW = "log-power"
 FORMS = (LawForm.LOG_POWER, LawForm.POWER)
 SHARE = 0.2
 """Of the runs made so far, how many `suggest` is asked for at a time."""
-STEP = 1.15
+STEP = 1.3
 """The other policies are fitted anew each time they have this many times as many runs."""
 NARROW = 0.12
 """Nats at which a policy may stop: no target is narrower."""
@@ -189,8 +189,18 @@ def records() -> list[Row]:
 
 
 def hours_to(course: list[list[float]], width: float) -> float:
-    """GPU-hours at which the interval is first this narrow; inf where it never is."""
-    return next((state[0] for state in course if state[4] - state[2] <= width), math.inf)
+    """GPU-hours at which the interval is first this narrow; inf where it never is.
+
+    Between two fits the width is taken to fall evenly with the hours.
+    """
+    before = course[0]
+    for state in course:
+        if state[4] - state[2] <= width:
+            wide, narrow = before[4] - before[2], state[4] - state[2]
+            share = (wide - width) / (wide - narrow) if wide > width else 1.0
+            return float(before[0] + share * (state[0] - before[0]))
+        before = state
+    return math.inf
 
 
 def summary(found: list[Row]) -> str:
