@@ -76,6 +76,7 @@ def test_every_problem_is_named_at_once():
         {"params": "many", "tokens": 1e9, "loss": 3.0},
         {"params": 1e8, "tokens": 1e9, "loss": None},
         {"params": 1e8, "tokens": 1e9, "loss": float("nan")},
+        {"params": 1e80, "tokens": 1e9, "loss": 3.0},
     ]
     with pytest.raises(TableError) as caught:
         read_runs(rows)
@@ -85,6 +86,7 @@ def test_every_problem_is_named_at_once():
         (2, "params", "many"),
         (3, "loss", None),
         (4, "loss", "nan"),
+        (5, "params", "1e+80"),
     ]
     assert all(each.what and each.remedy for each in caught.value.problems)
 

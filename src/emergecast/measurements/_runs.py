@@ -11,7 +11,7 @@ from emergecast.measurements._coerce import NotThatKindError, as_text, coerce
 from emergecast.measurements._problems import Findings, near, table_error
 from emergecast.measurements._read import RawTable, read_raw
 from emergecast.measurements._schema import Column, Kind, Role
-from emergecast.scaling import Resource, Runs
+from emergecast.scaling import RUN_LIMITS, Resource, Runs
 
 _LOSS: Final = "loss"
 _RUN: Final = "run"
@@ -133,11 +133,20 @@ def _cells(
     for row in rows:
         cell = raw.columns[title][row]
         try:
-            found.append(coerce(cell, _KNOWN[name]))
+            found.append(_sensible(coerce(cell, _KNOWN[name]), name))
         except NotThatKindError as error:
             findings.add(error.what, error.remedy, row=row, column=title, value=cell)
             found.append(None)
     return found
+
+
+def _sensible(value: Any, name: str) -> Any:  # noqa: ANN401  a label, a number or None
+    low, high = RUN_LIMITS[_LOSS if name == _LOSS else "amount"]
+    if isinstance(value, float) and not low <= value <= high:
+        raise NotThatKindError(
+            f"nothing outside {low:g} to {high:g} is fitted.", f"Check the unit of {name}."
+        )
+    return value
 
 
 def _fill(cells: dict[str, list[Any]]) -> None:

@@ -22,13 +22,14 @@ from emergecast.scaling._named import CHINCHILLA_LAWS, NAMED_LAWS, named_law
 from emergecast.scaling._optimal import Optimal, Ranged, Split, optimal
 from emergecast.scaling._parse import parse_law
 from emergecast.scaling._record import read_law, scaling_record
-from emergecast.scaling._runs import Form, Runs
+from emergecast.scaling._runs import RUN_LIMITS, Form, Runs
 from emergecast.scaling._series import SeriesDraws, SeriesLaw, SeriesPrior, frontier
 from emergecast.scaling._sizes import amount_text, flops_text, parse_amount
 
 __all__ = [
     "CHINCHILLA_LAWS",
     "NAMED_LAWS",
+    "RUN_LIMITS",
     "Allocation",
     "Architecture",
     "ChinchillaLaw",

@@ -280,10 +280,14 @@ class ScalingFit:
                 "standard errors from so few tend to be too small. Add some."
             )
         other = self.optima.next_best
-        if other is not None and other["objective"] < (1 + _NEARLY) * self.objective:
+        if (
+            self.status in {ScalingStatus.CONVERGED, ScalingStatus.FLOOR_AT_ZERO}
+            and other is not None
+            and other["objective"] < (1 + _NEARLY) * self.objective
+        ):
             found.append(
                 "Another optimum fits as well or almost, with an objective "
-                f"{other['objective'] / self.objective - 1:.1%} higher. Add runs, or say more "
+                f"{abs(other['objective'] / self.objective - 1):.1%} higher. Add runs, or say more "
                 "about the law: fix the floor, or fit one resource."
             )
         return tuple(found)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_SENSIBLE: Final = {"loss": (1e-9, 1e9), "amount": (1e-30, 1e60)}
+RUN_LIMITS: Final = {"loss": (1e-9, 1e9), "amount": (1e-30, 1e60)}
 """Least and largest value that is fitted; far beyond any, so that no power of one overflows."""
 _ONE_LINE: Final = 0.05
 """Scatter of ln tokens about a straight line in ln params below which the two are one amount."""
@@ -226,7 +226,7 @@ def _positive(column: str, cells: ArrayLike) -> Floats:
         raise ScalingError(
             f"{column} of point {bad[0] + 1} is {found[bad[0]]:g}. Give positive finite numbers."
         )
-    low, high = _SENSIBLE["loss" if column == "loss" else "amount"]
+    low, high = RUN_LIMITS["loss" if column == "loss" else "amount"]
     far = np.flatnonzero((found < low) | (found > high))
     if far.size:
         raise ScalingError(
