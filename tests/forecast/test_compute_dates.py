@@ -54,7 +54,7 @@ def test_compute_that_stands_still_is_possible_from_its_start(tmp_path: Path):
 
 def test_other_columns_and_a_byte_order_mark_do_no_harm(tmp_path: Path):
     """As spreadsheets write them."""
-    dates = table("\ufeffsource, date ,flops\nx,2026-01-01,1e25\ny,2027-01-01,2e25\n", tmp_path)
+    dates = table("\ufeffdate, flops ,source\n2026-01-01,1e25,x\n2027-01-01,2e25,y\n", tmp_path)
     assert dates.flops.tolist() == [1e25, 2e25]
 
 
