@@ -250,6 +250,14 @@ def test_estimated_losses_are_relabelled(name: str):
     assert any("same forecast in other units" in note for note in result.notes)
 
 
+def test_estimated_losses_are_no_evidence_beside_measured_ones():
+    """The law is of the measured checkpoints, and says how many it leaves out."""
+    result = found(lambda loss: estimated(loss) if loss > 2.5 else measured(loss))
+    assert result.kind is LawKind.OWN
+    assert result.n_checkpoints == sum(loss <= 2.5 for loss in LOSSES)
+    assert any("4 checkpoints of estimated loss" in note for note in result.notes)
+
+
 def test_unknown_constants_are_said_to_be_unknown():
     """With the nearest set and what to do."""
     reason = scale(lambda loss: {**estimated(loss), "loss": loss})

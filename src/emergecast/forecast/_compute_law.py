@@ -69,9 +69,12 @@ def scale_of(selection: Selection, options: ComputeOptions) -> Scale | str:
     if options.law != "own" and estimated.height == seen.frame.height:
         return _estimated(seen, options)
     measured = seen.measured()
+    notes: tuple[str, ...] = ()
+    if 0 < measured.frame.height < seen.frame.height:
+        notes = (f"The {estimated.height} checkpoints of estimated loss are left out of it.",)
     if options.law is None or options.law == "own":
-        return _own(measured if measured.frame.height else seen, options)
-    return _given(measured, options.law, options)
+        return _own(measured if measured.frame.height else seen, options, notes)
+    return _given(measured, options.law, options, notes)
 
 
 def _counted(law: ScalingLaw) -> bool:
@@ -260,7 +263,7 @@ def _usual(law: ScalingLaw, seen: Seen) -> tuple[Allocation | None, str]:
 # ------------------------------------------------------------------------------ the series' own law
 
 
-def _own(seen: Seen, options: ComputeOptions) -> Scale | str:
+def _own(seen: Seen, options: ComputeOptions, notes: tuple[str, ...]) -> Scale | str:
     """A power law of whatever the checkpoints differ in, with its floor unknown."""
     of, usual = _resource(seen, options.allocation)
     allocation, why = _asked(options, usual, STRONGEST if of is Resource.FLOPS else ALL)
@@ -279,7 +282,6 @@ def _own(seen: Seen, options: ComputeOptions) -> Scale | str:
             f"and a law takes {SeriesLaw.FEWEST}: check the columns flops, params and tokens, or "
             "name a law with --scaling-law."
         )
-    notes: tuple[str, ...] = ()
     if seen.pooled:
         notes += (f"The law is of the best checkpoints of {_series(seen)} series together.",)
     if of is Resource.FLOPS and options.allocation is not None:
