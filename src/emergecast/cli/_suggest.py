@@ -232,7 +232,7 @@ def suggestion_text(found: Suggestion) -> str:
         _wrap(f"{now}{high:.3f}."),
         list(_runs(found)),
         _wrap(found.stopped),
-        [line for each in found.repeats for line in _wrap(each.sentence)],
+        [line for each in found.repeats for line in _wrap(each.sentence("nats"))],
         _wrap(_cost(found)),
         [line for text in found.fit.selection.warnings for line in _wrap(f"Warning: {text}")],
     ]

@@ -190,6 +190,8 @@ def _diagnostics(forecast: Forecast, found: Diagnostics) -> Iterator[str]:
         f"optimum; the others put the elbow at {axis.number(low)} to {axis.number(high)}."
     )
     yield from _wrap(text)
+    for repeat in forecast.repeats:
+        yield from _wrap(repeat.sentence(axis.unit))
 
 
 def _basis(forecast: Forecast) -> Iterator[str]:

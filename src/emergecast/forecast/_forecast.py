@@ -28,6 +28,7 @@ from emergecast.forecast._on_axis import (
     quantiles_on,
     sensitivity_on,
 )
+from emergecast.forecast._repeats import Repeat, repeats
 from emergecast.forecast._verdict import Judgement, Sensitivity, Thresholds, Verdict, judge
 
 if TYPE_CHECKING:
@@ -216,6 +217,11 @@ class Forecast:
         """Posterior draws of every parameter, in the fit's own coordinates (lower is stronger)."""
         return self._posterior.draws(n, np.random.default_rng(seed))
 
+    @cached_property
+    def repeats(self) -> tuple[Repeat, ...]:
+        """What second data subsets and seeds were worth; none where the forecast is refused."""
+        return () if self.elbow is None else repeats(self.fit)
+
     @property
     def _posterior(self) -> Posterior:
         if self.elbow is None:
@@ -380,6 +386,7 @@ class Forecast:
             "compute": self.compute and self.compute.to_dict(),
             "compute_reason": self.compute_reason,
             "diagnostics": self.diagnostics and self.diagnostics.to_dict(self.axis),
+            "repeats": [asdict(each) for each in self.repeats],
             "warnings": list(self.warnings),
             "hidden": list(selection.hidden),
             "truth": self.truth,

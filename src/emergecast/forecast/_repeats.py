@@ -29,22 +29,21 @@ class Repeat:
     n_cells: int
     """Cells (a checkpoint on an amount) that have any."""
     width_without: float
-    """Width of the 90% interval of E(D0) without them, nats."""
+    """Width of the 90% interval of the few-shot elbow without them, nats or the axis' unit."""
     width: float
-    """The same with them, nats."""
+    """The same with them."""
     shift: float
-    """How far they moved the median, nats."""
+    """How far they moved the median."""
 
-    @property
-    def sentence(self) -> str:
-        """What they were worth, for a person."""
+    def sentence(self, unit: str) -> str:
+        """What they were worth, for a person; `unit` is that of the axis."""
         cells = "1 cell" if self.n_cells == 1 else f"{self.n_cells} cells"
         rows = "1 row" if self.n_rows == 1 else f"{self.n_rows} rows"
         change = 1 - self.width / self.width_without
         how = f"{change:.0%} narrower" if change >= 0 else f"{-change:.0%} wider"
         return (
             f"The repeats by {self.what} ({rows} in {cells}) made the 90% interval {how}: "
-            f"{self.width_without:.3f} to {self.width:.3f} nats; they moved the median by "
+            f"{self.width_without:.3f} to {self.width:.3f} {unit}; they moved the median by "
             f"{self.shift:+.3f}."
         )
 
@@ -83,5 +82,5 @@ def _repeat(fit: Fit, name: str, first: NDArray[np.bool_], cells: int) -> Repeat
         n_cells=cells,
         width_without=high_first - low_first,
         width=high - low,
-        shift=middle - middle_first,
+        shift=fit.selection.axis.to_axis(middle - middle_first),
     )
