@@ -314,8 +314,11 @@ def test_what_the_second_subset_was_worth():
     assert (found.what, found.n_rows, found.n_cells) == ("data subset", 10, 10)
     assert found.width_without == pytest.approx(high - low)
     assert found.sentence("nats").startswith(
-        "The repeats by data subset (10 rows in 10 cells) made"
+        "The repeats by data subset (10 rows in 10 cells) made the 90% interval "
     )
+    record = fit.forecast(bootstraps=0).to_dict()
+    jsonschema.validate(record, json_schema())
+    assert record["repeats"][0]["width"] == found.width
 
 
 def test_seeds_are_judged_within_their_subset():
