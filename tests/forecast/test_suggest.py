@@ -12,7 +12,14 @@ from tests.forecast import designs
 
 import emergecast
 from emergecast.errors import OptionError, SelectionError, TableError
-from emergecast.forecast import Cost, Suggestion, SuggestOptions, repeats, suggest
+from emergecast.forecast import (
+    Cost,
+    Suggestion,
+    SuggestOptions,
+    json_schema,
+    repeats,
+    suggest,
+)
 from emergecast.forecast._candidates import ladder
 from emergecast.forecast._plan import Plan
 from emergecast.measurements import SelectOptions, read_table, select
