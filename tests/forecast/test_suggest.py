@@ -312,7 +312,7 @@ def test_the_rate_is_measured_where_the_table_says_what_runs_took():
 
 def test_what_the_second_subset_was_worth():
     """As fitting the first subset alone in the units of all rows, which `posterior_if` does."""
-    table = [{**row, "subset": "a"} for row in rows()]
+    table = [{**row, "subset": "a"} for row in rows(amounts=(64, 256, 1024))]
     more = [{**row, "subset": "b"} for row in rows(seed=1) if row["examples"] == 64]
     fit = emergecast.fit([*table, *more], law=LAW)
     (found,) = repeats(fit)
