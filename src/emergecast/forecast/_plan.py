@@ -132,7 +132,7 @@ class Plan:
                 return tuple(runs), self._why_nothing(runs, budget - spent)
             i, information = best
             candidate = self._offered[i]
-            reason = self._reason(i, made[i])
+            reason = self._reason(i, made)
             self._outlook.take(self._predicted[i])
             spent += candidate.gpu_hours
             made[i] += 1
@@ -185,8 +185,8 @@ class Plan:
 
     # ---------------------------------------------------------------------------- in words
 
-    def _reason(self, i: int, already: int) -> str:
-        """Why this run, from what is known when it is chosen."""
+    def _reason(self, i: int, made: Sequence[int]) -> str:
+        """Why this run, from what is known when it is chosen; `made` counts the runs before it."""
         candidate, level = self._offered[i], int(self._levels[i])
         middle, sd = self._outlook.mean_sd(self._draws.elbows[:, level])
         past = middle - candidate.loss
@@ -195,14 +195,14 @@ class Plan:
                 f"It has no few-shot score yet, and the few-shot elbow is known to {sd:.2g} nats."
             )
         where = f"the elbow at {candidate.examples:,} examples"
-        rows = self._fit.data.level == level
+        planned = {int(self._levels[j]) for j, count in enumerate(made) if count}
         known = f"is known only to {sd:.2g} nats" if sd >= 0.01 else f"is known to {sd:.2g} nats"
-        if rows.any():
+        if level in planned or np.any(self._fit.data.level == level):
             what = f"{where[0].upper()}{where[1:]} {known}"
         else:
             what = f"Nothing is measured on {candidate.examples:,} examples, and the elbow there "
             what += known
-        count = self._measured[i] + already
+        count = self._measured[i] + made[i]
         if count:
             tau, _ = self._outlook.mean_sd(self._draws.noise)
             nth = "a second run" if count == 1 else f"run {count + 1}"
