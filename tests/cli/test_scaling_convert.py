@@ -75,8 +75,8 @@ def test_one_loss_is_one_object_with_these_keys():
     ("option", "value", "kept"),
     [
         ("--tokens-per-param", "20", lambda x: x["tokens"] / x["params"] / 20),
-        ("--at-tokens", "2T", lambda x: x["tokens"] / 2e12),
-        ("--at-params", "7B", lambda x: x["params"] / 7e9),
+        ("--token-budget", "2T", lambda x: x["tokens"] / 2e12),
+        ("--model-size", "7B", lambda x: x["params"] / 7e9),
     ],
 )
 def test_allocations(option, value, kept):
@@ -137,7 +137,7 @@ def test_a_law_from_a_file_brings_its_interval(tmp_path: Path):
     ("arguments", "message"),
     [
         (("--loss", 1.3, "--law", "epoch"), "its losses all lie above 1.81686"),
-        (("--loss", 1.8, "--law", "hoffmann", "--at-tokens", "1T"), "all lie above 1.86928"),
+        (("--loss", 1.8, "--law", "hoffmann", "--token-budget", "1T"), "all lie above 1.86928"),
         (("--loss", 9, "--law", "snell-llama2"), "Ask for a loss of at most 8.03738"),
         (("--loss", "nan", "--law", "epoch"), "positive and finite, and nan is not"),
         (("--loss", 2, "--law", "hofman"), 'Did you mean "hoffmann"'),
@@ -146,10 +146,10 @@ def test_a_law_from_a_file_brings_its_interval(tmp_path: Path):
         (("--params", "-7B", "--law", "epoch"), "--params '-7B' is not positive"),
         (("--tokens", "lots", "--law", "epoch"), "--tokens 'lots' is no amount"),
         (("--law", "epoch"), "give either --loss"),
-        (("--loss", 2, "--tokens", "1T", "--law", "epoch"), "--at-params and --at-tokens fix"),
+        (("--loss", 2, "--tokens", "1T", "--law", "epoch"), "--model-size and --token-budget fix"),
         (
-            ("--loss", 2, "--law", "epoch", "--at-tokens", "1T", "--at-params", "1B"),
-            "--at-tokens and --at-params tie parameters and tokens in 2 ways",
+            ("--loss", 2, "--law", "epoch", "--token-budget", "1T", "--model-size", "1B"),
+            "--token-budget and --model-size tie parameters and tokens in 2 ways",
         ),
         (("--loss", 2, "--law", "epoch", "--tokens-per-param", 0), "--tokens-per-param '0'"),
         (("--loss", 1.4, "--law", "snell-llama2", "--compute-optimal"), "no compute-optimal split"),

@@ -43,10 +43,10 @@ TokensPerParamOption = Annotated[
     typer.Option("--tokens-per-param", metavar="R", help="So many tokens for every parameter."),
 ]
 AtTokensOption = Annotated[
-    str | None, typer.Option("--at-tokens", metavar="T", help="Fix the training tokens.")
+    str | None, typer.Option("--token-budget", metavar="T", help="Fix the training tokens.")
 ]
 AtParamsOption = Annotated[
-    str | None, typer.Option("--at-params", metavar="N", help="Fix the parameters.")
+    str | None, typer.Option("--model-size", metavar="N", help="Fix the parameters.")
 ]
 ComputeOptimalOption = Annotated[
     bool,
@@ -117,7 +117,7 @@ def convert(
             "give either --loss, for the run that has it, or some of --params, --tokens and "
             "--flops, for the loss of that run"
             + (
-                "; --at-params and --at-tokens fix an amount while the loss decides the rest."
+                "; --model-size and --token-budget fix an amount while the loss decides the rest."
                 if loss
                 else "."
             )
@@ -244,8 +244,8 @@ def _allocation(
 
     made = {
         "--tokens-per-param": None if ratio is None else (Allocation.ratio, ratio),
-        "--at-tokens": None if tokens is None else (Allocation.at_tokens, tokens),
-        "--at-params": None if params is None else (Allocation.at_params, params),
+        "--token-budget": None if tokens is None else (Allocation.at_tokens, tokens),
+        "--model-size": None if params is None else (Allocation.at_params, params),
     }
     chosen = [name for name, each in made.items() if each is not None]
     if optimal:
