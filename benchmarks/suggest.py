@@ -55,7 +55,7 @@ STEP = 1.3
 """The other policies are fitted anew each time they have this many times as many runs."""
 NARROW = 0.12
 """Nats at which a policy may stop: no target is narrower."""
-TARGETS = (0.3, 0.25, 0.2, 0.15)
+TARGETS = (0.25, 0.2, 0.15)
 COST = Cost()
 Cell = tuple[str, int]
 Row = dict[str, Any]
@@ -262,17 +262,21 @@ def curve(found: list[Row]) -> alt.LayerChart:
         ]
     names = list(POLICIES)
     colours = ["#e8862e", "#1a1a1a", "#21918c", "#3b528b"]
-    colour = alt.Color(
-        "policy:N", sort=names, scale=alt.Scale(domain=names, range=colours), title="next run"
-    )
-    x = alt.X("hours:Q", scale=alt.Scale(type="log"), title="GPU-hours spent on finetuning")
+    legend = alt.Legend(title="next run", symbolOpacity=1, symbolType="stroke", symbolStrokeWidth=3)
+    scale = alt.Scale(domain=names, range=colours)
+    colour = alt.Color("policy:N", sort=names, scale=scale, legend=legend)
+    ends = alt.Scale(type="log", domain=[float(hours[0]), float(hours[-1])], nice=False)
+    x = alt.X("hours:Q", scale=ends, title="GPU-hours spent on finetuning")
+    tall = alt.Scale(domain=[0.0, 0.34], clamp=True)
     base = alt.Chart(alt.InlineData(values=values))
     title = "width of the 90% interval of the few-shot elbow, nats"
     line = base.mark_line(strokeWidth=2).encode(
-        x=x, y=alt.Y("width:Q", title=title, scale=alt.Scale(zero=True)), color=colour
+        x=x, y=alt.Y("width:Q", title=title, scale=tall), color=colour
     )
     two = base.transform_filter("datum.policy == 'suggest' || datum.policy == 'random'")
-    band = two.mark_area(opacity=0.15).encode(x=x, y="low:Q", y2="high:Q", color=colour)
+    band = two.mark_area(opacity=0.15).encode(
+        x=x, y=alt.Y("low:Q", scale=tall), y2="high:Q", color=colour
+    )
     return (
         alt.LayerChart(layer=[band, line])
         .properties(
