@@ -143,7 +143,7 @@ class Outlier:
     predicted: float
     """By the law, nats per token."""
     z: float
-    """Residual of ln L in robust standard deviations; positive where the law is above the point."""
+    """Residual of ln L in robust standard deviations; positive where the point is above the law."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +193,7 @@ class ScalingFit:
     @cached_property
     def outliers(self) -> tuple[Outlier, ...]:
         """Points further than `outlier_z` robust standard deviations from the law, worst first."""
-        z = robust_z(self.residuals)
+        z = -robust_z(self.residuals)
         far = np.flatnonzero(np.abs(z) > self.options.outlier_z)
         return tuple(
             Outlier(
