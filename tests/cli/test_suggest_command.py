@@ -40,7 +40,7 @@ def test_it_prints_the_plan_with_reasons_and_costs(table: Path):
     for number in (1, 2, 3):
         assert re.search(rf" {number}\. c\d ", text)
     assert re.search(r"the elbow (there|at [\d,]+ examples) is known (only )?to [\d.]+ nats", text)
-    assert "The plan holds 3 runs, the most asked for." in text
+    assert "The plan holds 3 runs, the most that --most allows;" in text
     assert "at 4e+14 FLOP/s (40% of an H100; give --gpu-flops" in text
 
 
@@ -85,7 +85,7 @@ def test_nothing_to_suggest_has_a_status_of_its_own(table: Path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--budget", 0), "the budget must be above 0 GPU-hours, not 0"),
+        (("--budget", 0), "the budget must be a number of GPU-hours above 0, not 0"),
         (("--budget", 1, "--examples", "16,many"), "--examples takes counts between commas"),
         (("--budget", 1, "--examples", "4"), "4 examples is planned, but the few-shot elbow"),
         (("--budget", 1, "--candidates", "nowhere.csv"), "nowhere.csv"),

@@ -302,6 +302,14 @@ def test_the_rate_is_measured_where_the_table_says_what_runs_took():
     measured = cost.measured(read_table(table), 1000)
     assert measured.rate == pytest.approx(1e12, rel=1e-9)
     assert measured.measured_on == len(tuned)
+    as_text = [
+        {**row, "gpu_hours": row.get("gpu_hours") and f"{row['gpu_hours']:.9f}0"} for row in table
+    ]
+    assert cost.measured(read_table(as_text), 1000).rate == pytest.approx(1e12, rel=1e-3)
+    for bad in ("-1", "0", "two", "inf"):
+        tuned[3]["gpu_hours"] = bad
+        with pytest.raises(TableError, match=rf"column gpu_hours: these are no .*value {bad}"):
+            cost.measured(read_table(table), 1000)
     given = Cost(flops_per_second=7.0, overhead_hours=0.1)
     assert given.measured(read_table(table), 1000) is given
     assert cost.measured(read_table(rows()), 1000).rate == 4e14

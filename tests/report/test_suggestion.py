@@ -48,20 +48,20 @@ def drawn(spec: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def test_every_candidate_is_a_cell_and_the_plan_is_numbered():
-    """Amounts in order, few-shot first; a cell run twice carries both numbers."""
-    plan = Plan(runs=[run(1024, 2, 0.3), run(64, 4, 0.25), run(1024, 6, 0.2)])
+    """Amounts in order, few-shot first; a cell run often carries two numbers and a count."""
+    plan = Plan(runs=[run(1024, 2, 0.3), run(64, 4, 0.25), run(1024, 6, 0.2), run(1024, 8, 0.2)])
     spec = suggestion(plan).to_dict()
     cells = {(c["checkpoint"], c["amount"]): c for c in drawn(spec, "shade")}
     assert set(cells) == {
         ("weak (2.500)", "64"), ("strong (2.100)", "64"), ("strong (2.100)", "1,024"),
         ("strong (2.100)", "few-shot"),
     }  # fmt: skip
-    assert cells["strong (2.100)", "1,024"]["picks"] == "1, 3"
+    assert cells["strong (2.100)", "1,024"]["picks"] == "1, 3 +1"
     assert cells["strong (2.100)", "64"]["picks"] == "2"
     assert cells["strong (2.100)", "1,024"]["shade"] == 1.0
     assert cells["strong (2.100)", "few-shot"]["shade"] == 1e-3
     widths = drawn(spec, "width")
-    assert [each["width"] for each in widths] == [0.4, 0.3, 0.25, 0.2]
+    assert [each["width"] for each in widths] == [0.4, 0.3, 0.25, 0.2, 0.2]
 
 
 def test_it_can_be_drawn_with_and_without_a_plan():

@@ -67,7 +67,7 @@ def suggest(
         typer.Option(
             "--examples",
             metavar="N,N,...",
-            help="Amounts of data to consider. Default: those measured, and 1, 3, 10, 30, ...",
+            help="Amounts of data to consider. Default: those measured, and 30, 100, 300, ...",
         ),
     ] = None,
     runs: Annotated[
@@ -268,7 +268,8 @@ def _runs(found: Suggestion) -> Iterator[str]:
     yield ""
     yield from _wrap(
         "nats: expected information about the few-shot elbow beyond the runs above. 90% width: of "
-        "its interval, expected once the run is made."
+        "its interval, expected once the run is made. An elbow is known to so many nats as its "
+        "standard deviation says."
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from emergecast.errors import OptionError
+from emergecast.errors import OptionError, Problem, TableError
 
 if TYPE_CHECKING:
     from emergecast.measurements import Measurements
@@ -77,14 +77,13 @@ class Cost:
 
         It takes a column `gpu_hours`. The rate is the median, over finetuned rows with params and
         hours above the overhead, of FLOPs over seconds beyond the overhead.
+
+        Raises:
+            TableError: a cell of the column is not a number above 0.
         """
-        frame = table.frame
-        if (
-            self.flops_per_second is not None
-            or HOURS not in frame.columns
-            or not frame[HOURS].dtype.is_numeric()
-        ):
+        if self.flops_per_second is not None or HOURS not in table.frame.columns:
             return self
+        frame = table.frame.with_columns(_hours(table).alias(HOURS))
         spent = frame.filter(
             (pl.col(HOURS) > self.overhead_hours)
             & pl.col("params").is_not_null()
@@ -103,3 +102,26 @@ class Cost:
         """Name to value, for printing and for suggestion.json."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
         return found | {"flops_per_second": self.rate}
+
+
+def _hours(table: Measurements) -> pl.Series:
+    """The column `gpu_hours` as numbers; in a CSV file it may have been taken for text."""
+    cells = table.frame[HOURS]
+    hours = cells.cast(pl.Float64, strict=False)
+    bad = cells.is_not_null() & (hours.is_null() | ~(hours > 0) | hours.is_infinite()).fill_null(
+        value=True
+    )
+    problems = [
+        Problem(
+            file=table.name,
+            row=row + 1,
+            column=HOURS,
+            value=str(cells[row]),
+            what="these are no GPU-hours.",
+            remedy="Give a number above 0, or leave the cell empty.",
+        )
+        for row in bad.arg_true().to_list()
+    ]
+    if problems:
+        raise TableError(problems)
+    return hours

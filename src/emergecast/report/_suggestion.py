@@ -67,7 +67,7 @@ def _cells(found: dict[str, Any]) -> alt.LayerChart:
                 "information": each["information"],
                 "gpu_hours": each["gpu_hours"],
                 "measured": each["measured"],
-                "picks": ", ".join(plan.get((name, amount), [])),
+                "picks": _picks(plan.get((name, amount), [])),
             }
         )
     names = [v["checkpoint"] for v in sorted(values, key=lambda v: (-v["loss"], v["checkpoint"]))]
@@ -102,7 +102,7 @@ def _cells(found: dict[str, Any]) -> alt.LayerChart:
     dots = base.transform_filter("datum.measured > 0 && datum.picks == ''")
     dots = dots.mark_circle(size=14, color=QUIET, opacity=1)
     picks = base.transform_filter("datum.picks != ''")
-    halo = picks.mark_text(fontSize=12, fontWeight="bold", stroke="white", strokeWidth=4)
+    halo = picks.mark_text(fontSize=12, fontWeight="bold", stroke="white", strokeWidth=5)
     text = picks.mark_text(fontSize=12, fontWeight="bold", color=BAND_TEXT)
     caption = alt.Title(
         "checkpoint (loss); numbers: runs of the plan, in order; dots: measured already",
@@ -111,7 +111,7 @@ def _cells(found: dict[str, Any]) -> alt.LayerChart:
         fontWeight="normal",
         color=QUIET,
     )
-    layers = [squares, dots, halo.encode(text="picks:N"), text.encode(text="picks:N")]
+    layers: list[Any] = [squares, dots, halo.encode(text="picks:N"), text.encode(text="picks:N")]
     height = _STEP * max(len(names), 4)
     return alt.LayerChart(layer=layers).properties(width=WIDTH, height=height, title=caption)
 
@@ -140,6 +140,12 @@ def _widths(found: dict[str, Any]) -> alt.LayerChart:
 
 def _name(record: dict[str, Any], *, several: bool) -> str:
     return f"{record['series']}/{record['checkpoint']}" if several else str(record["checkpoint"])
+
+
+def _picks(numbers: list[str]) -> str:
+    """Which runs of the plan a cell is, as wide as a cell."""
+    rest = len(numbers) - 2
+    return ", ".join(numbers[:2]) + (f" +{rest}" if rest > 0 else "")
 
 
 def _amount(examples: int | None) -> str:
