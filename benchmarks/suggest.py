@@ -51,6 +51,8 @@ LAW = "log-power"
 FORMS = (LawForm.LOG_POWER, LawForm.POWER)
 SHARE = 0.2
 """Of the runs made so far, how many `suggest` is asked for at a time."""
+LEAST = 1e-4
+"""Nats that a run must add to be named; the rest of a plan is then made by price."""
 STEP = 1.3
 """The other policies are fitted anew each time they have this many times as many runs."""
 NARROW = 0.12
@@ -125,7 +127,8 @@ def follow_suggest(pool: Runs) -> list[list[float]]:
             {"checkpoint": name, "examples": amount, "runs": len(rows)}
             for (name, amount), rows in pool.left.items()
         ]
-        options = SuggestOptions(budget=1e9, most=max(1, int(SHARE * pool.runs)))
+        most = max(1, int(SHARE * pool.runs))
+        options = SuggestOptions(budget=1e9, most=most, least=LEAST)
         plan = suggest(
             read_table(pool.made), options=options, candidates=offered, cost=COST, law=LAW
         )

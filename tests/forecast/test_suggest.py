@@ -149,6 +149,16 @@ def test_a_run_is_not_made_more_often_than_it_may():
     assert found.runs[0].information > found.runs[1].information
 
 
+def test_a_run_that_adds_too_little_is_not_named():
+    """However much of the budget is left; the threshold is an option."""
+    one = plan(rows(), budget=100)
+    least = one.runs[0].information * 0.6
+    two = plan(rows(), budget=100, options={"least": least})
+    assert 0 < len(two.runs) < len(one.runs)
+    assert min(run.information for run in two.runs) >= least
+    assert "make them, and ask again" in two.stopped
+
+
 def test_twice_the_price_is_half_the_worth():
     """Worth is information over hours, whatever it is that costs."""
     offered = [{"checkpoint": "c9", "examples": each, "gpu_hours": 1.0} for each in (30, 300)]
@@ -266,7 +276,7 @@ def test_an_amount_like_few_shot_is_refused():
 def test_impossible_options_are_refused():
     """Budget, counts, amounts, costs; and another axis."""
     impossible: list[dict[str, Any]] = [{"budget": 0.0}, {"budget": math.nan}]
-    impossible += [{"runs": 0}, {"most": 0}, {"amounts": (0,)}]
+    impossible += [{"runs": 0}, {"most": 0}, {"amounts": (0,)}, {"least": 0.0}]
     for bad in impossible:
         with pytest.raises(OptionError):
             SuggestOptions(**{"budget": 1.0, **bad})

@@ -74,6 +74,9 @@ def suggest(
         int, typer.Option("--runs", min=1, help="How often a cell may be run anew.")
     ] = 3,
     most: Annotated[int, typer.Option("--most", min=1, help="Runs to suggest at most.")] = 20,
+    least: Annotated[
+        float, typer.Option("--least", help="Nats that a run must add to be worth naming.")
+    ] = 0.003,
     tokens_per_example: Annotated[
         float, typer.Option(help="Cost: tokens of a finetuning example.")
     ] = 512,
@@ -129,7 +132,9 @@ def suggest(
     from emergecast.forecast import suggest as plan
     from emergecast.measurements import SelectOptions, read_table
 
-    options = SuggestOptions(budget=budget, amounts=_amounts(examples), runs=runs, most=most)
+    options = SuggestOptions(
+        budget=budget, amounts=_amounts(examples), runs=runs, most=most, least=least
+    )
     picks = SelectOptions(
         task=task,
         series=tuple(series) if series else None,

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 N_DRAWS = 4096
-NOTHING = 0.003
-"""Information, nats, below which a run is not worth naming: it narrows the interval by 0.3%."""
 COARSE = 0.02
 """Standard deviation of an elbow, nats, from which on it is said to be known "only" so far."""
 NEAR = 1.5
@@ -46,6 +44,8 @@ class SuggestOptions:
     """How often each cell may be run anew, where no file of candidates is given."""
     most: int = 20
     """Runs to suggest at most."""
+    least: float = 0.003
+    """Nats that a run must add to be worth naming; 0.003 narrow an interval by 0.3%."""
     seed: int = SEED
 
     def __post_init__(self) -> None:
@@ -55,6 +55,8 @@ class SuggestOptions:
             )
         if self.runs < 1 or self.most < 1:
             raise OptionError("a plan needs at least one run: runs and most must be at least 1.")
+        if not (math.isfinite(self.least) and self.least > 0):
+            raise OptionError(f"the least information must be above 0 nats, not {self.least:g}.")
         for amount in self.amounts or ():
             if amount < 1:
                 raise OptionError(f"an amount must be at least 1 example, not {amount:g}.")
@@ -172,13 +174,14 @@ class Plan:
             if judged < taken:
                 information = self._outlook.information(self._predicted[i])
                 heapq.heappush(heap, (-information / hours, taken, i))
-            elif -value * hours < NOTHING:
+            elif -value * hours < self._options.least:
                 continue
             else:
                 return i, -value * hours
         return None
 
     def _why_nothing(self, runs: list[SuggestedRun], left: float) -> str:
+        least = self._options.least
         cheapest = min(each.gpu_hours for each in self._offered)
         if cheapest > left:
             if not runs:
@@ -188,9 +191,9 @@ class Plan:
                 )
             return f"{left:.3g} GPU-hours are left, and the cheapest run takes {cheapest:.3g}."
         if not runs:
-            return f"No affordable run says as much as {NOTHING:g} nats about the few-shot elbow."
+            return f"No affordable run says as much as {least:g} nats about the few-shot elbow."
         return (
-            f"No other affordable run is expected to add as much as {NOTHING:g} nats, as far as can "
+            f"No other affordable run is expected to add as much as {least:g} nats, as far as can "
             "be said before these are in: make them, and ask again."
         )
 
