@@ -101,6 +101,31 @@ def test_a_law_of_one_resource(law, names, tmp_path: Path):
     ] in (tmp_path / "scaling.svg").read_text()
 
 
+@pytest.mark.parametrize(
+    ("law", "rests"),
+    [
+        ("chinchilla", "rests on params and tokens, not on flops"),
+        ("flops", "rests on flops as the table counts them"),
+        ("params", None),
+    ],
+)
+def test_flops_that_are_not_6_n_d_are_warned_of(law, rests, tmp_path: Path):
+    """With their ratio to it, in text and JSON; not where they are close to it, or not used."""
+    words = ("--columns", "params=size", "--law", law, *FAST)
+    path = table(tmp_path)
+    rows = pl.read_csv(path)
+    for factor, warned in ((2.0, rests is not None), (6.0 * 1.24, False), (6.0 * 0.76, False)):
+        rows.with_columns(flops=factor * pl.col("size") * pl.col("tokens")).write_csv(path)
+        found = json.loads(call(path, *words, "--json").stdout)["warnings"]
+        found = [each for each in found if "times 6 N D (median)" in each]
+        assert len(found) == warned
+        if found:
+            assert "are 0.333 times" in found[0]
+            assert rests in found[0]
+            assert "counts FLOPs as 6 N D" in found[0]
+            assert "0.333 times 6 N D" in " ".join(call(path, *words).stdout.split())
+
+
 def test_a_fixed_floor_and_none(tmp_path: Path):
     """Held where it is said to be, and marked as fixed."""
     path = table(tmp_path)

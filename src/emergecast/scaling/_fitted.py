@@ -266,7 +266,8 @@ class ScalingFit:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What makes the constants or their errors doubtful beside the status, a sentence each."""
-        found = []
+        doubt = self.runs.flops_doubt(self.form)
+        found = [] if doubt is None else [doubt]
         refits, clusters = self.refits, len(set(self.runs.run or self.runs.rows))
         if refits is not None and refits.degenerate > _DEGENERATE * refits.asked:
             found.append(

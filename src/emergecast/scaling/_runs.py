@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 RUN_LIMITS: Final = {"loss": (1e-9, 1e9), "amount": (1e-30, 1e60)}
 """Least and largest value that is fitted; far beyond any, so that no power of one overflows."""
+_OTHERWISE: Final = 0.25
+"""Distance from 1 of the table's FLOPs over 6 N D that is warned of."""
 _ONE_LINE: Final = 0.05
 """Scatter of ln tokens about a straight line in ln params below which the two are one amount."""
 
@@ -133,6 +135,28 @@ class Runs:
             Resource.FLOPS: self.flops,
         }
         return {resource: cells for resource, cells in found.items() if cells is not None}
+
+    def flops_doubt(self, form: Form) -> str | None:
+        """A sentence where the table counts FLOPs otherwise than 6 N D and it matters to `form`."""
+        known = self.given
+        if len(known) < len(Resource) or self.derived is not None:
+            return None
+        if form not in {Form.CHINCHILLA, Form.FLOPS}:
+            return None
+        counted = FLOPS_PER_PARAM_AND_TOKEN * known[Resource.PARAMS] * known[Resource.TOKENS]
+        ratio = float(np.median(known[Resource.FLOPS] / counted))
+        if abs(ratio - 1) <= _OTHERWISE:
+            return None
+        rests = (
+            "params and tokens, not on flops, and its compute-optimal table counts FLOPs as 6 N D"
+            if form is Form.CHINCHILLA
+            else "flops as the table counts them; whatever splits a compute-optimal run into "
+            "params and tokens counts FLOPs as 6 N D"
+        )
+        return (
+            f"The flops of {self.name} are {ratio:.3g} times 6 N D (median). The law rests on "
+            f"{rests}. Check the three columns, or leave out the one that is wrong."
+        )
 
     def drop_highest(self, count: int) -> Runs:
         """Without the `count` points of the highest loss, which `dropped` then lists.
