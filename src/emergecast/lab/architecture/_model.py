@@ -160,6 +160,7 @@ class SmearedKeysForCausalLM(PreTrainedModel, GenerationMixin):
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
+        num_items_in_batch: int | Tensor | None = None,
         **_: Any,
     ) -> CausalLMOutput:
         """Predict the next token at every position.
@@ -171,6 +172,8 @@ class SmearedKeysForCausalLM(PreTrainedModel, GenerationMixin):
                 With labels the logits are computed at labelled positions only, and not returned.
             logits_to_keep: Return the logits of this many last positions (0: of all), or of these
                 positions.
+            num_items_in_batch: Labels that the loss is a mean over; those given where None. A
+                Trainer that accumulates gradients over several batches counts all of theirs.
         """
         hidden = self._hidden(input_ids, _mask(attention_mask))
         if labels is None:
@@ -179,7 +182,10 @@ class SmearedKeysForCausalLM(PreTrainedModel, GenerationMixin):
         wanted = labels[:, 1:]
         there = wanted != IGNORED
         logits = self.lm_head(hidden[:, :-1][there])
-        return CausalLMOutput(loss=functional.cross_entropy(logits, wanted[there]))
+        if num_items_in_batch is None:
+            return CausalLMOutput(loss=functional.cross_entropy(logits, wanted[there]))
+        total = functional.cross_entropy(logits, wanted[there], reduction="sum")
+        return CausalLMOutput(loss=total / num_items_in_batch)
 
     def _hidden(self, input_ids: Tensor, mask: _Mask | None) -> Tensor:
         time = input_ids.shape[1]

@@ -1,0 +1,140 @@
+"""Log-probabilities of continuations, with as few positions and passes as they need."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+from emergecast.errors import LabError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from emergecast.lab.tasks import Encoded
+
+BATCH_TOKENS: Final = 4096
+"""Tokens of one pass through the model, padding included."""
+MOST_ROWS: Final = 256
+"""Sequences of one pass."""
+_FALLBACK_LENGTH: Final = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """One sequence to pass through the model, and who asks for what of it."""
+
+    tokens: tuple[int, ...]
+    """The last token of a continuation is not among them: nothing follows it."""
+    askers: tuple[int, ...]
+    """Numbers of the requests that this sequence answers."""
+
+
+def logprobs(model: PreTrainedModel, requests: Sequence[Encoded]) -> list[tuple[float, bool]]:
+    """The log-probability of each continuation in nats, and whether it is the most likely one.
+
+    Contexts are cut on the left to what the model takes, as the harness does.
+
+    Raises:
+        LabError: A log-probability is not a number, as with weights that are not.
+    """
+    import torch
+
+    longest = max_length(model)
+    rows = _rows(requests, longest)
+    sums = torch.zeros(len(requests), dtype=torch.float64)
+    greedy = torch.ones(len(requests), dtype=torch.bool)
+    with torch.inference_mode():
+        for batch in _batches(rows):
+            _answer(model, batch, requests, sums, greedy)
+    if not bool(torch.isfinite(sums).all()):
+        raise LabError(
+            "the model gives a log-probability that is not a finite number. Its weights or its"
+            " precision are broken; look at how it was trained or loaded."
+        )
+    return list(zip(sums.tolist(), greedy.tolist(), strict=True))
+
+
+def max_length(model: PreTrainedModel) -> int:
+    """Tokens of the longest sequence the model takes."""
+    for name in ("max_position_embeddings", "n_positions", "n_ctx"):
+        length = getattr(model.config, name, None)
+        if isinstance(length, int):
+            return length
+    return _FALLBACK_LENGTH
+
+
+def last_logits(model: PreTrainedModel, tokens: Tensor, keep: int) -> Tensor:
+    """Logits of the last `keep` positions, float32 [batch, keep, vocabulary]."""
+    wanted: dict[str, Any] = {"logits_to_keep": keep} if _keeps(model) else {}
+    logits: Tensor = model(input_ids=tokens, **wanted).logits
+    return logits[:, -keep:].float()
+
+
+def _keeps(model: PreTrainedModel) -> bool:
+    """Whether the model can leave out the logits that nobody asks for."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return "logits_to_keep" in inspect.signature(base.forward).parameters
+
+
+def _rows(requests: Sequence[Encoded], longest: int) -> list[_Row]:
+    """The sequences to pass, longest first; requests that differ in their last token share one."""
+    askers: dict[tuple[int, ...], list[int]] = {}
+    for number, (context, continuation) in enumerate(requests):
+        tokens = (context + continuation)[-(longest + 1) :][:-1]
+        askers.setdefault(tokens, []).append(number)
+    rows = [_Row(tokens=tokens, askers=tuple(who)) for tokens, who in askers.items()]
+    return sorted(rows, key=lambda row: -len(row.tokens))
+
+
+def _batches(rows: list[_Row]) -> list[list[_Row]]:
+    """Rows of one length together, so that nothing is padded; else the next shorter ones."""
+    batches: list[list[_Row]] = []
+    for length, group in groupby(rows, key=lambda row: len(row.tokens)):
+        same = list(group)
+        most = max(1, min(MOST_ROWS, BATCH_TOKENS // length))
+        open_batch = batches[-1] if batches else []
+        room = max(1, min(MOST_ROWS, BATCH_TOKENS // len(open_batch[0].tokens))) if batches else 0
+        free = max(0, room - len(open_batch))
+        if free and len(same) < most:
+            open_batch += same[:free]
+            same = same[free:]
+        batches += [same[i : i + most] for i in range(0, len(same), most)]
+    return batches
+
+
+def _answer(
+    model: PreTrainedModel,
+    batch: list[_Row],
+    requests: Sequence[Encoded],
+    sums: Tensor,
+    greedy: Tensor,
+) -> None:
+    import torch
+
+    width = len(batch[0].tokens)
+    padded = [row.tokens + (0,) * (width - len(row.tokens)) for row in batch]
+    # Padding comes after every token that counts, where causal attention never looks.
+    tokens = torch.tensor(padded, device=model.device)
+    rows, places, wanted, owners = [], [], [], []
+    for i, row in enumerate(batch):
+        for asker in row.askers:
+            continuation = requests[asker].continuation
+            first = len(row.tokens) - len(continuation)
+            rows += [i] * len(continuation)
+            places += range(first, first + len(continuation))
+            wanted += continuation
+            owners += [asker] * len(continuation)
+    keep = width - min(places)
+    logits = last_logits(model, tokens, keep)
+    at = logits[rows, torch.tensor(places) - (width - keep)]
+    scores = at.log_softmax(-1)
+    target = torch.tensor(wanted, device=scores.device)
+    picked = scores.gather(1, target[:, None])[:, 0].double().cpu()
+    best = (at.argmax(-1) == target).cpu()
+    owner = torch.tensor(owners)
+    sums.index_add_(0, owner, picked)
+    greedy[owner[~best]] = False
