@@ -5,3 +5,43 @@ one SQLite file, the moment it exists and exactly once. So a runner may be kille
 started again: it does what is missing and nothing twice. It refuses to begin an experiment that
 cannot end, and to record a failed run as a score.
 """
+
+from emergecast.lab.runner._execute import (
+    Event,
+    EventKind,
+    Report,
+    RunOptions,
+    default_workers,
+    run_all,
+    survey,
+)
+from emergecast.lab.runner._experiment import Experiment, Worker
+from emergecast.lab.runner._export import Exported, make_table
+from emergecast.lab.runner._ledger import Failure, Ledger, Result, State
+from emergecast.lab.runner._parse import parse_experiment, read_experiment
+from emergecast.lab.runner._plan import Plan
+from emergecast.lab.runner._run import Recipe, Run, RunKind
+
+__all__ = [
+    "Event",
+    "EventKind",
+    "Experiment",
+    "Exported",
+    "Failure",
+    "Ledger",
+    "Plan",
+    "Recipe",
+    "Report",
+    "Result",
+    "Run",
+    "RunKind",
+    "RunOptions",
+    "State",
+    "Worker",
+    "default_workers",
+    "make_table",
+    "parse_experiment",
+    "read_experiment",
+    "run_all",
+    "survey",
+]

@@ -53,7 +53,7 @@ class Checkpoint:
     """Tokens it was pretrained on."""
     flops: float | None
     """Pretraining compute in FLOP."""
-    learning_rate: float | None
+    pretraining_learning_rate: float | None
     """Learning rate of the pretraining at this point."""
     tokenizer: str | None
     """Name of the tokenizer for the table."""
@@ -121,15 +121,15 @@ class Task:
     include_path: Path | None
     """Folder with the task's YAML; None for a task that comes with the harness."""
     shots: int
-    """In-context examples that the harness puts before a test item, few-shot."""
-    finetuned_shots: int
-    """The same for a finetuned model, while finetuning and evaluating."""
+    """In-context examples that the harness puts before a test item; few-shot only."""
     shots_in_document: int
     """In-context examples that each test item holds already; the table counts them too."""
+    metric: str | None
+    """Which of the task's metrics is the score; the task's main one where None."""
     examples: tuple[int, ...] | None
     """Amounts of finetuning data for this task, of those of the experiment; None for all."""
     chance: Mapping[str, float]
-    """Score of a model that knows nothing, by metric; "" stands for the task's own metric."""
+    """Score of a model that knows nothing, by metric; "" stands for the score's own."""
     where: str
     line: int
 
@@ -220,3 +220,7 @@ class Experiment:
     def checkpoints(self) -> tuple[Checkpoint, ...]:
         """The checkpoints of all series, in the order of the file."""
         return tuple(each for series in self.series for each in series.checkpoints)
+
+    def training_folder(self, key: str) -> Path:
+        """Where the training checkpoint of a run is kept until its result is in the ledger."""
+        return self.output / "training" / key[:20]

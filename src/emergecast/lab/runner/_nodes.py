@@ -266,4 +266,3 @@ def read_text(path: Path) -> str:
         what, remedy = f"the file is not UTF-8 text: {error}.", "Save it as UTF-8."
     mistake = Mistake(file=name, line=None, text=None, where=None, what=what, remedy=remedy)
     raise ExperimentError([mistake])
-

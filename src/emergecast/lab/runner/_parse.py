@@ -46,8 +46,8 @@ _TASK: Final = (
     "name",
     "include_path",
     "shots",
-    "finetuned_shots",
     "shots_in_document",
+    "metric",
     "examples",
     "chance",
 )
@@ -138,8 +138,8 @@ def _tasks(entry: Entry | None, place: Place, examples: tuple[int, ...]) -> tupl
             name=name or "",
             include_path=place.path(parts.get("include_path")),
             shots=either(parts.get("shots"), whole(0), 0),
-            finetuned_shots=either(parts.get("finetuned_shots"), whole(0), 0),
             shots_in_document=either(parts.get("shots_in_document"), whole(0), 0),
+            metric=optional(parts.get("metric"), Entry.text),
             examples=_some_of(parts.get("examples"), examples),
             chance=chance_of(parts.get("chance")),
             where=each.where,
@@ -155,7 +155,7 @@ def _some_of(entry: Entry | None, examples: tuple[int, ...]) -> tuple[int, ...] 
     if entry is None:
         return None
     found = set()
-    for each in members(entry):
+    for each in entry.items():  # an empty list: no finetuning on this task
         amount = each.whole(minimum=1)
         if amount is not None and amount not in examples:
             each.wrong(f"{amount} is not among finetune.examples.", "Add it there, or remove it.")
@@ -199,11 +199,11 @@ def _check_rates(root: Entry, experiment: Experiment) -> None:
     if not relative:
         return
     for each in experiment.checkpoints:
-        if each.learning_rate is None:
+        if each.pretraining_learning_rate is None:
             root.document.add(
                 each.line,
                 each.where,
                 f"the learning rate of the pretraining of {each.title} is not known, and method"
                 f' "{relative[0].name}" is a multiple of it.',
-                "Add learning_rate to the checkpoint or the series, or give the method one.",
+                "Add pretraining_learning_rate to it or its series, or give the method a learning_rate.",
             )

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
-from emergecast.errors import ExperimentError
+from emergecast.errors import LabError
 from emergecast.lab.runner._experiment import Checkpoint, Choice, Series
 from emergecast.lab.runner._fields import Place, members, number, optional, report_repeated, whole
-from emergecast.lab.runner._nodes import Entry, read_document, read_text
+from emergecast.lab.runner._nodes import Entry
+from emergecast.lab.series import MANIFEST, read_series
+from emergecast.lab.series import Checkpoint as Listed
 
-CHECKPOINT_FILE: Final = "checkpoint.json"
-"""Facts about the model in the same folder: params, tokens, flops, learning_rate, tokenizer."""
-
-_SERIES: Final = ("name", "tokenizer", "learning_rate", "checkpoints", "folder", "choose")
-_FACTS: Final = ("params", "tokens", "flops", "learning_rate", "tokenizer")
+_SERIES: Final = (
+    "name",
+    "tokenizer",
+    "pretraining_learning_rate",
+    "checkpoints",
+    "folder",
+    "choose",
+)
+_FACTS: Final = ("params", "tokens", "flops", "pretraining_learning_rate", "tokenizer")
 _CHECKPOINT: Final = ("name", "path", "repo", "revision", "subfolder", *_FACTS)
 _CHOICE: Final = ("losses", "count", "below", "above")
 
@@ -82,49 +87,44 @@ def _listed(
 def _in_folder(
     entry: Entry | None, series: str, defaults: Mapping[str, Entry], place: Place
 ) -> Iterator[tuple[Checkpoint, Entry]]:
-    """The models in a folder, in the order of their names, with the facts that lie beside each."""
+    """The models in a folder: those that its series.json lists, or else all, sorted by name."""
     folder = place.path(entry)
     if entry is None or folder is None:
         return
     place.note(entry)
     try:
-        inside = sorted(each for each in folder.iterdir() if (each / "config.json").is_file())
+        if (folder / MANIFEST).is_file():
+            found = list(read_series(folder))
+        else:
+            inside = sorted(each for each in folder.iterdir() if (each / "config.json").is_file())
+            found = [Listed(name=path.name, series=series, path=path) for path in inside]
     except OSError as error:
         what = f'the folder "{folder}" cannot be read: {error.strerror or error}.'
         entry.wrong(what, "Check the path; it starts from the folder of this file.")
         return
-    if not inside:
+    except LabError as error:
+        entry.wrong(str(error), "The series would be read from that file.")
+        return
+    if not found:
         what = f'no folder in "{folder}" holds a model (a config.json).'
         entry.wrong(what, "Give the folder whose folders are the checkpoints.")
-    for path in inside:
+    fallback = _facts(defaults)
+    for each in found:
+        facts = {name: getattr(each, name) for name in fallback}
         yield (
             Checkpoint(
                 series=series,
-                name=path.name,
-                path=path,
-                repo=None,
-                revision=None,
-                subfolder=None,
+                name=each.name,
+                path=each.path,
+                repo=each.repo,
+                revision=each.revision,
+                subfolder=each.subfolder,
                 where=entry.where,
                 line=entry.line,
-                **_facts({**defaults, **_beside(path / CHECKPOINT_FILE, entry)}),
+                **{k: fallback[k] if v is None else v for k, v in facts.items()},
             ),
             entry,
         )
-
-
-def _beside(path: Path, entry: Entry) -> dict[str, Entry]:
-    if not path.is_file():
-        return {}
-    try:
-        root = read_document(read_text(path), str(path))
-    except ExperimentError as error:
-        entry.document.problems += error.problems
-        return {}
-    parts = root.mapping(_FACTS)
-    _facts(parts)  # so that its mistakes are known before they are taken over
-    entry.document.problems += root.document.problems
-    return {} if root.document.problems else parts
 
 
 def _facts(parts: Mapping[str, Entry]) -> dict[str, Any]:
@@ -132,7 +132,9 @@ def _facts(parts: Mapping[str, Entry]) -> dict[str, Any]:
         "params": optional(parts.get("params"), whole(1)),
         "tokens": optional(parts.get("tokens"), whole(0)) or None,
         "flops": optional(parts.get("flops"), number(least=0)) or None,
-        "learning_rate": optional(parts.get("learning_rate"), number(above=0)),
+        "pretraining_learning_rate": optional(
+            parts.get("pretraining_learning_rate"), number(above=0)
+        ),
         "tokenizer": optional(parts.get("tokenizer"), Entry.text),
     }
 
