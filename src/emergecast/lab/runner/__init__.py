@@ -6,11 +6,14 @@ started again: it does what is missing and nothing twice. It refuses to begin an
 cannot end, and to record a failed run as a score.
 """
 
+from emergecast.lab.runner._estimate import Estimate, estimate, seconds_each
 from emergecast.lab.runner._execute import (
     Event,
     EventKind,
     Report,
     RunOptions,
+    Survey,
+    clear_failures,
     default_workers,
     run_all,
     survey,
@@ -23,6 +26,7 @@ from emergecast.lab.runner._plan import Plan
 from emergecast.lab.runner._run import Recipe, Run, RunKind
 
 __all__ = [
+    "Estimate",
     "Event",
     "EventKind",
     "Experiment",
@@ -37,11 +41,15 @@ __all__ = [
     "RunKind",
     "RunOptions",
     "State",
+    "Survey",
     "Worker",
+    "clear_failures",
     "default_workers",
+    "estimate",
     "make_table",
     "parse_experiment",
     "read_experiment",
     "run_all",
+    "seconds_each",
     "survey",
 ]

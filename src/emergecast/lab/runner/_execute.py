@@ -9,6 +9,7 @@ if that runner dies.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import json
 import os
 import queue
@@ -22,12 +23,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self
 
-from emergecast.errors import ExperimentError, LabError, OptionError
+from emergecast.errors import ExperimentError, LabError, LedgerError, OptionError
 from emergecast.lab.runner._experiment import Experiment
 from emergecast.lab.runner._facts import Facts, gather_facts
-from emergecast.lab.runner._ledger import Attempt, Ledger, State
+from emergecast.lab.runner._ledger import Attempt, Failure, Ledger, Result, State
 from emergecast.lab.runner._machine import machine
 from emergecast.lab.runner._measurers import measurer_of
 from emergecast.lab.runner._plan import Plan, make_plan
@@ -97,14 +98,56 @@ class Report:
     """Runs that failed in this session."""
 
 
-def survey(experiment: Experiment, ledger: Ledger | None) -> Plan:
-    """The plan of an experiment as things stand; looks at every checkpoint, task and corpus.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """An experiment as things stand."""
+
+    plan: Plan
+    results: Mapping[str, Result]
+    """By key; of other experiments too, where they share the ledger."""
+    failures: tuple[Failure, ...]
+    """Of runs of the plan."""
+
+
+def survey(experiment: Experiment, *, remember: bool = False) -> Survey:
+    """Where an experiment stands.
+
+    Looks at every checkpoint, task and corpus, unless `remember` says that what the ledger knows of
+    them will do. The ledger is made where it can be, so that weights are hashed once.
 
     Raises:
-        LedgerError: the ledger cannot be read.
+        LedgerError: there is a ledger and it cannot be read.
     """
-    facts = gather_facts(experiment, measurer_of(experiment), ledger)
-    return _plan(experiment, facts, ledger)
+    with contextlib.ExitStack() as stack:
+        ledger: Ledger | None = None
+        try:
+            if not remember or experiment.ledger.is_file():
+                ledger = stack.enter_context(Ledger.open(experiment.ledger))
+        except LedgerError:
+            if experiment.ledger.is_file():
+                ledger = stack.enter_context(Ledger.open_to_read(experiment.ledger))
+        facts = gather_facts(experiment, measurer_of(experiment), ledger, remember=remember)
+        plan = _plan(experiment, facts, ledger)
+        failures = {} if ledger is None else ledger.failures()
+        return Survey(
+            plan=plan,
+            results={} if ledger is None else ledger.results(),
+            failures=tuple(failures[k] for k, s in plan.states.items() if s is State.FAILED),
+        )
+
+
+def clear_failures(experiment: Experiment, pattern: str = "*") -> int:
+    """Make failed runs whose title fits `pattern` missing again; how many there were.
+
+    Raises:
+        LedgerError: there is no ledger, or it cannot be written.
+    """
+    found = survey(experiment, remember=True)
+    keys = [f.key for f in found.failures if fnmatch.fnmatchcase(f.title, pattern)]
+    if not keys:
+        return 0
+    with Ledger.open(experiment.ledger) as ledger:
+        return ledger.clear(keys)
 
 
 def _plan(experiment: Experiment, facts: Facts, ledger: Ledger | None) -> Plan:
@@ -138,7 +181,8 @@ def run_all(
     if options.limit is not None and options.limit < 1:
         raise OptionError(f"limit is {options.limit}. Give 1 or more.")
     with Ledger.open(experiment.ledger) as ledger:
-        plan = survey(experiment, ledger)
+        facts = gather_facts(experiment, measurer_of(experiment), ledger)
+        plan = _plan(experiment, facts, ledger)
         if plan.problems and not options.keep_going:
             raise ExperimentError(plan.problems)
         _sweep(plan)
@@ -150,7 +194,10 @@ def run_all(
 def default_workers() -> tuple[int, bool]:
     """How many workers suit this machine, and whether each has a GPU of its own."""
     gpus = len(_gpus())
-    return (gpus, True) if gpus else (len(os.sched_getaffinity(0)), False)
+    if gpus:
+        return gpus, True
+    allowed = getattr(os, "sched_getaffinity", None)
+    return (os.cpu_count() or 1) if allowed is None else len(allowed(0)), False
 
 
 def _gpus() -> list[str]:
@@ -199,7 +246,7 @@ class _Session:
     failed: int = 0
     looked: float = 0.0
 
-    def __enter__(self) -> _Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -232,7 +279,7 @@ class _Session:
             before = self.done + self.failed
             self._round()
             self.plan = _plan(self.plan.experiment, self.plan.facts, self.ledger)
-            if self._spent() or self.done + self.failed == before and not self.plan.missing:
+            if self._spent() or (self.done + self.failed == before and not self.plan.missing):
                 break
         return Report(plan=self.plan, done=self.done, failed=self.failed)
 
@@ -277,7 +324,7 @@ class _Session:
         log = experiment.output / "logs" / f"worker-{number}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as stream:
-            process = subprocess.Popen(  # noqa: S603  our own interpreter and module
+            process = subprocess.Popen(
                 [sys.executable, "-m", "emergecast.lab.runner._worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -151,6 +151,8 @@ class Method:
     schedule: Schedule
     warmup_steps: Mapping[int, int]
     weight_decay: float
+    max_grad_norm: float | None
+    """Longer gradients are cut to this norm; None for none."""
     where: str
     line: int
 
@@ -203,6 +205,8 @@ class Experiment:
     seeds: Mapping[int, int]
     """Repeats with other seeds by amount."""
     methods: tuple[Method, ...]
+    save_every_seconds: float
+    """Time between two training checkpoints of a finetuning."""
     limit: int | None
     """Test items per evaluation, the first ones; None for all."""
     trackers: tuple[Tracker, ...]

@@ -8,7 +8,7 @@ from typing import Any
 
 from emergecast.errors import LabError
 from emergecast.lab.runner._experiment import Checkpoint, Experiment, Worker
-from emergecast.lab.runner._facts import Facts, chance_level
+from emergecast.lab.runner._facts import chance_level
 from emergecast.lab.runner._ledger import Result
 from emergecast.lab.runner._measurer import Score
 from emergecast.lab.runner._plan import Plan
@@ -25,6 +25,8 @@ class Exported:
     """Scores left out because the loss of their checkpoint is missing."""
     without_chance: tuple[str, ...]
     """Metrics left out because their chance level is not stated, as "metric of task"."""
+    invented: bool
+    """Whether the scores come from a rehearsal."""
     missing: int
     """Runs of the plan that have no result: not done, failed, or running."""
 
@@ -66,6 +68,7 @@ def make_table(plan: Plan, results: Mapping[str, Result]) -> Exported:
         table=read_table(rows),
         without_loss=without_loss,
         without_chance=tuple(without_chance),
+        invented=plan.experiment.worker is Worker.REHEARSAL,
         missing=sum(1 for key in plan.states if key not in results),
     )
 

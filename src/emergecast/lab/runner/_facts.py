@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Final, TypeVar
 
 from emergecast.errors import LabError, LedgerError, Mistake
-from emergecast.lab.runner._experiment import Checkpoint, Experiment, Task
+from emergecast.lab.runner._experiment import Checkpoint, Corpus, Experiment, Task
 from emergecast.lab.runner._ledger import Ledger
 from emergecast.lab.runner._measurer import CorpusFacts, Measurer, ModelFacts, TaskFacts
 from emergecast.lab.runner._run import canonical
 
 _F = TypeVar("_F", ModelFacts, TaskFacts, CorpusFacts)
+_MOST_FILES: Final = 10_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,39 +30,33 @@ class Facts:
     problems: list[Mistake] = field(default_factory=list)
 
 
-def gather_facts(experiment: Experiment, measurer: Measurer, ledger: Ledger | None) -> Facts:
+def gather_facts(
+    experiment: Experiment, measurer: Measurer, ledger: Ledger | None, *, remember: bool = False
+) -> Facts:
     """Look at everything that the experiment names.
 
-    What was found before is taken from the ledger as long as no file's size or time has changed, so
-    weights are hashed once.
+    Weights and corpora are hashed once: what was found before is taken from the ledger as long as
+    no file's name, size or time has changed. Tasks are looked at anew, since their data may lie
+    anywhere, unless `remember` says that what is known will do: then so does what is known of
+    models that have been deleted since.
     """
     facts = Facts()
-    finder = _Finder(experiment=experiment, facts=facts, ledger=ledger)
+    finder = _Finder(experiment=experiment, facts=facts, ledger=ledger, remember=remember)
     for each in experiment.checkpoints:
-        model = finder.find(ModelFacts, partial(measurer.model_facts, each), each, _place(each))
+        model = finder.find(ModelFacts, partial(measurer.model_facts, each), each)
         if model is not None:
             facts.models[each.series, each.name] = model
     _compare(experiment, facts)
     for task in experiment.tasks:
-        looked = partial(measurer.task_facts, task, experiment.limit)
-        about = finder.find(TaskFacts, looked, task, None)
+        about = finder.find(TaskFacts, partial(measurer.task_facts, task, experiment.limit), task)
         if about is not None:
             facts.tasks[task.name] = about
             _check_task(experiment, task, about, facts)
     for corpus in experiment.corpora:
-        looked_at = partial(measurer.corpus_facts, corpus)
-        text = finder.find(CorpusFacts, looked_at, corpus, (corpus.path,))
+        text = finder.find(CorpusFacts, partial(measurer.corpus_facts, corpus), corpus)
         if text is not None:
             facts.corpora[corpus.name] = text
     return facts
-
-
-class _Entry(Protocol):
-    @property
-    def where(self) -> str: ...
-
-    @property
-    def line(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,56 +66,74 @@ class _Finder:
     experiment: Experiment
     facts: Facts
     ledger: Ledger | None
+    remember: bool
 
     def find(
-        self,
-        kind: type[_F],
-        look: Callable[[], _F],
-        entry: _Entry,
-        files: tuple[Path, ...] | None,
+        self, kind: type[_F], look: Callable[[], _F], entry: Checkpoint | Task | Corpus
     ) -> _F | None:
-        """The facts; those found before where `files` have not changed since (None: ask anew)."""
-        mark = _fingerprint(self.experiment.worker, kind.__name__, files)
-        if mark is not None and self.ledger is not None:
-            known = self.ledger.known_facts(mark)
-            if known is not None:
-                return kind(**known)
+        """The facts about one entry; None where it cannot be used."""
+        name = self._hash(kind, _described(entry, self.experiment.limit))
+        listing = _listing(entry)
+        mark = None if listing is None else self._hash(kind, [name, listing])
+        known = None
+        if mark is not None or self.remember:  # nobody can tell whether a hub has changed
+            known = self._known(kind, mark or name)
+        if known is not None and (self.remember or not isinstance(entry, Task)):
+            return known
         try:
             found = look()
         except LedgerError:
             raise
         except LabError as error:
-            self.facts.problems.append(mistake(self.experiment, entry, str(error), ""))
-            return None
-        if mark is not None and self.ledger is not None:
-            self.ledger.keep_facts(mark, asdict(found))
+            last = self._known(kind, name) if self.remember else None
+            if last is None:
+                self.facts.problems.append(mistake(self.experiment, entry, str(error), ""))
+            return last
+        if self.ledger is not None:
+            with contextlib.suppress(LedgerError):  # it may be read-only; nothing is lost
+                for each in (mark, name):
+                    if each is not None:
+                        self.ledger.keep_facts(each, asdict(found))
         return found
 
+    def _known(self, kind: type[_F], mark: str) -> _F | None:
+        known = None if self.ledger is None else self.ledger.known_facts(mark)
+        return None if known is None else kind(**known)
 
-def _place(checkpoint: Checkpoint) -> tuple[Path, ...] | None:
-    """The folder whose files decide the facts; None where a hub decides which folder that is."""
-    if checkpoint.path is None:
+    def _hash(self, kind: type[_F], what: object) -> str:
+        text = canonical([str(self.experiment.worker), kind.__name__, what])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _described(entry: Checkpoint | Task | Corpus, limit: int | None) -> list[object]:
+    """What the file says about an entry, as far as its facts depend on it."""
+    if isinstance(entry, Checkpoint):
+        place = [None if entry.path is None else str(entry.path.absolute()), entry.repo]
+        return [*place, entry.revision, entry.subfolder, entry.params]
+    if isinstance(entry, Corpus):
+        return [str(entry.path.absolute())]
+    folder = None if entry.include_path is None else str(entry.include_path.absolute())
+    return [entry.name, folder, entry.shots, entry.metric, entry.chance.get(""), limit]
+
+
+def _listing(entry: Checkpoint | Task | Corpus) -> list[tuple[str, int, int]] | None:
+    """Names, sizes and times of the files of an entry; None where that cannot be told."""
+    path = entry.include_path if isinstance(entry, Task) else entry.path
+    if path is None:
         return None
-    return (checkpoint.path / (checkpoint.subfolder or ""),)
-
-
-def _fingerprint(worker: str, kind: str, paths: tuple[Path, ...] | None) -> str | None:
-    """A hash of names, sizes and times of the files; None where there are none."""
-    if paths is None:
-        return None
-    listed: list[tuple[str, int, int]] = []
+    if isinstance(entry, Checkpoint):
+        path /= entry.subfolder or ""
     try:
-        for path in paths:
-            files = sorted(path.iterdir()) if path.is_dir() else [path]
-            for file in files:
-                about = file.stat()
-                listed.append((str(file.resolve()), about.st_size, about.st_mtime_ns))
+        files = sorted(each for each in path.rglob("*") if each.is_file()) or [path]
+        states = [(str(file.resolve()), file.stat()) for file in files[:_MOST_FILES]]
     except OSError:
         return None
-    return hashlib.sha256(canonical([worker, kind, listed]).encode()).hexdigest()
+    return [(name, state.st_size, state.st_mtime_ns) for name, state in states]
 
 
-def mistake(experiment: Experiment, entry: _Entry, what: str, remedy: str) -> Mistake:
+def mistake(
+    experiment: Experiment, entry: Checkpoint | Task | Corpus, what: str, remedy: str
+) -> Mistake:
     """A mistake at the line of an entry of the experiment file."""
     lines = experiment.text.splitlines()
     text = lines[entry.line - 1].strip() if 1 <= entry.line <= len(lines) else None

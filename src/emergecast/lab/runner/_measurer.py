@@ -6,10 +6,11 @@ implementations, the models themselves and a rehearsal that loads nothing.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from emergecast.lab.runner._experiment import Checkpoint, Corpus, Task
 from emergecast.lab.runner._run import Run
@@ -121,3 +122,19 @@ class Measurer(Protocol):
         LabError: the run failed.
         """
         ...
+
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FULL_SAID: Final = ("No space left on device", "Disk quota exceeded", "File too large")
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an error is not the run's fault: some library could not write for want of space."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _FULL:
+            return True
+        if any(words in str(seen) for words in _FULL_SAID):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False

@@ -90,13 +90,13 @@ def _experiment(root: Entry, text: str, path: Path) -> Experiment:
     if not few_shot and "finetune" not in top:
         top["few_shot"].wrong("and nothing is finetuned.", "Add finetune, or leave few_shot out.")
     evaluation = top["evaluation"].mapping(("limit",)) if "evaluation" in top else {}
-    worker = either(top.get("worker"), lambda e: e.word(tuple(Worker)), Worker.MODELS)
+    worker = optional(top.get("worker"), lambda e: e.word(tuple(Worker)))
     experiment = Experiment(
         name=either(top.get("name"), Entry.text, path.stem),
         file=path,
         text=text,
         output=place.path(top.get("output")) or path.parent / f"{path.stem}-results",
-        worker=Worker(worker),
+        worker=Worker(worker or Worker.MODELS),
         series=parse_series(top.get("series"), place),
         corpora=_corpora(top.get("corpora"), place),
         tasks=_tasks(top.get("tasks"), place, finetuning.examples),
@@ -105,6 +105,7 @@ def _experiment(root: Entry, text: str, path: Path) -> Experiment:
         subsets=finetuning.subsets,
         seeds=finetuning.seeds,
         methods=finetuning.methods,
+        save_every_seconds=finetuning.save_every_seconds,
         limit=optional(evaluation.get("limit"), whole(1)),
         trackers=_trackers(top.get("trackers")),
         rehearsal=_rehearsal(top.get("rehearsal")),
@@ -205,5 +206,6 @@ def _check_rates(root: Entry, experiment: Experiment) -> None:
                 each.where,
                 f"the learning rate of the pretraining of {each.title} is not known, and method"
                 f' "{relative[0].name}" is a multiple of it.',
-                "Add pretraining_learning_rate to it or its series, or give the method a learning_rate.",
+                "Add pretraining_learning_rate to it or its series, or give the method a"
+                " learning_rate.",
             )

@@ -20,7 +20,8 @@ from emergecast.lab.runner._fields import (
 )
 from emergecast.lab.runner._nodes import Entry
 
-_FINETUNE: Final = ("examples", "subsets", "seeds", "methods")
+_FINETUNE: Final = ("examples", "subsets", "seeds", "methods", "save_every_seconds")
+_SAVE_EVERY: Final = 300.0
 _METHOD: Final = (
     "name",
     "steps",
@@ -31,6 +32,7 @@ _METHOD: Final = (
     "schedule",
     "warmup_steps",
     "weight_decay",
+    "max_grad_norm",
 )
 _NAME: Final = re.compile(r"full|lora-[1-9][0-9]{0,3}")
 _MOST_REPEATS: Final = 1000
@@ -45,6 +47,7 @@ class Finetuning:
     subsets: Mapping[int, int] = field(default_factory=dict)
     seeds: Mapping[int, int] = field(default_factory=dict)
     methods: tuple[Method, ...] = ()
+    save_every_seconds: float = _SAVE_EVERY
 
 
 def parse_finetuning(entry: Entry | None, place: Place) -> Finetuning:
@@ -69,6 +72,7 @@ def parse_finetuning(entry: Entry | None, place: Place) -> Finetuning:
         subsets=_repeats(parts.get("subsets"), examples),
         seeds=_repeats(parts.get("seeds"), examples),
         methods=tuple(method for method, _ in methods),
+        save_every_seconds=either(parts.get("save_every_seconds"), number(above=0), _SAVE_EVERY),
     )
 
 
@@ -108,6 +112,12 @@ def _method(entry: Entry, examples: Sequence[int]) -> Method | None:
         steps = {d: max(1, math.ceil(epochs[d] * d / batch[d])) for d in examples}
     warmup = by_amount(parts.get("warmup_steps"), examples, whole(0)) or dict.fromkeys(examples, 0)
     schedule = either(parts.get("schedule"), lambda e: e.word(tuple(Schedule)), "linear")
+    too_long = [d for d in examples if steps is not None and warmup[d] > steps[d]]
+    if too_long:
+        parts["warmup_steps"].wrong(
+            f"the warmup is longer than the training on {too_long[0]} examples.",
+            "Write fewer steps of warmup, or more steps.",
+        )
     if name is None:
         return None
     return Method(
@@ -121,6 +131,7 @@ def _method(entry: Entry, examples: Sequence[int]) -> Method | None:
         schedule=Schedule(schedule),
         warmup_steps=warmup,
         weight_decay=either(parts.get("weight_decay"), number(least=0), 0.0),
+        max_grad_norm=either(parts.get("max_grad_norm"), number(least=0), 1.0) or None,
         where=entry.where,
         line=entry.line,
     )

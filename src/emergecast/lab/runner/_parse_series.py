@@ -69,7 +69,7 @@ def _listed(
         labels = {
             key: optional(parts.get(key), Entry.text) for key in ("repo", "revision", "subfolder")
         }
-        facts = _facts(defaults | parts)
+        facts = _facts({**defaults, **parts})
         if name is None or (path is None and labels["repo"] is None):
             continue
         made = Checkpoint(
@@ -78,7 +78,9 @@ def _listed(
             path=path,
             where=each.where,
             line=each.line,
-            **labels,
+            repo=labels["repo"],
+            revision=labels["revision"],
+            subfolder=labels["subfolder"],
             **facts,
         )
         yield made, each

@@ -26,8 +26,9 @@ class Plan:
     """In the order in which they are done: losses, few-shot scores, then by amount of data."""
     states: Mapping[str, State]
     """Where each run stands, by key."""
-    undecided: int
-    """Runs that may come, at most, once the losses decide which checkpoints are taken."""
+    undecided: tuple[Run, ...]
+    """Stand-ins for the runs that come at most once the losses decide which checkpoints are taken:
+    as many, of checkpoints spread over the series."""
 
     @property
     def problems(self) -> tuple[Mistake, ...]:
@@ -56,15 +57,16 @@ def make_plan(
 ) -> Plan:
     """The grid, as far as the losses that are known decide it."""
     runs: list[Run] = []
-    undecided = 0
+    undecided: list[Run] = []
     for series in experiment.series:
         known = [each for each in series.checkpoints if (each.series, each.name) in facts.models]
         losses = [run for each in known for run in _loss_runs(experiment, each, facts)]
         runs += losses
         taken = _taken(experiment, series, losses, results, states)
         if taken is None:
-            each = sum(1 for _ in _score_runs(experiment, known[:1], facts))
-            undecided += each * series.choice.at_most(len(known))
+            count = series.choice.at_most(len(known))
+            standing_in = [known[i * len(known) // count] for i in range(count)]
+            undecided += _score_runs(experiment, standing_in, facts)
         else:
             runs += _score_runs(experiment, [c for c in known if c.name in taken], facts)
     runs.sort(key=lambda run: (list(RunKind).index(run.kind), run.examples or 0))
@@ -74,7 +76,7 @@ def make_plan(
         facts=facts,
         runs=tuple(runs),
         states=found,
-        undecided=undecided,
+        undecided=tuple(undecided),
     )
 
 
@@ -188,6 +190,7 @@ def settle(method: Method, checkpoint: Checkpoint, examples: int) -> Recipe:
         schedule=method.schedule,
         warmup_steps=method.warmup_steps[examples],
         weight_decay=method.weight_decay,
+        max_grad_norm=method.max_grad_norm,
     )
 
 

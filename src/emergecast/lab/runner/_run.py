@@ -50,6 +50,8 @@ class Recipe:
     schedule: Schedule
     warmup_steps: int
     weight_decay: float
+    max_grad_norm: float | None
+    """Longer gradients are cut to this norm; None for none."""
 
     def epochs(self, examples: int) -> float:
         """How often each of `examples` is seen."""

@@ -9,7 +9,6 @@ also how it learns that the runner was killed.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import math
 import os
@@ -19,7 +18,6 @@ import sys
 import threading
 import time
 import traceback
-
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -27,15 +25,13 @@ from emergecast.errors import EmergecastError, LabError, LedgerError
 from emergecast.lab.runner._experiment import Experiment
 from emergecast.lab.runner._ledger import Attempt, Ledger
 from emergecast.lab.runner._machine import Owner, machine, this_process
-from emergecast.lab.runner._measurer import Measurer, Outcome
+from emergecast.lab.runner._measurer import Measurer, Outcome, disk_is_full
 from emergecast.lab.runner._measurers import measurer_of
 from emergecast.lab.runner._parse import parse_experiment
 from emergecast.lab.runner._run import Run, run_from_json
 
 _BEAT: Final = 15.0
 """Seconds between signs of life."""
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_FULL_SAID: Final = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
 class _Line:
@@ -130,8 +126,8 @@ def _do(run: Run, desk: _Desk) -> None:
         check_outcome(outcome)
     except LedgerError:
         raise
-    except Exception as error:  # noqa: BLE001  a run may fail in any way; the others go on
-        if _disk_is_full(error):
+    except Exception as error:
+        if disk_is_full(error):
             raise LedgerError(
                 f"the disk is full: {error}. Nothing that was recorded is lost. Free some space,"
                 " and run again."
@@ -171,18 +167,6 @@ def check_outcome(outcome: Outcome) -> None:
                 f"the {name} is {value}, which is no measurement. The model's numbers overflow;"
                 " try another checkpoint, or a smaller learning rate."
             )
-
-
-def _disk_is_full(error: BaseException) -> bool:
-    """Whether it is not the run's fault: some library could not write for want of space."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in _FULL:
-            return True
-        if any(words in str(seen) for words in _FULL_SAID):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
 
 
 def _remove(folder: Path) -> None:
