@@ -68,6 +68,8 @@ def finetune(
     session = session or Session()
     examples = Examples(pairs, tokenizer, max_length(model))
     set_seed(seed)
+    if not method.train_embeddings:
+        model.get_input_embeddings().requires_grad_(requires_grad=False)
     trained = _with_adapters(model, method)
     start = time.perf_counter()
     scratch = nullcontext(session.folder) if session.folder else tempfile.TemporaryDirectory()

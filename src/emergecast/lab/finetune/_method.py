@@ -39,6 +39,9 @@ class FinetuneMethod:
     weight_decay: float = 0.0
     max_grad_norm: float | None = 1.0
     """Longer gradients are cut to this norm; None for none."""
+    train_embeddings: bool = True
+    """Whether the embeddings of tokens learn too. Tied to the output they had better not on tiny
+    models: an answer pushes every other token down a little, and Adam makes a full step of that."""
 
     def __post_init__(self) -> None:
         """Refuse values that no training can have.

@@ -153,6 +153,8 @@ class Method:
     weight_decay: float
     max_grad_norm: float | None
     """Longer gradients are cut to this norm; None for none."""
+    train_embeddings: bool
+    """Whether the embeddings of tokens learn too."""
     where: str
     line: int
 

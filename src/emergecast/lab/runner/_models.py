@@ -151,6 +151,7 @@ class ModelMeasurer:
             warmup_steps=recipe.warmup_steps,
             weight_decay=recipe.weight_decay,
             max_grad_norm=recipe.max_grad_norm,
+            train_embeddings=recipe.train_embeddings,
         )
         session = finetune.Session(
             folder=folder,

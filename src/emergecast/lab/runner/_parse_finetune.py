@@ -33,6 +33,7 @@ _METHOD: Final = (
     "warmup_steps",
     "weight_decay",
     "max_grad_norm",
+    "train_embeddings",
 )
 _NAME: Final = re.compile(r"full|lora-[1-9][0-9]{0,3}")
 _MOST_REPEATS: Final = 1000
@@ -132,6 +133,7 @@ def _method(entry: Entry, examples: Sequence[int]) -> Method | None:
         warmup_steps=warmup,
         weight_decay=either(parts.get("weight_decay"), number(least=0), 0.0),
         max_grad_norm=either(parts.get("max_grad_norm"), number(least=0), 1.0) or None,
+        train_embeddings=either(parts.get("train_embeddings"), lambda e: e.flag(), default=True),
         where=entry.where,
         line=entry.line,
     )

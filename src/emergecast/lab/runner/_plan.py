@@ -191,6 +191,7 @@ def settle(method: Method, checkpoint: Checkpoint, examples: int) -> Recipe:
         warmup_steps=method.warmup_steps[examples],
         weight_decay=method.weight_decay,
         max_grad_norm=method.max_grad_norm,
+        train_embeddings=method.train_embeddings,
     )
 
 

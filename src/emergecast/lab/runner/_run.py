@@ -52,6 +52,8 @@ class Recipe:
     weight_decay: float
     max_grad_norm: float | None
     """Longer gradients are cut to this norm; None for none."""
+    train_embeddings: bool
+    """Whether the embeddings of tokens learn too."""
 
     def epochs(self, examples: int) -> float:
         """How often each of `examples` is seen."""
