@@ -121,6 +121,7 @@ from emergecast.cli import (  # noqa: E402
     _fit,  # noqa: F401
     _freeze,  # noqa: F401
     _lab,  # noqa: F401
+    _proving_ground,  # noqa: F401
     _simulate,  # noqa: F401
     _table,  # noqa: F401
 )

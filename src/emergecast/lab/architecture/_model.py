@@ -149,7 +149,10 @@ class SmearedKeysForCausalLM(PreTrainedModel, GenerationMixin):
         self.lm_head = cast("nn.Linear", new_embeddings)
 
     def prepare_inputs_for_generation(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, **_: Any
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        **_: Any,  # noqa: ANN401  whatever transformers adds
     ) -> dict[str, Any]:
         """Whole sequences each time: this model keeps no cache of keys."""
         return {"input_ids": input_ids, "attention_mask": attention_mask, "logits_to_keep": 1}
@@ -161,7 +164,7 @@ class SmearedKeysForCausalLM(PreTrainedModel, GenerationMixin):
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
         num_items_in_batch: int | Tensor | None = None,
-        **_: Any,
+        **_: Any,  # noqa: ANN401  whatever transformers adds
     ) -> CausalLMOutput:
         """Predict the next token at every position.
 
@@ -177,7 +180,9 @@ class SmearedKeysForCausalLM(PreTrainedModel, GenerationMixin):
         """
         hidden = self._hidden(input_ids, _mask(attention_mask))
         if labels is None:
-            kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+            kept = (
+                slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+            )
             return CausalLMOutput(logits=self.lm_head(hidden[:, kept]))
         wanted = labels[:, 1:]
         there = wanted != IGNORED

@@ -1,8 +1,8 @@
 """What a model scores on a task, and its loss on held-out text.
 
-The harness's tasks and metrics, with a lean backend: requests come tokenised, requests that share
-their tokens share a pass, and logits are computed only where an answer stands. It refuses a score or
-a loss that is not finite.
+The harness's tasks and metrics, with a lean backend: requests come tokenised, those that share
+their tokens share a pass, and logits are computed only where an answer stands. It refuses a score
+or a loss that is not finite.
 """
 
 from emergecast.lab.evaluate._corpus import Loss, corpus_loss

@@ -34,9 +34,7 @@ class Evaluation:
     per_item: tuple[ItemScore, ...]
 
 
-def evaluate(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task
-) -> Evaluation:
+def evaluate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task) -> Evaluation:
     """Score a model on a task.
 
     Args:

@@ -64,7 +64,7 @@ class _Clock(TrainerCallback):
         args: TrainingArguments,  # noqa: ARG002  as transformers calls it
         state: TrainerState,
         control: TrainerControl,
-        **_: Any,
+        **_: Any,  # noqa: ANN401  whatever transformers adds
     ) -> None:
         """Report the step; ask for a training checkpoint when it is time."""
         session = self._trainer.session
@@ -82,7 +82,7 @@ class _Clock(TrainerCallback):
         args: TrainingArguments,  # noqa: ARG002  as above
         state: TrainerState,
         control: TrainerControl,  # noqa: ARG002  as above
-        **_: Any,
+        **_: Any,  # noqa: ANN401  whatever transformers adds
     ) -> None:
         """Mark the training checkpoint as whole."""
         folder = self._trainer.session.folder

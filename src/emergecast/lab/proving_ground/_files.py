@@ -34,7 +34,7 @@ _HALF: Final = 256
 """Documents of one draw of the held-out corpus."""
 
 _YAML: Final = """\
-# A task for lm-evaluation-harness. Data files are relative to this folder: run the harness from here.
+# A task for lm-evaluation-harness. Paths start from this folder: run the harness from here.
 task: {name}
 dataset_path: json
 dataset_kwargs:
@@ -75,8 +75,8 @@ def write_corpus(folder: Path) -> Path:
 def write_matching(folder: Path, training_prompts: int) -> Path:
     """Write the main task and return the folder of its YAML file.
 
-    A document holds eight solved pairs and a word; its label is asked for. Training and test prompts
-    share no word.
+    A document holds eight solved pairs and a word; its label is asked for. Training and test
+    prompts share no word.
     """
     place = world()
     splits = {

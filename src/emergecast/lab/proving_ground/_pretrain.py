@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -26,15 +26,15 @@ from emergecast.lab.proving_ground._recipe import (
 )
 from emergecast.lab.proving_ground._vocabulary import LONGEST, tokenizer
 from emergecast.lab.proving_ground._world import Recipe, World, documents, world
-from emergecast.lab.series import Checkpoint
+from emergecast.lab.series import Checkpoint, quiet_transformers
 
 if TYPE_CHECKING:
     import torch
 
     from emergecast.lab.architecture import SmearedKeysForCausalLM
 
-TOKENIZER_NAME = "proving-ground"
-_CHOOSING_SEED = 98
+TOKENIZER_NAME: Final = "proving-ground"
+_CHOOSING_SEED: Final = 98
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,31 @@ class Pretraining:
     def recipe(self) -> Recipe:
         """What it is pretrained on."""
         return RECIPES[self.quality]
+
+    @property
+    def series(self) -> str:
+        """Name of the series it belongs to."""
+        return f"seed-{self.seed}" + ("" if self.quality is Quality.HIGH else f"-{self.quality}")
+
+    @property
+    def controls(self) -> str:
+        """Name of the series of models with random weights."""
+        return f"{self.series}-random"
+
+    @property
+    def title(self) -> str:
+        """Series and size."""
+        return f"{self.series}/{self.size.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pretrained:
+    """What a pretraining left behind."""
+
+    kept: tuple[Checkpoint, ...]
+    """The checkpoints, in the order of training."""
+    control: Checkpoint
+    """The model before its first step, with random weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,16 +102,13 @@ def pretrain(
     plan: Pretraining,
     folder: Path,
     *,
-    series: str,
     on_progress: Callable[[Progress], None] = lambda _: None,
-) -> tuple[tuple[Checkpoint, ...], Checkpoint]:
+) -> Pretrained:
     """Pretrain a model and write its checkpoints below `folder`, each a model folder.
 
     Checkpoints are chosen by loss on documents of their own, never by a score. The last one is
-    always kept.
-
-    Returns:
-        The checkpoints, and the model before its first step as a control.
+    always kept. Below `folder` there is one folder for the series, one for its controls, and in
+    each of them one for this size.
 
     Raises:
         LabError: The loss became not a number.
@@ -100,11 +122,13 @@ def pretrain(
     losses = np.array([moment.loss for moment in moments])
     chosen = {int(np.abs(losses - target).argmin()) for target in plan.targets}
     chosen.add(len(moments) - 1)
-    shutil.rmtree(folder, ignore_errors=True)
-    kept = tuple(
-        _write(model, moments[i], plan, folder=folder, series=series) for i in sorted(chosen)
+    for series in (plan.series, plan.controls):
+        shutil.rmtree(folder / series / plan.size.name, ignore_errors=True)
+    write = partial(_write, model, plan=plan, folder=folder)
+    return Pretrained(
+        kept=tuple(write(moments[i], series=plan.series) for i in sorted(chosen)),
+        control=write(moments[0], series=plan.controls),
     )
-    return kept, _write(model, moments[0], plan, folder=folder, series=f"{series}-random")
 
 
 def new_model(size: Size) -> SmearedKeysForCausalLM:
@@ -151,10 +175,8 @@ def _train(
             group["lr"] = plan.size.learning_rate * min(1.0, (step + 1) / WARMUP)
         batch = documents(place, plan.recipe, BATCH, DOCUMENT + 1, rng=rng)
         tokens = torch.from_numpy(batch)
-        loss_now = model(tokens, labels=tokens).loss
-        assert loss_now is not None
         optimizer.zero_grad()
-        loss_now.backward()
+        _mean_loss(model, tokens).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
     return moments
@@ -185,9 +207,12 @@ def _loss(model: SmearedKeysForCausalLM, tokens: torch.Tensor) -> float:
     import torch
 
     with torch.no_grad():
-        loss = model(tokens, labels=tokens).loss
-    assert loss is not None
-    return float(loss)
+        return float(_mean_loss(model, tokens))
+
+
+def _mean_loss(model: SmearedKeysForCausalLM, tokens: torch.Tensor) -> torch.Tensor:
+    loss: torch.Tensor = model(tokens, labels=tokens).loss
+    return loss
 
 
 def _share(plan: Pretraining, step: int, loss: float) -> float:
@@ -200,14 +225,15 @@ def _share(plan: Pretraining, step: int, loss: float) -> float:
 def _write(
     model: SmearedKeysForCausalLM,
     moment: _Moment,
-    plan: Pretraining,
     *,
+    plan: Pretraining,
     folder: Path,
     series: str,
 ) -> Checkpoint:
-    path = folder / f"step-{moment.step:04d}"
+    path = folder / series / plan.size.name / f"step-{moment.step:04d}"
     model.load_state_dict(moment.weights)
-    model.save_pretrained(path)
+    with quiet_transformers():
+        model.save_pretrained(path)
     tokenizer().save_pretrained(path)
     params = sum(weight.numel() for weight in model.parameters())
     tokens = moment.step * BATCH * DOCUMENT

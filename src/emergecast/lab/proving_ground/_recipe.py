@@ -54,13 +54,15 @@ class Size:
     heads: int
     learning_rate: float
     layers: int = 3
+    seconds: int
+    """Roughly what its pretraining takes on one core."""
 
 
-S: Final = Size(name="S", width=32, heads=2, learning_rate=3.0e-3)
-M: Final = Size(name="M", width=56, heads=4, learning_rate=2.0e-3)
-W72: Final = Size(name="W72", width=72, heads=4, learning_rate=1.7e-3)
-L: Final = Size(name="L", width=96, heads=4, learning_rate=1.4e-3)
-W128: Final = Size(name="W128", width=128, heads=4, learning_rate=1.15e-3)
+S: Final = Size(name="S", seconds=50, width=32, heads=2, learning_rate=3.0e-3)
+M: Final = Size(name="M", seconds=75, width=56, heads=4, learning_rate=2.0e-3)
+W72: Final = Size(name="W72", seconds=95, width=72, heads=4, learning_rate=1.7e-3)
+L: Final = Size(name="L", seconds=120, width=96, heads=4, learning_rate=1.4e-3)
+W128: Final = Size(name="W128", seconds=160, width=128, heads=4, learning_rate=1.15e-3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,8 @@ MORE_TUNINGS: Final = (
     *(Tuning(examples=2048, steps=280, learning_rate_times=1.5),),
     *(Tuning(examples=16384, steps=1000, learning_rate_times=1.5),),
 )
+PROBE_SHOTS: Final = 24
+"""Solved words before the question, few-shot."""
 PROBE_TUNINGS: Final = (
     Tuning(examples=8, steps=40, learning_rate_times=0.25, subsets=2),
     Tuning(examples=32, steps=60, learning_rate_times=0.35, subsets=2),

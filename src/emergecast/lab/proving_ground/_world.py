@@ -121,7 +121,7 @@ def exercises(
 ) -> Ids:
     """`count` exercises, [count, time]: word, label, word, label, ...
 
-    With `repeated` a document draws its words from `REPEATED` ones, so that remembering a pair pays.
+    With `repeated` a document draws its words from `REPEATED` ones, so remembering a pair pays.
     """
     pairs = time // 2 + 1
     all_words = world.exercise_words

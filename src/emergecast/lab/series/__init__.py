@@ -8,7 +8,7 @@ loading a model.
 
 from emergecast.lab.series._checkpoint import Checkpoint, CheckpointFacts, folder_of
 from emergecast.lab.series._inspect import inspect, inspect_all
-from emergecast.lab.series._load import Loaded, load
+from emergecast.lab.series._load import Loaded, load, quiet_transformers
 from emergecast.lab.series._manifest import MANIFEST, read_series, write_series
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "inspect",
     "inspect_all",
     "load",
+    "quiet_transformers",
     "read_series",
     "write_series",
 ]

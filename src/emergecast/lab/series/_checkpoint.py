@@ -91,9 +91,8 @@ _FILES = ("*.json", "*.safetensors", "*.bin", "*.model", "*.txt")
 
 def _downloaded(checkpoint: Checkpoint) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    assert checkpoint.repo is not None
     patterns = [
         name if checkpoint.subfolder is None else f"{checkpoint.subfolder}/{name}"
         for name in _FILES
@@ -101,7 +100,7 @@ def _downloaded(checkpoint: Checkpoint) -> Path:
     at = "its main branch" if checkpoint.revision is None else f'revision "{checkpoint.revision}"'
     try:
         found = snapshot_download(
-            checkpoint.repo, revision=checkpoint.revision, allow_patterns=patterns
+            str(checkpoint.repo), revision=checkpoint.revision, allow_patterns=patterns
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
         raise LabError(

@@ -41,7 +41,7 @@ def load(
 
     folder = folder_of(checkpoint)
     try:
-        with _quiet():
+        with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             model, info = AutoModelForCausalLM.from_pretrained(
                 folder,
@@ -53,8 +53,8 @@ def load(
         # transformers raises OSError, ValueError, KeyError, SafetensorError, ... for a bad folder.
         raise LabError(
             f'checkpoint "{checkpoint.name}" in "{folder}" cannot be loaded:'
-            f" {type(error).__name__}: {_first_line(error)}. Check that the folder is whole and that"
-            " transformers knows its architecture."
+            f" {type(error).__name__}: {_first_line(error)}. Check that the folder is whole and"
+            " that transformers knows its architecture."
         ) from error
     for kind, what in (
         ("missing_keys", "lacks weights that the model needs"),
@@ -74,7 +74,7 @@ def _first_line(error: Exception) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """No progress bar per model: there are hundreds of them."""
     from transformers.utils import logging
 

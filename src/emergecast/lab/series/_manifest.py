@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +24,7 @@ _FIELDS: Final = {
     "pretraining_learning_rate": (int, float),
     "tokenizer": str,
 }
-assert set(_FIELDS) | {"series"} == {field.name for field in fields(Checkpoint)}
+"""What an entry may say: the fields of `Checkpoint` but for its series."""
 
 
 def read_series(folder: Path) -> tuple[Checkpoint, ...]:
