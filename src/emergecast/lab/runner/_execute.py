@@ -227,6 +227,20 @@ class _Process:
     run: Run | None = None
     ready: bool = False
 
+    def close_input(self) -> None:
+        """Tell the worker to give back its claim and end."""
+        if self.process.stdin is not None:
+            with contextlib.suppress(OSError):  # what was not yet read is lost with the worker
+                self.process.stdin.close()
+
+    def close(self) -> int:
+        """Close what leads to a worker that ends; its exit status."""
+        self.close_input()
+        status = self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return status
+
 
 @dataclass(slots=True)
 class _Session:
@@ -252,17 +266,13 @@ class _Session:
     def __exit__(self, *_: object) -> None:
         """Stop the workers; what they were doing can be taken up again."""
         for worker in self.workers:
-            if worker.process.stdin is not None:
-                with contextlib.suppress(OSError):
-                    worker.process.stdin.close()
+            worker.close_input()
         for worker in self.workers:
             try:
                 worker.process.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 worker.process.kill()
-                worker.process.wait()
-            if worker.process.stdout is not None:
-                worker.process.stdout.close()
+            worker.close()
         self.workers.clear()
 
     def run(self) -> Report:
@@ -395,7 +405,7 @@ class _Session:
         if worker not in self.workers:
             return
         self.workers.remove(worker)
-        status = worker.process.wait()
+        status = worker.close()
         run = worker.run
         if not worker.ready:
             raise LabError(

@@ -76,6 +76,7 @@ def by_amount(
         value = read(entry)
         return None if value is None else dict.fromkeys(examples, value)
     found: dict[int, _T] = {}
+    named: set[int] = set()
     for name, each in entry.pairs():
         try:
             amount = int(name.replace("_", "").replace(",", ""))
@@ -88,14 +89,15 @@ def by_amount(
                 f"{amount} is none of the amounts of data ({shown}).",
                 "Add it to examples, or remove it here.",
             )
+        named.add(amount)
         value = read(each)
         if value is not None:
             found[amount] = value
-    missing = [amount for amount in examples if amount not in found]
+    missing = [amount for amount in examples if amount not in named]
     if missing:
         shown = ", ".join(map(str, missing))
         entry.wrong(f"there is no value for {shown} examples.", "Add it, or one value for all.")
-    return None if missing else found
+    return found if named.issuperset(examples) and len(found) == len(named) else None
 
 
 class Named(Protocol):

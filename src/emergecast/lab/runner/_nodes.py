@@ -127,16 +127,18 @@ class Entry:
             self.wrong(f"{self.shown} is written here.", f"Write names with values: {names}.")
             return {}
         found: dict[str, Entry] = {}
+        misspelt: set[str] = set()
         for name, entry in self.pairs():
             if name in known:
                 if not entry.is_null:
                     found[name] = entry
                 continue
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            misspelt.update(near)
             meant = f'Did you mean "{near[0]}"?' if near else f"Known are {', '.join(known)}."
             entry.wrong(f'there is no entry called "{_short(name)}".', meant)
         for name in required:
-            if name not in found:
+            if name not in found and name not in misspelt:
                 self.wrong(f'"{name}" is missing.', f"Add {name}.")
         return found
 
