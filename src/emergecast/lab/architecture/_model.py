@@ -132,23 +132,7 @@ class SmearedKeysForCausalLM(PreTrainedModel, GenerationMixin):
             _normal(module.up_proj)
             _normal(module.down_proj, writers=2 * self.config.num_hidden_layers)
 
-    def get_input_embeddings(self) -> nn.Module:
-        """The embedding of tokens."""
-        return self.embed_tokens
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replace the embedding of tokens."""
-        self.embed_tokens = cast("nn.Embedding", value)
-
-    def get_output_embeddings(self) -> nn.Module:
-        """The projection onto the vocabulary (the same weights as the embedding)."""
-        return self.lm_head
-
-    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        """Replace the projection onto the vocabulary."""
-        self.lm_head = cast("nn.Linear", new_embeddings)
-
-    def prepare_inputs_for_generation(
+    def prepare_inputs_for_generation(  # type: ignore[override]  # it needs no more of them
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None = None,

@@ -159,7 +159,7 @@ def _tokenised(texts: tuple[str, ...], tokenizer: PreTrainedTokenizerBase) -> li
             continue
         size = len(text.encode())
         if tokens[0] != first:
-            size -= len(tokenizer.decode(tokens[:1]).encode())
+            size -= len(str(tokenizer.decode([tokens[0]])).encode())
         documents.append(_Document(tokens, size))
     return documents
 

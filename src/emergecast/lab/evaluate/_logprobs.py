@@ -76,7 +76,8 @@ def last_logits(model: PreTrainedModel, tokens: Tensor, keep: int) -> Tensor:
 
 def _keeps(model: PreTrainedModel) -> bool:
     """Whether the model can leave out the logits that nobody asks for."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    get_base: Any = getattr(model, "get_base_model", None)
+    base = model if get_base is None else get_base()
     return "logits_to_keep" in inspect.signature(base.forward).parameters
 
 
@@ -119,7 +120,10 @@ def _answer(
     padded = [row.tokens + (0,) * (width - len(row.tokens)) for row in batch]
     # Padding comes after every token that counts, where causal attention never looks.
     tokens = torch.tensor(padded, device=model.device)
-    rows, places, wanted, owners = [], [], [], []
+    rows: list[int] = []
+    places: list[int] = []
+    wanted: list[int] = []
+    owners: list[int] = []
     for i, row in enumerate(batch):
         for asker in row.askers:
             continuation = requests[asker].continuation

@@ -113,7 +113,8 @@ def language(world: World, count: int, time: int, *, rng: np.random.Generator) -
     weights = 1 / (np.arange(RANKS) + RANK_OFFSET)
     below = (weights / weights.sum()).cumsum()
     rank = np.searchsorted(below, rng.random((count, time))).clip(0, RANKS - 1)
-    return world.word[a, b, rank]
+    documents: Ids = world.word[a, b, rank]
+    return documents
 
 
 def exercises(

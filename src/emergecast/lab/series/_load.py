@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emergecast.errors import LabError
 from emergecast.lab.series._checkpoint import Checkpoint, folder_of
@@ -43,12 +43,13 @@ def load(
     try:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model, info = AutoModelForCausalLM.from_pretrained(
+            found: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype="auto" if dtype is None else dtype,
                 local_files_only=True,
                 output_loading_info=True,
             )
+            model, info = found
     except Exception as error:
         # transformers raises OSError, ValueError, KeyError, SafetensorError, ... for a bad folder.
         raise LabError(

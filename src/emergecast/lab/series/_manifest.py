@@ -12,7 +12,7 @@ from emergecast.lab.series._checkpoint import Checkpoint
 
 MANIFEST: Final = "series.json"
 """Name of the file in a series folder that lists its checkpoints."""
-_FIELDS: Final = {
+_FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
     "name": str,
     "path": str,
     "repo": str,
