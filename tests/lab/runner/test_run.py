@@ -274,7 +274,7 @@ SMALL = """
 import resource, sys
 from emergecast.errors import LabError
 from emergecast.lab.runner import *
-resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, 90_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))
 try:
     run_all(read_experiment(sys.argv[1]), options=RunOptions(workers=1))
 except LabError as error:

@@ -254,6 +254,8 @@ class _Session:
     pending: deque[Run] = field(default_factory=deque)
     elsewhere: dict[str, Run] = field(default_factory=dict)
     deaths: Counter[str] = field(default_factory=Counter)
+    stillborn: int = 0
+    """Workers that died before they were ready."""
     events: queue.Queue[tuple[_Process, dict[str, Any] | None]] = field(default_factory=queue.Queue)
     started: int = 0
     done: int = 0
@@ -376,6 +378,7 @@ class _Session:
         run, what = worker.run, said["event"]
         if what == "ready":
             worker.ready = True
+            self.stillborn = 0
         elif what == "stop":
             raise LabError(said["message"])
         elif run is None:
@@ -407,14 +410,18 @@ class _Session:
         self.workers.remove(worker)
         status = worker.close()
         run = worker.run
-        if not worker.ready:
-            raise LabError(
-                f"a worker process could not start (exit status {status}). Its last words are in"
-                f' "{worker.log}".'
-            )
         if run is None:
             return
         self.started -= 1
+        if not worker.ready:
+            self.stillborn += 1
+            if self.stillborn >= _DEATHS:
+                raise LabError(
+                    f"worker processes cannot start (exit status {status}). The last words of one"
+                    f' are in "{worker.log}".'
+                )
+            self.pending.appendleft(run)
+            return
         self.deaths[run.key] += 1
         if self.deaths[run.key] < _DEATHS:
             self.pending.appendleft(run)

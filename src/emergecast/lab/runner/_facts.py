@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+import importlib.util
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Final, TypeVar
 
 from emergecast.errors import LabError, LedgerError, Mistake
-from emergecast.lab.runner._experiment import Checkpoint, Corpus, Experiment, Task
+from emergecast.lab.runner._experiment import Checkpoint, Corpus, Experiment, Task, Tracker
 from emergecast.lab.runner._ledger import Ledger
 from emergecast.lab.runner._measurer import CorpusFacts, Measurer, ModelFacts, TaskFacts
 from emergecast.lab.runner._run import canonical
@@ -47,6 +48,7 @@ def gather_facts(
         if model is not None:
             facts.models[each.series, each.name] = model
     _compare(experiment, facts)
+    _check_trackers(experiment, facts)
     for task in experiment.tasks:
         about = finder.find(TaskFacts, partial(measurer.task_facts, task, experiment.limit), task)
         if about is not None:
@@ -135,15 +137,14 @@ def mistake(
     experiment: Experiment, entry: Checkpoint | Task | Corpus, what: str, remedy: str
 ) -> Mistake:
     """A mistake at the line of an entry of the experiment file."""
+    return _at(experiment, entry.where, entry.line, what, remedy)
+
+
+def _at(experiment: Experiment, where: str, line: int | None, what: str, remedy: str) -> Mistake:
     lines = experiment.text.splitlines()
-    text = lines[entry.line - 1].strip() if 1 <= entry.line <= len(lines) else None
+    text = lines[line - 1].strip() if line is not None and 1 <= line <= len(lines) else None
     return Mistake(
-        file=str(experiment.file),
-        line=entry.line,
-        text=text,
-        where=entry.where,
-        what=what,
-        remedy=remedy,
+        file=str(experiment.file), line=line, text=text, where=where, what=what, remedy=remedy
     )
 
 
@@ -177,6 +178,25 @@ def _compare(experiment: Experiment, facts: Facts) -> None:
                     )
                     remedy = "Put it into a series of its own."
                     facts.problems.append(mistake(experiment, each, what, remedy))
+
+
+_PACKAGES: Final[Mapping[Tracker, tuple[str, ...]]] = {
+    Tracker.TENSORBOARD: ("tensorboard", "tensorboardX"),
+    Tracker.MLFLOW: ("mlflow",),
+    Tracker.WANDB: ("wandb",),
+}
+"""Any one of these packages will do."""
+
+
+def _check_trackers(experiment: Experiment, facts: Facts) -> None:
+    """The packages of the trackers are there, before a finetuning asks for them."""
+    for tracker in experiment.trackers:
+        packages = _PACKAGES[tracker]
+        if not any(importlib.util.find_spec(name) for name in packages):
+            line = experiment.lines.get("trackers")
+            what = f"{tracker} is not installed."
+            remedy = f"pip install {packages[0]}, or leave it out."
+            facts.problems.append(_at(experiment, "trackers", line, what, remedy))
 
 
 def _check_task(experiment: Experiment, task: Task, about: TaskFacts, facts: Facts) -> None:

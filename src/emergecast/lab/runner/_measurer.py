@@ -100,6 +100,10 @@ Progress = Callable[[int, int], None]
 class Measurer(Protocol):
     """Whoever looks at checkpoints, tasks and corpora, and does runs."""
 
+    def prepare(self) -> None:
+        """Load libraries, so that the first run does not pay for them."""
+        ...
+
     def model_facts(self, checkpoint: Checkpoint) -> ModelFacts:
         """What `checkpoint` is. LabError: it cannot be used."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -52,6 +53,14 @@ class ModelMeasurer:
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
         self._tasks: dict[tuple[str, int], tasks.Task] = {}
+        self._users_own = frozenset(os.environ)
+
+    def prepare(self) -> None:
+        """Load torch, transformers and the harness, which takes seconds."""
+        import lm_eval.tasks
+        import transformers
+
+        _ = self._device, lm_eval.tasks.TaskManager, transformers.Trainer
 
     def model_facts(self, checkpoint: Checkpoint) -> ModelFacts:
         """What the files of the checkpoint say; loads no weights."""
@@ -123,7 +132,8 @@ class ModelMeasurer:
         clock.stop("task")
         training: Mapping[str, Any] | None = None
         if run.recipe is not None:
-            trained = self._finetune(run, run.recipe, task, folder, progress)
+            session = self._session(run.recipe, folder, progress)
+            trained = self._finetune(run, task, session, (model, tokenizer))
             model = trained.model
             training = {
                 "steps": trained.steps,
@@ -135,47 +145,54 @@ class ModelMeasurer:
         clock.stop("evaluate")
         return _outcome(evaluation, task, training, clock.seconds)
 
-    def _finetune(
-        self, run: Run, recipe: Recipe, task: tasks.Task, folder: Path, progress: Progress
-    ) -> finetune.Finetuned:
-        """Finetune a fresh copy, from the training checkpoint in `folder` where there is one."""
-        if run.examples is None or run.subset is None or run.seed is None:
-            raise AssertionError(run.title)
-        pairs = task.training_pairs(run.subset, run.examples)
-        method = finetune.FinetuneMethod(
-            name=recipe.method,
-            steps=recipe.steps,
-            learning_rate=recipe.learning_rate,
-            batch_size=recipe.batch_size,
-            schedule=str(recipe.schedule),
-            warmup_steps=recipe.warmup_steps,
-            weight_decay=recipe.weight_decay,
-            max_grad_norm=recipe.max_grad_norm,
-            train_embeddings=recipe.train_embeddings,
-        )
-        session = finetune.Session(
+    def _session(self, recipe: Recipe, folder: Path, progress: Progress) -> finetune.Session:
+        kept = self._experiment.output / "trackers"
+        for name, value in (
+            # Where the trackers themselves look; what the user has set stands.
+            ("TENSORBOARD_LOGGING_DIR", str(kept / "tensorboard" / folder.name)),
+            ("MLFLOW_EXPERIMENT_NAME", self._experiment.name),
+            ("WANDB_PROJECT", self._experiment.name),
+            ("WANDB_DIR", str(kept)),
+        ):
+            if name not in self._users_own:
+                os.environ[name] = value
+        return finetune.Session(
             folder=folder,
             resume=True,
             save_every_seconds=self._experiment.save_every_seconds,
             on_step=lambda step, _loss: progress(step, recipe.steps),
             trackers=tuple(str(tracker) for tracker in self._experiment.trackers),
         )
+
+    def _finetune(
+        self,
+        run: Run,
+        task: tasks.Task,
+        session: finetune.Session,
+        loaded: tuple[PreTrainedModel, PreTrainedTokenizerBase],
+    ) -> finetune.Finetuned:
+        """Finetune the loaded model, from the session's training checkpoint where there is one.
+
+        What an interrupted run left behind may be damaged in any way; then it starts afresh.
+        """
+        recipe, folder = run.recipe, session.folder
+        if recipe is None or folder is None or run.examples is None:
+            raise AssertionError(run.title)
+        subset, seed = run.subset or 0, run.seed or 0
+        pairs = task.training_pairs(subset, run.examples)
+        method = _method(recipe)
         interrupted = folder.is_dir() and any(folder.iterdir())
         folder.mkdir(parents=True, exist_ok=True)
-        model, tokenizer = self._load(run)
         try:
-            return finetune.finetune(
-                model, tokenizer, pairs, method, seed=run.seed, session=session
-            )
+            return finetune.finetune(*loaded, pairs, method, seed=seed, session=session)
         except Exception as error:
-            # What an interrupted run left behind may be damaged in any way.
             if not interrupted or disk_is_full(error):
                 raise
             _LOG.warning("%s cannot be resumed (%s) and starts afresh.", run.title, error)
         shutil.rmtree(folder)
         folder.mkdir(parents=True)
-        model, tokenizer = self._load(run)
-        return finetune.finetune(model, tokenizer, pairs, method, seed=run.seed, session=session)
+        loaded = self._load(run)
+        return finetune.finetune(*loaded, pairs, method, seed=seed, session=session)
 
     def _load(self, run: Run) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         checkpoint = next(
@@ -237,6 +254,20 @@ def _place(checkpoint: Checkpoint) -> series.Checkpoint:
         repo=checkpoint.repo,
         revision=checkpoint.revision,
         subfolder=checkpoint.subfolder,
+    )
+
+
+def _method(recipe: Recipe) -> finetune.FinetuneMethod:
+    return finetune.FinetuneMethod(
+        name=recipe.method,
+        steps=recipe.steps,
+        learning_rate=recipe.learning_rate,
+        batch_size=recipe.batch_size,
+        schedule=str(recipe.schedule),
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_grad_norm,
+        train_embeddings=recipe.train_embeddings,
     )
 
 

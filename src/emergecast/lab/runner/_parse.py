@@ -107,7 +107,7 @@ def _experiment(root: Entry, text: str, path: Path) -> Experiment:
         methods=finetuning.methods,
         save_every_seconds=finetuning.save_every_seconds,
         limit=optional(evaluation.get("limit"), whole(1)),
-        trackers=_trackers(top.get("trackers")),
+        trackers=_trackers(top.get("trackers"), place),
         rehearsal=_rehearsal(top.get("rehearsal")),
         costs=_costs(top.get("costs")),
         lines=place.lines,
@@ -165,7 +165,9 @@ def _some_of(entry: Entry | None, examples: tuple[int, ...]) -> tuple[int, ...] 
     return tuple(sorted(found))
 
 
-def _trackers(entry: Entry | None) -> tuple[Tracker, ...]:
+def _trackers(entry: Entry | None, place: Place) -> tuple[Tracker, ...]:
+    if entry is not None:
+        place.note(entry)
     words = [each.word(tuple(Tracker)) for each in members(entry)]
     return tuple(dict.fromkeys(Tracker(word) for word in words if word is not None))
 

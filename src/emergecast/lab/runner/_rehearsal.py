@@ -49,6 +49,9 @@ class RehearsalMeasurer:
             for index, checkpoint in enumerate(series.checkpoints)
         }
 
+    def prepare(self) -> None:
+        """Nothing is needed."""
+
     def model_facts(self, checkpoint: Checkpoint) -> ModelFacts:
         """Facts made of the checkpoint's name; its folder need not exist."""
         return ModelFacts(

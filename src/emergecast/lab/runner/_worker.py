@@ -61,6 +61,7 @@ def main() -> int:
     try:
         experiment = parse_experiment(setup["text"], setup["file"])
         measurer = measurer_of(experiment)
+        measurer.prepare()
         with Ledger.open(ledger_path) as ledger:
             line.say("ready")
             while True:
