@@ -43,7 +43,13 @@ class Order:
     def pretrainings(self) -> tuple[Pretraining, ...]:
         """The models to pretrain, the slowest first."""
         return tuple(
-            Pretraining(size=size, seed=seed, quality=quality, targets=self.preset.targets)
+            Pretraining(
+                size=size,
+                seed=seed,
+                quality=quality,
+                targets=self.preset.targets,
+                most_steps=self.preset.most_steps,
+            )
             for size in self.preset.sizes
             for seed in self.seeds
             for quality in self.qualities

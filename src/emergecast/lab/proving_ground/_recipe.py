@@ -112,6 +112,8 @@ class Preset:
     seeds: tuple[int, ...]
     tunings: tuple[Tuning, ...]
     targets: tuple[float, ...]
+    most_steps: int = MOST_STEPS
+    """Pretraining ends after so many steps, whatever the loss."""
     probe: bool = False
     """Whether there is a second task, in which more data raises the slope and not the elbow."""
 
