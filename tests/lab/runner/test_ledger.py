@@ -25,19 +25,18 @@ OUTCOME = Outcome(
 )
 
 
-def attempt(key: str = "k", **changes: object) -> Attempt:
+def attempt(key: str = "k", started: float = 1.0) -> Attempt:
     """Somebody's attempt at a run."""
-    made = Attempt(
+    return Attempt(
         key=key,
         kind="few_shot",
         title=f"title of {key}",
         identity={"weights": key},
-        started=1.0,
+        started=started,
         seconds=2.0,
         versions={"numpy": "2"},
         machine={"host": "here"},
     )
-    return dataclasses.replace(made, **changes)
 
 
 @pytest.fixture

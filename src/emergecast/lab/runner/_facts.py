@@ -8,6 +8,7 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Final, TypeVar
 
 from emergecast.errors import LabError, LedgerError, Mistake
@@ -42,7 +43,9 @@ def gather_facts(
     models that have been deleted since.
     """
     facts = Facts()
-    finder = _Finder(experiment=experiment, facts=facts, ledger=ledger, remember=remember)
+    finder = _Finder(
+        experiment=experiment, measurer=measurer, facts=facts, ledger=ledger, remember=remember
+    )
     for each in experiment.checkpoints:
         model = finder.find(ModelFacts, partial(measurer.model_facts, each), each)
         if model is not None:
@@ -66,6 +69,7 @@ class _Finder:
     """Asks for facts, or remembers them; a refusal becomes a mistake at its line."""
 
     experiment: Experiment
+    measurer: Measurer
     facts: Facts
     ledger: Ledger | None
     remember: bool
@@ -75,7 +79,7 @@ class _Finder:
     ) -> _F | None:
         """The facts about one entry; None where it cannot be used."""
         name = self._hash(kind, _described(entry, self.experiment.limit))
-        listing = _listing(entry)
+        listing = self._listing(entry)
         mark = None if listing is None else self._hash(kind, [name, listing])
         known = None
         if mark is not None or self.remember:  # nobody can tell whether a hub has changed
@@ -98,6 +102,21 @@ class _Finder:
                         self.ledger.keep_facts(each, asdict(found))
         return found
 
+    def _listing(self, entry: Checkpoint | Task | Corpus) -> list[tuple[str, int, int]] | None:
+        """Names, sizes and times of the files of an entry; None where that cannot be told."""
+        try:
+            if isinstance(entry, Task):
+                path = entry.include_path
+            elif isinstance(entry, Corpus):
+                path = entry.path
+            elif self.remember and entry.path is None:
+                path = None  # no need to ask a hub
+            else:
+                path = self.measurer.folder(entry)
+            return None if path is None else _states(path)
+        except (LabError, OSError):
+            return None
+
     def _known(self, kind: type[_F], mark: str) -> _F | None:
         known = None if self.ledger is None else self.ledger.known_facts(mark)
         return None if known is None else kind(**known)
@@ -118,18 +137,9 @@ def _described(entry: Checkpoint | Task | Corpus, limit: int | None) -> list[obj
     return [entry.name, folder, entry.shots, entry.metric, entry.chance.get(""), limit]
 
 
-def _listing(entry: Checkpoint | Task | Corpus) -> list[tuple[str, int, int]] | None:
-    """Names, sizes and times of the files of an entry; None where that cannot be told."""
-    path = entry.include_path if isinstance(entry, Task) else entry.path
-    if path is None:
-        return None
-    if isinstance(entry, Checkpoint):
-        path /= entry.subfolder or ""
-    try:
-        files = sorted(each for each in path.rglob("*") if each.is_file()) or [path]
-        states = [(str(file.resolve()), file.stat()) for file in files[:_MOST_FILES]]
-    except OSError:
-        return None
+def _states(path: Path) -> list[tuple[str, int, int]]:
+    files = sorted(each for each in path.rglob("*") if each.is_file()) or [path]
+    states = [(str(file.resolve()), file.stat()) for file in files[:_MOST_FILES]]
     return [(name, state.st_size, state.st_mtime_ns) for name, state in states]
 
 

@@ -104,6 +104,10 @@ class Measurer(Protocol):
         """Load libraries, so that the first run does not pay for them."""
         ...
 
+    def folder(self, checkpoint: Checkpoint) -> Path:
+        """Where the files of `checkpoint` are, downloaded if need be. LabError: nowhere."""
+        ...
+
     def model_facts(self, checkpoint: Checkpoint) -> ModelFacts:
         """What `checkpoint` is. LabError: it cannot be used."""
         ...

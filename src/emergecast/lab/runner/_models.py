@@ -62,6 +62,10 @@ class ModelMeasurer:
 
         _ = self._device, lm_eval.tasks.TaskManager, transformers.Trainer
 
+    def folder(self, checkpoint: Checkpoint) -> Path:
+        """Where the files of the checkpoint are, downloaded if need be."""
+        return series.folder_of(_place(checkpoint))
+
     def model_facts(self, checkpoint: Checkpoint) -> ModelFacts:
         """What the files of the checkpoint say; loads no weights."""
         place = _place(checkpoint)

@@ -52,6 +52,10 @@ class RehearsalMeasurer:
     def prepare(self) -> None:
         """Nothing is needed."""
 
+    def folder(self, checkpoint: Checkpoint) -> Path:
+        """Where the file says, whether there is such a folder or not."""
+        return Path(checkpoint.path or checkpoint.name)
+
     def model_facts(self, checkpoint: Checkpoint) -> ModelFacts:
         """Facts made of the checkpoint's name; its folder need not exist."""
         return ModelFacts(
