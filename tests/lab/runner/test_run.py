@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,18 +17,23 @@ from emergecast.errors import ExperimentError, LabError, LedgerError, OptionErro
 from emergecast.lab.runner import (
     Event,
     EventKind,
+    Experiment,
     Ledger,
     Report,
+    Run,
     RunOptions,
     State,
+    Survey,
     clear_failures,
     make_table,
     read_experiment,
     run_all,
     survey,
 )
-from emergecast.lab.runner._measurer import Loss, Outcome, Score, disk_is_full
-from emergecast.lab.runner._worker import check_outcome
+from emergecast.lab.runner._machine import this_process
+from emergecast.lab.runner._measurer import Loss, Outcome, Progress, Score, disk_is_full
+from emergecast.lab.runner._rehearsal import RehearsalMeasurer
+from emergecast.lab.runner._worker import _Desk, _do, check_outcome
 
 Write = Callable[..., Path]
 ONE = RunOptions(workers=1)
@@ -251,7 +257,8 @@ def test_ctrl_c_stops_at_once_and_loses_nothing(write: Write):
     assert "Traceback" not in said
     assert "go on with: emergecast run" in said
     found = survey(read_experiment(file))
-    assert State.RUNNING not in found.plan.count(), "claims are given back"
+    with contextlib.closing(sqlite3.connect(read_experiment(file).ledger)) as connection:
+        assert connection.execute("SELECT count(*) FROM claims").fetchone() == (0,), "given back"
     assert len(found.results) >= 1
     kept = {key: result.started for key, result in found.results.items()}
     report, _ = run(file)
@@ -294,6 +301,67 @@ def test_a_disk_that_fills_up_stops_the_runner_and_loses_nothing(write: Write):
     assert not found.failures, "it is not the run's fault"
     report, _ = run(file)
     assert report.plan.count() == {State.DONE: 15}
+
+
+class Bad(RehearsalMeasurer):
+    """Comes back with no measurement, or cannot write."""
+
+    def __init__(self, experiment: Experiment, bad: Exception | Outcome) -> None:
+        super().__init__(experiment)
+        self.bad = bad
+
+    def measure(self, run: Run, folder: Path, progress: Progress) -> Outcome:  # noqa: ARG002
+        """Whatever is bad."""
+        if isinstance(self.bad, Outcome):
+            return self.bad
+        raise self.bad
+
+
+class Silent:
+    """Nobody listens to the worker."""
+
+    def say(self, event: str, **values: object) -> None:
+        """Say nothing."""
+
+
+def worked(file: Path, bad: Exception | Outcome) -> Survey:
+    """The first run, done by a bad measurer."""
+    experiment = read_experiment(file)
+    with Ledger.open(experiment.ledger) as ledger:
+        desk = _Desk(experiment, Bad(experiment, bad), ledger, this_process(), Silent())
+        first = survey(experiment).plan.runs[0]
+        _do(first, desk)
+    return survey(experiment)
+
+
+NAN = Outcome(scores=(Score(metric="acc", score=float("nan"), stderr=None, n_items=1),))
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (NAN, "the acc is nan, which is no measurement"),
+        (ValueError("three is no two"), "ValueError: three is no two"),
+        (MemoryError(), "MemoryError"),
+        (LabError("it will not do."), "it will not do."),
+    ],
+)
+def test_whatever_a_run_does_it_is_a_failure_and_no_score(write: Write, bad, said):
+    """In the worker: what it raises, and what it returns that is no number."""
+    found = worked(write(), bad)
+    assert not found.results
+    (failure,) = found.failures
+    assert failure.error.startswith(said)
+
+
+def test_a_run_that_finds_the_disk_full_is_no_failure(write: Write):
+    """The worker stops, and the run is missing still."""
+    file = write()
+    with pytest.raises(LedgerError, match="Free some space"):
+        worked(file, OSError(28, "No space left on device"))
+    found = survey(read_experiment(file))
+    assert not found.failures
+    assert not found.results
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

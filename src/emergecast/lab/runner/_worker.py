@@ -18,8 +18,9 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, Protocol, TextIO
 
 from emergecast.errors import EmergecastError, LabError, LedgerError
 from emergecast.lab.runner._experiment import Experiment
@@ -74,22 +75,23 @@ def main() -> int:
     return 1
 
 
+class _Says(Protocol):
+    """Where answers go."""
+
+    def say(self, event: str, **values: object) -> None:
+        """Send one answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class _Desk:
     """What a run is done with."""
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        measurer: Measurer,
-        ledger: Ledger,
-        owner: Owner,
-        line: _Line,
-    ) -> None:
-        self.experiment = experiment
-        self.measurer = measurer
-        self.ledger = ledger
-        self.owner = owner
-        self.line = line
+    experiment: Experiment
+    measurer: Measurer
+    ledger: Ledger
+    owner: Owner
+    line: _Says
 
 
 def _do(run: Run, desk: _Desk) -> None:
