@@ -2,8 +2,9 @@
 
 The bare loop is what a person writes for one model and one task alone: plain torch modules, prompts
 as tensors from the start, logits of the label tokens at the last position, no trainer, no harness.
-Both sides do the same steps on the same prompts, in turns, in one process; the quickest of each counts.
-Tokens are those of the prompts. Fixed costs of a run are in it: 100 steps are a short finetuning.
+Both sides do the same steps on the same prompts, in turns, in one process; the quickest of each
+counts. Tokens are those of the prompts. Fixed costs of a run are in it: 100 steps are a short
+finetuning.
 """
 
 from __future__ import annotations
@@ -58,9 +59,7 @@ class Bare(nn.Module):
         for block in self.blocks:
             h = block.attention_norm(x)
             a = block.attention
-            q, k, v = (
-                a.qkv_proj(h).view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-            )
+            q, k, v = a.qkv_proj(h).view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
             gate = torch.sigmoid(a.smear)
             k = torch.cat([k[:, :, :1], (1 - gate) * k[:, :, 1:] + gate * k[:, :, :-1]], 2)
             y = functional.scaled_dot_product_attention(
@@ -116,7 +115,12 @@ def main() -> None:
         rows = [_row(size, task, options) for size in reversed(PRESETS["full"].sizes)]
     head = ["size", "width", "finetuning, tokens/s", "bare loop", "ratio"]
     head += ["evaluation, tokens/s", "bare loop", "ratio", "seconds before the first step"]
-    publish("lab_speed", table(head, rows), write=options.write, also=("torch", "transformers", "lm-eval"))
+    publish(
+        "lab_speed",
+        table(head, rows),
+        write=options.write,
+        also=("torch", "transformers", "lm-eval"),
+    )
 
 
 def _row(size: Any, task: Task, options: Any) -> list[object]:  # noqa: ANN401  argparse's record

@@ -42,13 +42,13 @@ def second(tiny, words, folder):
     return path
 
 
-def at(path: Path, name: str = "", **facts) -> Checkpoint:
+def _at(path: Path, name: str = "", **facts) -> Checkpoint:
     return Checkpoint(name=name or path.name, series="s", path=path, **facts)
 
 
 def test_facts_are_read_off_the_files(folder, tiny):
     """Parameters as the model counts them, the hash as sha256 over the file."""
-    facts = inspect(at(folder))
+    facts = inspect(_at(folder))
     weights = (folder / "model.safetensors").read_bytes()
     assert facts.params == sum(p.numel() for p in tiny().parameters())
     assert facts.weights_hash == hashlib.sha256(weights).hexdigest()
@@ -65,53 +65,53 @@ def test_shards_count_and_hash_like_their_contents_in_order(folder, tiny, words,
     words.save_pretrained(sharded)
     files = sorted(sharded.glob("*.safetensors"))
     assert len(files) > 1
-    facts = inspect(at(sharded))
-    assert facts.params == inspect(at(folder)).params
+    facts = inspect(_at(sharded))
+    assert facts.params == inspect(_at(folder)).params
     joined = b"".join(file.read_bytes() for file in files)
     assert facts.weights_hash == hashlib.sha256(joined).hexdigest()
     files[0].unlink()
     with pytest.raises(
         LabError, match=rf"lacks 1 of its {len(files)} weight files.*{files[0].name}"
     ):
-        inspect(at(sharded))
+        inspect(_at(sharded))
 
 
 def test_weights_changed_in_place_have_another_hash(folder):
     """A hash is not remembered beyond a change of the file."""
-    before = inspect(at(folder)).weights_hash
+    before = inspect(_at(folder)).weights_hash
     file = folder / "model.safetensors"
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
-    assert inspect(at(folder)).weights_hash != before
+    assert inspect(_at(folder)).weights_hash != before
 
 
-def cut(path):
+def _cut(path):
     path.write_bytes(path.read_bytes()[:-10])
 
 
-def no_header(path):
+def _no_header(path):
     path.write_bytes(b"not a safetensors file")
 
 
-def bad_json(path):
+def _bad_json(path):
     path.write_bytes((20).to_bytes(8, "little") + b"{" * 20)
 
 
-def empty(path):
+def _empty(path):
     path.write_bytes(b"")
 
 
 @pytest.mark.parametrize(
     ("file", "spoil", "said"),
     [
-        ("model.safetensors", cut, "corrupt: it should have"),
-        ("model.safetensors", no_header, "corrupt: its header should be"),
-        ("model.safetensors", bad_json, "corrupt: its header cannot be read"),
-        ("model.safetensors", empty, "corrupt"),
+        ("model.safetensors", _cut, "corrupt: it should have"),
+        ("model.safetensors", _no_header, "corrupt: its header should be"),
+        ("model.safetensors", _bad_json, "corrupt: its header cannot be read"),
+        ("model.safetensors", _empty, "corrupt"),
         ("model.safetensors", Path.unlink, "holds no weights"),
         ("config.json", Path.unlink, "is no model folder"),
-        ("config.json", bad_json, "is not JSON"),
+        ("config.json", _bad_json, "is not JSON"),
         ("tokenizer.json", Path.unlink, "holds no tokenizer"),
     ],
 )
@@ -119,19 +119,19 @@ def test_a_folder_that_is_not_whole_is_refused(folder, file, spoil, said):
     """Before anything is loaded, with the file's name and what to do."""
     spoil(folder / file)
     with pytest.raises(LabError, match=said) as caught:
-        inspect(at(folder))
+        inspect(_at(folder))
     assert str(folder) in str(caught.value)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     """With its path."""
-    with pytest.raises(LabError, match='"gone" should be in .*no such folder'):
-        folder_of(at(tmp_path / "gone"))
+    with pytest.raises(LabError, match=r'"gone" should be in .*no such folder'):
+        folder_of(_at(tmp_path / "gone"))
 
 
 def test_subfolders_are_found(folder):
     """A path and a subfolder lead to the model."""
-    assert folder_of(at(folder.parent, subfolder="one")) == folder
+    assert folder_of(_at(folder.parent, subfolder="one")) == folder
 
 
 def test_everything_wrong_with_a_series_is_said_at_once(folder, second, tmp_path, tiny, words):
@@ -148,8 +148,8 @@ def test_everything_wrong_with_a_series_is_said_at_once(folder, second, tmp_path
     config = json.loads((foreign / "config.json").read_text())
     config["architectures"] = ["LlamaForCausalLM"]
     (foreign / "config.json").write_text(json.dumps(config))
-    listed = [at(path) for path in (folder, second, copy, other, foreign, tmp_path / "gone")]
-    with pytest.raises(LabError, match="^4 problems") as caught:
+    listed = [_at(path) for path in (folder, second, copy, other, foreign, tmp_path / "gone")]
+    with pytest.raises(LabError, match=r"^4 problems") as caught:
         inspect_all(listed)
     message = str(caught.value)
     assert '"s/one" and "s/copy" have the same weights' in message
@@ -160,7 +160,7 @@ def test_everything_wrong_with_a_series_is_said_at_once(folder, second, tmp_path
 
 def test_sound_checkpoints_pass(folder, second):
     """Two of different weights are two."""
-    first, other = inspect_all([at(folder), at(second)])
+    first, other = inspect_all([_at(folder), _at(second)])
     assert first.weights_hash != other.weights_hash
 
 
@@ -177,7 +177,7 @@ def test_inspecting_loads_no_torch(folder):
 
 def test_a_loaded_model_is_the_one_that_was_saved(folder, tiny):
     """In evaluation mode, with its weights to the last bit, and its tokenizer."""
-    model, tokenizer = load(at(folder))
+    model, tokenizer = load(_at(folder))
     assert not model.training
     for name, weight in tiny().state_dict().items():
         assert torch.equal(model.state_dict()[name], weight)
@@ -194,12 +194,12 @@ def test_a_loaded_model_is_the_one_that_was_saved(folder, tiny):
     ],
 )
 def test_weights_that_do_not_fit_their_config_are_refused(folder, key, value, said):
-    """transformers would fill in random numbers and go on."""
+    """Where transformers would fill in random numbers and go on."""
     config = json.loads((folder / "config.json").read_text())
     config[key] = value
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(LabError, match=said):
-        load(at(folder))
+        load(_at(folder))
 
 
 @pytest.mark.parametrize(
@@ -234,22 +234,22 @@ def hub(folder, second, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
 
 
-def remote(**where) -> Checkpoint:
+def _remote(**where) -> Checkpoint:
     return Checkpoint(name="remote", series="s", repo="someone/series", **where)
 
 
 @pytest.mark.usefixtures("hub")
 def test_revisions_of_the_hub_are_different_checkpoints(folder, second):
     """Each revision has its own weights, also in a subfolder."""
-    main, other = remote(), remote(revision="step2", subfolder="deep")
-    assert inspect(main).weights_hash == inspect(at(folder)).weights_hash
-    assert inspect(other).weights_hash == inspect(at(second)).weights_hash
+    main, other = _remote(), _remote(revision="step2", subfolder="deep")
+    assert inspect(main).weights_hash == inspect(_at(folder)).weights_hash
+    assert inspect(other).weights_hash == inspect(_at(second)).weights_hash
     assert load(other).model.num_parameters() > 0
 
 
 @pytest.mark.usefixtures("hub")
 @pytest.mark.parametrize(
-    "checkpoint", [remote(revision="gone"), Checkpoint(name="n", series="s", repo="no/body")]
+    "checkpoint", [_remote(revision="gone"), Checkpoint(name="n", series="s", repo="no/body")]
 )
 def test_what_the_hub_does_not_have_is_refused_with_both_names(checkpoint):
     """The message names repository and revision, and what may be wrong with either."""
@@ -262,8 +262,8 @@ def test_what_the_hub_does_not_have_is_refused_with_both_names(checkpoint):
 def test_a_series_file_says_again_what_was_written(folder, second):
     """All fields survive; paths are relative, so the folder may move."""
     listed = (
-        at(folder, params=10, tokens=20, flops=1.5e3, pretraining_learning_rate=2e-3),
-        at(second, tokenizer="words"),
+        _at(folder, params=10, tokens=20, flops=1.5e3, pretraining_learning_rate=2e-3),
+        _at(second, tokenizer="words"),
         Checkpoint(name="far", series="s", repo="a/b", revision="r", subfolder="f"),
     )
     write_series(folder.parent, "s", listed)
@@ -290,7 +290,7 @@ def test_a_series_file_says_again_what_was_written(folder, second):
         ),
         ('{"series": "s", "checkpoints": [{"name": "a"}]}', "needs a path or a repo"),
         (
-            '{"series": "s", "checkpoints": [{"name": "a", "path": "b"}, {"name": "a", "path": "c"}]}',
+            json.dumps({"series": "s", "checkpoints": [{"name": "a", "path": p} for p in "bc"]}),
             'names "a" twice',
         ),
     ],

@@ -58,7 +58,8 @@ def finetune(
         session: Where training checkpoints go, whether to resume, who is told.
 
     Raises:
-        LabError: The loss is no longer a number, or an example cannot be tokenised.
+        LabError: The loss is no longer a number, an example cannot be tokenised, or a tracker is
+            not installed.
     """
     from transformers import set_seed
 
@@ -75,9 +76,16 @@ def finetune(
     start = time.perf_counter()
     scratch = nullcontext(session.folder) if session.folder else tempfile.TemporaryDirectory()
     with scratch as folder:
-        trainer = LeanTrainer(
-            trained, examples, _arguments(method, session, seed=seed, folder=Path(str(folder)))
-        )
+        arguments = _arguments(method, session, seed=seed, folder=Path(str(folder)))
+        try:
+            trainer = LeanTrainer(trained, examples, arguments)
+        except (ImportError, RuntimeError, ValueError) as error:
+            if not session.trackers:
+                raise
+            raise LabError(
+                f"tracker {', '.join(session.trackers)} cannot be used: {error}. Install it, or"
+                " leave it out."
+            ) from error
         trainer.session = session
         before = last_whole_checkpoint(session.folder) if session.resume else None
         with _nothing_to_collect(model):

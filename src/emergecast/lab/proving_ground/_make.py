@@ -49,6 +49,7 @@ class Order:
                 quality=quality,
                 targets=self.preset.targets,
                 most_steps=self.preset.most_steps,
+                with_control=quality is self.qualities[0],
             )
             for size in self.preset.sizes
             for seed in self.seeds
@@ -191,7 +192,7 @@ def _pretrain_one(plan: Pretraining, folder: Path) -> None:
     )
     described = {
         "kept": [_as_json(checkpoint, folder) for checkpoint in done.kept],
-        "control": _as_json(done.control, folder),
+        "control": None if done.control is None else _as_json(done.control, folder),
     }
     _write_json(_record(folder, plan), described)
 
@@ -214,7 +215,8 @@ def _write_all_series(order: Order, folder: Path) -> int:
         kept = [_from_json(entry, folder) for entry in record["kept"]]
         count += len(kept)
         listed.setdefault(plan.series, []).extend(kept)
-        listed.setdefault(plan.controls, []).append(_from_json(record["control"], folder))
+        if record["control"] is not None:
+            listed.setdefault(plan.controls, []).append(_from_json(record["control"], folder))
     for name, checkpoints in listed.items():
         write_series(folder / SERIES / name, name, checkpoints)
     return count

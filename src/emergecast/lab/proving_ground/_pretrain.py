@@ -48,6 +48,8 @@ class Pretraining:
     """Losses at which checkpoints are kept, in nats per token."""
     most_steps: int = MOST_STEPS
     stop: float = STOP
+    with_control: bool = True
+    """Whether the model before its first step is kept too; one corpus of a seed is enough."""
 
     @property
     def recipe(self) -> Recipe:
@@ -61,8 +63,8 @@ class Pretraining:
 
     @property
     def controls(self) -> str:
-        """Name of the series of models with random weights."""
-        return f"{self.series}-random"
+        """Name of the series of models with random weights: the same ones for every corpus."""
+        return f"seed-{self.seed}-random"
 
     @property
     def title(self) -> str:
@@ -76,8 +78,8 @@ class Pretrained:
 
     kept: tuple[Checkpoint, ...]
     """The checkpoints, in the order of training."""
-    control: Checkpoint
-    """The model before its first step, with random weights."""
+    control: Checkpoint | None
+    """The model before its first step, with random weights; None where it was not asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +124,12 @@ def pretrain(
     losses = np.array([moment.loss for moment in moments])
     chosen = {int(np.abs(losses - target).argmin()) for target in plan.targets}
     chosen.add(len(moments) - 1)
-    for series in (plan.series, plan.controls):
+    for series in (plan.series, *((plan.controls,) if plan.with_control else ())):
         shutil.rmtree(folder / series / plan.size.name, ignore_errors=True)
     write = partial(_write, model, plan=plan, folder=folder)
     return Pretrained(
         kept=tuple(write(moments[i], series=plan.series) for i in sorted(chosen)),
-        control=write(moments[0], series=plan.controls),
+        control=write(moments[0], series=plan.controls) if plan.with_control else None,
     )
 
 

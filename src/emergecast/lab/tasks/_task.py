@@ -80,7 +80,7 @@ class Task:
                 )
         self.metric: Final = self._metric(metric)
         """Name of the score."""
-        self._filter = None if metric is None or "," not in metric else metric.split(",", 1)[1]
+        self._filter = self._named_filter(metric)
         self._stated_chance = chance
 
     @property
@@ -176,8 +176,17 @@ class Task:
         return encoded
 
     def score(self, responses: Sequence[Response]) -> tuple[ItemScore, ...]:
-        """Score what a model said to `requests`, item by item, by the harness's own metric."""
+        """Score what a model said to `requests`, item by item, by the harness's own metric.
+
+        Raises:
+            LabError: There are not as many answers as requests.
+        """
         responses = list(responses)
+        if len(responses) != len(self.requests):
+            raise LabError(
+                f'task "{self.name}" asks {len(self.requests):,} times and got'
+                f" {len(responses):,} answers. Answer every request, in order."
+            )
         chosen: list[Any] = [None] * len(responses)
         start = 0
         for part in self._parts:
@@ -254,14 +263,21 @@ class Task:
             )
         return name
 
+    def _named_filter(self, metric: str | None) -> str | None:
+        """The filter of "exact_match,strict-match"; None where the metric names none."""
+        name = None if metric is None or "," not in metric else metric.split(",", 1)[1]
+        for part in self._parts:
+            known = [each.name for each in part._filters]  # noqa: SLF001  nothing public has them
+            if name is not None and name not in known:
+                raise LabError(
+                    f'task "{self.name}" has no filter "{name}"; it has {", ".join(known)}.'
+                    " Choose one."
+                )
+        return name
+
     def _filtered(self, request: Instance) -> Any:  # noqa: ANN401  whatever a filter returns
         if self._filter is None:
             return next(iter(request.filtered_resps.values()))
-        if self._filter not in request.filtered_resps:
-            known = ", ".join(request.filtered_resps)
-            raise LabError(
-                f'task "{self.name}" has no filter "{self._filter}"; it has {known}. Choose one.'
-            )
         return request.filtered_resps[self._filter]
 
     def _score(self, item: Item, chosen: list[Any], responses: list[Response]) -> ItemScore:
