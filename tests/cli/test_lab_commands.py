@@ -105,6 +105,8 @@ def test_the_table_has_the_columns_that_the_schema_names(file: Path):
     }
     assert {name: row[name] for name in wanted} == wanted
     assert row["loss"] > 0
+    assert row["loss_per_byte"] == row["loss"] / 4
+    assert len(row["tokenizer"]) == 12, "a hash, since the file names none"
     assert row["stderr"] > 0
     few = frame.filter(pl.col("setting") == "few_shot")
     assert (

@@ -86,7 +86,7 @@ class Bars:
             self._show(event.run, event)
 
     def _show(self, run: Run, event: Event) -> None:
-        if event.kind is EventKind.BEGUN:
+        if event.kind is EventKind.BEGUN and run.key not in self._runs:
             self._runs[run.key] = self._bars.add_task(f"  {run.title}", total=None, note="")
         elif event.kind is EventKind.PROGRESS and run.key in self._runs:
             note = f"step {event.done}/{event.total}"

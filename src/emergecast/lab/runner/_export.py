@@ -100,14 +100,15 @@ def _row(plan: Plan, run: Run, score: Score) -> dict[str, Any] | None:
     chance = chance_level(task, score.metric, plan.facts.tasks[task.name])
     if chance is None:
         return None
+    model = plan.facts.models[run.series, run.checkpoint]
     finetuned = run.recipe is not None
     row: dict[str, Any] = {
         "series": run.series,
         "checkpoint": run.checkpoint,
-        "params": checkpoint.params or plan.facts.models[run.series, run.checkpoint].params,
+        "params": checkpoint.params or model.params,
         "tokens": checkpoint.tokens,
         "flops": checkpoint.flops,
-        "tokenizer": checkpoint.tokenizer,
+        "tokenizer": checkpoint.tokenizer or model.tokenizer_hash[:12],
         "task": run.task,
         "metric": score.metric,
         "setting": str(Setting.FINETUNED if finetuned else Setting.FEW_SHOT),
@@ -139,6 +140,8 @@ def _loss(corpus: str, result: Result) -> dict[str, Any]:
         "loss_stderr": result.loss.stderr,
         "loss_corpus": corpus,
         "loss_source": "measured",
+        "loss_per_byte": result.loss.nats_per_byte,
+        "loss_per_byte_stderr": result.loss.byte_stderr,
     }
 
 
