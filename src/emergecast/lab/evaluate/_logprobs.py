@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,24 @@ class _Row:
     """Numbers of the requests that this sequence answers."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """One pass through the model, and which of its logits answer which requests."""
+
+    tokens: Tensor
+    """[sequences, time]."""
+    keep: int
+    """Logits are needed at this many last positions."""
+    row: Tensor
+    """[answers]: sequence of each token that is asked for."""
+    place: Tensor
+    """[answers]: its position, counted from the first one kept."""
+    wanted: Tensor
+    """[answers]: the token."""
+    owner: Tensor
+    """[answers]: number of the request."""
+
+
 def logprobs(model: PreTrainedModel, requests: Sequence[Encoded]) -> list[tuple[float, bool]]:
     """The log-probability of each continuation in nats, and whether it is the most likely one.
 
@@ -43,13 +62,12 @@ def logprobs(model: PreTrainedModel, requests: Sequence[Encoded]) -> list[tuple[
     """
     import torch
 
-    longest = max_length(model)
-    rows = _rows(requests, longest)
-    sums = torch.zeros(len(requests), dtype=torch.float64)
-    greedy = torch.ones(len(requests), dtype=torch.bool)
+    asked = requests if isinstance(requests, tuple) else tuple(requests)
+    sums = torch.zeros(len(asked), dtype=torch.float64)
+    greedy = torch.ones(len(asked), dtype=torch.bool)
     with torch.inference_mode():
-        for batch in _batches(rows):
-            _answer(model, batch, requests, sums, greedy)
+        for batch in _plan(asked, max_length(model)):
+            _answer(model, batch, sums, greedy)
     if not bool(torch.isfinite(sums).all()):
         raise LabError(
             "the model gives a log-probability that is not a finite number. Its weights or its"
@@ -107,38 +125,47 @@ def _batches(rows: list[_Row]) -> list[list[_Row]]:
     return batches
 
 
-def _answer(
-    model: PreTrainedModel,
-    batch: list[_Row],
-    requests: Sequence[Encoded],
-    sums: Tensor,
-    greedy: Tensor,
-) -> None:
+@lru_cache(maxsize=8)
+def _plan(requests: tuple[Encoded, ...], longest: int) -> tuple[_Batch, ...]:
+    """The passes that answer all requests; the same ones for every checkpoint of a series."""
+    return tuple(_batch(rows, requests) for rows in _batches(_rows(requests, longest)))
+
+
+def _batch(rows: list[_Row], requests: tuple[Encoded, ...]) -> _Batch:
     import torch
 
-    width = len(batch[0].tokens)
-    padded = [row.tokens + (0,) * (width - len(row.tokens)) for row in batch]
-    # Padding comes after every token that counts, where causal attention never looks.
-    tokens = torch.tensor(padded, device=model.device)
-    rows: list[int] = []
+    width = len(rows[0].tokens)
+    where: list[int] = []
     places: list[int] = []
     wanted: list[int] = []
     owners: list[int] = []
-    for i, row in enumerate(batch):
+    for i, row in enumerate(rows):
         for asker in row.askers:
             continuation = requests[asker].continuation
             first = len(row.tokens) - len(continuation)
-            rows += [i] * len(continuation)
+            where += [i] * len(continuation)
             places += range(first, first + len(continuation))
             wanted += continuation
             owners += [asker] * len(continuation)
     keep = width - min(places)
-    logits = last_logits(model, tokens, keep)
-    at = logits[rows, torch.tensor(places) - (width - keep)]
-    scores = at.log_softmax(-1)
-    target = torch.tensor(wanted, device=scores.device)
-    picked = scores.gather(1, target[:, None])[:, 0].double().cpu()
-    best = (at.argmax(-1) == target).cpu()
-    owner = torch.tensor(owners)
-    sums.index_add_(0, owner, picked)
-    greedy[owner[~best]] = False
+    return _Batch(
+        # Padding comes after every token that counts, where causal attention never looks.
+        tokens=torch.tensor([row.tokens + (0,) * (width - len(row.tokens)) for row in rows]),
+        keep=keep,
+        row=torch.tensor(where),
+        place=torch.tensor(places) - (width - keep),
+        wanted=torch.tensor(wanted),
+        owner=torch.tensor(owners),
+    )
+
+
+def _answer(model: PreTrainedModel, batch: _Batch, sums: Tensor, greedy: Tensor) -> None:
+    """Add what one pass says to the sums of its requests."""
+    device = model.device
+    logits = last_logits(model, batch.tokens.to(device), batch.keep)
+    row, place, wanted = (each.to(device) for each in (batch.row, batch.place, batch.wanted))
+    total = logits.logsumexp(-1)[row, place]
+    picked = (logits[row, place, wanted] - total).double().cpu()
+    best = (logits.argmax(-1)[row, place] == wanted).cpu()
+    sums.index_add_(0, batch.owner, picked)
+    greedy[batch.owner[~best]] = False

@@ -7,9 +7,10 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,8 +89,9 @@ def finetune(
             ) from error
         trainer.session = session
         before = last_whole_checkpoint(session.folder) if session.resume else None
-        with _nothing_to_collect(model):
-            trainer.train(resume_from_checkpoint=None if before is None else str(before))
+        if model.device.type == "cpu":
+            _spare_the_collector()
+        trainer.train(resume_from_checkpoint=None if before is None else str(before))
     trained.eval()
     return Finetuned(
         model=trained,
@@ -100,21 +102,16 @@ def finetune(
     )
 
 
-@contextmanager
-def _nothing_to_collect(model: PreTrainedModel) -> Iterator[None]:
-    """Spare the garbage collector all that is there already.
+@lru_cache(maxsize=1)
+def _spare_the_collector() -> None:
+    """Keep the garbage collector from what is there at the first finetuning on a CPU.
 
     The Trainer begins with a full collection, to free the memory of a GPU; over the hundreds of
-    thousands of objects of the libraries it takes longer than finetuning a tiny model.
+    thousands of objects of the libraries that takes longer than finetuning a tiny model. They stay
+    as long as the process anyway; what comes later is collected as ever.
     """
-    if model.device.type != "cpu":
-        yield
-        return
+    gc.collect()
     gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 WHOLE = "whole"

@@ -71,7 +71,7 @@ class Task:
         """Solved examples before each question."""
         self._parts = tuple(parts)
         self._limit = limit
-        self._encoded: dict[str, list[Encoded]] = {}
+        self._encoded: dict[str, tuple[Encoded, ...]] = {}
         for part in self._parts:
             if part.OUTPUT_TYPE not in _SCORED:
                 raise LabError(
@@ -154,7 +154,7 @@ class Task:
                 digest.update(json.dumps(doc, default=str).encode())
         return digest.hexdigest()
 
-    def encoded(self, tokenizer: PreTrainedTokenizerBase) -> list[Encoded]:
+    def encoded(self, tokenizer: PreTrainedTokenizerBase) -> tuple[Encoded, ...]:
         """The requests as tokens; tokenised once for tokenizers that cut alike.
 
         Raises:
@@ -164,7 +164,7 @@ class Task:
         if key is not None and key in self._encoded:
             return self._encoded[key]
         pairs = [(str(request.args[0]), str(request.args[1])) for request in self.requests]
-        encoded = encode_pairs(pairs, tokenizer)
+        encoded = tuple(encode_pairs(pairs, tokenizer))
         for pair, (_, continuation) in zip(pairs, encoded, strict=True):
             if not continuation:
                 raise LabError(
