@@ -36,12 +36,12 @@ class Quality(StrEnum):
     HIGH = "high"
     """A quarter of the documents are exercises."""
     LOW = "low"
-    """An eighth are, and a fifth of their labels are drawn at random."""
+    """As many are, but in seven of eight a few words repeat and need only be remembered."""
 
 
 RECIPES: Final = {
     Quality.HIGH: Recipe(name="high", exercises=0.25),
-    Quality.LOW: Recipe(name="low", exercises=0.125, wrong_labels=0.2),
+    Quality.LOW: Recipe(name="low", exercises=0.25, fresh=0.125),
 }
 
 

@@ -66,8 +66,9 @@ class Recipe:
     name: str
     exercises: float
     """Share of documents that are exercises."""
-    wrong_labels: float = 0.0
-    """Share of an exercise's labels that are drawn at random from the document's labels."""
+    fresh: float = 0.5
+    """Share of the exercises that draw from all words, so that a label must be inferred from the
+    class of its word; in the others a few words repeat, and remembering them does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,14 +140,11 @@ def documents(
 ) -> Ids:
     """`count` documents as the recipe mixes them, language first, [count, time]."""
     practice = round(count * recipe.exercises)
-    half = practice // 2
+    repeated = int(practice * (1 - recipe.fresh))
     text = language(world, count - practice, time, rng=rng)
-    fresh = exercises(world, practice - half, time, repeated=False, rng=rng)
-    again = exercises(world, half, time, repeated=True, rng=rng)
-    practised = np.concatenate([fresh, again])
-    if recipe.wrong_labels:
-        practised = _spoilt(practised, recipe.wrong_labels, rng)
-    return np.concatenate([text, practised])
+    fresh = exercises(world, practice - repeated, time, repeated=False, rng=rng)
+    again = exercises(world, repeated, time, repeated=True, rng=rng)
+    return np.concatenate([text, fresh, again])
 
 
 def prompts(words: Ids, world: World, count: int, *, rng: np.random.Generator) -> Prompts:
@@ -168,12 +166,3 @@ def prompts(words: Ids, world: World, count: int, *, rng: np.random.Generator) -
 def _maps(count: int, rng: np.random.Generator) -> Ids:
     """The label token of each class, drawn anew for each document, [count, CLASSES]."""
     return WORDS + rng.permuted(np.tile(np.arange(LABELS), (count, 1)), axis=1)[:, :CLASSES]
-
-
-def _spoilt(documents: Ids, share: float, rng: np.random.Generator) -> Ids:
-    """The same exercises with this share of their labels replaced by another of the document."""
-    labels = documents[:, 1::2]
-    other = np.take_along_axis(labels, rng.integers(0, labels.shape[1], labels.shape), 1)
-    spoilt = documents.copy()
-    spoilt[:, 1::2] = np.where(rng.random(labels.shape) < share, other, labels)
-    return spoilt
