@@ -12,18 +12,16 @@ from emergecast.lab.runner._execute import (
     EventKind,
     Report,
     RunOptions,
-    Survey,
-    clear_failures,
-    default_workers,
     run_all,
-    survey,
 )
 from emergecast.lab.runner._experiment import Experiment, Worker
 from emergecast.lab.runner._export import Exported, make_table
 from emergecast.lab.runner._ledger import Failure, Ledger, Result, State
 from emergecast.lab.runner._parse import parse_experiment, read_experiment
 from emergecast.lab.runner._plan import Plan
+from emergecast.lab.runner._processes import default_workers
 from emergecast.lab.runner._run import Recipe, Run, RunKind
+from emergecast.lab.runner._survey import Survey, clear_failures, survey
 
 __all__ = [
     "Estimate",

@@ -9,43 +9,33 @@ if that runner dies.
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import json
-import os
 import queue
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import IO, Any, Final, Self
 
-from emergecast.errors import ExperimentError, LabError, LedgerError, OptionError
+from emergecast.errors import ExperimentError, LabError, OptionError
 from emergecast.lab.runner._experiment import Experiment
-from emergecast.lab.runner._facts import Facts, gather_facts
-from emergecast.lab.runner._ledger import Attempt, Failure, Ledger, Result, State
+from emergecast.lab.runner._facts import gather_facts
+from emergecast.lab.runner._ledger import Attempt, Ledger, State
 from emergecast.lab.runner._machine import machine
 from emergecast.lab.runner._measurers import measurer_of
-from emergecast.lab.runner._plan import Plan, make_plan
+from emergecast.lab.runner._plan import Plan
+from emergecast.lab.runner._processes import WorkerProcess, default_workers, start_worker
 from emergecast.lab.runner._run import Run
+from emergecast.lab.runner._survey import plan_now
 
 _PATIENCE: Final = 2.0
 """Seconds between two looks at what other runners are doing."""
 _DEATHS: Final = 2
 """So many workers may a run kill before it counts as failed."""
-_ONE_THREAD: Final = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "POLARS_MAX_THREADS": "1",
-    "RAYON_NUM_THREADS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-}
 
 
 class EventKind(StrEnum):
@@ -98,64 +88,6 @@ class Report:
     """Runs that failed in this session."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
-    """An experiment as things stand."""
-
-    plan: Plan
-    results: Mapping[str, Result]
-    """By key; of other experiments too, where they share the ledger."""
-    failures: tuple[Failure, ...]
-    """Of runs of the plan."""
-
-
-def survey(experiment: Experiment, *, remember: bool = False) -> Survey:
-    """Where an experiment stands.
-
-    Looks at every checkpoint, task and corpus, unless `remember` says that what the ledger knows of
-    them will do. The ledger is made where it can be, so that weights are hashed once.
-
-    Raises:
-        LedgerError: there is a ledger and it cannot be read.
-    """
-    with contextlib.ExitStack() as stack:
-        ledger: Ledger | None = None
-        try:
-            if not remember or experiment.ledger.is_file():
-                ledger = stack.enter_context(Ledger.open(experiment.ledger))
-        except LedgerError:
-            if experiment.ledger.is_file():
-                ledger = stack.enter_context(Ledger.open_to_read(experiment.ledger))
-        facts = gather_facts(experiment, measurer_of(experiment), ledger, remember=remember)
-        plan = _plan(experiment, facts, ledger)
-        failures = {} if ledger is None else ledger.failures()
-        return Survey(
-            plan=plan,
-            results={} if ledger is None else ledger.results(),
-            failures=tuple(failures[k] for k, s in plan.states.items() if s is State.FAILED),
-        )
-
-
-def clear_failures(experiment: Experiment, pattern: str = "*") -> int:
-    """Make failed runs whose title fits `pattern` missing again; how many there were.
-
-    Raises:
-        LedgerError: there is no ledger, or it cannot be written.
-    """
-    found = survey(experiment, remember=True)
-    keys = [f.key for f in found.failures if fnmatch.fnmatchcase(f.title, pattern)]
-    if not keys:
-        return 0
-    with Ledger.open(experiment.ledger) as ledger:
-        return ledger.clear(keys)
-
-
-def _plan(experiment: Experiment, facts: Facts, ledger: Ledger | None) -> Plan:
-    if ledger is None:
-        return make_plan(experiment, facts, {}, {})
-    return make_plan(experiment, facts, ledger.results(), ledger.states())
-
-
 def run_all(
     experiment: Experiment,
     *,
@@ -182,7 +114,7 @@ def run_all(
         raise OptionError(f"limit is {options.limit}. Give 1 or more.")
     with Ledger.open(experiment.ledger) as ledger:
         facts = gather_facts(experiment, measurer_of(experiment), ledger)
-        plan = _plan(experiment, facts, ledger)
+        plan = plan_now(experiment, facts, ledger)
         if plan.problems and not options.keep_going:
             raise ExperimentError(plan.problems)
         _sweep(plan)
@@ -191,55 +123,11 @@ def run_all(
             return session.run()
 
 
-def default_workers() -> tuple[int, bool]:
-    """How many workers suit this machine, and whether each has a GPU of its own."""
-    gpus = len(_gpus())
-    if gpus:
-        return gpus, True
-    allowed = getattr(os, "sched_getaffinity", None)
-    return (os.cpu_count() or 1) if allowed is None else len(allowed(0)), False
-
-
-def _gpus() -> list[str]:
-    """GPUs that the workers may use, as CUDA names them; found without loading torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name.strip() not in {"", "-1"}]
-    with contextlib.suppress(OSError):
-        return sorted(p.name for p in Path("/proc/driver/nvidia/gpus").iterdir())
-    return []
-
-
 def _sweep(plan: Plan) -> None:
     """Remove training checkpoints of runs that are done, left by a runner that was killed."""
     for key, state in plan.states.items():
         if state is State.DONE:
             shutil.rmtree(plan.experiment.training_folder(key), ignore_errors=True)
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Process:
-    """One worker."""
-
-    number: int
-    process: subprocess.Popen[str]
-    log: Path
-    run: Run | None = None
-    ready: bool = False
-
-    def close_input(self) -> None:
-        """Tell the worker to give back its claim and end."""
-        if self.process.stdin is not None:
-            with contextlib.suppress(OSError):  # what was not yet read is lost with the worker
-                self.process.stdin.close()
-
-    def close(self) -> int:
-        """Close what leads to a worker that ends; its exit status."""
-        self.close_input()
-        status = self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        return status
 
 
 @dataclass(slots=True)
@@ -250,13 +138,15 @@ class _Session:
     ledger: Ledger
     options: RunOptions
     listener: Callable[[Event], None]
-    workers: list[_Process] = field(default_factory=list)
+    workers: list[WorkerProcess] = field(default_factory=list)
     pending: deque[Run] = field(default_factory=deque)
     elsewhere: dict[str, Run] = field(default_factory=dict)
     deaths: Counter[str] = field(default_factory=Counter)
     stillborn: int = 0
     """Workers that died before they were ready."""
-    events: queue.Queue[tuple[_Process, dict[str, Any] | None]] = field(default_factory=queue.Queue)
+    events: queue.Queue[tuple[WorkerProcess, dict[str, Any] | None]] = field(
+        default_factory=queue.Queue
+    )
     started: int = 0
     done: int = 0
     failed: int = 0
@@ -290,7 +180,7 @@ class _Session:
                 break
             before = self.done + self.failed
             self._round()
-            self.plan = _plan(self.plan.experiment, self.plan.facts, self.ledger)
+            self.plan = plan_now(self.plan.experiment, self.plan.facts, self.ledger)
             if self._spent() or (self.done + self.failed == before and not self.plan.missing):
                 break
         return Report(plan=self.plan, done=self.done, failed=self.failed)
@@ -330,25 +220,14 @@ class _Session:
             self.started += 1
             self._send(idle, {"run": run.as_json()})
 
-    def _start(self) -> _Process:
+    def _start(self) -> WorkerProcess:
         experiment = self.plan.experiment
         number = next(n for n in range(10_000) if n not in {w.number for w in self.workers})
-        log = experiment.output / "logs" / f"worker-{number}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as stream:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "emergecast.lab.runner._worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stream,
-                text=True,
-                encoding="utf-8",
-                env=_environment(number),
-                start_new_session=True,  # Ctrl-C is for the runner; it stops the workers itself
-            )
-        worker = _Process(number=number, process=process, log=log)
+        worker = start_worker(number, experiment.output / "logs" / f"worker-{number}.log")
         self.workers.append(worker)
-        threading.Thread(target=self._read, args=(worker, process.stdout), daemon=True).start()
+        threading.Thread(
+            target=self._read, args=(worker, worker.process.stdout), daemon=True
+        ).start()
         setup = {
             "text": experiment.text,
             "file": str(experiment.file),
@@ -357,21 +236,21 @@ class _Session:
         self._send(worker, setup)
         return worker
 
-    def _read(self, worker: _Process, stream: IO[str]) -> None:
+    def _read(self, worker: WorkerProcess, stream: IO[str]) -> None:
         """Pass on what a worker says, and None when it is gone."""
         with contextlib.suppress(ValueError):  # closed under our feet: the session is over
             for line in stream:
                 self.events.put((worker, json.loads(line)))
         self.events.put((worker, None))
 
-    def _send(self, worker: _Process, message: Mapping[str, Any]) -> None:
+    def _send(self, worker: WorkerProcess, message: Mapping[str, Any]) -> None:
         stream = worker.process.stdin
         with contextlib.suppress(OSError):  # it is gone, which the reader notices
             if stream is not None:
                 stream.write(json.dumps(message) + "\n")
                 stream.flush()
 
-    def _hear(self, worker: _Process, said: dict[str, Any] | None) -> None:
+    def _hear(self, worker: WorkerProcess, said: dict[str, Any] | None) -> None:
         if said is None:
             self._bury(worker)
             return
@@ -403,7 +282,7 @@ class _Session:
             self.started -= 1
             self.elsewhere[run.key] = run
 
-    def _bury(self, worker: _Process) -> None:
+    def _bury(self, worker: WorkerProcess) -> None:
         """A worker died; its run is tried again, or recorded as failed."""
         if worker not in self.workers:
             return
@@ -460,17 +339,3 @@ class _Session:
                 self.pending.append(run)
             else:
                 self.listener(Event(kind=EventKind.ELSEWHERE, run=run))
-
-
-def _environment(number: int) -> dict[str, str]:
-    """One GPU or one thread for a worker."""
-    gpus = _gpus()
-    if not gpus:
-        return {**os.environ, **_ONE_THREAD}
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES") is not None
-    index = number % len(gpus)
-    return {
-        **os.environ,
-        "TOKENIZERS_PARALLELISM": "false",
-        "CUDA_VISIBLE_DEVICES": gpus[index] if visible else str(index),
-    }
