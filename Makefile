@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo
 WORKERS ?= 2
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# By itself and before everything else: pip finds a build of this version without several GB for GPUs.
+TORCH ?= torch==2.13.0
 
 # One thread per process: the tests already use every core through pytest -n.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=1
@@ -48,9 +51,10 @@ $(VENV)/.made:
 	touch $@
 
 $(VENV)/.core: pyproject.toml | $(VENV)/.made
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(PIP) --editable .
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.made
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,pandas,arviz,referees]'
+	$(PIP) '$(TORCH)'
+	$(PIP) --editable '.[dev,pandas,arviz,referees,lab]'
 	touch $@ $(VENV)/.core

@@ -32,13 +32,13 @@ def one_core() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-def machine() -> str:
+def machine(also: Iterable[str] = ()) -> str:
     """One line: processor, system, Python and the versions that matter."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     parts = []
-    for name in ("emergecast", "numpy", "scipy", "polars", "jax", "numpyro", "emcee"):
+    for name in ("emergecast", "numpy", "scipy", "polars", "jax", "numpyro", "emcee", *also):
         try:
             parts.append(f"{name} {version(name)}")
         except PackageNotFoundError:
@@ -75,9 +75,9 @@ def arguments(description: str, **numbers: int) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def publish(name: str, text: str, *, write: bool) -> None:
+def publish(name: str, text: str, *, write: bool, also: Iterable[str] = ()) -> None:
     """Prints a result, and writes it where it is kept."""
-    page = f"# {name}\n\n{machine()}\n\n{text}\n"
+    page = f"# {name}\n\n{machine(also)}\n\n{text}\n"
     print(page)
     if write:
         folder = ROOT / "benchmarks" / "results"

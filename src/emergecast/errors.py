@@ -6,7 +6,10 @@
     ├── OptionError       an option or a prior has an impossible value
     ├── FitError          no estimate exists for these rows
     ├── ScalingError      a scaling law cannot do what was asked, or no law can be fitted
-    └── FrozenError       a frozen forecast was edited, cannot be read, or is there already
+    ├── FrozenError       a frozen forecast was edited, cannot be read, or is there already
+    └── LabError          a checkpoint, task, corpus or experiment cannot be used, or a run failed
+        ├── ExperimentError   an experiment cannot be run; lists every problem at once
+        └── LedgerError       the file of results cannot be read or written
 
 A message says what happened, the value seen, and what to do.
 """
@@ -75,3 +78,45 @@ class ScalingError(EmergecastError):
 
 class FrozenError(EmergecastError):
     """A frozen forecast was edited, cannot be read, or would be overwritten."""
+
+
+class LabError(EmergecastError):
+    """A checkpoint, task, corpus or experiment cannot be used, or a run of it failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """One thing that is wrong with an experiment, and what to do about it."""
+
+    file: str
+    """The experiment file as the user named it."""
+    line: int | None
+    """1-based line; None where the file as a whole is meant."""
+    text: str | None
+    """That line, without its indentation; None as above."""
+    where: str | None
+    """Path of the entry, like "tasks[0].chance"; None where the file as a whole is meant."""
+    what: str
+    """What is wrong and the value seen, in one sentence."""
+    remedy: str
+    """What to do, in one sentence."""
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}, line {self.line}"
+        entry = "" if self.where is None else f"{self.where}: "
+        quoted = "" if self.text is None else f"\n    | {self.text}"
+        return f"{place}: {entry}{self.what} {self.remedy}{quoted}"
+
+
+class ExperimentError(LabError):
+    """An experiment cannot be run as it is described; `problems` holds all reasons."""
+
+    def __init__(self, problems: tuple[Mistake, ...] | list[Mistake]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        head = "1 problem" if count == 1 else f"{count} problems"
+        super().__init__(head + ":\n" + "\n".join(f"  {p}" for p in self.problems))
+
+
+class LedgerError(LabError):
+    """The file of results cannot be read or written."""

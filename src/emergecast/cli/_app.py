@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from typing import Annotated, Any, Final
@@ -9,11 +10,26 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from emergecast.errors import EmergecastError, TableError
+from emergecast.errors import EmergecastError, ExperimentError, LabError, TableError
 
 BAD_INPUT: Final = 2
 """Exit status of bad input: a table, an option, a file that cannot be read or written."""
 _JSON: Final = "emergecast.json"
+_OF_THE_LAB: Final = frozenset(
+    {
+        "accelerate",
+        "datasets",
+        "huggingface_hub",
+        "lm_eval",
+        "peft",
+        "safetensors",
+        "tokenizers",
+        "torch",
+        "transformers",
+        "yaml",
+    }
+)
+"""What the extra `lab` brings."""
 
 
 class _Group(TyperGroup):
@@ -33,6 +49,15 @@ class _Group(TyperGroup):
         except (EmergecastError, OSError) as error:
             _report(error, as_json=ctx.meta[_JSON])
             raise typer.Exit(BAD_INPUT) from None
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in _OF_THE_LAB:
+                raise
+            missing = LabError(
+                f"this command measures models and needs {error.name}, which is not installed."
+                " Install the lab: pip install 'emergecast[lab]'"
+            )
+            _report(missing, as_json=ctx.meta[_JSON])
+            raise typer.Exit(BAD_INPUT) from None
 
 
 def _report(error: EmergecastError | OSError, *, as_json: bool) -> None:
@@ -46,7 +71,9 @@ def _report(error: EmergecastError | OSError, *, as_json: bool) -> None:
 
 
 def problems_as_json(error: BaseException) -> list[dict[str, Any]]:
-    """The problems of a TableError as plain records; none for another error."""
+    """The problems of a table or an experiment as plain records; none for another error."""
+    if isinstance(error, ExperimentError):
+        return [dataclasses.asdict(problem) for problem in error.problems]
     if not isinstance(error, TableError):
         return []
     names = ("file", "row", "column", "value", "what", "remedy")
@@ -93,6 +120,8 @@ from emergecast.cli import (  # noqa: E402
     _compare,  # noqa: F401
     _fit,  # noqa: F401
     _freeze,  # noqa: F401
+    _lab,  # noqa: F401
+    _proving_ground,  # noqa: F401
     _scaling,  # noqa: F401
     _scaling_fit,  # noqa: F401
     _simulate,  # noqa: F401

@@ -1,0 +1,247 @@
+"""Kill -9 the runner at random moments and see whether anything is lost, done twice, or torn.
+
+`python benchmarks/kill.py` rehearses an experiment (no model needed); `--experiment FILE` takes a
+real one, such as the smoke preset of the proving ground. Each of `--kills` sessions is killed: the
+runner alone, a worker and then the runner, or all of them at once. Then the experiment is finished,
+and the table is compared with that of an undisturbed run, byte by byte. Where the experiment is
+finished before so many kills, it begins anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from emergecast.lab.runner import Experiment, Ledger, read_experiment
+
+EMERGECAST = (sys.executable, "-m", "emergecast")
+
+REHEARSED = """\
+name: killed
+output: results
+worker: rehearsal
+rehearsal: {{seconds: {seconds}}}
+series:
+  - name: v1
+    tokenizer: words
+    pretraining_learning_rate: 0.001
+    checkpoints:
+{checkpoints}
+    choose: {{count: {taken}}}
+corpora:
+  - {{name: held-out, path: held-out.txt}}
+tasks:
+  - {{name: matching, shots_in_document: 8, chance: {{acc: 0.25, logprob: -1.39}}}}
+finetune:
+  examples: [16, 64, 256]
+  seeds: {{16: 2, 64: 1, 256: 1}}
+  methods:
+    - {{name: full, steps: 100, lr_times_pretraining: 0.5}}
+    - {{name: lora-8, epochs: 4, learning_rate: 1e-4}}
+"""
+
+
+class Victim(StrEnum):
+    """Who is killed."""
+
+    RUNNER = "runner"
+    WORKER = "worker"
+    ALL = "all"
+
+
+@dataclass(slots=True)
+class Found:
+    """What a series of kills did."""
+
+    kills: Counter[Victim] = field(default_factory=Counter)
+    resumed: int = 0
+    """Sessions that began with a training checkpoint of the one before."""
+    runs: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def add(self, other: Found) -> None:
+        """Take in what another series of kills did."""
+        self.kills.update(other.kills)
+        self.resumed += other.resumed
+        self.runs += other.runs
+        self.wrong += other.wrong
+
+
+def rehearsal(folder: Path, *, checkpoints: int, seconds: float) -> Path:
+    """Write an experiment that invents its scores, and return its file."""
+    lines = "\n".join(
+        f"      - {{name: S-{i}, path: S-{i}, params: 80614, tokens: {i * 1000}}}"
+        for i in range(1, checkpoints + 1)
+    )
+    taken = max(1, checkpoints - 1)
+    file = folder / "killed.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(REHEARSED.format(seconds=seconds, checkpoints=lines, taken=taken), "utf-8")
+    return file
+
+
+def kill_and_finish(file: Path, kills: int, rng: random.Random, longest: float) -> Found:
+    """Kill `kills` sessions within `longest` seconds of the first result, then finish.
+
+    There are fewer kills where the experiment is finished before.
+    """
+    found = Found()
+    experiment = read_experiment(file)
+    seen: dict[str, float] = {}
+    for _ in range(kills):
+        training = experiment.output / "training"
+        found.resumed += training.is_dir() and any(training.glob("*/*"))
+        victim = rng.choice(list(Victim))
+        if not _killed_session(file, victim, rng.uniform(0.0, longest), rng):
+            break
+        found.kills[victim] += 1
+        _look(experiment, seen, found)
+    last = subprocess.run(
+        [*EMERGECAST, "run", str(file)], capture_output=True, text=True, check=False
+    )
+    if last.returncode:
+        found.wrong.append(f"the last session ended with {last.returncode}: {last.stderr[-500:]}")
+    _look(experiment, seen, found)
+    _check_end(experiment, found)
+    found.runs = len(seen)
+    return found
+
+
+def _killed_session(file: Path, victim: Victim, delay: float, rng: random.Random) -> bool:
+    """Start a session and kill it; False where it ended by itself."""
+    process = subprocess.Popen(
+        [*EMERGECAST, "run", str(file), "--workers", "2"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    # A third of the kills fall into the start, the others after the first result.
+    if rng.random() < 1 / 3:
+        time.sleep(rng.uniform(0.1, 1.5))
+    else:
+        process.stderr.readline()  # type: ignore[union-attr]  # it is a pipe
+        time.sleep(delay)
+    children = _children(process.pid)
+    if victim is Victim.WORKER and children:
+        _kill(rng.choice(children))
+        time.sleep(rng.uniform(0.0, 0.5))
+    alive = process.poll() is None
+    process.kill()
+    if victim is Victim.ALL:
+        for child in children:
+            _kill(child)
+    process.communicate()
+    return alive
+
+
+def _children(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    with contextlib.suppress(OSError):
+        return [int(word) for word in path.read_text("ascii").split()]
+    return []
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _look(experiment: Experiment, seen: dict[str, float], found: Found) -> None:
+    """Every result that was there is there still, the very same one."""
+    if not experiment.ledger.is_file():
+        return
+    with Ledger.open_to_read(experiment.ledger) as ledger:
+        now = {key: result.started for key, result in ledger.results().items()}
+    found.wrong += [f"lost: {key[:12]}" for key in seen if key not in now]
+    found.wrong += [f"done twice: {key[:12]}" for key, at in seen.items() if now.get(key, at) != at]
+    seen.update(now)
+
+
+def _check_end(experiment: Experiment, found: Found) -> None:
+    """Nothing is torn and nothing is left behind."""
+    with contextlib.closing(sqlite3.connect(experiment.ledger)) as connection:
+        (sound,) = connection.execute("PRAGMA integrity_check").fetchone()
+        if sound != "ok":
+            found.wrong.append(f"the ledger is damaged: {sound}")
+        for name in ("claims", "failures"):
+            (count,) = connection.execute(f"SELECT count(*) FROM {name}").fetchone()  # noqa: S608
+            if count:
+                found.wrong.append(f"{count} {name} are left")
+    left = (experiment.output / "training").glob("*")
+    found.wrong += [f"left behind: {path}" for path in left]
+
+
+def table_of(file: Path) -> bytes:
+    """The exported table, as it is on disk."""
+    out = file.parent / "table.csv"
+    subprocess.run(
+        [*EMERGECAST, "export", str(file), "-o", str(out)], check=True, capture_output=True
+    )
+    return out.read_bytes()
+
+
+def undisturbed(file: Path) -> bytes:
+    """The table of the experiment without any kill."""
+    subprocess.run([*EMERGECAST, "run", str(file)], check=True, capture_output=True)
+    return table_of(file)
+
+
+def main() -> int:
+    """Kill, finish, compare, say."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--experiment", type=Path, help="a real experiment; a rehearsal if absent")
+    parser.add_argument("--longest", type=float, default=1.0, help="seconds after the first result")
+    options = parser.parse_args()
+    rng = random.Random(options.seed)  # noqa: S311  moments, not secrets
+    began = time.monotonic()
+    whole = Found()
+    rounds = 0
+    with tempfile.TemporaryDirectory() as scratch:
+
+        def fresh(name: str) -> Path:
+            folder = Path(scratch, name)
+            if options.experiment is not None:
+                return _copy(options.experiment, folder)
+            return rehearsal(folder, checkpoints=max(4, options.kills // 3), seconds=0.4)
+
+        expected = undisturbed(fresh("undisturbed"))
+        while whole.kills.total() < options.kills:
+            file = fresh(f"killed-{rounds}")
+            left = options.kills - whole.kills.total()
+            found = kill_and_finish(file, left, rng, options.longest)
+            whole.add(found)
+            rounds += 1
+            if table_of(file) != expected:
+                whole.wrong.append("ANOTHER TABLE")
+    kinds = ", ".join(f"{count} {victim}" for victim, count in sorted(whole.kills.items()))
+    print(f"{whole.kills.total()} kills ({kinds}), {whole.runs} runs, {rounds} times to the end;")
+    print(f"{whole.resumed} sessions began with a training checkpoint of the one before;")
+    print(f"{time.monotonic() - began:.0f} s; wrong: {'; '.join(whole.wrong) or 'nothing'}")
+    return 1 if whole.wrong else 0
+
+
+def _copy(file: Path, folder: Path) -> Path:
+    """The experiment's folder without its results."""
+    output = read_experiment(file).output.name
+    shutil.copytree(file.parent, folder, ignore=shutil.ignore_patterns(output))
+    return folder / file.name
+
+
+if __name__ == "__main__":
+    sys.exit(main())

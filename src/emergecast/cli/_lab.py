@@ -1,0 +1,261 @@
+"""Commands that measure: plan, run, status, export, retry."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emergecast.cli._app import BAD_INPUT, app
+from emergecast.cli._table import JsonOption
+
+if TYPE_CHECKING:
+    from emergecast.lab.runner import Event, Experiment, Report, Survey
+
+FAILED = 1
+"""Exit status where every run was tried and some failed."""
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file.")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(help="Worker processes; one per GPU, or per CPU core, if not given."),
+]
+
+
+@app.command()
+def plan(file: FileArgument, workers: WorkersOption = None, as_json: JsonOption = False) -> None:
+    """Say what an experiment comes to: the grid, what is done, what is left, time, disk, cost.
+
+    Example: `emergecast plan experiment.yaml`
+    """
+    from emergecast.lab.runner import read_experiment, survey
+
+    experiment = read_experiment(file)
+    found = survey(experiment)
+    _show_plan(found, workers, as_json=as_json)
+    if found.plan.problems:
+        _refuse(found, as_json=as_json)
+
+
+def _show_plan(found: Survey, workers: int | None, *, as_json: bool) -> None:
+    from emergecast.cli._lab_text import plan_as_json, plan_text
+    from emergecast.lab.runner import default_workers, estimate
+
+    count, on_gpu = default_workers()
+    left = estimate(found.plan, found.results, workers=workers or count, on_gpu=on_gpu)
+    if as_json:
+        print(json.dumps(plan_as_json(found.plan, left)))
+    else:
+        print(plan_text(found.plan, left))
+
+
+def _refuse(found: Survey, *, as_json: bool) -> None:
+    """Say what forbids to begin, and end."""
+    from emergecast.errors import ExperimentError
+
+    if not as_json:
+        print(f"\nemergecast: {ExperimentError(found.plan.problems)}", file=sys.stderr)
+    raise typer.Exit(BAD_INPUT)
+
+
+@app.command()
+def run(
+    file: FileArgument,
+    workers: WorkersOption = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", help="Do at most N runs, then stop.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
+    keep_going: Annotated[
+        bool,
+        typer.Option("--keep-going", help="Leave out what cannot be used, and do the rest."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Do all runs of an experiment that are missing; stop and start it as often as you like.
+
+    Results go into the ledger the moment they exist. Ctrl-C stops at once and loses nothing that
+    was recorded.
+
+    Example: `emergecast run experiment.yaml`
+    """
+    from emergecast.lab.runner import RunOptions, read_experiment, run_all, survey
+
+    experiment = read_experiment(file)
+    if dry_run:
+        found = survey(experiment)
+        _show_plan(found, workers, as_json=as_json)
+        if found.plan.problems and not keep_going:
+            _refuse(found, as_json=as_json)
+        return
+    options = RunOptions(workers=workers, limit=limit, keep_going=keep_going)
+    try:
+        with _progress() as listener:
+            report = run_all(experiment, options=options, listener=listener)
+    except KeyboardInterrupt:
+        print(
+            f"Stopped. What was recorded is in {experiment.ledger};"
+            f" go on with: emergecast run {file}",
+            file=sys.stderr,
+        )
+        raise typer.Exit(INTERRUPTED) from None
+    _conclude(experiment, report, as_json=as_json)
+
+
+def _conclude(experiment: Experiment, report: Report, *, as_json: bool) -> None:
+    from emergecast.cli._lab_text import failure_lines, state_lines
+    from emergecast.lab.runner import State, survey
+
+    count = report.plan.count()
+    failures = list(survey(experiment, remember=True).failures)
+    if as_json:
+        found = {
+            "ledger": str(experiment.ledger),
+            "done": report.done,
+            "failed": report.failed,
+            "states": {str(state): count[state] for state in State},
+            "undecided": len(report.plan.undecided),
+        }
+        print(json.dumps(found))
+    else:
+        print("\n".join(state_lines(report.plan)))
+        for line in failure_lines(failures):
+            print(line, file=sys.stderr)
+        file = experiment.file
+        if failures:
+            print(f"Try the failed ones again with: emergecast retry {file}")
+        elif not count[State.MISSING] and not report.plan.undecided:
+            print(f"All is measured. Next: emergecast export {file} -o table.csv")
+    if count[State.FAILED]:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def status(
+    file: FileArgument,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="List all failed runs with their tracebacks.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say where an experiment stands, what is running, and what failed and why.
+
+    Example: `emergecast status experiment.yaml --failed`
+    """
+    from emergecast.cli._lab_text import failure_lines, plan_as_json, state_lines
+    from emergecast.lab.runner import State, default_workers, estimate, read_experiment, survey
+
+    found = survey(read_experiment(file), remember=True)
+    count, on_gpu = default_workers()
+    if as_json:
+        left = estimate(found.plan, found.results, workers=count, on_gpu=on_gpu)
+        failures = [
+            {"key": f.key, "title": f.title, "error": f.error, "traceback": f.traceback}
+            for f in found.failures
+        ]
+        print(json.dumps({**plan_as_json(found.plan, left), "failures": failures}))
+        return
+    print("\n".join(state_lines(found.plan)))
+    for each in found.plan.runs:
+        if found.plan.states[each.key] is State.RUNNING:
+            print(f"running: {each.title}")
+    for line in failure_lines(list(found.failures), all_of_them=failed):
+        print(line)
+    if failed:
+        for failure in found.failures:
+            print(f"\n{failure.title}\n{failure.traceback.rstrip()}")
+    for problem in found.plan.problems:
+        print(f"Warning: {problem}", file=sys.stderr)
+
+
+@app.command()
+def export(
+    file: FileArgument,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Table to write: .csv, .parquet, .jsonl, .ndjson.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Write the measurement table of an experiment, as far as it is measured.
+
+    Example: `emergecast export experiment.yaml -o table.csv`
+    """
+    from emergecast.lab.runner import make_table, read_experiment, survey
+    from emergecast.measurements import check_suffix
+
+    check_suffix(out)
+    experiment = read_experiment(file)
+    found = survey(experiment, remember=True)
+    exported = make_table(found.plan, found.results)
+    exported.table.write(out)
+    warnings = [str(problem) for problem in found.plan.problems]
+    if exported.missing:
+        warnings.append(f"{exported.missing:,} runs have no result yet, or failed.")
+    if exported.without_loss:
+        warnings.append(f"{exported.without_loss:,} scores are left out: their loss is missing.")
+    if exported.without_chance:
+        warnings.append(
+            f"left out for want of a chance level: {', '.join(exported.without_chance)}. Write"
+            " chance: {METRIC: NUMBER} in the task to have them."
+        )
+    if exported.invented:
+        warnings.append("the scores are invented: the experiment says worker: rehearsal.")
+    if as_json:
+        report = {
+            "out": str(out),
+            "rows": len(exported.table),
+            "table_hash": exported.table.hash,
+            "missing": exported.missing,
+            "warnings": warnings,
+        }
+        print(json.dumps(report))
+        return
+    print(exported.table)
+    for warning in warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
+    print(f"Wrote {out}. Next: emergecast fit {out} --task {exported.table.tasks[0]}")
+
+
+@app.command()
+def retry(
+    file: FileArgument,
+    match: Annotated[
+        str,
+        typer.Option(help="Only runs whose title fits, like '*/S-108 finetuned*'."),
+    ] = "*",
+    as_json: JsonOption = False,
+) -> None:
+    """Make failed runs missing again, so that the next `emergecast run` tries them anew.
+
+    Example: `emergecast retry experiment.yaml`
+    """
+    from emergecast.lab.runner import clear_failures, read_experiment
+
+    cleared = clear_failures(read_experiment(file), match)
+    if as_json:
+        print(json.dumps({"cleared": cleared}))
+    elif cleared:
+        print(f"{cleared:,} failed runs are missing again. Next: emergecast run {file}")
+    else:
+        print("No failed run fits.")
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[Event], None]]:
+    """Bars on a terminal: the grid by estimated time, and each current run; else a line a run."""
+    from emergecast.cli._lab_progress import Bars, Lines
+
+    if not sys.stderr.isatty():
+        yield Lines().hear
+        return
+    with Bars() as bars:
+        yield bars.hear

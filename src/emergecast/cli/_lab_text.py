@@ -1,0 +1,130 @@
+"""An experiment's plan and state as lines of text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from emergecast.lab.runner import RunKind, State
+
+if TYPE_CHECKING:
+    from emergecast.lab.runner import Estimate, Failure, Plan
+
+_WORDS = {
+    RunKind.LOSS: "loss",
+    RunKind.FEW_SHOT: "few-shot",
+    RunKind.FINETUNED: "finetuned",
+}
+_FAILURES_SHOWN = 8
+
+
+def plan_text(plan: Plan, estimate: Estimate) -> str:
+    """The grid, what is done, what remains, and what that takes."""
+    experiment = plan.experiment
+    lines = [f"{experiment.name}, from {experiment.file}"]
+    for series in experiment.series:
+        choice = "" if series.choice.takes_all else ", chosen by loss"
+        lines.append(f"  series      {series.name}: {len(series.checkpoints)} checkpoints{choice}")
+    lines += [
+        f"  corpora     {', '.join(corpus.name for corpus in experiment.corpora)}",
+        f"  tasks       {', '.join(task.name for task in experiment.tasks)}",
+    ]
+    if experiment.examples:
+        lines.append(f"  examples    {', '.join(f'{d:,}' for d in experiment.examples)}")
+        lines.append(f"  methods     {', '.join(m.name for m in experiment.methods)}")
+    lines.append(f"  ledger      {experiment.ledger}")
+    lines += ["", *state_lines(plan)]
+    if plan.undecided:
+        lines.append(
+            f"Up to {len(plan.undecided):,} more runs follow when the losses have decided which"
+            " checkpoints are taken."
+        )
+    lines += ["", *_estimate_lines(estimate)]
+    return "\n".join(lines)
+
+
+def state_lines(plan: Plan) -> Iterator[str]:
+    """How many runs of each kind stand where."""
+    rows = [["", *(str(state) for state in State), "all"]]
+    total: Counter[State] = Counter()
+    for kind in RunKind:
+        keys = {run.key for run in plan.runs if run.kind is kind}
+        if not keys:
+            continue
+        count = Counter(plan.states[key] for key in keys)
+        total += count
+        rows.append(
+            [_WORDS[kind], *(f"{count[s]:,}" if count[s] else "." for s in State), f"{len(keys):,}"]
+        )
+    rows.append(
+        ["all", *(f"{total[s]:,}" if total[s] else "." for s in State), f"{total.total():,}"]
+    )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        yield "  ".join(cells).rstrip()
+
+
+def _estimate_lines(estimate: Estimate) -> Iterator[str]:
+    if not estimate.worker_seconds and not estimate.bytes_needed:
+        yield "Nothing is left to do."
+        return
+    workers = "1 worker" if estimate.workers == 1 else f"{estimate.workers} workers"
+    yield (
+        f"What is left takes about {duration(estimate.wall_seconds)} on {workers}"
+        f" ({estimate.basis}), and {size(estimate.bytes_needed)} of disk."
+    )
+    if estimate.cost is not None:
+        yield f"At the stated price per hour that costs about {estimate.cost:.2f}."
+
+
+def failure_lines(failures: list[Failure], *, all_of_them: bool = False) -> Iterator[str]:
+    """What failed and why."""
+    shown = failures if all_of_them else failures[:_FAILURES_SHOWN]
+    for failure in shown:
+        yield f"failed: {failure.title}"
+        yield f"        {failure.error}"
+    if len(failures) > len(shown):
+        yield f"... and {len(failures) - len(shown):,} more: emergecast status FILE --failed"
+
+
+def plan_as_json(plan: Plan, estimate: Estimate) -> dict[str, Any]:
+    """The plan for a program."""
+    import dataclasses
+
+    return {
+        "experiment": plan.experiment.name,
+        "ledger": str(plan.experiment.ledger),
+        "states": {str(state): plan.count()[state] for state in State},
+        "undecided": len(plan.undecided),
+        "estimate": dataclasses.asdict(estimate),
+        "problems": [dataclasses.asdict(problem) for problem in plan.problems],
+        "runs": [
+            {
+                "key": run.key,
+                "title": run.title,
+                "kind": str(run.kind),
+                "state": str(plan.states[run.key]),
+            }
+            for run in plan.runs
+        ],
+    }
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds" if seconds >= 1 else "a second"
+
+
+def size(count: float) -> str:
+    """Bytes in the unit that suits them."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"

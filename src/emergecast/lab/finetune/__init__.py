@@ -1,0 +1,11 @@
+"""Finetune a copy of a checkpoint on so many examples of a task.
+
+transformers' Trainer with a batch of our own: a prompt and its completion as the evaluation cuts
+them, the loss on the completion alone. The same seed gives the same weights to the last bit on one
+machine, interrupted or not. It refuses a training whose loss is no longer a number.
+"""
+
+from emergecast.lab.finetune._finetune import Finetuned, finetune
+from emergecast.lab.finetune._method import FinetuneMethod, Session
+
+__all__ = ["FinetuneMethod", "Finetuned", "Session", "finetune"]

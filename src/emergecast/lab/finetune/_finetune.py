@@ -1,0 +1,186 @@
+"""Finetune one model with transformers' Trainer."""
+
+from __future__ import annotations
+
+import gc
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emergecast.errors import LabError
+from emergecast.lab.finetune._method import SCHEDULES, FinetuneMethod, Session
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from emergecast.lab.tasks import Pair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finetuned:
+    """A finetuned model and what it took."""
+
+    model: PreTrainedModel
+    """In evaluation mode; with its adapters where the method is LoRA."""
+    steps: int
+    """Optimiser steps behind the weights, those before an interruption included."""
+    resumed_from: int
+    """Steps that an interrupted run had done already; 0 for a run from the start."""
+    seconds: float
+    """Of this run, without what an interrupted one took."""
+    final_loss: float
+    """Training loss of the last step, nats per token of the completions."""
+
+
+def finetune(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Sequence[Pair],
+    method: FinetuneMethod,
+    *,
+    seed: int,
+    session: Session | None = None,
+) -> Finetuned:
+    """Finetune this model, not a copy of it, on these examples.
+
+    Args:
+        model: The checkpoint as loaded.
+        tokenizer: Its tokenizer.
+        pairs: The examples, each seen as often as the steps allow.
+        method: How.
+        seed: Decides the order of the examples, adapters at the start, and dropout.
+        session: Where training checkpoints go, whether to resume, who is told.
+
+    Raises:
+        LabError: The loss is no longer a number, an example cannot be tokenised, or a tracker is
+            not installed.
+    """
+    from transformers import set_seed
+
+    from emergecast.lab.evaluate import max_length
+    from emergecast.lab.finetune._batches import Examples
+    from emergecast.lab.finetune._trainer import LeanTrainer
+
+    session = session or Session()
+    examples = Examples(pairs, tokenizer, max_length(model))
+    set_seed(seed)
+    if not method.train_embeddings:
+        model.get_input_embeddings().requires_grad_(requires_grad=False)
+    trained = _with_adapters(model, method)
+    start = time.perf_counter()
+    scratch = nullcontext(session.folder) if session.folder else tempfile.TemporaryDirectory()
+    with scratch as folder:
+        arguments = _arguments(method, session, seed=seed, folder=Path(str(folder)))
+        try:
+            trainer = LeanTrainer(trained, examples, arguments)
+        except (ImportError, RuntimeError, ValueError) as error:
+            if not session.trackers:
+                raise
+            raise LabError(
+                f"tracker {', '.join(session.trackers)} cannot be used: {error}. Install it, or"
+                " leave it out."
+            ) from error
+        trainer.session = session
+        before = last_whole_checkpoint(session.folder) if session.resume else None
+        if model.device.type == "cpu":
+            _spare_the_collector()
+        trainer.train(resume_from_checkpoint=None if before is None else str(before))
+    trained.eval()
+    return Finetuned(
+        model=trained,
+        steps=trainer.state.global_step,
+        resumed_from=0 if before is None else _step(before),
+        seconds=time.perf_counter() - start,
+        final_loss=trainer.last_loss,
+    )
+
+
+@lru_cache(maxsize=1)
+def _spare_the_collector() -> None:
+    """Keep the garbage collector from what is there at the first finetuning on a CPU.
+
+    The Trainer begins with a full collection, to free the memory of a GPU; over the hundreds of
+    thousands of objects of the libraries that takes longer than finetuning a tiny model. They stay
+    as long as the process anyway; what comes later is collected as ever.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+WHOLE = "whole"
+"""File that a training checkpoint gets last; without it the checkpoint may be torn."""
+
+
+def last_whole_checkpoint(folder: Path | None) -> Path | None:
+    """The latest training checkpoint that was written to the end; torn ones are removed."""
+    if folder is None or not folder.is_dir():
+        return None
+    found = [path for path in folder.glob("checkpoint-*") if path.is_dir()]
+    for torn in [path for path in found if not (path / WHOLE).is_file()]:
+        shutil.rmtree(torn)
+        found.remove(torn)
+    return max(found, key=_step, default=None)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _with_adapters(model: PreTrainedModel, method: FinetuneMethod) -> Any:  # noqa: ANN401  PEFT's or transformers' model
+    if method.rank is None:
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=method.rank,
+        lora_alpha=2 * method.rank,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config)
+
+
+def _arguments(method: FinetuneMethod, session: Session, *, seed: int, folder: Path) -> Any:  # noqa: ANN401  transformers' own record
+    from transformers import TrainingArguments
+
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=method.steps,
+        per_device_train_batch_size=method.batch_size,
+        learning_rate=method.learning_rate,
+        lr_scheduler_type=SCHEDULES[method.schedule],
+        warmup_steps=method.warmup_steps,
+        weight_decay=method.weight_decay,
+        max_grad_norm=method.max_grad_norm or 0.0,
+        optim="adamw_torch_fused",
+        seed=seed,
+        data_seed=seed,
+        save_strategy="no",
+        save_total_limit=2,
+        logging_strategy="steps" if session.trackers else "no",
+        logging_steps=max(1, method.steps // 50),
+        report_to=list(session.trackers),
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+    )
+
+
+def check_loss(loss: float, step: int, method_rate: float) -> None:
+    """Refuse a loss that is no number.
+
+    Raises:
+        LabError: It is none.
+    """
+    if not math.isfinite(loss):
+        raise LabError(
+            f"the training loss is {loss} after {step} steps of finetuning, so this run has no"
+            f" score. Lower its learning rate, {method_rate:g}, or lengthen its warmup."
+        )

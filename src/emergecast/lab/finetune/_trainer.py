@@ -1,0 +1,90 @@
+"""transformers' Trainer without what tiny models spend most of their time on."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from emergecast.lab.finetune._batches import Examples, as_it_is
+from emergecast.lab.finetune._finetune import WHOLE, check_loss
+from emergecast.lab.finetune._method import Session
+
+
+class LeanTrainer(Trainer):
+    """A Trainer that hands over whole batches, checks every loss, and saves by the clock."""
+
+    def __init__(self, model: nn.Module, examples: Examples, args: TrainingArguments) -> None:
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=examples,
+            data_collator=as_it_is,
+            callbacks=[_Clock(self)],
+        )
+        self.remove_callback(PrinterCallback)
+        self.session = Session()
+        self.last_loss = float("nan")
+
+    def training_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor | Any],
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """Train on one batch and keep its loss.
+
+        Raises:
+            LabError: The loss is no number.
+        """
+        loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
+        self.last_loss = float(loss)
+        check_loss(self.last_loss, self.state.global_step, self.args.learning_rate)
+        return loss
+
+
+class _Clock(TrainerCallback):
+    """Reports each step, saves when it is time, and marks what was saved to the end."""
+
+    def __init__(self, trainer: LeanTrainer) -> None:
+        self._trainer = trainer
+        self._saved = time.monotonic()
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,  # noqa: ARG002  as transformers calls it
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,  # noqa: ANN401  whatever transformers adds
+    ) -> None:
+        """Report the step; ask for a training checkpoint when it is time."""
+        session = self._trainer.session
+        if session.on_step is not None:
+            session.on_step(state.global_step, self._trainer.last_loss)
+        every = session.save_every_seconds
+        if every is None or session.folder is None or state.global_step >= state.max_steps:
+            return
+        if time.monotonic() - self._saved >= every:
+            control.should_save = True
+            self._saved = time.monotonic()
+
+    def on_save(
+        self,
+        args: TrainingArguments,  # noqa: ARG002  as above
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002  as above
+        **_: Any,  # noqa: ANN401  whatever transformers adds
+    ) -> None:
+        """Mark the training checkpoint as whole."""
+        folder = self._trainer.session.folder
+        if folder is not None:
+            (folder / f"checkpoint-{state.global_step}" / WHOLE).touch()

@@ -1,0 +1,147 @@
+"""Who is trained on what and for how long: the numbers of the proving ground, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from emergecast.lab.proving_ground._world import Recipe
+
+DOCUMENT: Final = 64
+"""Tokens predicted of a document; it has one more."""
+BATCH: Final = 32
+"""Documents of a pretraining step."""
+WARMUP: Final = 50
+"""Steps until the learning rate is full; it stays so."""
+EVERY: Final = 12
+"""Steps between the moments at which a checkpoint may be kept: loss falls fast at the elbow."""
+MOST_STEPS: Final = 1400
+STOP: Final = 5.01
+"""Pretraining ends below this loss."""
+CHOOSING: Final = 96
+"""Documents of the set by which checkpoints are chosen."""
+HELD_OUT: Final = 512
+"""Documents of the held-out corpus."""
+TARGETS: Final = (
+    *(6.5, 5.8, 5.45, 5.36, 5.30, 5.26, 5.23, 5.20, 5.17, 5.14, 5.11, 5.08, 5.05, 5.02),
+)
+"""Losses at which checkpoints are kept, in nats per token; dense where the skill emerges."""
+TEST_PROMPTS: Final = 1024
+
+
+class Quality(StrEnum):
+    """Which corpus the models are pretrained on."""
+
+    HIGH = "high"
+    """A quarter of the documents are exercises."""
+    LOW = "low"
+    """As many are, but in seven of eight a few words repeat and need only be remembered."""
+
+
+RECIPES: Final = {
+    Quality.HIGH: Recipe(name="high", exercises=0.25),
+    Quality.LOW: Recipe(name="low", exercises=0.25, fresh=0.125),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """One size of model."""
+
+    name: str
+    width: int
+    heads: int
+    learning_rate: float
+    layers: int = 3
+    seconds: int
+    """Roughly what its pretraining takes on one core."""
+
+
+S: Final = Size(name="S", seconds=50, width=32, heads=2, learning_rate=3.0e-3)
+M: Final = Size(name="M", seconds=75, width=56, heads=4, learning_rate=2.0e-3)
+W72: Final = Size(name="W72", seconds=95, width=72, heads=4, learning_rate=1.7e-3)
+L: Final = Size(name="L", seconds=120, width=96, heads=4, learning_rate=1.4e-3)
+W128: Final = Size(name="W128", seconds=160, width=128, heads=4, learning_rate=1.15e-3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """How a model is finetuned on so many prompts."""
+
+    examples: int
+    steps: int
+    learning_rate_times: float
+    """Multiple of the model's pretraining learning rate."""
+    subsets: int = 1
+    """Random subsets of the training prompts, one finetuning each."""
+
+
+TUNINGS: Final = (
+    Tuning(examples=16, steps=40, learning_rate_times=0.25, subsets=2),
+    Tuning(examples=64, steps=60, learning_rate_times=0.35, subsets=2),
+    Tuning(examples=256, steps=100, learning_rate_times=0.7),
+    Tuning(examples=1024, steps=200, learning_rate_times=1.5),
+    Tuning(examples=4096, steps=400, learning_rate_times=1.5),
+)
+"""One rule for all models: more examples, more steps, and a higher rate up to a point."""
+MORE_TUNINGS: Final = (
+    *(Tuning(examples=512, steps=140, learning_rate_times=1.0),),
+    *(Tuning(examples=2048, steps=280, learning_rate_times=1.5),),
+    *(Tuning(examples=16384, steps=1000, learning_rate_times=1.5),),
+)
+PROBE_SHOTS: Final = 24
+"""Solved words before the question, few-shot."""
+PROBE_TUNINGS: Final = (
+    Tuning(examples=8, steps=40, learning_rate_times=0.25, subsets=2),
+    Tuning(examples=32, steps=60, learning_rate_times=0.35, subsets=2),
+    Tuning(examples=128, steps=100, learning_rate_times=0.7),
+    Tuning(examples=512, steps=200, learning_rate_times=0.7),
+)
+TUNING_BATCH: Final = 32
+TUNING_WARMUP: Final = 10
+TUNING_DECAY: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A proving ground of a certain cost."""
+
+    name: str
+    sizes: tuple[Size, ...]
+    seeds: tuple[int, ...]
+    tunings: tuple[Tuning, ...]
+    targets: tuple[float, ...]
+    most_steps: int = MOST_STEPS
+    """Pretraining ends after so many steps, whatever the loss."""
+    probe: bool = False
+    """Whether there is a second task, in which more data raises the slope and not the elbow."""
+
+    @property
+    def training_prompts(self) -> int:
+        """Prompts in the training split: twice the most that are asked for, so subsets differ."""
+        return 2 * max(tuning.examples for tuning in self.tunings)
+
+
+PRESETS: Final = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            name="smoke",
+            sizes=(S,),
+            seeds=(0,),
+            tunings=tuple(t for t in TUNINGS if t.examples in {16, 256, 4096}),
+            targets=(5.45, 5.26, 5.20, 5.12, 5.02),
+        ),
+        Preset(name="default", sizes=(L, M, S), seeds=(0,), tunings=TUNINGS, targets=TARGETS),
+        Preset(
+            name="full",
+            sizes=(W128, L, W72, M, S),
+            seeds=(0, 1),
+            tunings=tuple(sorted((*TUNINGS, *MORE_TUNINGS), key=lambda tuning: tuning.examples)),
+            targets=TARGETS,
+            probe=True,
+        ),
+    )
+}
+"""By name; sizes are trained in this order, the slowest first."""

@@ -1,0 +1,55 @@
+"""Words that can be read, and the tokenizer that takes each for one token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from emergecast.lab.proving_ground._world import LABELS, WORDS, Ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+PAD: Final = "<pad>"
+END: Final = "<eos>"
+UNKNOWN: Final = "<unk>"
+LONGEST: Final = 128
+"""Tokens of the longest sequence that the models take."""
+_CONSONANTS: Final = "bdfgklmnprstvz"
+_VOWELS: Final = "aeiou"
+_SPELLING_SEED: Final = 7
+
+
+def vocabulary() -> tuple[str, ...]:
+    """The text of every token: words of two syllables, labels A to P, then the special ones."""
+    syllables = [c + v for c in _CONSONANTS for v in _VOWELS]
+    spellings = [first + second for first in syllables for second in syllables]
+    chosen = np.random.default_rng(_SPELLING_SEED).permutation(len(spellings))[:WORDS]
+    words = [spellings[i] for i in chosen]
+    return (*words, *(chr(ord("A") + i) for i in range(LABELS)), PAD, END, UNKNOWN)
+
+
+def text(tokens: Ids) -> list[str]:
+    """Documents [n, time] as text, words joined by a space."""
+    spelling = vocabulary()
+    return [" ".join(spelling[token] for token in row) for row in tokens.tolist()]
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """The word-level tokenizer of the proving ground; it adds no special token."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(WordLevel({word: i for i, word in enumerate(vocabulary())}, unk_token=UNKNOWN))
+    made.pre_tokenizer = WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        unk_token=UNKNOWN,
+        pad_token=PAD,
+        eos_token=END,
+        model_max_length=LONGEST,
+        clean_up_tokenization_spaces=False,
+    )

@@ -1,0 +1,153 @@
+"""From the ledger to the measurement table, the same to the last digit however often it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from emergecast.errors import LabError
+from emergecast.lab.runner._experiment import Checkpoint, Experiment, Worker
+from emergecast.lab.runner._facts import chance_level
+from emergecast.lab.runner._ledger import Result
+from emergecast.lab.runner._measurer import Score
+from emergecast.lab.runner._plan import Plan
+from emergecast.lab.runner._run import Run, RunKind
+from emergecast.measurements import Measurements, Setting, read_table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """The table, and what is not in it."""
+
+    table: Measurements
+    without_loss: int
+    """Scores left out because the loss of their checkpoint is missing."""
+    without_chance: tuple[str, ...]
+    """Metrics left out because their chance level is not stated, as "metric of task"."""
+    invented: bool
+    """Whether the scores come from a rehearsal."""
+    missing: int
+    """Runs of the plan that have no result: not done, failed, or running."""
+
+
+def make_table(plan: Plan, results: Mapping[str, Result]) -> Exported:
+    """One row per score and corpus, in the order of the experiment.
+
+    Raises:
+        LabError: there is not a single score with a loss.
+        TableError: what was measured breaks a rule of the table.
+    """
+    losses: dict[tuple[str, str], list[tuple[str, Result]]] = {}
+    for run in plan.runs:
+        result = results.get(run.key)
+        if run.kind is RunKind.LOSS and run.corpus is not None and result is not None:
+            losses.setdefault((run.series, run.checkpoint), []).append((run.corpus, result))
+    rows: list[dict[str, Any]] = []
+    without_loss = 0
+    without_chance: dict[str, None] = {}
+    for run in sorted(plan.runs, key=_place(plan.experiment)):
+        result = results.get(run.key)
+        if run.kind is RunKind.LOSS or result is None:
+            continue
+        held_out = losses.get((run.series, run.checkpoint), [])
+        without_loss += not held_out
+        for corpus, loss in held_out:
+            for score in result.scores:
+                row = _row(plan, run, score)
+                if row is None:
+                    without_chance.setdefault(f"{score.metric} of {run.task}")
+                else:
+                    rows.append(row | _loss(corpus, loss))
+    if not rows:
+        raise LabError(
+            "there is no score with a loss yet, so there is no table. Run the experiment, or look"
+            " at what failed with emergecast status."
+        )
+    return Exported(
+        table=read_table(rows),
+        without_loss=without_loss,
+        without_chance=tuple(without_chance),
+        invented=plan.experiment.worker is Worker.REHEARSAL,
+        missing=sum(1 for key in plan.states if key not in results),
+    )
+
+
+def _place(experiment: Experiment) -> Callable[[Run], tuple[int, ...]]:
+    """A key that sorts runs as the file names them."""
+    checkpoints = {(c.series, c.name): i for i, c in enumerate(experiment.checkpoints)}
+    tasks = {task.name: i for i, task in enumerate(experiment.tasks)}
+    methods = {method.name: i for i, method in enumerate(experiment.methods)}
+
+    def place(run: Run) -> tuple[int, ...]:
+        return (
+            checkpoints[run.series, run.checkpoint],
+            -1 if run.task is None else tasks[run.task],
+            -1 if run.recipe is None else methods[run.recipe.method],
+            run.examples or 0,
+            run.subset or 0,
+            run.seed or 0,
+        )
+
+    return place
+
+
+def _row(plan: Plan, run: Run, score: Score) -> dict[str, Any] | None:
+    """One score as a row without its loss; None where its chance level is not known."""
+    experiment = plan.experiment
+    checkpoint = _checkpoint(experiment, run)
+    task = next(task for task in experiment.tasks if task.name == run.task)
+    chance = chance_level(task, score.metric, plan.facts.tasks[task.name])
+    if chance is None:
+        return None
+    model = plan.facts.models[run.series, run.checkpoint]
+    finetuned = run.recipe is not None
+    row: dict[str, Any] = {
+        "series": run.series,
+        "checkpoint": run.checkpoint,
+        "params": checkpoint.params or model.params,
+        "tokens": checkpoint.tokens,
+        "flops": checkpoint.flops,
+        "tokenizer": checkpoint.tokenizer or model.tokenizer_hash[:12],
+        "task": run.task,
+        "metric": score.metric,
+        "setting": str(Setting.FINETUNED if finetuned else Setting.FEW_SHOT),
+        "shots": task.shots_in_document + (0 if finetuned else task.shots),
+        "score": score.score,
+        "stderr": score.stderr,
+        "n_items": score.n_items,
+        "runs": 1,
+        "chance": chance,
+    }
+    if run.recipe is not None and run.examples is not None:
+        row |= {
+            "examples": run.examples,
+            "epochs": run.recipe.epochs(run.examples),
+            "subset": str(run.subset),
+            "seed": str(run.seed),
+            "method": run.recipe.method,
+        }
+    if experiment.worker is Worker.REHEARSAL:
+        row["invented"] = True
+    return row
+
+
+def _loss(corpus: str, result: Result) -> dict[str, Any]:
+    if result.loss is None:  # a loss run has a loss, or it would be a failure
+        raise AssertionError(result.title)
+    return {
+        "loss": result.loss.nats_per_token,
+        "loss_stderr": result.loss.stderr,
+        "loss_corpus": corpus,
+        "loss_source": "measured",
+        "loss_per_byte": result.loss.nats_per_byte,
+        "loss_per_byte_stderr": result.loss.byte_stderr,
+    }
+
+
+def _checkpoint(experiment: Experiment, run: Run) -> Checkpoint:
+    return next(
+        each
+        for each in experiment.checkpoints
+        if (each.series, each.name) == (run.series, run.checkpoint)
+    )

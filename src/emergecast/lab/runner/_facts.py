@@ -1,0 +1,250 @@
+"""What is known of checkpoints, tasks and corpora before any run, and what forbids one."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from emergecast.errors import LabError, LedgerError, Mistake
+from emergecast.lab.runner._experiment import Checkpoint, Corpus, Experiment, Task, Tracker
+from emergecast.lab.runner._ledger import Ledger
+from emergecast.lab.runner._measurer import CorpusFacts, Measurer, ModelFacts, TaskFacts
+from emergecast.lab.runner._run import canonical
+
+_F = TypeVar("_F", ModelFacts, TaskFacts, CorpusFacts)
+_MOST_FILES: Final = 10_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Facts:
+    """All facts that could be found, and a mistake for each that could not."""
+
+    models: dict[tuple[str, str], ModelFacts] = field(default_factory=dict)
+    """By series and checkpoint."""
+    tasks: dict[str, TaskFacts] = field(default_factory=dict)
+    corpora: dict[str, CorpusFacts] = field(default_factory=dict)
+    problems: list[Mistake] = field(default_factory=list)
+
+
+def gather_facts(
+    experiment: Experiment, measurer: Measurer, ledger: Ledger | None, *, remember: bool = False
+) -> Facts:
+    """Look at everything that the experiment names.
+
+    Weights and corpora are hashed once: what was found before is taken from the ledger as long as
+    no file's name, size or time has changed. Tasks are looked at anew, since their data may lie
+    anywhere, unless `remember` says that what is known will do: then so does what is known of
+    models that have been deleted since.
+    """
+    facts = Facts()
+    finder = _Finder(
+        experiment=experiment, measurer=measurer, facts=facts, ledger=ledger, remember=remember
+    )
+    for each in experiment.checkpoints:
+        model = finder.find(ModelFacts, partial(measurer.model_facts, each), each)
+        if model is not None:
+            facts.models[each.series, each.name] = model
+    _compare(experiment, facts)
+    _check_trackers(experiment, facts)
+    for task in experiment.tasks:
+        about = finder.find(TaskFacts, partial(measurer.task_facts, task, experiment.limit), task)
+        if about is not None:
+            facts.tasks[task.name] = about
+            _check_task(experiment, task, about, facts)
+    for corpus in experiment.corpora:
+        text = finder.find(CorpusFacts, partial(measurer.corpus_facts, corpus), corpus)
+        if text is not None:
+            facts.corpora[corpus.name] = text
+    return facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Finder:
+    """Asks for facts, or remembers them; a refusal becomes a mistake at its line."""
+
+    experiment: Experiment
+    measurer: Measurer
+    facts: Facts
+    ledger: Ledger | None
+    remember: bool
+
+    def find(
+        self, kind: type[_F], look: Callable[[], _F], entry: Checkpoint | Task | Corpus
+    ) -> _F | None:
+        """The facts about one entry; None where it cannot be used."""
+        name = self._hash(kind, _described(entry, self.experiment.limit))
+        listing = self._listing(entry)
+        mark = None if listing is None else self._hash(kind, [name, listing])
+        known = None
+        if mark is not None or self.remember:  # nobody can tell whether a hub has changed
+            known = self._known(kind, mark or name)
+        if known is not None and (self.remember or not isinstance(entry, Task)):
+            return known
+        try:
+            found = look()
+        except LedgerError:
+            raise
+        except LabError as error:
+            last = self._known(kind, name) if self.remember else None
+            if last is None:
+                self.facts.problems.append(mistake(self.experiment, entry, str(error), ""))
+            return last
+        if self.ledger is not None:
+            with contextlib.suppress(LedgerError):  # it may be read-only; nothing is lost
+                for each in (mark, name):
+                    if each is not None:
+                        self.ledger.keep_facts(each, asdict(found))
+        return found
+
+    def _listing(self, entry: Checkpoint | Task | Corpus) -> list[tuple[str, int, int]] | None:
+        """Names, sizes and times of the files of an entry; None where that cannot be told."""
+        try:
+            if isinstance(entry, Task):
+                path = entry.include_path
+            elif isinstance(entry, Corpus):
+                path = entry.path
+            elif self.remember and entry.path is None:
+                path = None  # no need to ask a hub
+            else:
+                path = self.measurer.folder(entry)
+            return None if path is None else _states(path)
+        except (LabError, OSError):
+            return None
+
+    def _known(self, kind: type[_F], mark: str) -> _F | None:
+        known = None if self.ledger is None else self.ledger.known_facts(mark)
+        return None if known is None else kind(**known)
+
+    def _hash(self, kind: type[_F], what: object) -> str:
+        text = canonical([str(self.experiment.worker), kind.__name__, what])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _described(entry: Checkpoint | Task | Corpus, limit: int | None) -> list[object]:
+    """What the file says about an entry, as far as its facts depend on it."""
+    if isinstance(entry, Checkpoint):
+        place = [None if entry.path is None else str(entry.path.absolute()), entry.repo]
+        return [*place, entry.revision, entry.subfolder, entry.params]
+    if isinstance(entry, Corpus):
+        return [str(entry.path.absolute())]
+    folder = None if entry.include_path is None else str(entry.include_path.absolute())
+    return [entry.name, folder, entry.shots, entry.metric, entry.chance.get(""), limit]
+
+
+def _states(path: Path) -> list[tuple[str, int, int]]:
+    files = sorted(each for each in path.rglob("*") if each.is_file()) or [path]
+    states = [(str(file.resolve()), file.stat()) for file in files[:_MOST_FILES]]
+    return [(name, state.st_size, state.st_mtime_ns) for name, state in states]
+
+
+def mistake(
+    experiment: Experiment, entry: Checkpoint | Task | Corpus, what: str, remedy: str
+) -> Mistake:
+    """A mistake at the line of an entry of the experiment file."""
+    return _at(experiment, entry.where, entry.line, what, remedy)
+
+
+def _at(experiment: Experiment, where: str, line: int | None, what: str, remedy: str) -> Mistake:
+    lines = experiment.text.splitlines()
+    text = lines[line - 1].strip() if line is not None and 1 <= line <= len(lines) else None
+    return Mistake(
+        file=str(experiment.file), line=line, text=text, where=where, what=what, remedy=remedy
+    )
+
+
+def _compare(experiment: Experiment, facts: Facts) -> None:
+    """Within a series: no weights twice, one architecture, one tokenizer."""
+    for series in experiment.series:
+        owner: dict[str, Checkpoint] = {}
+        first: Checkpoint | None = None
+        for each in series.checkpoints:
+            model = facts.models.get((each.series, each.name))
+            if model is None:
+                continue
+            twin = owner.setdefault(model.weights_hash, each)
+            if twin is not each:
+                what = (
+                    f'"{each.name}" and "{twin.name}" have the same weights (hash'
+                    f" {model.weights_hash[:12]}), so they are one checkpoint."
+                )
+                remedy = "Leave one out, or correct its path."
+                facts.problems.append(mistake(experiment, each, what, remedy))
+            first = first or each
+            reference = facts.models[first.series, first.name]
+            for name, mine, its in (
+                ("architecture", model.architecture, reference.architecture),
+                ("tokenizer", model.tokenizer_hash[:12], reference.tokenizer_hash[:12]),
+            ):
+                if mine != its:
+                    what = (
+                        f'"{each.name}" has another {name} ({mine}) than "{first.name}" ({its}),'
+                        f' and series "{series.name}" is one curve of one kind of loss.'
+                    )
+                    remedy = "Put it into a series of its own."
+                    facts.problems.append(mistake(experiment, each, what, remedy))
+
+
+_PACKAGES: Final[Mapping[Tracker, tuple[str, ...]]] = {
+    Tracker.TENSORBOARD: ("tensorboard", "tensorboardX"),
+    Tracker.MLFLOW: ("mlflow",),
+    Tracker.WANDB: ("wandb",),
+}
+"""Any one of these packages will do."""
+
+
+def _check_trackers(experiment: Experiment, facts: Facts) -> None:
+    """The packages of the trackers are there, before a finetuning asks for them."""
+    for tracker in experiment.trackers:
+        packages = _PACKAGES[tracker]
+        if not any(importlib.util.find_spec(name) for name in packages):
+            line = experiment.lines.get("trackers")
+            what = f"{tracker} is not installed."
+            remedy = f"pip install {packages[0]}, or leave it out."
+            facts.problems.append(_at(experiment, "trackers", line, what, remedy))
+
+
+def _check_task(experiment: Experiment, task: Task, about: TaskFacts, facts: Facts) -> None:
+    """There is a chance level, and as much training data as is asked for."""
+    if chance_level(task, about.metric, about) is None:
+        what = f'the chance level of {about.metric} on "{task.name}" is not known.'
+        remedy = "Add chance to the task, the score of a model that knows nothing."
+        facts.problems.append(mistake(experiment, task, what, remedy))
+    wanted = amounts(experiment, task)
+    if not wanted:
+        return
+    if not about.training_size:
+        what = (
+            f'task "{task.name}" has no training split, and it shall be finetuned on'
+            f" {wanted[0]:,} examples and more."
+        )
+        remedy = "Name a training_split in the task, or write examples: [] for it."
+        facts.problems.append(mistake(experiment, task, what, remedy))
+        return
+    too_large = [amount for amount in wanted if amount > about.training_size]
+    if too_large:
+        what = (
+            f'task "{task.name}" has {about.training_size:,} training examples, and'
+            f" {', '.join(f'{amount:,}' for amount in too_large)} are asked for."
+        )
+        remedy = f"Ask for at most {about.training_size:,}, or name its own examples for the task."
+        facts.problems.append(mistake(experiment, task, what, remedy))
+
+
+def amounts(experiment: Experiment, task: Task) -> tuple[int, ...]:
+    """Amounts of finetuning data for a task, ascending."""
+    return experiment.examples if task.examples is None else task.examples
+
+
+def chance_level(task: Task, metric: str, about: TaskFacts) -> float | None:
+    """Chance level of a metric on a task; None where nobody knows it."""
+    if metric in task.chance:
+        return task.chance[metric]
+    if metric == about.metric:
+        return task.chance.get("", about.chance)
+    return None

@@ -1,0 +1,77 @@
+"""Which machine and process this is, and whether another process still lives."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+SILENCE: Final = 120.0
+"""Seconds without a beat after which a process on another machine is taken for dead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The process that has taken a run on."""
+
+    name: str
+    """Unique for all times."""
+    host: str
+    pid: int
+    born: str
+    """When the process began, in the system's own words; "" where it does not say."""
+
+
+def this_process() -> Owner:
+    """The running process as an owner of runs."""
+    pid = os.getpid()
+    return Owner(name=uuid.uuid4().hex, host=_host(), pid=pid, born=_born(pid))
+
+
+def is_alive(host: str, pid: int, born: str, beat: float) -> bool:
+    """Whether the process that is described so still lives, as far as can be known from here."""
+    if host != _host() or sys.platform == "win32":
+        return time.time() - beat < SILENCE
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it lives, and is another user's
+    return _born(pid) == born
+
+
+def machine() -> dict[str, Any]:
+    """The machine in a few words, to be recorded beside results."""
+    return {
+        "host": socket.gethostname(),
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count() or 0,
+        "python": platform.python_version(),
+    }
+
+
+def _host() -> str:
+    """Name of the machine and of the space in which its process numbers count."""
+    try:
+        space = Path("/proc/self/ns/pid").readlink().name
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return socket.gethostname()
+    return f"{socket.gethostname()} {boot} {space}"
+
+
+def _born(pid: int) -> str:
+    """Start of a process in clock ticks since the boot; "" where unknown or a zombie's."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "zombie" if fields[0] == "Z" else fields[19]

@@ -1,0 +1,148 @@
+"""What the runner asks of whoever measures, and what comes back.
+
+The runner knows no model: it plans, claims, records. Who measures is behind one interface with two
+implementations, the models themselves and a rehearsal that loads nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from emergecast.lab.runner._experiment import Checkpoint, Corpus, Task
+from emergecast.lab.runner._run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """What a checkpoint is, found without loading its weights."""
+
+    weights_hash: str
+    """SHA-256 of the weights, in hexadecimal."""
+    architecture: str
+    params: int
+    tokenizer_hash: str
+    """The same for the same vocabulary and rules."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFacts:
+    """What a task is."""
+
+    hash: str
+    """SHA-256 of the task's definition and data as evaluated few-shot, in hexadecimal."""
+    zero_shot_hash: str
+    """The same without examples in the prompt, as a finetuned model is evaluated."""
+    metric: str
+    """The metric of the score."""
+    chance: float | None
+    """Its chance level, where the task itself decides it."""
+    items: int
+    """Test items."""
+    training_size: int | None
+    """Training examples; None where there is no training split."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusFacts:
+    """What a held-out text is."""
+
+    hash: str
+    """SHA-256 of the file, in hexadecimal."""
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Held-out loss of a checkpoint."""
+
+    nats_per_token: float
+    stderr: float | None
+    nats_per_byte: float | None
+    byte_stderr: float | None
+    tokens: int
+    bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """Mean of one metric over the test items."""
+
+    metric: str
+    score: float
+    stderr: float | None
+    """Sampling error of the mean; None where it is not known."""
+    n_items: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run found."""
+
+    loss: Loss | None = None
+    scores: tuple[Score, ...] = ()
+    """The task's own metric first."""
+    training: Mapping[str, Any] | None = None
+    """What the finetuning says of itself: steps, loss."""
+    items: tuple[Mapping[str, Any], ...] = ()
+    """Outcome of each test item."""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by part of the run."""
+
+
+Progress = Callable[[int, int], None]
+"""Called with the steps done and the steps in all."""
+
+
+class Measurer(Protocol):
+    """Whoever looks at checkpoints, tasks and corpora, and does runs."""
+
+    def prepare(self) -> None:
+        """Load libraries, so that the first run does not pay for them."""
+        ...
+
+    def folder(self, checkpoint: Checkpoint) -> Path:
+        """Where the files of `checkpoint` are, downloaded if need be. LabError: nowhere."""
+        ...
+
+    def model_facts(self, checkpoint: Checkpoint) -> ModelFacts:
+        """What `checkpoint` is. LabError: it cannot be used."""
+        ...
+
+    def task_facts(self, task: Task, limit: int | None) -> TaskFacts:
+        """What `task` is, with at most `limit` test items. LabError: it cannot be used."""
+        ...
+
+    def corpus_facts(self, corpus: Corpus) -> CorpusFacts:
+        """What `corpus` is. LabError: it cannot be used."""
+        ...
+
+    def versions(self) -> Mapping[str, str]:
+        """Versions of the libraries that made the result."""
+        ...
+
+    def measure(self, run: Run, folder: Path, progress: Progress) -> Outcome:
+        """Do one run; `folder` keeps its training checkpoint and is taken up again where it exists.
+
+        LabError: the run failed.
+        """
+        ...
+
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FULL_SAID: Final = ("No space left on device", "Disk quota exceeded", "File too large")
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an error is not the run's fault: some library could not write for want of space."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _FULL:
+            return True
+        if any(words in str(seen) for words in _FULL_SAID):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False

@@ -1,0 +1,112 @@
+"""One run, and the key made of all that determines its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from emergecast.lab.runner._experiment import Schedule
+
+
+class RunKind(StrEnum):
+    """What a run does."""
+
+    LOSS = "loss"
+    """Measures the loss of a checkpoint on held-out text."""
+    FEW_SHOT = "few_shot"
+    """Evaluates a checkpoint on a task as it is."""
+    FINETUNED = "finetuned"
+    """Finetunes a copy of a checkpoint on a task, and evaluates that."""
+
+
+PROTOCOL: Final[Mapping[RunKind, int]] = {
+    RunKind.LOSS: 1,
+    RunKind.FEW_SHOT: 1,
+    RunKind.FINETUNED: 1,
+}
+"""Version of the code that makes a result of each kind, as far as it moves numbers.
+
+It is part of every key, so a change of the code that changes results raises it, and the runs are
+done again. The version of the package is no part of it: months of measurements must not be thrown
+away because a message was reworded. It is recorded with each result instead.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How one finetuning goes, every value settled."""
+
+    method: str
+    """"full", or "lora-" and the rank."""
+    steps: int
+    batch_size: int
+    """Examples per step, at most the amount of data."""
+    learning_rate: float
+    """Peak learning rate."""
+    schedule: Schedule
+    warmup_steps: int
+    weight_decay: float
+    max_grad_norm: float | None
+    """Longer gradients are cut to this norm; None for none."""
+    train_embeddings: bool
+    """Whether the embeddings of tokens learn too."""
+
+    def epochs(self, examples: int) -> float:
+        """How often each of `examples` is seen."""
+        return self.steps * self.batch_size / examples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One cell of the grid."""
+
+    kind: RunKind
+    series: str
+    checkpoint: str
+    corpus: str | None = None
+    """Held-out text of a loss; None for a score."""
+    task: str | None = None
+    """Task of a score; None for a loss."""
+    examples: int | None = None
+    """Unique finetuning examples; None where nothing is finetuned, like the rest."""
+    subset: int | None = None
+    seed: int | None = None
+    recipe: Recipe | None = None
+    identity: Mapping[str, Any]
+    """All that determines the result, by name."""
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the identity, in hexadecimal: names and folders are no part of it."""
+        return hashlib.sha256(canonical(self.identity).encode()).hexdigest()
+
+    @property
+    def title(self) -> str:
+        """The run in words, like "v1/S-108 finetuned matching D=64 subset 0 seed 1 full"."""
+        what = self.corpus if self.task is None else self.task
+        title = f"{self.series}/{self.checkpoint} {self.kind} {what}"
+        if self.recipe is not None:
+            title += f" D={self.examples} subset {self.subset} seed {self.seed}"
+            title += f" {self.recipe.method}"
+        return title
+
+    def as_json(self) -> dict[str, Any]:
+        """The run as plain values; `run_from_json` turns them back."""
+        return asdict(self)
+
+
+def run_from_json(values: Mapping[str, Any]) -> Run:
+    """The run that `Run.as_json` wrote down."""
+    recipe = values["recipe"]
+    if recipe is not None:
+        recipe = Recipe(**{**recipe, "schedule": Schedule(recipe["schedule"])})
+    return Run(**{**values, "kind": RunKind(values["kind"]), "recipe": recipe})
+
+
+def canonical(values: object) -> str:
+    """JSON with one spelling for equal values; refuses NaN and infinities."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)

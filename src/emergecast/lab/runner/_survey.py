@@ -1,0 +1,78 @@
+"""Where an experiment stands, and letting failed runs be tried again."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from emergecast.errors import LedgerError
+from emergecast.lab.runner._experiment import Experiment
+from emergecast.lab.runner._facts import Facts, gather_facts
+from emergecast.lab.runner._ledger import Failure, Ledger, Result, State
+from emergecast.lab.runner._measurers import measurer_of
+from emergecast.lab.runner._plan import Plan, make_plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """An experiment as things stand."""
+
+    plan: Plan
+    results: Mapping[str, Result]
+    """By key; of other experiments too, where they share the ledger."""
+    failures: tuple[Failure, ...]
+    """Of runs of the plan."""
+
+
+def survey(experiment: Experiment, *, remember: bool = False) -> Survey:
+    """Where an experiment stands.
+
+    Looks at every checkpoint, task and corpus, unless `remember` says that what the ledger knows of
+    them will do. The ledger is made where it can be, so that weights are hashed once.
+
+    Raises:
+        LedgerError: there is a ledger and it cannot be read.
+    """
+    with contextlib.ExitStack() as stack:
+        ledger: Ledger | None = None
+        try:
+            if not remember or experiment.ledger.is_file():
+                ledger = stack.enter_context(Ledger.open(experiment.ledger))
+        except LedgerError:
+            if experiment.ledger.is_file():
+                ledger = stack.enter_context(Ledger.open_to_read(experiment.ledger))
+        facts = gather_facts(experiment, measurer_of(experiment), ledger, remember=remember)
+        plan = plan_now(experiment, facts, ledger)
+        failures = {} if ledger is None else ledger.failures()
+        return Survey(
+            plan=plan,
+            results={} if ledger is None else ledger.results(),
+            failures=tuple(
+                failures[key]
+                for key, state in plan.states.items()
+                if state is State.FAILED and key in failures
+            ),
+        )
+
+
+def clear_failures(experiment: Experiment, pattern: str = "*") -> int:
+    """Make failed runs whose title fits `pattern` missing again; how many there were.
+
+    Raises:
+        LedgerError: there is no ledger, or it cannot be written.
+    """
+    found = survey(experiment, remember=True)
+    keys = [f.key for f in found.failures if fnmatch.fnmatchcase(f.title, pattern)]
+    if not keys:
+        return 0
+    with Ledger.open(experiment.ledger) as ledger:
+        return ledger.clear(keys)
+
+
+def plan_now(experiment: Experiment, facts: Facts, ledger: Ledger | None) -> Plan:
+    """The plan of an experiment of which the facts are known."""
+    if ledger is None:
+        return make_plan(experiment, facts, {}, {})
+    return make_plan(experiment, facts, ledger.results(), ledger.states())

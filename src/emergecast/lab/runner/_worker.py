@@ -1,0 +1,198 @@
+"""The process that does runs, one after the other: `python -m emergecast.lab.runner._worker`.
+
+It reads JSON lines from standard input, first the experiment, then one run each, and answers with
+JSON lines on standard output. It writes results into the ledger itself, so that they are safe
+whatever becomes of the runner; it gives its claim back and ends when standard input ends, which is
+also how it learns that the runner was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import queue
+import shutil
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, TextIO
+
+from emergecast.errors import EmergecastError, LabError, LedgerError
+from emergecast.lab.runner._experiment import Experiment
+from emergecast.lab.runner._ledger import Attempt, Ledger
+from emergecast.lab.runner._machine import Owner, machine, this_process
+from emergecast.lab.runner._measurer import Measurer, Outcome, disk_is_full
+from emergecast.lab.runner._measurers import measurer_of
+from emergecast.lab.runner._parse import parse_experiment
+from emergecast.lab.runner._run import Run, run_from_json
+
+_BEAT: Final = 15.0
+"""Seconds between signs of life."""
+
+
+class _Line:
+    """Standard output, for answers alone: what libraries print goes where errors go."""
+
+    def __init__(self) -> None:
+        self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        self._lock = threading.Lock()
+        os.dup2(2, 1)
+
+    def say(self, event: str, **values: object) -> None:
+        """Send one answer; a runner that is gone is noticed elsewhere."""
+        with self._lock, contextlib.suppress(OSError):
+            self._out.write(json.dumps({"event": event, **values}) + "\n")
+            self._out.flush()
+
+
+def main() -> int:
+    """Do the runs that standard input names, until it ends."""
+    line = _Line()
+    owner = this_process()
+    setup = json.loads(sys.stdin.readline())
+    orders: queue.Queue[dict[str, Any]] = queue.Queue()
+    ledger_path = Path(setup["ledger"])
+    threading.Thread(target=_listen, args=(orders, ledger_path, owner), daemon=True).start()
+    threading.Thread(target=_live, args=(ledger_path, owner), daemon=True).start()
+    try:
+        experiment = parse_experiment(setup["text"], setup["file"])
+        measurer = measurer_of(experiment)
+        measurer.prepare()
+        with Ledger.open(ledger_path) as ledger:
+            line.say("ready")
+            while True:
+                run = run_from_json(orders.get())
+                _do(run, _Desk(experiment, measurer, ledger, owner, line))
+    except LedgerError as error:
+        line.say("stop", message=str(error))
+    except EmergecastError as error:
+        line.say("stop", message=f"a worker could not begin: {error}")
+    return 1
+
+
+class _Says(Protocol):
+    """Where answers go."""
+
+    def say(self, event: str, **values: object) -> None:
+        """Send one answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What a run is done with."""
+
+    experiment: Experiment
+    measurer: Measurer
+    ledger: Ledger
+    owner: Owner
+    line: _Says
+
+
+def _do(run: Run, desk: _Desk) -> None:
+    if not desk.ledger.claim(run.key, run.title, desk.owner):
+        desk.line.say("busy", key=run.key)
+        return
+    desk.line.say("begun", key=run.key)
+    folder = desk.experiment.training_folder(run.key)
+    started = time.time()
+    clock = time.perf_counter()
+
+    def attempt() -> Attempt:
+        return Attempt(
+            key=run.key,
+            kind=str(run.kind),
+            title=run.title,
+            identity=run.identity,
+            started=started,
+            seconds=time.perf_counter() - clock,
+            versions=desk.measurer.versions(),
+            machine=machine(),
+        )
+
+    said = 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal said
+        now = time.perf_counter()
+        if now - said > 0.2 or done == total:
+            said = now
+            desk.line.say("progress", key=run.key, done=done, total=total)
+
+    try:
+        outcome = desk.measurer.measure(run, folder, progress)
+        check_outcome(outcome)
+    except LedgerError:
+        raise
+    except Exception as error:
+        if disk_is_full(error):
+            raise LedgerError(
+                f"the disk is full: {error}. Nothing that was recorded is lost. Free some space,"
+                " and run again."
+            ) from error
+        shown = (
+            str(error) if isinstance(error, EmergecastError) else f"{type(error).__name__}: {error}"
+        )
+        desk.ledger.fail(attempt(), shown, traceback.format_exc())
+        _remove(folder)
+        desk.line.say("failed", key=run.key, error=shown)
+        return
+    finished = attempt()
+    desk.ledger.record(finished, outcome)
+    _remove(folder)
+    desk.line.say("done", key=run.key, seconds=finished.seconds)
+
+
+def check_outcome(outcome: Outcome) -> None:
+    """Refuse what is no measurement.
+
+    Raises:
+        LabError: a loss or a score is not a finite number.
+    """
+    numbers: dict[str, float | None] = {}
+    if outcome.loss is not None:
+        numbers["loss"] = outcome.loss.nats_per_token
+        numbers["standard error of the loss"] = outcome.loss.stderr
+        numbers["loss per byte"] = outcome.loss.nats_per_byte
+    for score in outcome.scores:
+        numbers[score.metric] = score.score
+        numbers[f"standard error of {score.metric}"] = score.stderr
+    if not numbers:
+        raise LabError("the run came back with neither a loss nor a score.")
+    for name, value in numbers.items():
+        if value is not None and not math.isfinite(value):
+            raise LabError(
+                f"the {name} is {value}, which is no measurement. The model's numbers overflow;"
+                " try another checkpoint, or a smaller learning rate."
+            )
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _listen(orders: queue.Queue[dict[str, Any]], path: Path, owner: Owner) -> None:
+    """Take orders until there are no more, then end the process at once."""
+    for text in sys.stdin:
+        orders.put(json.loads(text)["run"])
+    with contextlib.suppress(LedgerError), Ledger.open(path) as ledger:
+        ledger.release(owner)
+    os._exit(0)
+
+
+def _live(path: Path, owner: Owner) -> None:
+    """Give signs of life, for runners on other machines; a failure to do so hurts nobody."""
+    while True:
+        time.sleep(_BEAT)
+        with contextlib.suppress(LedgerError), Ledger.open(path) as ledger:
+            ledger.beat(owner)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""What is known of a checkpoint, and the folder its files are in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from emergecast.errors import LabError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """One checkpoint of a pretraining series, in a local folder or on the hub."""
+
+    name: str
+    """Unique within its series."""
+    series: str
+    path: Path | None = None
+    """Local model folder; None where `repo` says where on the hub."""
+    repo: str | None = None
+    """Repository on the hub, `owner/name`."""
+    revision: str | None = None
+    """Branch, tag or commit of `repo`; its main branch where None."""
+    subfolder: str | None = None
+    """Folder of the model within `path` or `repo`."""
+    params: int | None = None
+    """Parameters, where the user says so; `inspect` counts them otherwise."""
+    tokens: int | None = None
+    """Tokens of pretraining."""
+    flops: float | None = None
+    """Compute of pretraining; 6 * params * tokens where None."""
+    pretraining_learning_rate: float | None = None
+    """Learning rate at the checkpoint, for methods that state theirs as a multiple of it."""
+    tokenizer: str | None = None
+    """Name of the tokenizer, as the table shows it; a hash of its files where None."""
+
+    def __post_init__(self) -> None:
+        """Refuse a checkpoint that is nowhere, or in two places.
+
+        Raises:
+            LabError: Neither or both of `path` and `repo` are given, or a revision of a folder.
+        """
+        if (self.path is None) == (self.repo is None):
+            raise LabError(
+                f'checkpoint "{self.name}" needs a path or a repo, and not both'
+                f" (path {self.path}, repo {self.repo}). Give one of them."
+            )
+        if self.path is not None and self.revision is not None:
+            raise LabError(
+                f'checkpoint "{self.name}" asks for revision "{self.revision}" of the local folder'
+                f' "{self.path}", and a folder has none: transformers would silently read the same'
+                " weights for every revision. Give each revision a folder, or use repo."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointFacts:
+    """What the files of a checkpoint say."""
+
+    folder: Path
+    weights_hash: str
+    """SHA-256 over the weight files in the order of their names, in hexadecimal."""
+    weights_bytes: int
+    """Size of the weight files."""
+    architecture: str
+    """Class of the model as `config.json` names it."""
+    params: int | None
+    """Parameters stored, tied ones once; None where the weights are not safetensors."""
+    tokenizer_hash: str
+    """SHA-256 over the files of the tokenizer, in hexadecimal."""
+
+
+def folder_of(checkpoint: Checkpoint) -> Path:
+    """The folder with the checkpoint's files, downloaded if it is on the hub and not here yet.
+
+    Raises:
+        LabError: There is no such folder, repository or revision.
+    """
+    root = checkpoint.path if checkpoint.path is not None else _downloaded(checkpoint)
+    folder = root if checkpoint.subfolder is None else root / checkpoint.subfolder
+    if not folder.is_dir():
+        raise LabError(
+            f'checkpoint "{checkpoint.name}" should be in "{folder}", and there is no such folder.'
+            " Correct its path or subfolder in the experiment file."
+        )
+    return folder
+
+
+_FILES = ("*.json", "*.safetensors", "*.bin", "*.model", "*.txt")
+
+
+def _downloaded(checkpoint: Checkpoint) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = [
+        name if checkpoint.subfolder is None else f"{checkpoint.subfolder}/{name}"
+        for name in _FILES
+    ]
+    at = "its main branch" if checkpoint.revision is None else f'revision "{checkpoint.revision}"'
+    try:
+        found = snapshot_download(
+            str(checkpoint.repo), revision=checkpoint.revision, allow_patterns=patterns
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        raise LabError(
+            f'checkpoint "{checkpoint.name}" should be {at} of "{checkpoint.repo}" on the hub, and'
+            f" that could not be read ({type(error).__name__}). Either the repository or the"
+            " revision does not exist or is not yours to read, or there is no connection and it"
+            " is not in the local cache. Check both names, and whether HF_HUB_OFFLINE is set."
+        ) from error
+    return Path(found)

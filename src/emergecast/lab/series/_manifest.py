@@ -1,0 +1,92 @@
+"""A folder of checkpoints, and the file beside them that says what they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from emergecast.errors import LabError
+from emergecast.lab.series._checkpoint import Checkpoint
+
+MANIFEST: Final = "series.json"
+"""Name of the file in a series folder that lists its checkpoints."""
+_FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
+    "name": str,
+    "path": str,
+    "repo": str,
+    "revision": str,
+    "subfolder": str,
+    "params": int,
+    "tokens": int,
+    "flops": (int, float),
+    "pretraining_learning_rate": (int, float),
+    "tokenizer": str,
+}
+"""What an entry may say: the fields of `Checkpoint` but for its series."""
+
+
+def read_series(folder: Path) -> tuple[Checkpoint, ...]:
+    """The checkpoints that `series.json` in this folder lists; paths are relative to the folder.
+
+    Raises:
+        LabError: The file is missing or does not say what it should.
+    """
+    file = folder / MANIFEST
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise LabError(
+            f'there is no "{file}". Give a folder with such a file, or list the checkpoints one by'
+            " one."
+        ) from None
+    except ValueError as error:
+        raise LabError(f'"{file}" is not JSON: {error}. Correct it.') from None
+    if not isinstance(content, dict) or not isinstance(content.get("series"), str):
+        raise LabError(
+            f'"{file}" does not name its series. Write {{"series": "...", "checkpoints": [...]}}.'
+        )
+    entries = content.get("checkpoints")
+    if not isinstance(entries, list) or not entries:
+        raise LabError(f'"{file}" lists no checkpoints. Write "checkpoints": [{{"name": ...}}].')
+    checkpoints = tuple(
+        _checkpoint(entry, series=content["series"], file=file, number=number)
+        for number, entry in enumerate(entries, start=1)
+    )
+    names = [checkpoint.name for checkpoint in checkpoints]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise LabError(f'"{file}" names "{twice[0]}" twice. Give each checkpoint its own name.')
+    return checkpoints
+
+
+def write_series(folder: Path, series: str, checkpoints: Iterable[Checkpoint]) -> Path:
+    """Write `series.json` for these checkpoints, paths relative to the folder."""
+    entries = []
+    for checkpoint in checkpoints:
+        entry: dict[str, Any] = {name: getattr(checkpoint, name) for name in _FIELDS}
+        if checkpoint.path is not None:
+            entry["path"] = checkpoint.path.relative_to(folder).as_posix()
+        entries.append({name: value for name, value in entry.items() if value is not None})
+    file = folder / MANIFEST
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps({"series": series, "checkpoints": entries}, indent=1) + "\n")
+    new.replace(file)
+    return file
+
+
+def _checkpoint(entry: object, *, series: str, file: Path, number: int) -> Checkpoint:
+    where = f'"{file}", checkpoint {number}'
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise LabError(f'{where} has no name. Write {{"name": "...", "path": "..."}}.')
+    for key, value in entry.items():
+        wanted = _FIELDS.get(key)
+        if wanted is None:
+            raise LabError(f'{where} has an unknown key "{key}". Known: {", ".join(_FIELDS)}.')
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            kind = "text" if wanted is str else "a number"
+            raise LabError(f"{where}: {key} should be {kind}, and is {value!r}. Correct it.")
+    known = dict(entry)
+    if "path" in known:
+        known["path"] = file.parent / known["path"]
+    return Checkpoint(series=series, **known)

@@ -1,0 +1,24 @@
+"""A task of lm-evaluation-harness: its requests, its answers, its training split.
+
+A task is read from the harness's own YAML, built in or from a folder, and scored by the harness's
+own metrics; its requests are built once and tokenised once per tokenizer, whatever the number of
+checkpoints. It refuses to train on anything but the training split, and more examples than that
+split has.
+"""
+
+from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
+from emergecast.lab.tasks._load import load_task, quiet_harness
+from emergecast.lab.tasks._pairs import Pair
+from emergecast.lab.tasks._task import Item, ItemScore, Task
+
+__all__ = [
+    "Encoded",
+    "Item",
+    "ItemScore",
+    "Pair",
+    "Task",
+    "encode_pairs",
+    "load_task",
+    "quiet_harness",
+    "tokenizer_key",
+]

@@ -1,0 +1,108 @@
+"""Find a task of lm-evaluation-harness by its name and make it ready."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from emergecast.errors import LabError
+from emergecast.lab.tasks._task import Task
+
+if TYPE_CHECKING:
+    from lm_eval.tasks import TaskManager
+
+FEW_SHOT_SEED: Final = 1234
+"""Seed of the harness's few-shot sampler: its own default."""
+
+
+def load_task(
+    name: str,
+    include_path: Path | None = None,
+    shots: int = 0,
+    limit: int | None = None,
+    *,
+    metric: str | None = None,
+    chance: float | None = None,
+) -> Task:
+    """A task, or a group of tasks, of lm-evaluation-harness.
+
+    Args:
+        name: Its name in the harness or in a YAML file below `include_path`.
+        include_path: Folder of YAML files; the harness's own tasks where None. Data files that they
+            name are relative to this folder.
+        shots: Solved examples before each question.
+        limit: Evaluate the first so many items only (of each task of a group).
+        metric: The score, such as "acc" or "exact_match,strict-match"; where None, acc if the task
+            has it, or else its first metric.
+        chance: Score of a model that knows nothing; 1 / choices where None and every item has as
+            many choices, otherwise unknown.
+
+    Raises:
+        LabError: There is no such task, its data cannot be read, or it has no such metric.
+    """
+    if limit is not None and limit < 1:
+        raise LabError(f'task "{name}": limit is {limit}. Give 1 or more, or leave it out.')
+    manager = _manager(None if include_path is None else include_path.resolve())
+    if name not in manager.task_index:
+        where = "lm-evaluation-harness" if include_path is None else f'"{include_path}"'
+        known = sorted(manager.task_index)
+        listed = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
+        raise LabError(
+            f'there is no task "{name}" in {where}; there are {listed or "none"}. Correct the name,'
+            " or include_path."
+        )
+    inside = contextlib.nullcontext() if include_path is None else contextlib.chdir(include_path)
+    try:
+        with quiet_harness(), inside:
+            parts = list(manager.load([name])["tasks"].values())
+    except Exception as error:
+        # A YAML file may be wrong in any way, and its data set may be anywhere.
+        raise LabError(
+            f'task "{name}" cannot be loaded: {type(error).__name__}: {error}. Check its YAML file'
+            " and the data that it names."
+        ) from error
+    for part in parts:
+        part.set_config(key="num_fewshot", value=shots)
+        part.set_fewshot_seed(seed=FEW_SHOT_SEED)
+    return Task(name=name, parts=parts, shots=shots, limit=limit, metric=metric, chance=chance)
+
+
+@lru_cache(maxsize=8)
+def _manager(include_path: Path | None) -> TaskManager:
+    from lm_eval.tasks import TaskManager
+
+    if include_path is None:
+        return TaskManager()
+    if not include_path.is_dir():
+        raise LabError(
+            f'include_path "{include_path}" is no folder. Give the folder of the task\'s YAML file.'
+        )
+    return TaskManager(include_path=str(include_path), include_defaults=False)
+
+
+@contextlib.contextmanager
+def quiet_harness() -> Iterator[None]:
+    """Neither the harness's progress bars nor those of its data sets, nor its remarks."""
+    import datasets
+    from lm_eval.api import task as harness_task
+
+    logger = logging.getLogger("lm_eval")
+    level, shown, bar = logger.level, datasets.is_progress_bar_enabled(), harness_task.tqdm
+    logger.setLevel(logging.ERROR)
+    datasets.disable_progress_bar()
+    harness_task.tqdm = _no_bar
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        harness_task.tqdm = bar
+        if shown:
+            datasets.enable_progress_bar()
+
+
+def _no_bar(iterable: Any, *_: object, **__: object) -> Any:  # noqa: ANN401  stands in for tqdm
+    return iterable

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from emergecast.errors import LabError
+from emergecast.lab.runner import Experiment, State, parse_experiment, read_experiment, survey
+from emergecast.lab.runner._choose import choose
+from emergecast.lab.runner._estimate import _line, estimate
+from emergecast.lab.runner._experiment import Choice, Task
+from emergecast.lab.runner._facts import gather_facts
+from emergecast.lab.runner._ledger import Result
+from emergecast.lab.runner._measurer import Loss, ModelFacts, TaskFacts
+from emergecast.lab.runner._plan import Plan, make_plan
+from emergecast.lab.runner._rehearsal import RehearsalMeasurer
+from emergecast.lab.runner._run import Run, RunKind, run_from_json
+
+from .conftest import EXPERIMENT
+
+Write = Callable[..., Path]
+
+
+def planned(text: str = EXPERIMENT, measurer: object = None) -> Plan:
+    """The plan of an experiment of which nothing was done yet."""
+    experiment = parse_experiment(text, "small.yaml")
+    return make_plan(experiment, gather_facts(experiment, of(experiment, measurer), None), {}, {})
+
+
+def of(experiment: Experiment, measurer: object) -> RehearsalMeasurer:
+    """The measurer, or that of the experiment."""
+    return RehearsalMeasurer(experiment) if measurer is None else measurer  # type: ignore[return-value]
+
+
+def keys(text: str) -> list[str]:
+    """The keys of all runs."""
+    return [run.key for run in planned(text).runs]
+
+
+def test_the_grid_is_every_combination_once():
+    """The grid is every combination once."""
+    runs = planned().runs
+    assert [run.kind for run in runs] == [RunKind.LOSS] * 3 + [RunKind.FEW_SHOT] * 3 + [
+        RunKind.FINETUNED
+    ] * 9
+    assert len({run.key for run in runs}) == 15
+    cells = [(r.checkpoint, r.examples, r.seed) for r in runs if r.kind is RunKind.FINETUNED]
+    assert set(cells) == {
+        (checkpoint, examples, seed)
+        for checkpoint in ("S-1", "S-2", "S-3")
+        for examples, seed in ((16, 0), (16, 1), (64, 0))
+    }
+    assert [run.examples for run in runs[6:]] == [16] * 6 + [64] * 3, "cheap ones first"
+
+
+def test_a_recipe_is_settled_by_amount_and_checkpoint():
+    """A recipe is settled by amount and checkpoint."""
+    last = planned().runs[-1]
+    assert last.recipe is not None
+    assert last.recipe.steps == 60
+    assert last.recipe.learning_rate == 0.5 * 1e-3
+    assert last.recipe.epochs(64) == 60 * 32 / 64
+
+
+def test_a_key_is_the_hash_of_the_identity_as_anybody_can_compute_it():
+    """A key is the hash of the identity as anybody can compute it."""
+    run = planned().runs[0]
+    text = json.dumps(dict(run.identity), sort_keys=True, separators=(",", ":"))
+    assert run.key == hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("steps: {16: 40, 64: 60}", "steps: {16: 41, 64: 61}"),
+        ("lr_times_pretraining: {16: 0.25, 64: 0.5}", "learning_rate: 1e-5"),
+        ("warmup_steps: 10", "warmup_steps: 9"),
+        ("      warmup_steps: 10", "      warmup_steps: 10\n      schedule: cosine"),
+        ("      warmup_steps: 10", "      warmup_steps: 10\n      weight_decay: 0.1"),
+        ("      warmup_steps: 10", "      warmup_steps: 10\n      batch_size: 8"),
+        ("      warmup_steps: 10", "      warmup_steps: 10\n      max_grad_norm: 0"),
+        ("name: full", "name: lora-8"),
+    ],
+)
+def test_a_hyperparameter_changes_the_keys_of_finetuned_runs_alone(old, new):
+    """A hyperparameter changes the keys of finetuned runs alone."""
+    before, after = keys(EXPERIMENT), keys(EXPERIMENT.replace(old, new))
+    assert before[:6] == after[:6]
+    assert not set(before[6:]) & set(after[6:])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("seconds: 0", "seconds: 0, items: 99", 3),
+        ("finetune:", "evaluation: {limit: 9}\nfinetune:", 3),
+        ("name: matching", "name: other", 3),
+        ("name: held-out", "name: other", 12),
+        ("shots_in_document: 8", "shots: 2", 12),
+    ],
+)
+def test_what_is_evaluated_and_how_is_part_of_the_keys(old, new, same):
+    """Losses do not depend on tasks, scores not on the corpus, finetuned ones not on shots."""
+    assert len(set(keys(EXPERIMENT)) & set(keys(EXPERIMENT.replace(old, new)))) == same
+
+
+def test_names_folders_and_what_is_only_written_into_the_table_are_no_part_of_the_keys():
+    """Names folders and what is only written into the table are no part of the keys."""
+    text = EXPERIMENT.replace("output: results", "output: elsewhere").replace("small", "large")
+    text = text.replace("tokens: 1e6", "tokens: 7").replace("chance: 0.25", "chance: 0.2")
+    text = text.replace("path: S-1", "path: moved/S-1")
+    assert keys(EXPERIMENT) == keys(text)
+
+
+def test_more_data_amounts_or_seeds_leave_the_old_runs_as_they_are():
+    """More data amounts or seeds leave the old runs as they are."""
+    text = EXPERIMENT.replace("[16, 64]", "[16, 64, 256]").replace("64: 1}", "64: 3, 256: 1}")
+    text = text.replace("64: 60}", "64: 60, 256: 70}").replace("64: 0.5}", "64: 0.5, 256: 1}")
+    assert set(keys(EXPERIMENT)) < set(keys(text))
+
+
+def test_a_run_survives_being_written_down():
+    """A run survives being written down."""
+    for run in planned().runs:
+        again = run_from_json(json.loads(json.dumps(run.as_json())))
+        assert again == run
+        assert again.key == run.key
+        assert isinstance(again, Run)
+
+
+class Odd(RehearsalMeasurer):
+    """A measurer to whom something is odd about checkpoints or tasks."""
+
+    def __init__(self, experiment: Experiment, **odd: object) -> None:
+        super().__init__(experiment)
+        self.odd = odd
+
+    def model_facts(self, checkpoint):
+        """As rehearsed, but for what is odd."""
+        facts = super().model_facts(checkpoint)
+        odd = self.odd.get(checkpoint.name)
+        if isinstance(odd, LabError):
+            raise odd
+        return dataclasses.replace(facts, **odd) if isinstance(odd, dict) else facts
+
+    def task_facts(self, task: Task, limit: int | None) -> TaskFacts:
+        """As above."""
+        facts = super().task_facts(task, limit)
+        odd = self.odd.get(task.name)
+        return dataclasses.replace(facts, **odd) if isinstance(odd, dict) else facts
+
+
+def problems(**odd: object) -> list[tuple[int | None, str]]:
+    """Line and message of what forbids to begin."""
+    experiment = parse_experiment(EXPERIMENT, "small.yaml")
+    found = planned(measurer=Odd(experiment, **odd)).problems
+    return [(each.line, each.what) for each in found]
+
+
+def test_a_checkpoint_that_cannot_be_read_is_named_at_its_line():
+    """A checkpoint that cannot be read is named at its line."""
+    assert problems(**{"S-2": LabError("there is no such folder.")}) == [
+        (11, "there is no such folder.")
+    ]
+
+
+def test_two_checkpoints_with_the_same_weights_are_one():
+    """Two checkpoints with the same weights are one."""
+    same = {"weights_hash": "f" * 64}
+    ((line, what),) = problems(**{"S-1": same, "S-3": same})
+    assert line == 12
+    assert '"S-3" and "S-1" have the same weights' in what
+
+
+@pytest.mark.parametrize("name", ["architecture", "tokenizer_hash"])
+def test_a_series_has_one_architecture_and_one_tokenizer(name: str):
+    """A series has one architecture and one tokenizer."""
+    ((line, what),) = problems(**{"S-2": {name: "another"}})
+    assert line == 11
+    assert f"another {name.partition('_')[0]}" in what
+
+
+def test_a_task_without_a_training_split_cannot_be_finetuned():
+    """A task without a training split cannot be finetuned."""
+    ((line, what),) = problems(matching={"training_size": None})
+    assert line == 16
+    assert "no training split" in what
+
+
+def test_more_examples_than_there_are_is_a_mistake():
+    """More examples than there are is a mistake."""
+    assert problems(matching={"training_size": 64}) == []
+    ((line, what),) = problems(matching={"training_size": 63})
+    assert line == 16
+    assert "63 training examples, and 64 are asked for" in what
+
+
+def test_a_task_may_have_its_own_amounts_or_none():
+    """A task may have its own amounts or none."""
+    text = EXPERIMENT.replace("chance: 0.25", "chance: 0.25, examples: [16]")
+    assert {run.examples for run in planned(text).runs} == {None, 16}
+    text = EXPERIMENT.replace("chance: 0.25", "chance: 0.25, examples: []")
+    assert {run.examples for run in planned(text).runs} == {None}
+
+
+def test_a_chance_level_that_nobody_knows_is_asked_for():
+    """A chance level that nobody knows is asked for."""
+    text = EXPERIMENT.replace(", chance: 0.25", "")
+    experiment = parse_experiment(text, "small.yaml")
+    assert not planned(text).problems, "the task itself knows it"
+    odd = Odd(experiment, matching={"chance": None})
+    (found,) = planned(text, odd).problems
+    assert "chance level of acc" in found.what
+
+
+LOSSES = {"a": 6.0, "b": 5.5, "c": 5.1, "d": 5.0, "e": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("choice", "taken"),
+    [
+        (Choice(), "abcde"),
+        (Choice(losses=(5.2, 3.0)), "ce"),
+        (Choice(losses=(5.04, 5.03)), "d"),
+        (Choice(losses=(5.05,)), "d"),
+        (Choice(count=3), "ade"),
+        (Choice(count=1), "e"),
+        (Choice(count=9), "abcde"),
+        (Choice(below=5.5, above=5.0), "bcd"),
+        (Choice(below=5.5, count=2), "be"),
+        (Choice(below=1.0), ""),
+    ],
+)
+def test_checkpoints_are_chosen_by_loss(choice: Choice, taken: str):
+    """Checkpoints are chosen by loss."""
+    assert choose(choice, LOSSES) == frozenset(taken)
+
+
+def loss_of(run: Run, nats: float) -> Result:
+    """The result of a loss run."""
+    return Result(
+        key=run.key,
+        kind="loss",
+        title=run.title,
+        identity=run.identity,
+        loss=Loss(
+            nats_per_token=nats,
+            stderr=None,
+            nats_per_byte=None,
+            byte_stderr=None,
+            tokens=1,
+            bytes=None,
+        ),
+        scores=(),
+        training=None,
+        started=0.0,
+        seconds=10.0,
+        timings={},
+        versions={},
+        machine={},
+    )
+
+
+def test_scores_wait_for_the_losses_that_decide_them():
+    """Scores wait for the losses that decide them."""
+    text = EXPERIMENT.replace("corpora:", "    choose: {losses: [5.0]}\ncorpora:")
+    experiment = parse_experiment(text, "small.yaml")
+    facts = gather_facts(experiment, RehearsalMeasurer(experiment), None)
+    first = make_plan(experiment, facts, {}, {})
+    assert [run.kind for run in first.runs] == [RunKind.LOSS] * 3
+    assert len(first.undecided) == 4, "one checkpoint of 1 + 3 scores"
+    two = {run.key: loss_of(run, nats) for run, nats in zip(first.runs, (6.0, 5.1), strict=False)}
+    done = dict.fromkeys(two, State.DONE)
+    assert len(make_plan(experiment, facts, two, done).runs) == 3, "the third may be nearer"
+    last = first.runs[2]
+    for results, states in (
+        (two | {last.key: loss_of(last, 4.0)}, done | {last.key: State.DONE}),
+        (two, done | {last.key: State.FAILED}),
+    ):
+        plan = make_plan(experiment, facts, results, states)
+        assert {run.checkpoint for run in plan.runs if run.kind is not RunKind.LOSS} == {"S-2"}
+        assert len(plan.runs) == 7
+        assert not plan.undecided
+
+
+def test_estimates_come_from_measured_seconds_and_share_out_over_workers():
+    """Estimates come from measured seconds and share out over workers."""
+    plan = planned()
+    results = {run.key: loss_of(run, 5.0) for run in plan.runs if run.kind is RunKind.LOSS}
+    states = dict.fromkeys(results, State.DONE)
+    once = make_plan(plan.experiment, plan.facts, results, states)
+    assert estimate(once, results, workers=1).cost is None
+    two = estimate(once, results, workers=2)
+    assert two.wall_seconds == two.worker_seconds / 2
+    done = make_plan(plan.experiment, plan.facts, {}, dict.fromkeys(plan.states, State.DONE))
+    assert estimate(done, {}, workers=2).worker_seconds == 0
+
+
+def test_the_line_through_timings_is_least_squares_and_never_falls():
+    """The line through timings is least squares and never falls."""
+    assert _line([(1.0, 3.0), (2.0, 5.0), (3.0, 7.0)]) == pytest.approx((1.0, 2.0))
+    assert _line([(2.0, 4.0)]) == (4.0, 0.0)
+    assert _line([(1.0, 4.0), (2.0, 2.0)]) == (3.0, 0.0)
+    assert _line([(1.0, 0.0), (3.0, 4.0)]) == pytest.approx((0.0, 1.2))
+
+
+def test_surveying_hashes_a_model_once(write: Write, monkeypatch: pytest.MonkeyPatch):
+    """Surveying hashes a model once."""
+    file = write()
+    for name in ("S-1", "S-2", "S-3"):
+        (file.parent / name).mkdir()
+        (file.parent / name / "weights").write_text(name)
+    looked: list[str] = []
+    original = RehearsalMeasurer.model_facts
+
+    def counted(self: RehearsalMeasurer, checkpoint) -> ModelFacts:
+        looked.append(checkpoint.name)
+        return original(self, checkpoint)
+
+    monkeypatch.setattr(RehearsalMeasurer, "model_facts", counted)
+    experiment = read_experiment(file)
+    survey(experiment)
+    assert looked == ["S-1", "S-2", "S-3"]
+    survey(experiment)
+    assert len(looked) == 3
+    (file.parent / "S-2" / "weights").write_text("changed")
+    survey(experiment)
+    assert looked[3:] == ["S-2"]

@@ -1,0 +1,308 @@
+"""Checkpoints: what their files say, and every way in which they can be wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from emergecast.errors import LabError
+from emergecast.lab.series import (
+    Checkpoint,
+    folder_of,
+    inspect,
+    inspect_all,
+    load,
+    read_series,
+    write_series,
+)
+
+
+@pytest.fixture
+def folder(tiny, words, tmp_path):
+    """A model folder."""
+    path = tmp_path / "series" / "one"
+    tiny().save_pretrained(path)
+    words.save_pretrained(path)
+    return path
+
+
+@pytest.fixture
+def second(tiny, words, folder):
+    """Another one beside it, of other weights."""
+    path = folder.with_name("two")
+    tiny(seed=1).save_pretrained(path)
+    words.save_pretrained(path)
+    return path
+
+
+def _at(path: Path, name: str = "", **facts) -> Checkpoint:
+    return Checkpoint(name=name or path.name, series="s", path=path, **facts)
+
+
+def test_facts_are_read_off_the_files(folder, tiny):
+    """Parameters as the model counts them, the hash as sha256 over the file."""
+    facts = inspect(_at(folder))
+    weights = (folder / "model.safetensors").read_bytes()
+    assert facts.params == sum(p.numel() for p in tiny().parameters())
+    assert facts.weights_hash == hashlib.sha256(weights).hexdigest()
+    assert facts.weights_bytes == len(weights)
+    assert facts.architecture == "SmearedKeysForCausalLM"
+    tokenizer = (folder / "tokenizer.json").read_bytes()
+    assert facts.tokenizer_hash == hashlib.sha256(tokenizer).hexdigest()
+
+
+def test_shards_count_and_hash_like_their_contents_in_order(folder, tiny, words, tmp_path):
+    """A sharded folder has the same parameters, and the hash of its files by name."""
+    sharded = tmp_path / "sharded"
+    tiny().save_pretrained(sharded, max_shard_size="60KB")
+    words.save_pretrained(sharded)
+    files = sorted(sharded.glob("*.safetensors"))
+    assert len(files) > 1
+    facts = inspect(_at(sharded))
+    assert facts.params == inspect(_at(folder)).params
+    joined = b"".join(file.read_bytes() for file in files)
+    assert facts.weights_hash == hashlib.sha256(joined).hexdigest()
+    files[0].unlink()
+    with pytest.raises(
+        LabError, match=rf"lacks 1 of its {len(files)} weight files.*{files[0].name}"
+    ):
+        inspect(_at(sharded))
+
+
+def test_weights_changed_in_place_have_another_hash(folder):
+    """A hash is not remembered beyond a change of the file."""
+    before = inspect(_at(folder)).weights_hash
+    file = folder / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    assert inspect(_at(folder)).weights_hash != before
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def _no_header(path):
+    path.write_bytes(b"not a safetensors file")
+
+
+def _bad_json(path):
+    path.write_bytes((20).to_bytes(8, "little") + b"{" * 20)
+
+
+def _empty(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("file", "spoil", "said"),
+    [
+        ("model.safetensors", _cut, "corrupt: it should have"),
+        ("model.safetensors", _no_header, "corrupt: its header should be"),
+        ("model.safetensors", _bad_json, "corrupt: its header cannot be read"),
+        ("model.safetensors", _empty, "corrupt"),
+        ("model.safetensors", Path.unlink, "holds no weights"),
+        ("config.json", Path.unlink, "is no model folder"),
+        ("config.json", _bad_json, "is not JSON"),
+        ("tokenizer.json", Path.unlink, "holds no tokenizer"),
+    ],
+)
+def test_a_folder_that_is_not_whole_is_refused(folder, file, spoil, said):
+    """Before anything is loaded, with the file's name and what to do."""
+    spoil(folder / file)
+    with pytest.raises(LabError, match=said) as caught:
+        inspect(_at(folder))
+    assert str(folder) in str(caught.value)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    """With its path."""
+    with pytest.raises(LabError, match=r'"gone" should be in .*no such folder'):
+        folder_of(_at(tmp_path / "gone"))
+
+
+def test_subfolders_are_found(folder):
+    """A path and a subfolder lead to the model."""
+    assert folder_of(_at(folder.parent, subfolder="one")) == folder
+
+
+def test_everything_wrong_with_a_series_is_said_at_once(folder, second, tmp_path, tiny, words):
+    """Same weights, another tokenizer, another architecture, a missing folder."""
+    copy, other, foreign = (tmp_path / name for name in ("copy", "other", "foreign"))
+    shutil.copytree(folder, copy)
+    tiny(seed=2).save_pretrained(other)
+    words.save_pretrained(other)
+    tokenizer = json.loads((other / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"]["extra"] = 1363
+    (other / "tokenizer.json").write_text(json.dumps(tokenizer))
+    tiny(seed=3).save_pretrained(foreign)
+    words.save_pretrained(foreign)
+    config = json.loads((foreign / "config.json").read_text())
+    config["architectures"] = ["LlamaForCausalLM"]
+    (foreign / "config.json").write_text(json.dumps(config))
+    listed = [_at(path) for path in (folder, second, copy, other, foreign, tmp_path / "gone")]
+    with pytest.raises(LabError, match=r"^4 problems") as caught:
+        inspect_all(listed)
+    message = str(caught.value)
+    assert '"s/one" and "s/copy" have the same weights' in message
+    assert 'mixes tokenizers: "one"' in message
+    assert "LlamaForCausalLM" in message
+    assert "no such folder" in message
+
+
+def test_sound_checkpoints_pass(folder, second):
+    """Two of different weights are two."""
+    first, other = inspect_all([_at(folder), _at(second)])
+    assert first.weights_hash != other.weights_hash
+
+
+def test_inspecting_loads_no_torch(folder):
+    """A plan over many checkpoints is made without it."""
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from emergecast.lab.series import Checkpoint, inspect\n"
+        f"inspect(Checkpoint(name='a', series='s', path=Path({str(folder)!r})))\n"
+        "assert not {'torch', 'transformers', 'lm_eval'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_loaded_model_is_the_one_that_was_saved(folder, tiny):
+    """In evaluation mode, with its weights to the last bit, and its tokenizer."""
+    model, tokenizer = load(_at(folder))
+    assert not model.training
+    for name, weight in tiny().state_dict().items():
+        assert torch.equal(model.state_dict()[name], weight)
+    assert tokenizer("A B")["input_ids"] == [1344, 1345]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("num_hidden_layers", 3, "lacks weights that the model needs"),
+        ("num_hidden_layers", 1, "weights that the model does not use"),
+        ("hidden_size", 20, "cannot be loaded|another shape"),
+        ("model_type", "unheard-of", "cannot be loaded"),
+    ],
+)
+def test_weights_that_do_not_fit_their_config_are_refused(folder, key, value, said):
+    """Where transformers would fill in random numbers and go on."""
+    config = json.loads((folder / "config.json").read_text())
+    config[key] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(LabError, match=said):
+        load(_at(folder))
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({}, "needs a path or a repo"),
+        ({"path": Path("a"), "repo": "b/c"}, "and not both"),
+        ({"path": Path("a"), "revision": "main"}, "silently read the same"),
+    ],
+)
+def test_a_checkpoint_is_in_one_place(where, said):
+    """A revision of a local folder is refused: it would be ignored."""
+    with pytest.raises(LabError, match=said):
+        Checkpoint(name="x", series="s", **where)
+
+
+@pytest.fixture
+def hub(folder, second, tmp_path, monkeypatch):
+    """A cache of the hub with two revisions of one repository, one of them in a subfolder."""
+    from huggingface_hub import constants
+
+    cache = tmp_path / "hub"
+    repo = cache / "models--someone--series"
+    (repo / "refs").mkdir(parents=True)
+    for revision, commit, source, inside in (
+        ("main", "a" * 40, folder, ""),
+        ("step2", "b" * 40, second, "deep"),
+    ):
+        (repo / "refs" / revision).write_text(commit)
+        shutil.copytree(source, repo / "snapshots" / commit / inside, dirs_exist_ok=True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+
+def _remote(**where) -> Checkpoint:
+    return Checkpoint(name="remote", series="s", repo="someone/series", **where)
+
+
+@pytest.mark.usefixtures("hub")
+def test_revisions_of_the_hub_are_different_checkpoints(folder, second):
+    """Each revision has its own weights, also in a subfolder."""
+    main, other = _remote(), _remote(revision="step2", subfolder="deep")
+    assert inspect(main).weights_hash == inspect(_at(folder)).weights_hash
+    assert inspect(other).weights_hash == inspect(_at(second)).weights_hash
+    assert load(other).model.num_parameters() > 0
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize(
+    "checkpoint", [_remote(revision="gone"), Checkpoint(name="n", series="s", repo="no/body")]
+)
+def test_what_the_hub_does_not_have_is_refused_with_both_names(checkpoint):
+    """The message names repository and revision, and what may be wrong with either."""
+    with pytest.raises(LabError, match="on the hub, and that could not be read") as caught:
+        folder_of(checkpoint)
+    assert str(checkpoint.repo) in str(caught.value)
+    assert checkpoint.revision is None or checkpoint.revision in str(caught.value)
+
+
+def test_a_series_file_says_again_what_was_written(folder, second):
+    """All fields survive; paths are relative, so the folder may move."""
+    listed = (
+        _at(folder, params=10, tokens=20, flops=1.5e3, pretraining_learning_rate=2e-3),
+        _at(second, tokenizer="words"),
+        Checkpoint(name="far", series="s", repo="a/b", revision="r", subfolder="f"),
+    )
+    write_series(folder.parent, "s", listed)
+    assert read_series(folder.parent) == listed
+    moved = folder.parent.rename(folder.parent.with_name("moved"))
+    assert folder_of(read_series(moved)[0]) == moved / "one"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "does not name its series"),
+        ('{"series": "s"}', "lists no checkpoints"),
+        ('{"series": "s", "checkpoints": [{"path": "a"}]}', "checkpoint 1 has no name"),
+        ('{"series": "s", "checkpoints": [{"name": "a", "pth": "a"}]}', 'unknown key "pth"'),
+        (
+            '{"series": "s", "checkpoints": [{"name": "a", "tokens": "9"}]}',
+            "tokens should be a num",
+        ),
+        (
+            '{"series": "s", "checkpoints": [{"name": "a", "tokens": true}]}',
+            "tokens should be a nu",
+        ),
+        ('{"series": "s", "checkpoints": [{"name": "a"}]}', "needs a path or a repo"),
+        (
+            json.dumps({"series": "s", "checkpoints": [{"name": "a", "path": p} for p in "bc"]}),
+            'names "a" twice',
+        ),
+    ],
+)
+def test_a_series_file_with_a_mistake_is_refused(tmp_path, text, said):
+    """With the file's name, the entry, and what to write."""
+    (tmp_path / "series.json").write_text(text)
+    with pytest.raises(LabError, match=said):
+        read_series(tmp_path)
+
+
+def test_a_folder_without_a_series_file_is_refused(tmp_path):
+    """With the file it should have."""
+    with pytest.raises(LabError, match=r"there is no .*series\.json"):
+        read_series(tmp_path)
