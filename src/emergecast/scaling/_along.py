@@ -77,9 +77,9 @@ def run_at(
         if isinstance(law, PowerLaw) and resource is law.of:
             return _run(resource, amount)
         raise ScalingError(
-            f'{resource} alone do not say what the law "{law.name}" is of ({law.of}). Say how '
-            "parameters and tokens are tied: tokens per parameter (--tokens-per-param), or a fixed "
-            "number of either (--token-budget, --model-size)."
+            f'{resource} alone do not say what the law "{law.name}" is of. Say how parameters and '
+            "tokens are tied: tokens per parameter (--tokens-per-param), or a fixed number of "
+            "either (--token-budget, --model-size)."
         )
     if resource.value == allocation.tie.value:
         raise ScalingError(
