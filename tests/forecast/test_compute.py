@@ -121,6 +121,13 @@ def test_a_log_normal_elbow_through_a_bare_power_is_log_normal():
     assert result.unreachable == 0
 
 
+def test_the_interval_above_a_picture_has_its_unit(forecast: Forecast):
+    """The picture in compute says it beside FLOPs."""
+    assert forecast.elbow is not None
+    ends = f"{forecast.elbow.p05:.2f} to {forecast.elbow.p95:.2f}"
+    assert f"90% interval {ends} nats; " in forecast.subtitle
+
+
 def test_an_elbow_below_the_floor_is_out_of_reach():
     """With the probability that it is; the quantiles beyond are None, those before are not."""
     law = replace(TRUE, floor_nats=1.9)
