@@ -365,7 +365,7 @@ def test_few_shot_rows_that_are_left_out_are_called_so():
         trends=(),
         optima=SimpleNamespace(starts=12, stuck=0, low=2.0, high=2.1),
     )
-    forecast: Any = SimpleNamespace(axis=Axis(), plain_law=None)
+    forecast: Any = SimpleNamespace(axis=Axis(), plain_law=None, repeats=())
     text = " ".join(_diagnostics(forecast, found))
     assert text.startswith(
         "Left out, checkpoint c09 moves the median by +0.010 and the few-shot rows move the "

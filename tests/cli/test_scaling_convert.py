@@ -123,7 +123,11 @@ def test_a_law_from_a_file_brings_its_interval(tmp_path: Path):
     assert set(interval) == {"params", "tokens", "flops"}
     for name, ends in interval.items():
         assert ends["p05"] < found[name] < ends["p95"]
-    assert "5% of the law's draws" in call("convert", "--loss", 2.0, "--law", path).stdout
+    text = " ".join(call("convert", "--loss", 2.0, "--law", path).stdout.split())
+    assert "5% of the law's draws" in text
+    footer = "so a row of them is not one run."
+    assert footer in text
+    assert footer not in " ".join(call("convert", "--flops", 1e22, "--law", path).stdout.split())
     back = record("convert", "--flops", 1e22, "--law", path)
     assert back["interval"]["loss"]["p05"] == pytest.approx(back["loss"] - 0.019, abs=1e-9)
     never = record("convert", "--loss", 1.805, "--law", path)
@@ -133,11 +137,26 @@ def test_a_law_from_a_file_brings_its_interval(tmp_path: Path):
     assert record("convert", "--loss", 2.0, "--law", path)["interval"] is None
 
 
+def test_a_folder_is_no_law_but_holds_one(tmp_path: Path):
+    """The message says which file to give; a named law keeps its name beside a folder of it."""
+    message = call("convert", "--loss", 2.0, "--law", tmp_path).stderr
+    assert "is a folder; give the law in it" in " ".join(message.split())
+    (tmp_path / "scaling.json").write_text("{}")
+    message = "".join(call("convert", "--loss", 2.0, "--law", tmp_path).stderr.split())
+    assert f"{tmp_path}isafolder;give{tmp_path}/scaling.json." in message
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--loss", 1.3, "--law", "epoch"), "its losses all lie above 1.81686"),
         (("--loss", 1.8, "--law", "hoffmann", "--token-budget", "1T"), "all lie above 1.86928"),
+        (
+            ("--loss", 1.8, "--law", "hoffmann", "--token-budget", "300B"),
+            "Ask for a loss above 1.94115, or fix more tokens or parameters, with which it falls ",
+        ),
+        (("--loss", 1.3, "--law", "epoch"), "pay for. Ask for a loss above 1.81686."),
+        (("--params", "13B", "--law", "kaplan-compute"), "--tokens-per-param"),
         (("--loss", 9, "--law", "snell-llama2"), "Ask for a loss of at most 8.03738"),
         (("--loss", "nan", "--law", "epoch"), "positive and finite, and nan is not"),
         (("--loss", 2, "--law", "hofman"), 'Did you mean "hoffmann"'),

@@ -93,6 +93,9 @@ def test_a_law_of_one_resource(law, names, tmp_path: Path):
     record = json.loads(done.stdout)
     assert (record["kind"], record["of"]) == ("power", law)
     assert " ".join(record["constants"]) == names
+    head = call(table(tmp_path), "--columns", "params=size", "--law", law, *FAST).stdout
+    symbol = {"tokens": "D training tokens", "flops": "C training FLOPs"}[law]
+    assert head.splitlines()[0].endswith(f"  ({symbol}, L in nats per token)")
     assert record["optimal"] is None
     written = call(table(tmp_path), "--columns", "params=size", "--law", law, *FAST, "-o", tmp_path)
     assert written.exit_code == 0

@@ -39,7 +39,9 @@ def test_the_prior_density_integrates_to_one(form, pivot):
 @pytest.mark.parametrize("low", [1.0, 8.0, 24.0])
 def test_prior_draws_are_those_of_the_plain_definition(form, low, simulated_fits):
     """E(D0) under the priors alone: draw E(10), d and the shape, and apply the law."""
-    data = replace(simulated_fits[0].data, amounts=AMOUNTS[1:], few_shot_examples=low)
+    data = simulated_fits[0].data
+    bare = np.zeros_like(data.level)  # rows of no amount: all of these are planned
+    data = replace(data, amounts=AMOUNTS[1:], level=bare, few_shot_examples=low)
     priors, rng, n = Priors.default(), np.random.default_rng(0), 400_000
     anchor = priors.elbow_offset + priors.elbow_scale * rng.standard_normal(n)
     shift = np.abs(priors.shift_scale * rng.standard_normal(n))

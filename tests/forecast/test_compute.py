@@ -18,7 +18,7 @@ from tests.forecast import designs
 import emergecast
 from emergecast.errors import ScalingError
 from emergecast.forecast import Compute, ComputeOptions, Forecast, LawKind, json_schema
-from emergecast.forecast._compute import _through
+from emergecast.forecast._compute import _through, compute_of
 from emergecast.forecast._compute_law import scale_of
 from emergecast.forecast._compute_scale import Scale
 from emergecast.measurements import SelectOptions, read_table, select
@@ -121,6 +121,13 @@ def test_a_log_normal_elbow_through_a_bare_power_is_log_normal():
     assert result.unreachable == 0
 
 
+def test_the_interval_above_a_picture_has_its_unit(forecast: Forecast):
+    """The picture in compute says it beside FLOPs."""
+    assert forecast.elbow is not None
+    ends = f"{forecast.elbow.p05:.2f} to {forecast.elbow.p95:.2f}"
+    assert f"90% interval {ends} nats; " in forecast.subtitle
+
+
 def test_an_elbow_below_the_floor_is_out_of_reach():
     """With the probability that it is; the quantiles beyond are None, those before are not."""
     law = replace(TRUE, floor_nats=1.9)
@@ -129,6 +136,32 @@ def test_an_elbow_below_the_floor_is_out_of_reach():
     assert result.flops.p95 is None
     assert result.flops.p75 == pytest.approx((law.a / (0.1 + 0.1 * norm.ppf(0.25))) ** 10, rel=0.01)
     assert made_up(replace(law, floor_nats=5.0), lambda p: 2.0 + 0.0 * p).flops.p05 is None
+
+
+def test_a_floor_above_the_strongest_checkpoint_is_no_law_of_theirs(forecast: Forecast):
+    """It is the reason for no forecast in compute where no quantile is left, else a first note."""
+    steep = PowerLaw(name="steep", source="", of=Resource.FLOPS, floor_nats=9.0, a=8.0, alpha=0.1)
+    lowest = min(LOSSES)
+    for anchor, shifted in ((True, "after a shift of -"), (False, "is 9.000 nats, and")):
+        options = ComputeOptions(law=steep, anchor=anchor)
+        reason = compute_of(forecast, options)
+        assert isinstance(reason, str), "every quantile was never"
+        for words in (
+            '"steep"', shifted, f"loss of {lowest:.3f}", "`emergecast scaling fit`",
+            "leave --scaling-law out",
+        ):  # fmt: skip
+            assert words in reason
+        assert reason.count(". ") == 0
+    near = replace(TRUE, floor_nats=lowest, a=TRUE.a)
+    weak: Any = SimpleNamespace(
+        elbow=1, fit=SimpleNamespace(
+            selection=forecast.fit.selection,
+            posterior=SimpleNamespace(quantile=lambda p: lowest + 0.01 + 0.1 * p),
+        ),
+    )  # fmt: skip
+    result = compute_of(weak, ComputeOptions(law=near, anchor=False))
+    assert isinstance(result, Compute)
+    assert result.notes[0].startswith('The floor of the law "t"')
 
 
 def test_an_elbow_below_zero_is_out_of_reach():

@@ -69,6 +69,31 @@ def test_one_of_three_amounts_may_be_missing_in_a_row():
     assert list(runs.flops) == [6e17, 6e18, 6e18, 7e17]
 
 
+def test_misspelt_amounts_are_suggested_where_two_are_not_known():
+    """With the name that they should have; beside two known ones they are left alone."""
+    with pytest.raises(TableError) as caught:
+        read_runs({"parms": [1e8], "Tokns": [1e9], "loss": [3.0]})
+    found = {each.column: each.remedy for each in caught.value.problems}
+    assert found["parms"].startswith("Rename it to params, or give --columns params=parms")
+    assert found["Tokns"].startswith("Rename it to tokens, or give --columns tokens=Tokns")
+    with pytest.raises(TableError, match="Rename it to tokens"):
+        read_runs({"params": [1e8], "Tokens": [1e9], "loss": [3.0]})
+    more = {"flop": [1.0], "parameter_count": [1.0]}
+    assert read_runs({"params": [1e8], "tokens": [1e9], "loss": [3.0], **more}).n == 1
+    assert read_runs({"params": [1e8], "family": ["a"], "loss": [3.0]}).n == 1
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "\ufeff"])
+def test_an_empty_file_is_told_the_columns_of_runs(content: str, tmp_path: Path):
+    """Not the template, which is a table of scores."""
+    path = tmp_path / "empty.csv"
+    path.write_text(content, "utf-8")
+    with pytest.raises(TableError, match="is empty") as caught:
+        read_runs(path)
+    assert "two of params, tokens and flops" in str(caught.value)
+    assert "template" not in str(caught.value)
+
+
 def test_every_problem_is_named_at_once():
     """With row, column, value and remedy."""
     rows = [

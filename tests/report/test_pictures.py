@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ import altair as alt
 import polars as pl
 import pytest
 
-from emergecast.report import distribution, fan, influence
+from emergecast.report import distribution, fan, influence, save
 
 PICTURES = [fan, distribution]
 
@@ -274,6 +275,26 @@ def test_the_fan_says_what_its_lines_are(view_of) -> None:
     assert view_of("three").lines in texts(fan(view_of("three")))
     refused = changed(view_of("refused"), lines="")
     assert "" not in texts(fan(refused))
+
+
+def test_sizes_of_models_are_billions_in_the_legend(view_of, tmp_path: Path) -> None:
+    """Not the G of the SI, which nobody writes of parameters."""
+    view = view_of("three")
+    row = {"kind": "checkpoint", "what": "c", "n_rows": 4, "shift": 0.0, "p05": 2.0, "p50": 2.1}
+    checkpoints = [
+        {"checkpoint": f"c{i}", "loss": 2 + i, "residual": 0.1, "stderr": 0.1, "n_rows": 4}
+        | {"params": 10.0 ** (9 + i)}
+        for i in range(3)
+    ]
+    record = {"influence": [{**row, "p95": 2.2}], "residuals": {"checkpoints": checkpoints}}
+    shown: Any = SimpleNamespace(
+        title="t", subtitle="s", axis=view.axis, elbow=view.elbow,
+        diagnostics=SimpleNamespace(to_dict=lambda _: record),
+    )  # fmt: skip
+    svg = save(influence(shown), tmp_path, "influence")[0].read_text("utf-8")
+    assert ">1B<" in svg
+    assert ">100B<" in svg
+    assert not re.search(r">[\d.]+G<", svg)
 
 
 @pytest.mark.parametrize("count", [12, 13, 15])

@@ -347,7 +347,7 @@ REFUSED = {
     "below the floor": (lambda: L(EPOCH, [2.0, 1.3]), r"no run reaches a loss of 1\.3 nats"),
     "below at fixed tokens": (
         lambda: L(HOFFMANN, 1.8, A.at_tokens(1e12)),
-        r"above 1\.86928.*allocation fixes lower it to 1\.69",
+        r"above 1\.86928.*Ask for a loss above 1\.86928, or .* towards 1\.69",
     ),
     "below at fixed params": (lambda: L(HOFFMANN, 1.7, A.at_params(1e9)), r"above 2\.04396"),
     "less than a parameter": (lambda: L(SNELL, 9.0), r"less than one of params.*at most 8\.03738"),

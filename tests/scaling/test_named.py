@@ -57,3 +57,10 @@ def test_an_unknown_name_lists_the_known(name, said):
     """The nearest first, if one is near."""
     with pytest.raises(ScalingError, match=f"{said}.*snell-llama2"):
         named_law(name)
+
+
+@pytest.mark.parametrize("law", NAMED_LAWS.values(), ids=lambda law: law.name)
+def test_a_source_is_plain_text(law):
+    """It is printed in terminals and pictures, so it has no markup."""
+    assert law.source
+    assert not set("*`[]<>") & set(law.source)

@@ -220,10 +220,11 @@ def flops(
 def _law(text: str, span: str | None) -> tuple[ScalingLaw, ScalingLaw | None]:
     """The law, and its draws where it came from a file that has some."""
     from emergecast.errors import OptionError
-    from emergecast.scaling import parse_amount, parse_law, read_law
+    from emergecast.scaling import NAMED_LAWS, parse_amount, parse_law, read_law
 
     draws: ScalingLaw | None = None
-    if text.endswith(".json") or ("=" not in text and Path(text).is_file()):
+    folder = text.strip() not in NAMED_LAWS and Path(text).is_dir()
+    if text.endswith(".json") or ("=" not in text and (folder or Path(text).is_file())):
         law, draws = read_law(text)
     else:
         law = parse_law(text)

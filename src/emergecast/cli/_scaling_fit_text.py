@@ -29,7 +29,12 @@ FORMULAS = {
     Form.TOKENS: "L(D) = E + A / D^alpha",
     Form.FLOPS: "L(C) = E + A / C^alpha",
 }
-SYMBOLS = "N parameters, D training tokens, C training FLOPs, L in nats per token"
+SYMBOLS = {
+    Form.CHINCHILLA: "N parameters, D training tokens",
+    Form.PARAMS: "N parameters",
+    Form.TOKENS: "D training tokens",
+    Form.FLOPS: "C training FLOPs",
+}
 
 
 def fit_text(fit: ScalingFit) -> str:
@@ -46,7 +51,7 @@ def fit_text(fit: ScalingFit) -> str:
 
 
 def _headline(fit: ScalingFit) -> Iterator[str]:
-    yield f"{FORMULAS[fit.form]}   ({SYMBOLS})"
+    yield f"{FORMULAS[fit.form]}   ({SYMBOLS[fit.form]}, L in nats per token)"
     shown = fit.status is ScalingStatus.CONVERGED
     yield from _wrap(f"{'Status' if shown else 'Warning'}: {fit.status.sentence}")
     for sentence in fit.warnings:

@@ -100,6 +100,11 @@ def _notes(done: list[Conversion], *, of_loss: bool) -> Iterator[str]:
         elif far < 1:
             note += f"; this extrapolates {_times(1 / far)} times below"
         yield note + "."
+    if any(each.interval is not None and len(each.interval) > 1 for each in done):
+        yield (
+            "5% and 95% are quantiles of each column by itself over the law's draws, so a row of "
+            "them is not one run."
+        )
     if done[0].floors:
         what = "the run" if of_loss else "the loss"
         yield (

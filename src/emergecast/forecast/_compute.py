@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from emergecast.errors import ScalingError
 from emergecast.fit import SEED
-from emergecast.forecast._compute_law import scale_of
+from emergecast.forecast._compute_law import floor_above, scale_of
 from emergecast.forecast._compute_scale import ComputeOptions, LawKind, Scale
 from emergecast.forecast._on_axis import QUANTILES
 from emergecast.measurements import Transform
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 N_DRAWS: Final = 8192
 N_ROUGH: Final = 2048
 """Draws for what is read to two digits: other floors, and the curve of a picture."""
+_NEVER: Final = 1 - min(QUANTILES.values())
+"""Probability of being out of reach beyond which no quantile is left."""
 NO_LAW: Final = PowerLaw(
     name="none", source="", of=Resource.FLOPS, floor_nats=0.0, a=1.0, alpha=1.0
 )
@@ -207,9 +209,13 @@ def compute_of(forecast: Forecast, options: ComputeOptions) -> Compute | str:
         scale = scale_of(forecast.fit.selection, options)
         if isinstance(scale, str):
             return scale
-        return _through(forecast, scale, options.dates)
+        doubt = floor_above(scale)
+        if doubt is not None:
+            scale = replace(scale, notes=(f"{doubt[:1].upper()}{doubt[1:]}", *scale.notes))
+        found = _through(forecast, scale, options.dates)
     except ScalingError as error:
         return str(error)
+    return found if doubt is None or found.unreachable <= _NEVER else doubt
 
 
 def _through(forecast: Forecast, scale: Scale, dates: ComputeDates | None) -> Compute:

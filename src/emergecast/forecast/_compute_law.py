@@ -174,6 +174,23 @@ def _given(
     )
 
 
+def floor_above(scale: Scale) -> str | None:
+    """In a sentence, that a checkpoint is below all that a given law reaches; None if it is not."""
+    law = scale.law
+    if scale.kind is not LawKind.GIVEN or law is None or law.floor_nats < scale.lowest_loss:
+        return None
+    moved = (
+        ""
+        if scale.anchored_by is None
+        else f" (after a shift of {scale.anchored_by:+.3f} onto the checkpoints)"
+    )
+    return (
+        f'the floor of the law "{law.name}" is {law.floor_nats:.3f} nats{moved}, and the strongest '
+        f"checkpoint has a loss of {scale.lowest_loss:.3f} already, so the law is not theirs: fit "
+        "one to such runs with `emergecast scaling fit`, or leave --scaling-law out."
+    )
+
+
 def _anchored(draws: ScalingLaw | None, frame: pl.DataFrame, *, anchor: bool) -> ScalingLaw | None:
     """The draws of a law, each shifted so that it passes through the checkpoints."""
     if draws is None or not anchor:

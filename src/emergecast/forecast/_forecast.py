@@ -143,7 +143,7 @@ class Forecast:
         kind = "data amounts" if self.shift.is_examples else f"amounts of {self.shift.unit}"
         return (
             f"{self.verdict}; 90% interval {number(self.elbow.p05, 2)} to "
-            f"{number(self.elbow.p95, 2)}; {data.n_checkpoints} checkpoints, "
+            f"{number(self.elbow.p95, 2)} {self.axis.unit}; {data.n_checkpoints} checkpoints, "
             f"{data.amounts.size} {kind}"
         )
 

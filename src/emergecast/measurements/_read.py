@@ -21,6 +21,8 @@ from emergecast.measurements._problems import Findings, table_error
 MEMORY: Final = "<table>"
 """What messages call a table that was never a file."""
 SUFFIXES: Final = (".csv", ".parquet", ".jsonl", ".ndjson")
+TEMPLATE: Final = "`emergecast template` writes an example table."
+"""What to do about an empty file that should hold measurements."""
 _MARK: Final = b"PAR1"
 _FRAME_ERRORS: Final = (
     pl.exceptions.PolarsError,
@@ -44,15 +46,16 @@ class RawTable:
     """True for CSV, where every cell is text and the types of unknown columns are to be guessed."""
 
 
-def read_raw(source: object) -> RawTable:
+def read_raw(source: object, *, if_empty: str = TEMPLATE) -> RawTable:
     """The raw columns of a path, a polars or pandas frame, records or a mapping of columns.
 
     Column names lose the spaces around them; a column without a name becomes `unnamed_<position>`.
+    `if_empty` is the remedy for a file that is empty.
 
     Raises:
         TableError: the source cannot be read as a table.
     """
-    raw = _read_any(source)
+    raw = _read_any(source, if_empty)
     findings = Findings(raw.name)
     names = [name.strip() or f"unnamed_{i}" for i, name in enumerate(raw.columns, start=1)]
     _refuse_names(names, findings)
@@ -61,9 +64,9 @@ def read_raw(source: object) -> RawTable:
     return dataclasses.replace(raw, columns=dict(zip(names, raw.columns.values(), strict=True)))
 
 
-def _read_any(source: object) -> RawTable:
+def _read_any(source: object, if_empty: str) -> RawTable:
     if isinstance(source, (str, os.PathLike)):
-        return _read_path(Path(os.fspath(source)))
+        return _read_path(Path(os.fspath(source)), if_empty)
     if isinstance(source, (pl.DataFrame, pl.LazyFrame)):
         return _from_polars(source, MEMORY)
     if type(source).__name__ == "DataFrame" and hasattr(source, "iloc"):
@@ -99,7 +102,7 @@ def _unreadable(file: str, what: str, remedy: str, *, value: object = None) -> T
     return table_error(findings.problems)
 
 
-def _read_path(path: Path) -> RawTable:
+def _read_path(path: Path, if_empty: str) -> RawTable:
     name = str(path)
     if path.is_dir():
         raise _unreadable(name, "this is a folder, not a table.", "Name a file in it.")
@@ -124,13 +127,11 @@ def _read_path(path: Path) -> RawTable:
             "Check that it is a file you may read.",
         ) from None
     if not content.strip():
-        raise _unreadable(
-            name, "the file is empty.", "`emergecast template` writes an example table."
-        )
+        raise _unreadable(name, "the file is empty.", if_empty)
     if suffix == ".parquet":
         return _from_parquet(content, name)
     text = _decode(content, name)
-    return _from_csv(text, name) if suffix == ".csv" else _from_lines(text, name)
+    return _from_csv(text, name, if_empty) if suffix == ".csv" else _from_lines(text, name)
 
 
 def _decode(content: bytes, name: str) -> str:
@@ -152,7 +153,7 @@ def _decode(content: bytes, name: str) -> str:
         ) from None
 
 
-def _from_csv(text: str, name: str) -> RawTable:
+def _from_csv(text: str, name: str, if_empty: str) -> RawTable:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     findings = Findings(name)
     header: list[str] | None = None
@@ -178,7 +179,7 @@ def _from_csv(text: str, name: str) -> RawTable:
             "Check the quotation marks near that line.",
         )
     if header is None and not findings.problems:
-        findings.add("the file is empty.", "`emergecast template` writes an example table.")
+        findings.add("the file is empty.", if_empty)
     if findings.problems or header is None:
         raise table_error(findings.problems)
     columns = {

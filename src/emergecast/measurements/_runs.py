@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -28,6 +29,11 @@ _KNOWN: Final = {
 RUN_COLUMNS: Final = tuple(_KNOWN)
 """What a table of runs may say: loss, and what it is a function of; and which run it is."""
 
+_WANTED: Final = (
+    "Give one row for each run and the columns loss (nats per token) and two of params, tokens and "
+    "flops, or one of them."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunsOptions:
@@ -45,7 +51,8 @@ def read_runs(source: object, options: RunsOptions | None = None) -> Runs:
     """The runs of a path (CSV, Parquet, JSON Lines), a polars or pandas frame, or records.
 
     Columns: loss (nats per token), two of params, tokens and flops (or one), and run where several
-    points belong to one training run. Others are left alone. Every row needs a loss.
+    points belong to one training run. Others are left alone, unless fewer than two amounts are
+    known and one looks like a misspelt one. Every row needs a loss.
 
     Raises:
         TableError: the table cannot be read, lacks a column or a cell, or holds a bad one; every
@@ -54,12 +61,13 @@ def read_runs(source: object, options: RunsOptions | None = None) -> Runs:
         ScalingError: more points are to be dropped than there are.
     """
     options = RunsOptions() if options is None else options
-    raw = read_raw(source)
+    raw = read_raw(source, if_empty=_WANTED)
     headings = _headings(raw, options)
     rows = _kept(raw, options)
     findings = Findings(raw.name)
     if not rows:
         findings.add("the table has no rows.", "Add one row for each run, below the header.")
+    _suggest_names(raw, headings, findings)
     if _LOSS not in headings:
         findings.add(
             "the column is missing.",
@@ -106,6 +114,22 @@ def _headings(raw: RawTable, options: RunsOptions) -> dict[str, str]:
             )
         found[name] = title
     return found
+
+
+def _suggest_names(raw: RawTable, headings: Mapping[str, str], findings: Findings) -> None:
+    """Report columns that look like misspelt amounts, where fewer than two are known."""
+    absent = [name for name in _AMOUNTS if name not in headings]
+    if len(absent) <= 1:  # two of them give the third
+        return
+    for title in (title for title in raw.columns if title not in headings.values()):
+        alike = difflib.get_close_matches(title.lower(), absent, n=1, cutoff=0.75)
+        if alike:
+            findings.add(
+                f'the column "{title}" is not known.',
+                f"Rename it to {alike[0]}, or give --columns {alike[0]}={title}, if that is what "
+                "it holds; else rename it to something else.",
+                column=title,
+            )
 
 
 def _kept(raw: RawTable, options: RunsOptions) -> list[int]:

@@ -9,7 +9,7 @@ import polars as pl
 
 from emergecast.measurements import Axis
 from emergecast.report import _marks as marks
-from emergecast.report._look import BAND, BAND_TEXT, INK, QUIET, WIDTH, dress
+from emergecast.report._look import AMOUNT, BAND, BAND_TEXT, INK, QUIET, WIDTH, dress
 from emergecast.report._view import ElbowView
 
 _SHOWN = 12
@@ -183,7 +183,7 @@ def _residuals(view: DiagnosedView, records: list[dict[str, Any]]) -> alt.LayerC
         colour = alt.Color(
             "params:Q",
             scale=alt.Scale(type="log", range=_SIZES),
-            legend=alt.Legend(title="parameters", format=".2s", tickCount=3),
+            legend=alt.Legend(title="parameters", labelExpr=AMOUNT, tickCount=3),
         )
         points = point.encode(x=x, y=y, color=colour, tooltip=tooltip)
     else:

@@ -22,6 +22,7 @@ BAND_TEXT = "#9a4d0a"  # the same, dark enough to read
 TRUTH = "#b0125b"  # what was measured later
 
 FEW_SHOT = "few-shot"
+AMOUNT = "replace(format(datum.value, '.2~s'), 'G', 'B')"  # a count at an axis or a legend: 7B
 
 # Viridis at steps of 1/8, without its last, too pale on white, eighth.
 _VIRIDIS = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30")

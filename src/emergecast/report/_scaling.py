@@ -9,14 +9,13 @@ import altair as alt
 import polars as pl
 
 from emergecast.report import _marks as marks
-from emergecast.report._look import BAND, BAND_TEXT, INK, QUIET, TRUTH, WIDTH, dress
+from emergecast.report._look import AMOUNT, BAND, BAND_TEXT, INK, QUIET, TRUTH, WIDTH, dress
 
 _HEIGHT = 330
 _RESIDUAL_HEIGHT = 150
 _MARGIN = 1.15  # factor left free on both sides of a logarithmic axis
 _NAMED = 5
 _UNITS = {"params": "parameters", "tokens": "training tokens", "flops": "training FLOPs"}
-_DECADES = "replace(format(datum.value, '.2~s'), 'G', 'B')"
 
 
 class ScalingView(Protocol):
@@ -75,7 +74,7 @@ def _colour(points: pl.DataFrame) -> alt.Color:
     sizes = points["params"].to_list()
     low, high = min(sizes), max(sizes)
     legend = alt.Legend(
-        title="parameters", values=_decades(low, high), labelExpr=_DECADES, gradientLength=140
+        title="parameters", values=_decades(low, high), labelExpr=AMOUNT, gradientLength=140
     )
     scale = alt.Scale(type="log", scheme="viridis", domain=[low, high], reverse=True)
     return alt.Color("params:Q", scale=scale, legend=legend)

@@ -78,7 +78,8 @@ def run_at(
             return _run(resource, amount)
         raise ScalingError(
             f'{resource} alone do not say what the law "{law.name}" is of. Say how parameters and '
-            "tokens are tied: tokens per parameter, or a fixed number of either."
+            "tokens are tied: tokens per parameter (--tokens-per-param), or a fixed number of "
+            "either (--token-budget, --model-size)."
         )
     if resource.value == allocation.tie.value:
         raise ScalingError(

@@ -242,15 +242,15 @@ def _too_low(law: ScalingLaw, wanted: Array, allocation: Allocation | None) -> s
     worst = np.argmin(loss - floor)
     possible = float(floor.flat[worst])
     ways = (
-        " More tokens or parameters than the allocation fixes lower it to "
-        f"{float(np.max(law.floor_nats)):.6g}."
+        ", or fix more tokens or parameters, with which it falls towards "
+        f"{float(np.max(law.floor_nats)):.6g}"
         if possible > float(np.max(law.floor_nats))
         else ""
     )
     return (
         f'no run reaches a loss of {float(loss.flat[worst]):.6g} nats under the law "{law.name}"'
         f"{_along(allocation)}: its losses all lie above {possible:.6g}, and come as close as you "
-        f"pay for.{ways} Ask for a loss above that."
+        f"pay for. Ask for a loss above {possible:.6g}{ways}."
     )
 
 

@@ -30,7 +30,7 @@ CHINCHILLA_LAWS: Final[Mapping[str, ChinchillaLaw]] = MappingProxyType(
         ),
         "epoch": ChinchillaLaw(
             name="epoch",
-            source="Besiroglu et al. 2024, *A replication attempt*, arXiv 2404.10102",
+            source="Besiroglu et al. 2024, A replication attempt, arXiv 2404.10102",
             floor_nats=1.81686,
             a=482.006,
             b=2085.434,

@@ -132,6 +132,10 @@ def read_law(path: str | os.PathLike[str]) -> tuple[ScalingLaw, ScalingLaw | Non
 
 
 def _loaded(file: Path) -> dict[str, Any]:
+    if file.is_dir():
+        inside = file / "scaling.json"
+        what = f"give {inside}" if inside.is_file() else f"give the law in it, such as {inside}"
+        raise ScalingError(f"{file} is a folder; {what}.")
     try:
         if file.stat().st_size > _LARGEST:
             raise ScalingError(f'"{file}" is too large to be a scaling law. Check the path.')
