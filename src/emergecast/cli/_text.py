@@ -112,9 +112,16 @@ def _table(forecast: Forecast, elbow: Elbow) -> Iterator[str]:
     yield from _wrap(
         f"D0 = {forecast.few_shot_examples:g}{unit}; numerical error "
         f"{forecast.fit.posterior.error:.1g} {axis.unit}."
-        + ("" if elbow.mle is not None else " " + FitStatus.UNBOUNDED.sentence)
+        + ("" if elbow.mle is not None else f" {_unbounded(forecast)}")
         + _degenerate(forecast)
     )
+
+
+def _unbounded(forecast: Forecast) -> str:
+    """Why there is no maximum likelihood estimate; whether the integral is good is said above."""
+    if forecast.status is FitStatus.UNBOUNDED:
+        return FitStatus.UNBOUNDED.sentence
+    return "The likelihood has no maximum in any sensible range, so there is no estimate of it."
 
 
 def _degenerate(forecast: Forecast) -> str:
