@@ -118,6 +118,7 @@ def main() -> None:
 from emergecast.cli import (  # noqa: E402
     _backtest,  # noqa: F401
     _compare,  # noqa: F401
+    _demo,  # noqa: F401
     _fit,  # noqa: F401
     _freeze,  # noqa: F401
     _lab,  # noqa: F401

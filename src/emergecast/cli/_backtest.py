@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emergecast.cli._app import BAD_INPUT, app
-from emergecast.cli._fit import _folder_names, _numbers, _pair
+from emergecast.cli._forecasts import folder_names
 from emergecast.cli._options import (
     ExcludeOption,
     FewShotExamplesOption,
@@ -31,6 +31,8 @@ from emergecast.cli._options import (
     TaskOption,
     ThresholdOption,
     WhereOption,
+    numbers,
+    select_options,
 )
 from emergecast.cli._table import ChanceOption, JsonOption, LossFromOption
 
@@ -113,7 +115,7 @@ def backtest(
     """
     from emergecast.backtest import BacktestOptions, Part
     from emergecast.forecast import Thresholds
-    from emergecast.measurements import SelectOptions, read_table
+    from emergecast.measurements import read_table
 
     flags = {Part.LADDER: ladder, Part.ABLATIONS: ablations, Part.LAWS: laws, Part.D0: d0}
     chosen = tuple(part for part, wanted in flags.items() if wanted)
@@ -122,14 +124,14 @@ def backtest(
         rungs=rungs,
         horizons=tuple(horizon or ()),
         few_shot_examples=few_shot_examples,
-        priors=_numbers(prior, "--prior"),
-        thresholds=Thresholds().override(_numbers(threshold, "--threshold")),
+        priors=numbers(prior, "--prior"),
+        thresholds=Thresholds().override(numbers(threshold, "--threshold")),
     )
     tasks: list[str | None] = [*task] if task else [None]
     picked = [
-        SelectOptions(
+        select_options(
             task=name,
-            series=tuple(series) if series else None,
+            series=series,
             pool=pool,
             metric=metric,
             method=method,
@@ -137,8 +139,8 @@ def backtest(
             loss_corpus=loss_corpus,
             min_loss=min_loss,
             max_loss=max_loss,
-            exclude=tuple(exclude or ()),
-            where=tuple(_pair(text, "--where") for text in where or ()),
+            exclude=exclude,
+            where=where,
             lower_is_better=lower_is_better,
         )
         for name in tasks
@@ -236,7 +238,7 @@ def _write(results: list[_Result], records: list[dict[str, Any]], out: Path | No
     from emergecast.report import ablations, ladder, save, save_text
 
     written: list[Path] = []
-    folders = _folder_names([result.name for result in results])
+    folders = folder_names([result.name for result in results])
     for result, record, name in zip(results, records, folders, strict=True):
         done = result.backtest
         if done is None:

@@ -11,30 +11,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emergecast.cli._app import app
-from emergecast.cli._fit import (
-    REFUSED,
-    AxisOption,
-    OutOption,
-    ShiftOption,
-    _numbers,
-    _pair,
-)
-from emergecast.cli._freeze import LawOption
+from emergecast.cli._forecasts import REFUSED
 from emergecast.cli._options import (
     AtChanceOnlyOption,
+    AxisOption,
     ExcludeOption,
     FewShotExamplesOption,
+    LawOption,
     LossCorpusOption,
     LowerIsBetterOption,
     MaxLossOption,
     MethodOption,
     MetricOption,
     MinLossOption,
+    OutOption,
     PriorOption,
+    ShiftOption,
     ShotsOption,
     TableArgument,
     ThresholdOption,
     WhereOption,
+    numbers,
+    select_options,
 )
 from emergecast.cli._table import ChanceOption, JsonOption, LossFromOption
 from emergecast.errors import OptionError
@@ -98,9 +96,9 @@ def compare(
     """
     from emergecast.backtest import compare as compare_series
     from emergecast.forecast import Thresholds
-    from emergecast.measurements import SelectOptions, read_table
+    from emergecast.measurements import read_table
 
-    options = SelectOptions(
+    options = select_options(
         task=task,
         metric=metric,
         method=method,
@@ -109,15 +107,15 @@ def compare(
         at_chance_only=at_chance_only,
         min_loss=min_loss,
         max_loss=max_loss,
-        exclude=tuple(exclude or ()),
-        where=tuple(_pair(text, "--where") for text in where or ()),
+        exclude=exclude,
+        where=where,
         lower_is_better=lower_is_better,
         axis=axis,
         shift=shift,
     )
     if few_shot_examples is not None and shift != "examples":
         raise OptionError("--few-shot-examples goes with --shift examples in a comparison.")
-    rules = _numbers(threshold, "--threshold")
+    rules = numbers(threshold, "--threshold")
     names = (*(series or ()), *(more or ()))
     rows = read_table(table, chance=chance, loss_from=loss_from, axis=axis, shift=shift)
     comparison = compare_series(
@@ -128,7 +126,7 @@ def compare(
         per_byte=per_byte,
         law=law or "mixture",
         few_shot_examples=few_shot_examples,
-        priors=_numbers(prior, "--prior"),
+        priors=numbers(prior, "--prior"),
     )
     record = comparison.to_dict()
     written = _write(comparison, record, out)

@@ -20,11 +20,13 @@ from emergecast.cli._compute import (
     TokensPerParamOption,
     compute_options,
 )
-from emergecast.cli._fit import REFUSED, AxisOption, ShiftOption, _numbers, _pair
+from emergecast.cli._forecasts import REFUSED
 from emergecast.cli._options import (
     AtChanceOnlyOption,
+    AxisOption,
     ExcludeOption,
     FewShotExamplesOption,
+    LawOption,
     LossCorpusOption,
     LowerIsBetterOption,
     MaxLossOption,
@@ -33,10 +35,13 @@ from emergecast.cli._options import (
     MinLossOption,
     PoolOption,
     PriorOption,
+    ShiftOption,
     ShotsOption,
     TableArgument,
     ThresholdOption,
     WhereOption,
+    numbers,
+    select_options,
 )
 from emergecast.cli._table import ChanceOption, JsonOption, LossFromOption
 from emergecast.errors import FrozenError
@@ -46,13 +51,6 @@ if TYPE_CHECKING:
     from emergecast.forecast import FrozenForecast
 
 WIDTH = 100
-
-LawOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--law", metavar="LAW", help="Emergence law, as `fit` takes it; repeatable for a mixture."
-    ),
-]
 
 
 @app.command()
@@ -104,16 +102,16 @@ def freeze(
     from emergecast.fit import fit
     from emergecast.forecast import default_thresholds
     from emergecast.forecast import freeze as freeze_forecast
-    from emergecast.measurements import SelectOptions, read_table
+    from emergecast.measurements import read_table
 
     if out.exists():
         raise FrozenError(
             f'"{out}" is there already, and a frozen forecast is never overwritten. Choose another '
             "name with -o."
         )
-    options = SelectOptions(
+    options = select_options(
         task=task,
-        series=tuple(series) if series else None,
+        series=series,
         pool=pool,
         metric=metric,
         method=method,
@@ -122,13 +120,13 @@ def freeze(
         at_chance_only=at_chance_only,
         min_loss=min_loss,
         max_loss=max_loss,
-        exclude=tuple(exclude or ()),
-        where=tuple(_pair(text, "--where") for text in where or ()),
+        exclude=exclude,
+        where=where,
         lower_is_better=lower_is_better,
         axis=axis,
         shift=shift,
     )
-    rules = _numbers(threshold, "--threshold")
+    rules = numbers(threshold, "--threshold")
     compute = compute_options(
         scaling_law,
         tokens_per_param=tokens_per_param,
@@ -144,7 +142,7 @@ def freeze(
         select_options=options,
         law=law or "mixture",
         few_shot_examples=few_shot_examples,
-        priors=_numbers(prior, "--prior"),
+        priors=numbers(prior, "--prior"),
     )
     thresholds = default_thresholds(fitted).override(rules)
     forecast = fitted.forecast(bootstraps=0, thresholds=thresholds, compute=compute)

@@ -99,7 +99,7 @@ def run(
         return
     options = RunOptions(workers=workers, limit=limit, keep_going=keep_going)
     try:
-        with _progress() as listener:
+        with run_progress() as listener:
             report = run_all(experiment, options=options, listener=listener)
     except KeyboardInterrupt:
         print(
@@ -250,7 +250,7 @@ def retry(
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[Event], None]]:
+def run_progress() -> Iterator[Callable[[Event], None]]:
     """Bars on a terminal: the grid by estimated time, and each current run; else a line a run."""
     from emergecast.cli._lab_progress import Bars, Lines
 

@@ -1,11 +1,17 @@
-"""Options that several commands take: which rows of a table, which priors and rules."""
+"""Options that several commands take: which rows, which priors and rules, where to write."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from emergecast.errors import OptionError
+
+if TYPE_CHECKING:
+    from emergecast.measurements import SelectOptions
 
 TableArgument = Annotated[Path, typer.Argument(help="A .csv, .parquet, .jsonl or .ndjson table.")]
 TaskOption = Annotated[
@@ -45,6 +51,12 @@ FewShotExamplesOption = Annotated[
         help="D0, where the few-shot elbow is read off; default: the shots.",
     ),
 ]
+LawOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--law", metavar="LAW", help="Emergence law, as `fit` takes it; repeatable for a mixture."
+    ),
+]
 PriorOption = Annotated[
     list[str] | None,
     typer.Option("--prior", metavar="NAME=VALUE", help="Override a prior scale; repeatable."),
@@ -67,3 +79,70 @@ AtChanceOnlyOption = Annotated[
         "loss.",
     ),
 ]
+AxisOption = Annotated[
+    str,
+    typer.Option(
+        "--axis",
+        metavar="NAME[:higher|lower][:log10|linear]",
+        help="What stands for capability: loss, flops, params, tokens (log10 unless :linear) or "
+        "any column of numbers (higher is stronger unless :lower).",
+    ),
+]
+ShiftOption = Annotated[
+    str,
+    typer.Option(
+        "--shift",
+        metavar="NAME[:log10][:xNUMBER]",
+        help="What moves the elbow: examples, or any column of numbers that is 0 where nothing "
+        "does (shots, a hint fraction, steps of reinforcement learning).",
+    ),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option("-o", "--out", help="Folder for forecast.json and the pictures (SVG, PNG)."),
+]
+BootstrapOption = Annotated[
+    int, typer.Option("--bootstrap", min=0, help="Resamples of each kind; 0 for none.")
+]
+
+
+def select_options(
+    *,
+    series: Sequence[str] | None = None,
+    exclude: Sequence[str] | None = None,
+    where: Sequence[str] | None = None,
+    **others: Any,  # noqa: ANN401  fields of SelectOptions as they are
+) -> SelectOptions:
+    """Which rows are meant by what a command was given."""
+    from emergecast.measurements import SelectOptions
+
+    return SelectOptions(
+        series=tuple(series) if series else None,
+        exclude=tuple(exclude or ()),
+        where=tuple(pair(text, "--where") for text in where or ()),
+        **others,
+    )
+
+
+def numbers(texts: list[str] | None, option: str) -> dict[str, float]:
+    """NAME=NUMBER options as a mapping."""
+    pairs = [pair(text, option) for text in texts or ()]
+    return {name: number(value, f"{option} {name}") for name, value in pairs}
+
+
+def pair(text: str, option: str) -> tuple[str, str]:
+    """NAME=VALUE as its two parts."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        message = f"{option} takes NAME=VALUE, not {text!r}."
+        raise OptionError(message)
+    return name.strip(), value.strip()
+
+
+def number(text: str, what: str) -> float:
+    """A number, or an error that says what it was meant for."""
+    try:
+        return float(text)
+    except ValueError:
+        message = f"{what} takes a number, not {text!r}."
+        raise OptionError(message) from None

@@ -61,7 +61,7 @@ def proving_ground(
     if dry_run:
         _show(wanted, todo, folder, as_json=as_json)
         return
-    with _progress(todo) as on_progress:
+    with training_progress(todo) as on_progress:
         made = make(wanted, folder, jobs=jobs, on_progress=on_progress)
     if as_json:
         described = {
@@ -93,7 +93,7 @@ def _show(wanted: Order, todo: tuple[Pretraining, ...], folder: Path, *, as_json
 
 
 @contextmanager
-def _progress(todo: tuple[Pretraining, ...]) -> Iterator[Callable[[str, Progress], None]]:
+def training_progress(todo: tuple[Pretraining, ...]) -> Iterator[Callable[[str, Progress], None]]:
     """A bar per model on standard error, only where that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _title, _progress: None

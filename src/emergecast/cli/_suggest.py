@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emergecast.cli._app import app
-from emergecast.cli._fit import _numbers, _pair
 from emergecast.cli._options import (
     AtChanceOnlyOption,
     ExcludeOption,
     FewShotExamplesOption,
+    LawOption,
     LossCorpusOption,
     LowerIsBetterOption,
     MaxLossOption,
@@ -29,6 +29,8 @@ from emergecast.cli._options import (
     ShotsOption,
     TableArgument,
     WhereOption,
+    numbers,
+    select_options,
 )
 from emergecast.cli._table import ChanceOption, JsonOption, LossFromOption
 from emergecast.errors import OptionError
@@ -96,10 +98,7 @@ def suggest(
         float, typer.Option(help="Cost: GPU-hours that every run takes besides.")
     ] = 0.05,
     at_chance_only: AtChanceOnlyOption = False,
-    law: Annotated[
-        list[str] | None,
-        typer.Option("--law", metavar="LAW", help="Emergence law, as of fit; repeatable."),
-    ] = None,
+    law: LawOption = None,
     min_loss: MinLossOption = None,
     max_loss: MaxLossOption = None,
     exclude: ExcludeOption = None,
@@ -130,14 +129,14 @@ def suggest(
     """
     from emergecast.forecast import Cost, SuggestOptions
     from emergecast.forecast import suggest as plan
-    from emergecast.measurements import SelectOptions, read_table
+    from emergecast.measurements import read_table
 
     options = SuggestOptions(
         budget=budget, amounts=_amounts(examples), runs=runs, most=most, least=least
     )
-    picks = SelectOptions(
+    picks = select_options(
         task=task,
-        series=tuple(series) if series else None,
+        series=series,
         pool=pool,
         metric=metric,
         method=method,
@@ -146,8 +145,8 @@ def suggest(
         at_chance_only=at_chance_only,
         min_loss=min_loss,
         max_loss=max_loss,
-        exclude=tuple(exclude or ()),
-        where=tuple(_pair(text, "--where") for text in where or ()),
+        exclude=exclude,
+        where=where,
         lower_is_better=lower_is_better,
     )
     cost = Cost(
@@ -168,7 +167,7 @@ def suggest(
             on_run=on_run,
             law=law or "mixture",
             few_shot_examples=few_shot_examples,
-            priors=_numbers(prior, "--prior"),
+            priors=numbers(prior, "--prior"),
         )
     try:
         written = _write(found, out)

@@ -7,7 +7,7 @@ missing value for zero, and never mixes tokenizers or held-out corpora of measur
 
 from emergecast.measurements._at_chance import above_chance, sampling_error
 from emergecast.measurements._axis import Axis, Shift, Transform
-from emergecast.measurements._bundled import proving_ground
+from emergecast.measurements._bundled import PROVING_GROUND_TASK, proving_ground
 from emergecast.measurements._grid import Cell, Grid, GridRow, grid
 from emergecast.measurements._import import Imported, ImportOptions, import_lm_eval
 from emergecast.measurements._metrics import Metric, MetricKind, metric_of
@@ -23,6 +23,7 @@ from emergecast.measurements._write import check_suffix
 
 __all__ = [
     "COLUMNS",
+    "PROVING_GROUND_TASK",
     "RUN_COLUMNS",
     "Axis",
     "Cell",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emergecast.measurements._table import read_table
 
 if TYPE_CHECKING:
     from emergecast.measurements._table import Measurements
+
+PROVING_GROUND_TASK: Final = "proving_ground_matching"
+"""The task of the bundled table whose elbow moves with the amount of data."""
 
 
 def proving_ground() -> Measurements:

@@ -20,8 +20,9 @@ from emergecast.lab.proving_ground._world import (
     prompts,
     world,
 )
+from emergecast.measurements import PROVING_GROUND_TASK
 
-MATCHING: Final = "proving_ground_matching"
+MATCHING: Final = PROVING_GROUND_TASK
 """Name of the task in which more data moves the elbow."""
 PROBE: Final = "proving_ground_probe"
 """Name of the task in which more data raises the slope and leaves the elbow."""

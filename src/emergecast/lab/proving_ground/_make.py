@@ -185,11 +185,13 @@ def _begin(reports: Reports) -> None:
 
 
 def _pretrain_one(plan: Pretraining, folder: Path) -> None:
-    done = pretrain(
-        plan,
-        folder / SERIES,
-        on_progress=lambda progress: _REPORTS[0].put((plan.title, progress)),
-    )
+    def report(progress: Progress) -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None and not parent.is_alive():  # killed: the next one trains this model
+            os._exit(1)
+        _REPORTS[0].put((plan.title, progress))
+
+    done = pretrain(plan, folder / SERIES, on_progress=report)
     described = {
         "kept": [_as_json(checkpoint, folder) for checkpoint in done.kept],
         "control": None if done.control is None else _as_json(done.control, folder),

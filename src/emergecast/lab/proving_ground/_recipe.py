@@ -27,6 +27,8 @@ TARGETS: Final = (
     *(6.5, 5.8, 5.45, 5.36, 5.30, 5.26, 5.23, 5.20, 5.17, 5.14, 5.11, 5.08, 5.05, 5.02),
 )
 """Losses at which checkpoints are kept, in nats per token; dense where the skill emerges."""
+PROBE_TARGET: Final = 5.6
+"""One more, where the second task leaves chance."""
 TEST_PROMPTS: Final = 1024
 
 
@@ -85,11 +87,7 @@ TUNINGS: Final = (
     Tuning(examples=4096, steps=400, learning_rate_times=1.5),
 )
 """One rule for all models: more examples, more steps, and a higher rate up to a point."""
-MORE_TUNINGS: Final = (
-    *(Tuning(examples=512, steps=140, learning_rate_times=1.0),),
-    *(Tuning(examples=2048, steps=280, learning_rate_times=1.5),),
-    *(Tuning(examples=16384, steps=1000, learning_rate_times=1.5),),
-)
+LARGEST_TUNING: Final = Tuning(examples=16384, steps=800, learning_rate_times=1.5)
 PROBE_SHOTS: Final = 24
 """Solved words before the question, few-shot."""
 PROBE_TUNINGS: Final = (
@@ -138,8 +136,8 @@ PRESETS: Final = {
             name="full",
             sizes=(W128, L, W72, M, S),
             seeds=(0, 1),
-            tunings=tuple(sorted((*TUNINGS, *MORE_TUNINGS), key=lambda tuning: tuning.examples)),
-            targets=TARGETS,
+            tunings=(*TUNINGS, LARGEST_TUNING),
+            targets=(*TARGETS, PROBE_TARGET),
             probe=True,
         ),
     )

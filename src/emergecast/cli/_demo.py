@@ -1,0 +1,152 @@
+"""The command that shows all of it: demo, from bundled measurements or from scratch."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from emergecast.cli._app import app
+from emergecast.cli._compute import (
+    AtFlopsOption,
+    AtModelOption,
+    ScalingLawOption,
+    compute_options,
+    runs_asked,
+)
+from emergecast.cli._forecasts import Asked, exit_by, run_forecasts, show_forecasts
+from emergecast.cli._options import BootstrapOption, OutOption
+from emergecast.cli._table import JsonOption
+from emergecast.errors import OptionError
+
+if TYPE_CHECKING:
+    from emergecast.measurements import Measurements, SelectOptions
+
+FOLDER: Final = Path("demo")
+"""Where the experiment goes if no folder is given."""
+WIDTH: Final = 100
+_CONTROLS: Final = "-random"
+"""End of the names of the series of models with random weights."""
+_SMALLEST: Final = "S-*"
+"""Checkpoints of the smallest size, whose few-shot accuracy is no function of loss alone."""
+
+
+@app.command()
+def demo(
+    from_scratch: Annotated[
+        bool,
+        typer.Option(
+            "--from-scratch",
+            help="Make the measurements anew: train the models, finetune and evaluate them. Takes "
+            "about 8 minutes on two cores; may be stopped and started again. Needs the extra lab.",
+        ),
+    ] = False,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="smoke|default|full",
+            help="With --from-scratch: how much of it (default; full takes an hour).",
+        ),
+    ] = None,
+    scaling_law: ScalingLawOption = None,
+    at_model: AtModelOption = None,
+    at_flops: AtFlopsOption = None,
+    bootstrap: BootstrapOption = 200,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Forecast from real measurements, and compare with what came later.
+
+    The measurements come from the proving ground: tiny transformers trained from nothing, in which
+    a few-shot skill really does emerge. Only checkpoints that are still at chance are used. The
+    table of measurements is bundled, unless it is made anew from scratch.
+
+    Example: `emergecast demo -o demo`
+    """
+    from emergecast.measurements import proving_ground
+
+    asked = Asked(runs=runs_asked(at_model, at_flops))
+    reading = {"bootstraps": bootstrap, "compute": compute_options(scaling_law)}
+    if preset is not None and not from_scratch:
+        raise OptionError("--preset goes with --from-scratch; the bundled table is of preset full.")
+    if from_scratch:
+        out = out or FOLDER
+        table = _measure(preset or "default", out)
+    else:
+        table = proving_ground()
+    results = run_forecasts(table, [_chosen(table)], {}, reading)
+    if not as_json:
+        print(_introduction(table, _chosen(table)))
+    show_forecasts(results, asked, out, as_json=as_json)
+    exit_by(results)
+
+
+def _chosen(table: Measurements) -> SelectOptions:
+    """The main task on the pretrained series, larger models only where there are some."""
+    from emergecast.measurements import PROVING_GROUND_TASK, SelectOptions
+
+    small = [fnmatchcase(name, _SMALLEST) for name in table.frame["checkpoint"]]
+    return SelectOptions(
+        task=PROVING_GROUND_TASK,
+        series=tuple(name for name in table.series if not name.endswith(_CONTROLS)),
+        pool=True,
+        at_chance_only=True,
+        exclude=() if all(small) else (_SMALLEST,),
+    )
+
+
+def _introduction(table: Measurements, chosen: SelectOptions) -> str:
+    """What the models are."""
+    from emergecast.measurements import select
+
+    sizes = select(table, chosen).all_few_shot["params"]
+    seeds = len(chosen.series or ())
+    text = (
+        f"The proving ground: transformers of {_millions(sizes.min())} to"
+        f" {_millions(sizes.max())} million parameters, {seeds} seed{'s' * (seeds > 1)}, trained"
+        " from nothing on a synthetic language in which matching words to labels from eight"
+        " examples in the prompt is a skill that appears late. The forecast sees only the"
+        " checkpoints that do not have it yet."
+    )
+    return textwrap.fill(text, WIDTH) + "\n"
+
+
+def _millions(params: object) -> str:
+    return f"{float(str(params)) / 1e6:.2g}"
+
+
+def _measure(preset: str, folder: Path) -> Measurements:
+    """Do the whole experiment in a folder, as far as it is not done, and return its table."""
+    from emergecast.cli._lab import run_progress
+    from emergecast.cli._proving_ground import training_progress
+    from emergecast.lab.proving_ground import make, missing, order
+    from emergecast.lab.runner import make_table, read_experiment, run_all, survey
+
+    ground, path = folder / "proving-ground", folder / "measurements.csv"
+    wanted = order(preset)
+    todo = missing(wanted, ground)
+    _say(f"1. Pretraining: {len(todo)} of {len(wanted.pretrainings)} models are to be trained.")
+    with training_progress(todo) as on_progress:
+        made = make(wanted, ground, on_progress=on_progress)
+    experiment = read_experiment(made.experiment)
+    _say(f"2. Measuring {made.checkpoints} checkpoints: {made.experiment}")
+    with run_progress() as listener:
+        report = run_all(experiment, listener=listener)
+    found = survey(experiment, remember=True)
+    exported = make_table(found.plan, found.results)
+    exported.table.write(path)
+    if report.failed:
+        _say(
+            f"{report.failed:,} runs failed; emergecast status {made.experiment} --failed says why."
+        )
+    _say(f"3. Forecasting from {path}: {len(exported.table):,} scores.\n")
+    return exported.table
+
+
+def _say(text: str) -> None:
+    """What is going on, beside the results."""
+    print(text, file=sys.stderr)
