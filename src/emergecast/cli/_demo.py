@@ -103,20 +103,17 @@ def _introduction(table: Measurements, chosen: SelectOptions) -> str:
     """What the models are."""
     from emergecast.measurements import select
 
-    sizes = select(table, chosen).all_few_shot["params"]
+    params = select(table, chosen).all_few_shot["params"].to_list()
+    sizes = dict.fromkeys(f"{size / 1e6:.2g}" for size in (min(params), max(params)))
     seeds = len(chosen.series or ())
     text = (
-        f"The proving ground: transformers of {_millions(sizes.min())} to"
-        f" {_millions(sizes.max())} million parameters, {seeds} seed{'s' * (seeds > 1)}, trained"
+        f"The proving ground: transformers of {' to '.join(sizes)} million parameters,"
+        f" {seeds} seed{'s' * (seeds > 1)}, trained"
         " from nothing on a synthetic language in which matching words to labels from eight"
         " examples in the prompt is a skill that appears late. The forecast sees only the"
         " checkpoints that do not have it yet."
     )
     return textwrap.fill(text, WIDTH) + "\n"
-
-
-def _millions(params: object) -> str:
-    return f"{float(str(params)) / 1e6:.2g}"
 
 
 def _measure(preset: str, folder: Path) -> Measurements:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -100,6 +105,48 @@ def test_what_is_there_is_not_trained_again(ground, small):
     assert [plan.title for plan in missing(small, ground)] == ["seed-0/S"]
     assert make(small, ground, jobs=1).trained == 1
     assert weights.read_bytes() == before
+
+
+def test_models_in_training_end_when_the_command_is_killed(tmp_path):
+    """Else they would write into the folder of the command that is started next."""
+    arguments = ["proving-ground", str(tmp_path / "g"), "--preset", "smoke", "--jobs", "1"]
+    code = f"import sys; from emergecast.cli import app; app({arguments!r})"
+    command = subprocess.Popen(
+        [sys.executable, "-c", code], stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    group = command.pid
+    trainer = wait_for(lambda: [pid for pid in members(group) if "spawn_main" in said_by(pid)], 120)
+    command.kill()
+    command.wait()
+    wait_for(lambda: not {*trainer} & {*members(group)}, 60)
+
+
+def members(group: int) -> list[int]:
+    """Processes of a group, zombies left out."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = path.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                found.append(int(path.parent.name))
+    return found
+
+
+def said_by(pid: int) -> str:
+    """The command line of a process."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""
+
+
+def wait_for(look, seconds):
+    """What `look` finds, as soon as it finds something."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := look():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"nothing within {seconds} s")
 
 
 def test_a_folder_of_something_else_is_left_alone(ground, small, tmp_path):

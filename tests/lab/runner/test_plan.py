@@ -300,6 +300,40 @@ def test_estimates_come_from_measured_seconds_and_share_out_over_workers():
     assert estimate(done, {}, workers=2).worker_seconds == 0
 
 
+def test_estimates_of_what_nobody_has_measured_say_what_they_assume():
+    """First a usual rate, then that of the losses; sizes of items count; a stated rate stands."""
+    text = EXPERIMENT.replace("worker: rehearsal\nrehearsal: {seconds: 0}\n", "")
+    plan = planned(text, RehearsalMeasurer(parse_experiment(EXPERIMENT, "small.yaml")))
+    about = plan.facts.tasks["matching"]
+    first = estimate(plan, {}, workers=1)
+    assert first.basis == "assuming 5e+10 FLOP per second"
+    losses = [run for run in plan.runs if run.kind is RunKind.LOSS]
+    for run, params in zip(losses, (80_000, 160_000, 320_000), strict=True):
+        model = plan.facts.models[run.series, run.checkpoint]
+        plan.facts.models[run.series, run.checkpoint] = dataclasses.replace(model, params=params)
+    tokens = 1_000_000 / 4
+    results = {
+        run.key: dataclasses.replace(loss_of(run, 5.0), seconds=1 + 2 * params * tokens / 1e9)
+        for run, params in zip(losses, (80_000, 160_000, 320_000), strict=True)
+    }
+    once = make_plan(plan.experiment, plan.facts, results, dict.fromkeys(results, State.DONE))
+    later = estimate(once, results, workers=1)
+    assert later.basis == (
+        "from 3 runs in the ledger; assuming 1e+09 FLOP per second, few_shot and finetuned"
+    )
+    sized = dataclasses.replace(about, item_bytes=40.0, zero_shot_item_bytes=40.0)
+    plan.facts.tasks["matching"] = sized
+    shorter = estimate(once, results, workers=1)
+    fixed = 3 * 0.5 + 9 * 1.0
+    assert shorter.worker_seconds - fixed == pytest.approx(
+        (later.worker_seconds - fixed) * 40 / 4 / 100, rel=1e-9
+    )
+    stated = planned(text + "costs: {flops_per_second: 3e12}\n", RehearsalMeasurer(plan.experiment))
+    assert estimate(stated, results, workers=1).basis.endswith(
+        "assuming 3e+12 FLOP per second, few_shot and finetuned"
+    )
+
+
 def test_the_line_through_timings_is_least_squares_and_never_falls():
     """The line through timings is least squares and never falls."""
     assert _line([(1.0, 3.0), (2.0, 5.0), (3.0, 7.0)]) == pytest.approx((1.0, 2.0))

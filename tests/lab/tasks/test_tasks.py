@@ -105,6 +105,14 @@ def test_what_a_task_is(matching, tasks_folder):
     assert load_task(MATCHING, tasks_folder).n_items == 1024
 
 
+def test_the_size_of_an_item_counts_its_prompt_once(matching, tasks_folder):
+    """And all its answers: what the file holds, with a space before each answer."""
+    lines = (tasks_folder / "matching" / "test.jsonl").read_text("utf-8").splitlines()[:96]
+    rows = [json.loads(line) for line in lines]
+    sizes = [len(row["prompt"]) + sum(1 + len(each) for each in row["choices"]) for row in rows]
+    assert matching.item_bytes == pytest.approx(sum(sizes) / 96)
+
+
 def test_training_examples_have_the_format_of_the_evaluation(matching, tasks_folder):
     """Prompt, delimiter and answer of a training document, as the file states them."""
     lines = (tasks_folder / "matching" / "train.jsonl").read_text().splitlines()

@@ -14,15 +14,15 @@ from emergecast.lab.runner._plan import Plan
 from emergecast.lab.runner._run import Run, RunKind
 
 _ITEM_TOKENS: Final = 100
-"""Assumed tokens of a test item or a training example, prompt and answer."""
+"""Assumed tokens of a test item or a training example whose size is not known."""
 _BYTES_PER_TOKEN: Final = 4
 _OVERHEAD: Final[Mapping[RunKind, float]] = {
-    RunKind.LOSS: 1.0,
-    RunKind.FEW_SHOT: 1.0,
-    RunKind.FINETUNED: 2.0,
+    RunKind.LOSS: 0.5,
+    RunKind.FEW_SHOT: 0.5,
+    RunKind.FINETUNED: 1.0,
 }
 """Assumed seconds of a run beside its arithmetic: loading, saving."""
-CPU_FLOPS: Final = 1e10
+CPU_FLOPS: Final = 5e10
 """Assumed arithmetic of one CPU core, FLOP per second."""
 GPU_FLOPS: Final = 5e13
 """Assumed arithmetic of one GPU, FLOP per second."""
@@ -54,17 +54,9 @@ def estimate(
 ) -> Estimate:
     """Time, disk and cost of the runs that have no result, failed ones left out."""
     left = [*_unique(plan), *plan.undecided]
-    each, measured = _each(plan, results, left, on_gpu=on_gpu)
-    seconds = sum(each)
+    paces = _paces(plan, results, on_gpu=on_gpu)
+    seconds = sum(paces[run.kind].seconds(flops(plan, run)) for run in left)
     price = plan.experiment.costs.per_hour
-    basis = (
-        f"from {measured:,} runs in the ledger"
-        if measured
-        else f"assuming {_rate(plan, on_gpu=on_gpu):.0e} FLOP per second and {_ITEM_TOKENS} tokens"
-        " per item"
-    )
-    if plan.experiment.worker is Worker.REHEARSAL:
-        basis = "a rehearsal"
     busy = max(1, min(workers, len(left)))
     return Estimate(
         worker_seconds=seconds,
@@ -72,7 +64,7 @@ def estimate(
         workers=busy,
         bytes_needed=_bytes(plan, left, busy),
         cost=None if price is None else price * seconds / 3600,
-        basis=basis,
+        basis=_basis(plan, paces, {run.kind for run in left}),
     )
 
 
@@ -81,38 +73,65 @@ def seconds_each(
 ) -> dict[str, float]:
     """Seconds that each run takes, by key: measured where it is done, else estimated."""
     runs = list({run.key: run for run in plan.runs}.values())
-    guessed, _ = _each(plan, results, runs, on_gpu=on_gpu)
+    paces = _paces(plan, results, on_gpu=on_gpu)
     return {
-        run.key: results[run.key].seconds if run.key in results else guess
-        for run, guess in zip(runs, guessed, strict=True)
+        run.key: results[run.key].seconds
+        if run.key in results
+        else paces[run.kind].seconds(flops(plan, run))
+        for run in runs
     }
 
 
-def _rate(plan: Plan, *, on_gpu: bool) -> float:
-    return plan.experiment.costs.flops_per_second or (GPU_FLOPS if on_gpu else CPU_FLOPS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pace:
+    """Seconds of a run: so many for itself, and so many per FLOP."""
+
+    fixed: float
+    per_flop: float
+    measured: int = 0
+    """Runs that it was fitted to."""
+
+    def seconds(self, flop: float) -> float:
+        return self.fixed + self.per_flop * flop
 
 
-def _each(
-    plan: Plan, results: Mapping[str, Result], runs: Sequence[Run], *, on_gpu: bool
-) -> tuple[list[float], int]:
-    """Seconds of each run, and how many measured runs that rests on.
+def _basis(plan: Plan, paces: Mapping[RunKind, _Pace], left: set[RunKind]) -> str:
+    if plan.experiment.worker is Worker.REHEARSAL:
+        return "a rehearsal"
+    measured = sum(pace.measured for pace in paces.values())
+    guessed = {kind: paces[kind] for kind in left if not paces[kind].measured}
+    said = [f"from {measured:,} runs in the ledger"] if measured else []
+    if guessed:
+        which = f", {' and '.join(sorted(guessed))}" if measured else ""
+        rate = 1 / next(iter(guessed.values())).per_flop
+        said.append(f"assuming {rate:.0e} FLOP per second{which}")
+    return "; ".join(said)
 
-    Seconds = a + b * FLOP, fitted to the runs of its kind in the ledger; assumed where there are
-    none.
+
+def _paces(plan: Plan, results: Mapping[str, Result], *, on_gpu: bool) -> dict[RunKind, _Pace]:
+    """How long the kinds of runs take, fitted to those of the kind in the ledger.
+
+    Where there are none of a kind, the arithmetic is taken to be as fast as in the others (losses
+    come first, so soon something is known), or as a machine of this kind usually is.
     """
-    lines: dict[RunKind, tuple[float, float]] = {}
-    measured = 0
-    for kind in {run.kind for run in runs}:
-        known = {run.key: run for run in plan.runs if run.kind is kind and run.key in results}
-        pairs = [(flops(plan, run), results[key].seconds) for key, run in known.items()]
-        measured += len(pairs)
+    rehearsal = plan.experiment.worker is Worker.REHEARSAL
+    stated = plan.experiment.costs.flops_per_second
+    paces: dict[RunKind, _Pace] = {}
+    for kind in RunKind:
+        done = {run.key: run for run in plan.runs if run.kind is kind and run.key in results}
+        pairs = [(flops(plan, run), results[key].seconds) for key, run in done.items()]
         if pairs:
-            lines[kind] = _line(pairs)
-        elif plan.experiment.worker is Worker.REHEARSAL:
-            lines[kind] = (plan.experiment.rehearsal.seconds, 0.0)
-        else:
-            lines[kind] = (_OVERHEAD[kind], 1 / _rate(plan, on_gpu=on_gpu))
-    return [lines[r.kind][0] + lines[r.kind][1] * flops(plan, r) for r in runs], measured
+            fixed, per_flop = _line(pairs)
+            paces[kind] = _Pace(fixed=fixed, per_flop=per_flop, measured=len(pairs))
+    usual = 1 / (stated or (GPU_FLOPS if on_gpu else CPU_FLOPS))
+    seen = [pace.per_flop for pace in paces.values() if pace.per_flop > 0 and pace.measured > 2]
+    per_flop = max(seen) if seen and stated is None else usual
+    for kind in RunKind:
+        if kind not in paces and rehearsal:
+            paces[kind] = _Pace(fixed=plan.experiment.rehearsal.seconds, per_flop=0.0)
+        elif kind not in paces:
+            paces[kind] = _Pace(fixed=_OVERHEAD[kind], per_flop=per_flop)
+    return paces
 
 
 def _unique(plan: Plan) -> list[Run]:
@@ -125,11 +144,15 @@ def flops(plan: Plan, run: Run) -> float:
     params = plan.facts.models[run.series, run.checkpoint].params
     if run.corpus is not None:
         return 2.0 * params * plan.facts.corpora[run.corpus].bytes / _BYTES_PER_TOKEN
-    items = 0 if run.task is None else plan.facts.tasks[run.task].items
-    looked_at = 2.0 * params * items * _ITEM_TOKENS
+    if run.task is None:
+        return 0.0
+    about = plan.facts.tasks[run.task]
+    size = about.item_bytes if run.recipe is None else about.zero_shot_item_bytes
+    tokens = _ITEM_TOKENS if size is None else size / _BYTES_PER_TOKEN
+    looked_at = 2.0 * params * about.items * tokens
     if run.recipe is None:
         return looked_at
-    return looked_at + 6.0 * params * run.recipe.steps * run.recipe.batch_size * _ITEM_TOKENS
+    return looked_at + 6.0 * params * run.recipe.steps * run.recipe.batch_size * tokens
 
 
 def _line(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -44,6 +44,10 @@ class TaskFacts:
     """Test items."""
     training_size: int | None
     """Training examples; None where there is no training split."""
+    item_bytes: float | None = None
+    """Mean size of a test item as evaluated few-shot, prompt and answers; None where unknown."""
+    zero_shot_item_bytes: float | None = None
+    """The same without examples in the prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,6 +94,8 @@ class ModelMeasurer:
             chance=few_shot.chance,
             items=few_shot.n_items,
             training_size=few_shot.train_size or None,
+            item_bytes=few_shot.item_bytes,
+            zero_shot_item_bytes=zero_shot.item_bytes,
         )
 
     def corpus_facts(self, corpus: Corpus) -> CorpusFacts:

@@ -113,6 +113,17 @@ class Task:
         return len(self.items)
 
     @property
+    def item_bytes(self) -> float:
+        """Mean size of an item in UTF-8: its prompts, each once, and its answers."""
+        whole = 0
+        for item in self.items:
+            asked = [self.requests[number].args for number in item.requests]
+            answers = [each[1] for each in asked if isinstance(each[1], str)]
+            texts = [*{str(each[0]) for each in asked}, *answers]
+            whole += sum(len(text.encode()) for text in texts)
+        return whole / max(1, self.n_items)
+
+    @property
     def train_size(self) -> int:
         """Examples of the training split; 0 where the task has none."""
         return sum(len(docs) for docs in self._training)
