@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from benchmarks.kill import kill_and_finish, rehearsal, table_of, undisturbed
+
+from emergecast.lab.proving_ground import PRESETS, Order, make
 
 
 def test_a_runner_killed_at_random_moments_loses_nothing_and_does_nothing_twice(tmp_path: Path):
@@ -16,3 +20,20 @@ def test_a_runner_killed_at_random_moments_loses_nothing_and_does_nothing_twice(
     assert found.kills.total() == 5
     assert found.runs == 4 + 3 * (1 + 2 * 4)
     assert table_of(file) == expected
+
+
+@pytest.mark.slow
+def test_finetunings_killed_at_random_moments_end_in_the_same_table(tmp_path: Path):
+    """The smoke preset, its model pretrained for a moment only, with training checkpoints."""
+    preset = replace(PRESETS["smoke"], most_steps=12, targets=(7.0,))
+    file = make(Order(preset=preset, seeds=(0,)), tmp_path / "ground").experiment
+    text = file.read_text("utf-8")
+    file.write_text(text.replace("finetune:\n", "finetune:\n  save_every_seconds: 1\n"), "utf-8")
+    rng = random.Random(1)  # noqa: S311  moments, not secrets
+    found = kill_and_finish(file, 5, rng, longest=5)
+    assert found.wrong == []
+    assert found.kills.total() == 5
+    assert found.runs == 2 * (1 + 1 + 4)
+    killed = table_of(file)
+    (file.parent / "results").rename(tmp_path / "killed")
+    assert killed == undisturbed(file)
