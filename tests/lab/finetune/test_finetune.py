@@ -233,6 +233,37 @@ def test_every_step_is_reported(tiny, words, pairs):
     assert told[-1][1] < told[0][1]
 
 
+@pytest.mark.parametrize("at_a_time", [1, 3, 5, 99])
+@pytest.mark.parametrize("name", ["full", "lora-2"])
+def test_a_batch_in_parts_gives_the_same_weights(tiny, words, pairs, name, at_a_time):
+    """To rounding, also where an epoch does not divide into batches; so does the loss."""
+    method = _method(name=name, batch_size=9, steps=7)
+    whole, parts = (
+        finetune(tiny(), words, pairs, method, seed=0, session=Session(micro_batch_size=size))
+        for size in (None, at_a_time)
+    )
+    assert parts.steps == 7
+    assert parts.final_loss == pytest.approx(whole.final_loss, rel=1e-4)
+    for mine, its in zip(
+        _weights(parts.model).values(), _weights(whole.model).values(), strict=True
+    ):
+        assert torch.allclose(mine, its, atol=2e-4)
+
+
+def test_weights_of_16_bits_are_trained_in_32(tiny, words, pairs):
+    """Steps far below the spacing of bfloat16 add up, and the model comes back as it came."""
+    method = _method(learning_rate=2e-5, steps=60, schedule="constant", weight_decay=0.0)
+    start = tiny().to(torch.bfloat16)
+    before = _weights(start)
+    exact = finetune(tiny().to(torch.bfloat16).float(), words, pairs, method, seed=0).model
+    done = finetune(start, words, pairs, method, seed=0).model
+    assert done.dtype == torch.bfloat16
+    name = "layers.0.up_proj.weight"
+    after, wanted = _weights(done)[name], _weights(exact)[name].to(torch.bfloat16)
+    assert torch.equal(after, wanted)
+    assert not torch.equal(after, before[name])
+
+
 # ------------------------------------------------------------------------------------- what fails
 
 

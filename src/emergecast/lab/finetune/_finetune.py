@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from emergecast.errors import LabError
 from emergecast.lab.finetune._method import SCHEDULES, FinetuneMethod, Session
@@ -28,7 +28,8 @@ class Finetuned:
     """A finetuned model and what it took."""
 
     model: PreTrainedModel
-    """In evaluation mode; with its adapters where the method is LoRA."""
+    """In evaluation mode and the precision it came in; with its adapters where the method is
+    LoRA."""
     steps: int
     """Optimiser steps behind the weights, those before an interruption included."""
     resumed_from: int
@@ -49,6 +50,9 @@ def finetune(
     session: Session | None = None,
 ) -> Finetuned:
     """Finetune this model, not a copy of it, on these examples.
+
+    Weights stored in 16 bits are trained in 32, since small steps would be rounded away, with the
+    arithmetic in bfloat16 on a GPU that knows it; adapters are in 32 bits anyway.
 
     Args:
         model: The checkpoint as loaded.
@@ -73,11 +77,17 @@ def finetune(
     set_seed(seed)
     if not method.train_embeddings:
         model.get_input_embeddings().requires_grad_(requires_grad=False)
+    stored = model.dtype
+    mixed = stored.itemsize < _FULL_BYTES
+    if mixed and method.rank is None:
+        model.float()
     trained = _with_adapters(model, method)
     start = time.perf_counter()
     scratch = nullcontext(session.folder) if session.folder else tempfile.TemporaryDirectory()
     with scratch as folder:
-        arguments = _arguments(method, session, seed=seed, folder=Path(str(folder)))
+        arguments = _arguments(
+            method, session, seed=seed, folder=Path(str(folder)), bf16=mixed and _knows_bf16(model)
+        )
         try:
             trainer = LeanTrainer(trained, examples, arguments)
         except (ImportError, RuntimeError, ValueError) as error:
@@ -92,6 +102,8 @@ def finetune(
         if model.device.type == "cpu":
             _spare_the_collector()
         trainer.train(resume_from_checkpoint=None if before is None else str(before))
+    if mixed and method.rank is None:
+        trained.to(stored)
     trained.eval()
     return Finetuned(
         model=trained,
@@ -147,13 +159,33 @@ def _with_adapters(model: PreTrainedModel, method: FinetuneMethod) -> Any:  # no
     return get_peft_model(model, config)
 
 
-def _arguments(method: FinetuneMethod, session: Session, *, seed: int, folder: Path) -> Any:  # noqa: ANN401  transformers' own record
+_FULL_BYTES: Final = 4
+"""Bytes of a number in full precision."""
+
+
+def _knows_bf16(model: PreTrainedModel) -> bool:
+    import torch
+
+    return model.device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def _micro_batch(method: FinetuneMethod, session: Session) -> int:
+    most = min(session.micro_batch_size or method.batch_size, method.batch_size)
+    return next(size for size in range(most, 0, -1) if method.batch_size % size == 0)
+
+
+def _arguments(
+    method: FinetuneMethod, session: Session, *, seed: int, folder: Path, bf16: bool
+) -> Any:  # noqa: ANN401  transformers' own record
     from transformers import TrainingArguments
 
+    at_a_time = _micro_batch(method, session)
     return TrainingArguments(
         output_dir=str(folder),
         max_steps=method.steps,
-        per_device_train_batch_size=method.batch_size,
+        per_device_train_batch_size=at_a_time,
+        gradient_accumulation_steps=method.batch_size // at_a_time,
+        bf16=bf16,
         learning_rate=method.learning_rate,
         lr_scheduler_type=SCHEDULES[method.schedule],
         warmup_steps=method.warmup_steps,

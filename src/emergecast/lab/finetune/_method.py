@@ -83,5 +83,8 @@ class Session:
     """Seconds between training checkpoints; None for none."""
     on_step: Callable[[int, float], None] | None = None
     """Called after every step with the steps done and the loss of the last one."""
+    micro_batch_size: int | None = None
+    """Examples that pass through the model at a time, so that a batch needs less memory: the
+    largest divisor of the batch size that is not above this. None for the whole batch."""
     trackers: tuple[str, ...] = ()
     """Where the Trainer reports its losses: tensorboard, mlflow, wandb."""

@@ -34,6 +34,7 @@ class LeanTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         self.session = Session()
         self.last_loss = float("nan")
+        self._summed = -1
 
     def training_step(
         self,
@@ -41,13 +42,15 @@ class LeanTrainer(Trainer):
         inputs: dict[str, Tensor | Any],
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """Train on one batch and keep its loss.
+        """Train on one batch, or a part of it, and keep its loss.
 
         Raises:
             LabError: The loss is no number.
         """
         loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
-        self.last_loss = float(loss)
+        if self.state.global_step != self._summed:
+            self._summed, self.last_loss = self.state.global_step, 0.0
+        self.last_loss += float(loss)
         check_loss(self.last_loss, self.state.global_step, self.args.learning_rate)
         return loss
 

@@ -209,6 +209,8 @@ class Experiment:
     methods: tuple[Method, ...]
     save_every_seconds: float
     """Time between two training checkpoints of a finetuning."""
+    micro_batch_size: int | None
+    """Examples of a batch that pass through the model at a time; None for all of them."""
     limit: int | None
     """Test items per evaluation, the first ones; None for all."""
     trackers: tuple[Tracker, ...]

@@ -166,6 +166,7 @@ class ModelMeasurer:
             folder=folder,
             resume=True,
             save_every_seconds=self._experiment.save_every_seconds,
+            micro_batch_size=self._experiment.micro_batch_size,
             on_step=lambda step, _loss: progress(step, recipe.steps),
             trackers=tuple(str(tracker) for tracker in self._experiment.trackers),
         )

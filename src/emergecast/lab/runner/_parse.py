@@ -106,6 +106,7 @@ def _experiment(root: Entry, text: str, path: Path) -> Experiment:
         seeds=finetuning.seeds,
         methods=finetuning.methods,
         save_every_seconds=finetuning.save_every_seconds,
+        micro_batch_size=finetuning.micro_batch_size,
         limit=optional(evaluation.get("limit"), whole(1)),
         trackers=_trackers(top.get("trackers"), place),
         rehearsal=_rehearsal(top.get("rehearsal")),

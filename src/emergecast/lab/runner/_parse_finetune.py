@@ -20,7 +20,10 @@ from emergecast.lab.runner._fields import (
 )
 from emergecast.lab.runner._nodes import Entry
 
-_FINETUNE: Final = ("examples", "subsets", "seeds", "methods", "save_every_seconds")
+_FINETUNE: Final = (
+    *("examples", "subsets", "seeds", "methods"),
+    *("save_every_seconds", "micro_batch_size"),
+)
 _SAVE_EVERY: Final = 300.0
 _METHOD: Final = (
     "name",
@@ -49,6 +52,7 @@ class Finetuning:
     seeds: Mapping[int, int] = field(default_factory=dict)
     methods: tuple[Method, ...] = ()
     save_every_seconds: float = _SAVE_EVERY
+    micro_batch_size: int | None = None
 
 
 def parse_finetuning(entry: Entry | None, place: Place) -> Finetuning:
@@ -74,6 +78,9 @@ def parse_finetuning(entry: Entry | None, place: Place) -> Finetuning:
         seeds=_repeats(parts.get("seeds"), examples),
         methods=tuple(method for method, _ in methods),
         save_every_seconds=either(parts.get("save_every_seconds"), number(above=0), _SAVE_EVERY),
+        micro_batch_size=parts["micro_batch_size"].whole(minimum=1)
+        if "micro_batch_size" in parts
+        else None,
     )
 
 
