@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -9,7 +12,7 @@ from emergecast.errors import LabError
 from emergecast.lab.evaluate import evaluate
 from emergecast.lab.finetune import FinetuneMethod, Session, finetune
 from emergecast.lab.finetune._batches import Examples
-from emergecast.lab.finetune._finetune import WHOLE, last_whole_checkpoint
+from emergecast.lab.finetune._finetune import WHOLE, _end_tracking, last_whole_checkpoint
 from emergecast.lab.tasks import Pair
 
 
@@ -332,6 +335,16 @@ def test_losses_go_to_a_tracker(tiny, words, pairs, tmp_path):
 
 
 @pytest.mark.parametrize("tracker", ["wandb", "carrier-pigeon"])
+def test_every_finetuning_is_a_run_of_its_own_for_wandb(monkeypatch):
+    """The Trainer itself leaves its run open, and the next one would be drawn over it."""
+    ended = []
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(finish=lambda: ended.append(1)))
+    _end_tracking(Session(trackers=("tensorboard",)))
+    assert not ended
+    _end_tracking(Session(trackers=("tensorboard", "wandb")))
+    assert ended == [1]
+
+
 def test_a_tracker_that_cannot_be_used_is_refused(tiny, words, pairs, tracker):
     """By its name, before anything is trained; wandb is none of the development tools."""
     session = Session(trackers=(tracker,))

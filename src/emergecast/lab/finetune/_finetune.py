@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -101,7 +102,10 @@ def finetune(
         before = last_whole_checkpoint(session.folder) if session.resume else None
         if model.device.type == "cpu":
             _spare_the_collector()
-        trainer.train(resume_from_checkpoint=None if before is None else str(before))
+        try:
+            trainer.train(resume_from_checkpoint=None if before is None else str(before))
+        finally:
+            _end_tracking(session)
     if mixed and method.rank is None:
         trained.to(stored)
     trained.eval()
@@ -112,6 +116,12 @@ def finetune(
         seconds=time.perf_counter() - start,
         final_loss=trainer.last_loss,
     )
+
+
+def _end_tracking(session: Session) -> None:
+    """Let the next finetuning of this process be a run of its own: the Trainer does not for W&B."""
+    if "wandb" in session.trackers and "wandb" in sys.modules:
+        sys.modules["wandb"].finish()
 
 
 @lru_cache(maxsize=1)
@@ -199,6 +209,7 @@ def _arguments(
         logging_strategy="steps" if session.trackers else "no",
         logging_steps=max(1, method.steps // 50),
         report_to=list(session.trackers),
+        run_name=session.title,
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=False,

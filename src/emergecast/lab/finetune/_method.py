@@ -88,3 +88,5 @@ class Session:
     largest divisor of the batch size that is not above this. None for the whole batch."""
     trackers: tuple[str, ...] = ()
     """Where the Trainer reports its losses: tensorboard, mlflow, wandb."""
+    title: str | None = None
+    """What the trackers call the run; a name of their own where None."""

@@ -138,7 +138,7 @@ class ModelMeasurer:
         clock.stop("task")
         training: Mapping[str, Any] | None = None
         if run.recipe is not None:
-            session = self._session(run.recipe, folder, progress)
+            session = self._session(run, run.recipe, folder, progress)
             trained = self._finetune(run, task, session, (model, tokenizer))
             model = trained.model
             training = {
@@ -151,17 +151,22 @@ class ModelMeasurer:
         clock.stop("evaluate")
         return _outcome(evaluation, task, training, clock.seconds)
 
-    def _session(self, recipe: Recipe, folder: Path, progress: Progress) -> finetune.Session:
-        kept = self._experiment.output / "trackers"
+    def _session(
+        self, run: Run, recipe: Recipe, folder: Path, progress: Progress
+    ) -> finetune.Session:
+        kept = self._experiment.output.absolute() / "trackers"
         for name, value in (
             # Where the trackers themselves look; what the user has set stands.
             ("TENSORBOARD_LOGGING_DIR", str(kept / "tensorboard" / folder.name)),
+            ("MLFLOW_TRACKING_URI", f"sqlite:///{kept / 'mlflow.db'}"),
             ("MLFLOW_EXPERIMENT_NAME", self._experiment.name),
             ("WANDB_PROJECT", self._experiment.name),
             ("WANDB_DIR", str(kept)),
         ):
             if name not in self._users_own:
                 os.environ[name] = value
+        if self._experiment.trackers:
+            kept.mkdir(parents=True, exist_ok=True)
         return finetune.Session(
             folder=folder,
             resume=True,
@@ -169,6 +174,7 @@ class ModelMeasurer:
             micro_batch_size=self._experiment.micro_batch_size,
             on_step=lambda step, _loss: progress(step, recipe.steps),
             trackers=tuple(str(tracker) for tracker in self._experiment.trackers),
+            title=run.title,
         )
 
     def _finetune(
