@@ -334,7 +334,6 @@ def test_losses_go_to_a_tracker(tiny, words, pairs, tmp_path):
     assert list(tmp_path.rglob("events.out.tfevents*"))
 
 
-@pytest.mark.parametrize("tracker", ["wandb", "carrier-pigeon"])
 def test_every_finetuning_is_a_run_of_its_own_for_wandb(monkeypatch):
     """The Trainer itself leaves its run open, and the next one would be drawn over it."""
     ended = []
@@ -345,6 +344,7 @@ def test_every_finetuning_is_a_run_of_its_own_for_wandb(monkeypatch):
     assert ended == [1]
 
 
+@pytest.mark.parametrize("tracker", ["wandb", "carrier-pigeon"])
 def test_a_tracker_that_cannot_be_used_is_refused(tiny, words, pairs, tracker):
     """By its name, before anything is trained; wandb is none of the development tools."""
     session = Session(trackers=(tracker,))
