@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -119,7 +119,9 @@ class _Finder:
 
     def _known(self, kind: type[_F], mark: str) -> _F | None:
         known = None if self.ledger is None else self.ledger.known_facts(mark)
-        return None if known is None else kind(**known)
+        if known is None or not known.keys() <= {each.name for each in fields(kind)}:
+            return None  # or a later version wrote it, which knew more
+        return kind(**known)
 
     def _hash(self, kind: type[_F], what: object) -> str:
         text = canonical([str(self.experiment.worker), kind.__name__, what])
