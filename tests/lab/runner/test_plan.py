@@ -66,6 +66,19 @@ def test_a_recipe_is_settled_by_amount_and_checkpoint():
     assert last.recipe.epochs(64) == 60 * 32 / 64
 
 
+def test_the_schedule_may_depend_on_the_amount():
+    """As the steps and the learning rate may; where none is written it is linear."""
+    text = EXPERIMENT.replace(
+        "      warmup_steps: 10",
+        "      warmup_steps: 10\n      schedule: {16: constant, 64: cosine}",
+    )
+    for given, wanted in ((text, ("constant", "cosine")), (EXPERIMENT, ("linear", "linear"))):
+        found = {r.examples: r.recipe.schedule for r in planned(given).runs if r.recipe is not None}
+        assert (found[16], found[64]) == wanted
+    with pytest.raises(LabError, match=r'"cosin" is not known here\. Did you mean "cosine"'):
+        planned(text.replace("cosine", "cosin"))
+
+
 def test_a_key_is_the_hash_of_the_identity_as_anybody_can_compute_it():
     """A key is the hash of the identity as anybody can compute it."""
     run = planned().runs[0]

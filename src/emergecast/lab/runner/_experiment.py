@@ -148,7 +148,7 @@ class Method:
     """Peak learning rate; None where it is a multiple of the pretraining's."""
     lr_times_pretraining: Mapping[int, float] | None
     """Peak learning rate in units of the checkpoint's pretraining rate."""
-    schedule: Schedule
+    schedule: Mapping[int, Schedule]
     warmup_steps: Mapping[int, int]
     weight_decay: float
     max_grad_norm: float | None

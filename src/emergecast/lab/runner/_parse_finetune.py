@@ -119,7 +119,7 @@ def _method(entry: Entry, examples: Sequence[int]) -> Method | None:
     if steps is None and epochs is not None:
         steps = {d: max(1, math.ceil(epochs[d] * d / batch[d])) for d in examples}
     warmup = by_amount(parts.get("warmup_steps"), examples, whole(0)) or dict.fromkeys(examples, 0)
-    schedule = either(parts.get("schedule"), lambda e: e.word(tuple(Schedule)), "linear")
+    schedule = by_amount(parts.get("schedule"), examples, lambda e: e.word(tuple(Schedule)))
     too_long = [d for d in examples if steps is not None and warmup[d] > steps[d]]
     if too_long:
         parts["warmup_steps"].wrong(
@@ -136,7 +136,7 @@ def _method(entry: Entry, examples: Sequence[int]) -> Method | None:
         lr_times_pretraining=by_amount(
             parts.get("lr_times_pretraining"), examples, number(above=0)
         ),
-        schedule=Schedule(schedule),
+        schedule={d: Schedule((schedule or {}).get(d, Schedule.LINEAR)) for d in examples},
         warmup_steps=warmup,
         weight_decay=either(parts.get("weight_decay"), number(least=0), 0.0),
         max_grad_norm=either(parts.get("max_grad_norm"), number(least=0), 1.0) or None,

@@ -187,7 +187,7 @@ def settle(method: Method, checkpoint: Checkpoint, examples: int) -> Recipe:
         steps=method.steps[examples],
         batch_size=method.batch_size[examples],
         learning_rate=rate,
-        schedule=method.schedule,
+        schedule=method.schedule[examples],
         warmup_steps=method.warmup_steps[examples],
         weight_decay=method.weight_decay,
         max_grad_norm=method.max_grad_norm,
