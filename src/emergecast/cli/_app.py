@@ -14,6 +14,8 @@ from emergecast.errors import EmergecastError, ExperimentError, LabError, TableE
 
 BAD_INPUT: Final = 2
 """Exit status of bad input: a table, an option, a file that cannot be read or written."""
+INTERRUPTED: Final = 130
+"""Exit status after Ctrl-C, as shells have it."""
 _JSON: Final = "emergecast.json"
 _OF_THE_LAB: Final = frozenset(
     {

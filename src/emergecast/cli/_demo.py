@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from emergecast.cli._app import app
+from emergecast.cli._app import INTERRUPTED, app
 from emergecast.cli._compute import (
     AtFlopsOption,
     AtModelOption,
@@ -75,7 +75,11 @@ def demo(
         raise OptionError("--preset goes with --from-scratch; the bundled table is of preset full.")
     if from_scratch:
         out = out or FOLDER
-        table = _measure(preset or "default", out)
+        try:
+            table = _measure(preset or "default", out)
+        except KeyboardInterrupt:
+            _say(f"Stopped. What is done is kept in {out}; the same command goes on.")
+            raise typer.Exit(INTERRUPTED) from None
     else:
         table = proving_ground()
     results = run_forecasts(table, [_chosen(table)], {}, reading)

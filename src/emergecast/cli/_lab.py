@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emergecast.cli._app import BAD_INPUT, app
+from emergecast.cli._app import BAD_INPUT, INTERRUPTED, app
 from emergecast.cli._table import JsonOption
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 FAILED = 1
 """Exit status where every run was tried and some failed."""
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file.")]
 WorkersOption = Annotated[
