@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from emergecast.cli import app
 from emergecast.forecast import json_schema
+from emergecast.measurements import proving_ground, read_table
 
 ISSUE_KEYS = {
     "task", "metric", "series", "few_shot_examples", "law", "elbow", "bootstrap", "verdict",
@@ -509,28 +510,24 @@ def test_two_runs_are_equal(table: Path, tmp_path: Path):
 # ----------------------------------------------------------------------------------------- demo
 
 
-def test_the_demo_prints_the_later_truth_beside_the_forecast():
-    """5.14 nats, what the proving ground is, and the guess that nothing changes."""
-    result = call("demo", "--bootstrap", "0")
+def test_the_demo_is_a_forecast_of_the_larger_models_beside_the_later_truth(tmp_path: Path):
+    """Both seeds pooled, small models and random weights left out; the table comes along."""
+    result = call("demo", "--bootstrap", "0", "-o", tmp_path)
     assert result.exit_code == 0
     text = " ".join(result.stdout.split())
-    assert text.startswith("The proving ground: transformers of")
-    assert "trained from nothing" in text
+    assert text.startswith("The proving ground: transformers of 0.19 to 0.77 million parameters")
     assert "sees only the checkpoints that do not have it yet" in text
-    later = re.search(r"the few-shot elbow of all 60 few-shot scores is (5\.14\d)", text)
+    later = re.search(r"the few-shot elbow of all 128 few-shot scores is (5\.17\d)", text)
     assert later is not None
     assert "'no change'" in text
-    assert "S-step" not in text.split("Rests on")[0]
-
-
-def test_the_demo_as_json_is_a_forecast_of_the_larger_models():
-    """Both seeds pooled, small models left out, the truth in the record."""
-    record = only_object(call("demo", "--bootstrap", "0", "--json").stdout)
+    assert "/ S-" not in text.split("Rests on")[0]
+    record = json.loads((tmp_path / "forecast.json").read_text("utf-8"))
     jsonschema.Draft202012Validator(json_schema()).validate(record)
-    assert record["series"] == ["proving-ground-seed0", "proving-ground-seed1"]
-    assert record["truth"] == pytest.approx(5.14, abs=0.005)
+    assert record["series"] == ["seed-0", "seed-1"]
+    assert record["truth"] == pytest.approx(float(later[1]), abs=0.0005)
     assert record["strongest_loss"] > record["truth"]
     assert record["elbow"]["p05"] < record["truth"] < record["elbow"]["p95"]
+    assert read_table(tmp_path / "measurements.csv").hash == proving_ground().hash
 
 
 @pytest.mark.parametrize("command", ["fit", "demo"])

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path("demo")
 """Where the experiment goes if no folder is given."""
+TABLE: Final = "measurements.csv"
+"""The measurements, in the folder of the forecast."""
 WIDTH: Final = 100
 _CONTROLS: Final = "-random"
 """End of the names of the series of models with random weights."""
@@ -63,7 +65,7 @@ def demo(
 
     The measurements come from the proving ground: tiny transformers trained from nothing, in which
     a few-shot skill really does emerge. Only checkpoints that are still at chance are used. The
-    table of measurements is bundled, unless it is made anew from scratch.
+    table of measurements is bundled, unless it is made anew from scratch; -o writes it too.
 
     Example: `emergecast demo -o demo`
     """
@@ -86,6 +88,10 @@ def demo(
     if not as_json:
         print(_introduction(table, _chosen(table)))
     show_forecasts(results, asked, out, as_json=as_json)
+    if out is not None:
+        table.write(out / TABLE)
+        if not as_json:
+            print(f"The measurements are in {out / TABLE}")
     exit_by(results)
 
 
@@ -127,7 +133,7 @@ def _measure(preset: str, folder: Path) -> Measurements:
     from emergecast.lab.proving_ground import make, missing, order
     from emergecast.lab.runner import make_table, read_experiment, run_all, survey
 
-    ground, path = folder / "proving-ground", folder / "measurements.csv"
+    ground = folder / "proving-ground"
     wanted = order(preset)
     todo = missing(wanted, ground)
     _say(f"1. Pretraining: {len(todo)} of {len(wanted.pretrainings)} models are to be trained.")
@@ -139,12 +145,11 @@ def _measure(preset: str, folder: Path) -> Measurements:
         report = run_all(experiment, listener=listener)
     found = survey(experiment, remember=True)
     exported = make_table(found.plan, found.results)
-    exported.table.write(path)
     if report.failed:
         _say(
             f"{report.failed:,} runs failed; emergecast status {made.experiment} --failed says why."
         )
-    _say(f"3. Forecasting from {path}: {len(exported.table):,} scores.\n")
+    _say(f"3. Forecasting from {len(exported.table):,} scores.\n")
     return exported.table
 
 
