@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emergecast.cli._app import app
+from emergecast.cli._app import INTERRUPTED, app
 from emergecast.cli._table import JsonOption
 
 if TYPE_CHECKING:
@@ -61,8 +61,12 @@ def proving_ground(
     if dry_run:
         _show(wanted, todo, folder, as_json=as_json)
         return
-    with training_progress(todo) as on_progress:
-        made = make(wanted, folder, jobs=jobs, on_progress=on_progress)
+    try:
+        with training_progress(todo) as on_progress:
+            made = make(wanted, folder, jobs=jobs, on_progress=on_progress)
+    except KeyboardInterrupt:
+        print("Stopped. Finished models are kept; the same command goes on.", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
     if as_json:
         described = {
             "folder": str(made.folder),
