@@ -38,12 +38,12 @@ class Quality(StrEnum):
     HIGH = "high"
     """A quarter of the documents are exercises."""
     LOW = "low"
-    """As many are, but in seven of eight a few words repeat and need only be remembered."""
+    """As many are, but a quarter of their labels are drawn at random."""
 
 
 RECIPES: Final = {
     Quality.HIGH: Recipe(name="high", exercises=0.25),
-    Quality.LOW: Recipe(name="low", exercises=0.25, fresh=0.125),
+    Quality.LOW: Recipe(name="low", exercises=0.25, wrong=0.25),
 }
 
 

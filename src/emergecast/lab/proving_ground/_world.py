@@ -66,9 +66,8 @@ class Recipe:
     name: str
     exercises: float
     """Share of documents that are exercises."""
-    fresh: float = 0.5
-    """Share of the exercises that draw from all words, so that a label must be inferred from the
-    class of its word; in the others a few words repeat, and remembering them does."""
+    wrong: float = 0.0
+    """Share of the labels in exercises that are drawn at random from the document's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,11 +118,18 @@ def language(world: World, count: int, time: int, *, rng: np.random.Generator) -
 
 
 def exercises(
-    world: World, count: int, time: int, *, repeated: bool, rng: np.random.Generator
+    world: World,
+    count: int,
+    time: int,
+    *,
+    repeated: bool,
+    wrong: float = 0.0,
+    rng: np.random.Generator,
 ) -> Ids:
     """`count` exercises, [count, time]: word, label, word, label, ...
 
-    With `repeated` a document draws its words from `REPEATED` ones, so remembering a pair pays.
+    With `repeated` a document draws its words from `REPEATED` ones, so remembering a pair pays. A
+    share `wrong` of the labels is drawn at random from the document's four.
     """
     pairs = time // 2 + 1
     all_words = world.exercise_words
@@ -131,7 +137,11 @@ def exercises(
     if repeated:
         few = all_words[rng.integers(0, len(all_words), (count, REPEATED))]
         words = np.take_along_axis(few, rng.integers(0, REPEATED, (count, pairs)), 1)
-    labels = np.take_along_axis(_maps(count, rng), world.b[words], 1)
+    classes = world.b[words]
+    if wrong:
+        anything = rng.integers(0, CLASSES, classes.shape)
+        classes = np.where(rng.random(classes.shape) < wrong, anything, classes)
+    labels = np.take_along_axis(_maps(count, rng), classes, 1)
     return np.stack([words, labels], -1).reshape(count, -1)[:, :time]
 
 
@@ -140,10 +150,13 @@ def documents(
 ) -> Ids:
     """`count` documents as the recipe mixes them, language first, [count, time]."""
     practice = round(count * recipe.exercises)
-    repeated = int(practice * (1 - recipe.fresh))
+    repeated = practice // 2
     text = language(world, count - practice, time, rng=rng)
-    fresh = exercises(world, practice - repeated, time, repeated=False, rng=rng)
-    again = exercises(world, repeated, time, repeated=True, rng=rng)
+    kinds = ((practice - repeated, False), (repeated, True))
+    fresh, again = (
+        exercises(world, each, time, repeated=repeats, wrong=recipe.wrong, rng=rng)
+        for each, repeats in kinds
+    )
     return np.concatenate([text, fresh, again])
 
 
