@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from typing import Annotated, Any, Final
 
@@ -113,6 +114,8 @@ def _options(
 
 def main() -> None:
     """Entry point of the command `emergecast`."""
+    # The matrices are small: more threads of BLAS wait for one another, above all on a busy machine.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app()
 
 
