@@ -114,7 +114,7 @@ def _options(
 
 def main() -> None:
     """Entry point of the command `emergecast`."""
-    # The matrices are small: more threads of BLAS wait for one another, above all on a busy machine.
+    # Matrices are small: more threads of BLAS wait for one another, most of all on a busy machine.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app()
 
