@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -70,6 +71,8 @@ class Found:
     resumed: int = 0
     """Sessions that began with a training checkpoint of the one before."""
     runs: int = 0
+    rounds: int = 0
+    """Experiments that were finished."""
     wrong: list[str] = field(default_factory=list)
 
     def add(self, other: Found) -> None:
@@ -77,6 +80,7 @@ class Found:
         self.kills.update(other.kills)
         self.resumed += other.resumed
         self.runs += other.runs
+        self.rounds += other.rounds
         self.wrong += other.wrong
 
 
@@ -116,8 +120,25 @@ def kill_and_finish(file: Path, kills: int, rng: random.Random, longest: float) 
         found.wrong.append(f"the last session ended with {last.returncode}: {last.stderr[-500:]}")
     _look(experiment, seen, found)
     _check_end(experiment, found)
-    found.runs = len(seen)
+    found.runs, found.rounds = len(seen), 1
     return found
+
+
+def kill_often(
+    fresh: Callable[[str], Path], kills: int, rng: random.Random, longest: float
+) -> Found:
+    """Kill so many sessions, with a fresh experiment whenever one is finished before.
+
+    Every table is compared with that of an undisturbed experiment, byte by byte.
+    """
+    expected = undisturbed(fresh("undisturbed"))
+    whole = Found()
+    while whole.kills.total() < kills:
+        file = fresh(f"killed-{whole.rounds}")
+        whole.add(kill_and_finish(file, kills - whole.kills.total(), rng, longest))
+        if table_of(file) != expected:
+            whole.wrong.append("ANOTHER TABLE")
+    return whole
 
 
 def _killed_session(file: Path, victim: Victim, delay: float, rng: random.Random) -> bool:
@@ -210,33 +231,24 @@ def main() -> int:
     options = parser.parse_args()
     rng = random.Random(options.seed)  # noqa: S311  moments, not secrets
     began = time.monotonic()
-    whole = Found()
-    rounds = 0
     with tempfile.TemporaryDirectory() as scratch:
 
         def fresh(name: str) -> Path:
             folder = Path(scratch, name)
             if options.experiment is not None:
-                return _copy(options.experiment, folder)
+                return copy_of(options.experiment, folder)
             return rehearsal(folder, checkpoints=max(4, options.kills // 3), seconds=0.4)
 
-        expected = undisturbed(fresh("undisturbed"))
-        while whole.kills.total() < options.kills:
-            file = fresh(f"killed-{rounds}")
-            left = options.kills - whole.kills.total()
-            found = kill_and_finish(file, left, rng, options.longest)
-            whole.add(found)
-            rounds += 1
-            if table_of(file) != expected:
-                whole.wrong.append("ANOTHER TABLE")
+        whole = kill_often(fresh, options.kills, rng, options.longest)
     kinds = ", ".join(f"{count} {victim}" for victim, count in sorted(whole.kills.items()))
-    print(f"{whole.kills.total()} kills ({kinds}), {whole.runs} runs, {rounds} times to the end;")
+    print(f"{whole.kills.total()} kills ({kinds}), {whole.runs} runs,")
+    print(f"{whole.rounds} times to the end;")
     print(f"{whole.resumed} sessions began with a training checkpoint of the one before;")
     print(f"{time.monotonic() - began:.0f} s; wrong: {'; '.join(whole.wrong) or 'nothing'}")
     return 1 if whole.wrong else 0
 
 
-def _copy(file: Path, folder: Path) -> Path:
+def copy_of(file: Path, folder: Path) -> Path:
     """The experiment's folder without its results."""
     output = read_experiment(file).output.name
     shutil.copytree(file.parent, folder, ignore=shutil.ignore_patterns(output))

@@ -5,21 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmarks.kill import kill_and_finish, rehearsal, table_of, undisturbed
+from benchmarks.kill import copy_of, kill_often, rehearsal
 
 from emergecast.lab.proving_ground import PRESETS, Order, make
 
 
 def test_a_runner_killed_at_random_moments_loses_nothing_and_does_nothing_twice(tmp_path: Path):
     """`python benchmarks/kill.py` does the same a hundred times."""
-    expected = undisturbed(rehearsal(tmp_path / "undisturbed", checkpoints=4, seconds=0.3))
-    file = rehearsal(tmp_path / "killed", checkpoints=4, seconds=0.3)
     rng = random.Random(4)  # noqa: S311  moments, not secrets
-    found = kill_and_finish(file, 5, rng, longest=0.7)
+    found = kill_often(
+        lambda name: rehearsal(tmp_path / name, checkpoints=4, seconds=0.3), 5, rng, longest=0.7
+    )
     assert found.wrong == []
     assert found.kills.total() == 5
-    assert found.runs == 4 + 3 * (1 + 2 * 4)
-    assert table_of(file) == expected
+    assert found.runs == (4 + 3 * (1 + 2 * 4)) * found.rounds
 
 
 @pytest.mark.slow
@@ -30,10 +29,7 @@ def test_finetunings_killed_at_random_moments_end_in_the_same_table(tmp_path: Pa
     text = file.read_text("utf-8")
     file.write_text(text.replace("finetune:\n", "finetune:\n  save_every_seconds: 1\n"), "utf-8")
     rng = random.Random(1)  # noqa: S311  moments, not secrets
-    found = kill_and_finish(file, 5, rng, longest=5)
+    found = kill_often(lambda name: copy_of(file, tmp_path / name), 5, rng, longest=3)
     assert found.wrong == []
     assert found.kills.total() == 5
-    assert found.runs == 2 * (1 + 1 + 4)
-    killed = table_of(file)
-    (file.parent / "results").rename(tmp_path / "killed")
-    assert killed == undisturbed(file)
+    assert found.runs == 2 * (1 + 1 + 4) * found.rounds
