@@ -158,7 +158,13 @@ def test_what_forbids_to_begin_ends_with_status_2(file: Path):
     assert planned["problems"][0]["line"] == 11
     assert "9 training examples, and 16 are asked for" in call("run", file, status=2).stderr
     assert call("run", file, "--dry-run", status=2)
+    assert "takes about" not in call("plan", file, status=2).stdout
     assert call("run", file, "--keep-going", "--json")["states"] == ALL
+    again = call("run", file, "--keep-going")
+    assert "line 11" in again.stderr.split("Left out: ")[1]
+    assert "What is left out is not measured" in again.stdout
+    assert "All is measured" not in again.stdout
+    assert call("plan", file, "--workers", "0", status=2)
 
 
 def test_exporting_before_anything_was_measured_says_so(file: Path):

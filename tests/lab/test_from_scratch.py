@@ -51,3 +51,13 @@ def test_a_preset_without_from_scratch_is_refused():
     result = CliRunner().invoke(app, ["demo", "--preset", "smoke"])
     assert result.exit_code == 2
     assert "--from-scratch" in result.stderr
+
+
+@pytest.mark.parametrize("more", [[], ["--from-scratch"]])
+def test_a_file_instead_of_a_folder_is_refused_before_any_work(tmp_path: Path, more: list[str]):
+    """Not after minutes."""
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(app, ["demo", "-o", str(tmp_path / "file"), *more])
+    assert result.exit_code == 2
+    assert "is no folder" in result.stderr
+    assert not result.stdout

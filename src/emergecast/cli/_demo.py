@@ -44,7 +44,7 @@ def demo(
         typer.Option(
             "--from-scratch",
             help="Make the measurements anew: train the models, finetune and evaluate them. Takes "
-            "about 8 minutes on two cores; may be stopped and started again. Needs the extra lab.",
+            "up to 10 minutes on two cores; may be stopped and started again. Needs the extra lab.",
         ),
     ] = False,
     preset: Annotated[
@@ -75,6 +75,8 @@ def demo(
     reading = {"bootstraps": bootstrap, "compute": compute_options(scaling_law)}
     if preset is not None and not from_scratch:
         raise OptionError("--preset goes with --from-scratch; the bundled table is of preset full.")
+    if out is not None and out.exists() and not out.is_dir():
+        raise OptionError(f'"{out}" is no folder. Give another one with -o.')
     if from_scratch:
         out = out or FOLDER
         try:

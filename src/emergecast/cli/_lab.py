@@ -23,7 +23,7 @@ FAILED = 1
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file.")]
 WorkersOption = Annotated[
     int | None,
-    typer.Option(help="Worker processes; one per GPU, or per CPU core, if not given."),
+    typer.Option(min=1, help="Worker processes; one per GPU, or per CPU core, if not given."),
 ]
 
 
@@ -126,11 +126,15 @@ def _conclude(experiment: Experiment, report: Report, *, as_json: bool) -> None:
         print(json.dumps(found))
     else:
         print("\n".join(state_lines(report.plan)))
+        for problem in report.plan.problems:
+            print(f"Left out: {problem}", file=sys.stderr)
         for line in failure_lines(failures):
             print(line, file=sys.stderr)
         file = experiment.file
         if failures:
             print(f"Try the failed ones again with: emergecast retry {file}")
+        elif report.plan.problems:
+            print("What is left out is not measured; the rest is. Mend it and run again.")
         elif not count[State.MISSING] and not report.plan.undecided:
             print(f"All is measured. Next: emergecast export {file} -o table.csv")
     if count[State.FAILED]:

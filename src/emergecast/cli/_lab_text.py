@@ -40,7 +40,8 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
             f"Up to {len(plan.undecided):,} more runs follow when the losses have decided which"
             " checkpoints are taken."
         )
-    lines += ["", *_estimate_lines(estimate)]
+    if not plan.problems:  # else nobody knows what that will take
+        lines += ["", *_estimate_lines(estimate)]
     return "\n".join(lines)
 
 
