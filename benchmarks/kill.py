@@ -241,8 +241,8 @@ def main() -> int:
 
         whole = kill_often(fresh, options.kills, rng, options.longest)
     kinds = ", ".join(f"{count} {victim}" for victim, count in sorted(whole.kills.items()))
-    print(f"{whole.kills.total()} kills ({kinds}), {whole.runs} runs,")
-    print(f"{whole.rounds} times to the end;")
+    total, ends = whole.kills.total(), whole.rounds
+    print(f"{total} kills ({kinds}), {whole.runs} runs, {ends} times to the end;")
     print(f"{whole.resumed} sessions began with a training checkpoint of the one before;")
     print(f"{time.monotonic() - began:.0f} s; wrong: {'; '.join(whole.wrong) or 'nothing'}")
     return 1 if whole.wrong else 0

@@ -21,11 +21,17 @@ from numpy.typing import NDArray
 
 import emergecast
 from emergecast.backtest import ground_truth
-from emergecast.measurements import PROVING_GROUND_TASK, Measurements, proving_ground, read_table
+from emergecast.lab.proving_ground import MATCHING, PRESETS, PROBE
+from emergecast.measurements import (
+    RANDOM_WEIGHTS,
+    Measurements,
+    proving_ground,
+    proving_ground_options,
+    read_table,
+)
 
 CHANCE = 0.25
-SIZES = ("S", "M", "W72", "L", "W128")
-PROBE = "proving_ground_probe"
+SIZES = tuple(size.name for size in sorted(PRESETS["full"].sizes, key=lambda each: each.width))
 
 
 def elbow(loss: NDArray[np.float64], score: NDArray[np.float64]) -> tuple[float, float]:
@@ -82,14 +88,8 @@ def forecasts(measured: Measurements, chosen: dict[str, tuple[str, ...]]) -> str
     """Forecast, later truth, D0 and compute for each choice of series."""
     lines = []
     for name, series in chosen.items():
-        fitted = emergecast.fit(
-            measured,
-            task=PROVING_GROUND_TASK,
-            series=series,
-            pool=True,
-            at_chance_only=True,
-            exclude=("S-*",),
-        )
+        options = proving_ground_options(measured, series)
+        fitted = emergecast.fit(measured, select_options=options)
         forecast = fitted.forecast()
         truth = ground_truth(fitted.selection)
         if truth is None or forecast.elbow is None:
@@ -151,9 +151,9 @@ def main() -> None:
         pl.col("examples").fill_null(0).cast(pl.Int64).alias("amount"),
         pl.col("checkpoint").str.extract(r"^(\w+)-").alias("size"),
     )
-    random = pl.col("series").str.ends_with("-random")
-    main_task = pl.col("task") == PROVING_GROUND_TASK
-    names = [name for name in measured.series if not name.endswith("-random")]
+    random = pl.col("series").str.ends_with(RANDOM_WEIGHTS)
+    main_task = pl.col("task") == MATCHING
+    names = [name for name in measured.series if not name.endswith(RANDOM_WEIGHTS)]
     chosen = {name: (name,) for name in names}
     if len(names) > 1:
         chosen["together"] = tuple(names)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from emergecast.cli import app
+from emergecast.cli import _app, app
 from emergecast.measurements import read_table
 
 EXPERIMENT = """\
@@ -160,11 +161,26 @@ def test_what_forbids_to_begin_ends_with_status_2(file: Path):
     assert call("run", file, "--dry-run", status=2)
     assert "takes about" not in call("plan", file, status=2).stdout
     assert call("run", file, "--keep-going", "--json")["states"] == ALL
+    (left_out,) = call("run", file, "--keep-going", "--json")["left_out"]
+    assert "line 11" in left_out
     again = call("run", file, "--keep-going")
     assert "line 11" in again.stderr.split("Left out: ")[1]
     assert "What is left out is not measured" in again.stdout
     assert "All is measured" not in again.stdout
     assert call("plan", file, "--workers", "0", status=2)
+
+
+def test_the_command_keeps_blas_to_one_thread_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """As the variable stands when the command itself begins."""
+    seen: list[str | None] = []
+    monkeypatch.setattr(_app, "app", lambda: seen.append(os.environ.get("OPENBLAS_NUM_THREADS")))
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    _app.main()
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    _app.main()
+    assert seen == ["3", "1"]
 
 
 def test_exporting_before_anything_was_measured_says_so(file: Path):

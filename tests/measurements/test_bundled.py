@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from emergecast.measurements import PROVING_GROUND_TASK, proving_ground
+from emergecast.measurements import PROVING_GROUND_TASK, RANDOM_WEIGHTS, proving_ground
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +28,15 @@ def test_it_is_whole(rows: pl.DataFrame):
 
 def test_flops_are_six_for_each_parameter_and_token(rows: pl.DataFrame):
     """And nothing is said of those of untrained models."""
-    trained = rows.filter(~pl.col("series").str.ends_with("-random"))
+    trained = rows.filter(~pl.col("series").str.ends_with(RANDOM_WEIGHTS))
     assert trained.select((pl.col("flops") == 6 * pl.col("params") * pl.col("tokens")).all()).item()
-    assert rows.filter(pl.col("series").str.ends_with("-random"))["flops"].null_count() == 5 * 32
+    untrained = rows.filter(pl.col("series").str.ends_with(RANDOM_WEIGHTS))
+    assert untrained["flops"].null_count() == untrained.height == 10 * 16
 
 
 def test_models_with_random_weights_stay_at_chance(rows: pl.DataFrame):
     """On every amount of both tasks, to sampling: no score but by luck above 0.25."""
-    controls = rows.filter(pl.col("series").str.ends_with("-random"))
+    controls = rows.filter(pl.col("series").str.ends_with(RANDOM_WEIGHTS))
     off = np.abs((controls["score"].to_numpy() - 0.25) / controls["stderr"].to_numpy())
     assert off.max() < 4
     assert (off < 2).mean() > 0.9
@@ -44,7 +45,7 @@ def test_models_with_random_weights_stay_at_chance(rows: pl.DataFrame):
 def test_the_skill_emerges_late_and_more_data_brings_it_earlier(rows: pl.DataFrame):
     """At losses of 5.3 few-shot is at chance and 16,384 examples begin to help; at 5.0 all do."""
     main = rows.filter(
-        pl.col("task") == PROVING_GROUND_TASK, ~pl.col("series").str.ends_with("-random")
+        pl.col("task") == PROVING_GROUND_TASK, ~pl.col("series").str.ends_with(RANDOM_WEIGHTS)
     )
 
     def mean(low: float, high: float, examples: int | None) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -31,10 +30,6 @@ FOLDER: Final = Path("demo")
 TABLE: Final = "measurements.csv"
 """The measurements, in the folder of the forecast."""
 WIDTH: Final = 100
-_CONTROLS: Final = "-random"
-"""End of the names of the series of models with random weights."""
-_SMALLEST: Final = "S-*"
-"""Checkpoints of the smallest size, whose few-shot accuracy is no function of loss alone."""
 
 
 @app.command()
@@ -69,7 +64,7 @@ def demo(
 
     Example: `emergecast demo -o demo`
     """
-    from emergecast.measurements import proving_ground
+    from emergecast.measurements import proving_ground, proving_ground_options
 
     asked = Asked(runs=runs_asked(at_model, at_flops))
     reading = {"bootstraps": bootstrap, "compute": compute_options(scaling_law)}
@@ -86,29 +81,16 @@ def demo(
             raise typer.Exit(INTERRUPTED) from None
     else:
         table = proving_ground()
-    results = run_forecasts(table, [_chosen(table)], {}, reading)
+    chosen = proving_ground_options(table)
+    results = run_forecasts(table, [chosen], {}, reading)
     if not as_json:
-        print(_introduction(table, _chosen(table)))
+        print(_introduction(table, chosen))
     show_forecasts(results, asked, out, as_json=as_json)
     if out is not None:
         table.write(out / TABLE)
         if not as_json:
             print(f"The measurements are in {out / TABLE}")
     exit_by(results)
-
-
-def _chosen(table: Measurements) -> SelectOptions:
-    """The main task on the pretrained series, larger models only where there are some."""
-    from emergecast.measurements import PROVING_GROUND_TASK, SelectOptions
-
-    small = [fnmatchcase(name, _SMALLEST) for name in table.frame["checkpoint"]]
-    return SelectOptions(
-        task=PROVING_GROUND_TASK,
-        series=tuple(name for name in table.series if not name.endswith(_CONTROLS)),
-        pool=True,
-        at_chance_only=True,
-        exclude=() if all(small) else (_SMALLEST,),
-    )
 
 
 def _introduction(table: Measurements, chosen: SelectOptions) -> str:

@@ -122,6 +122,7 @@ def _conclude(experiment: Experiment, report: Report, *, as_json: bool) -> None:
             "failed": report.failed,
             "states": {str(state): count[state] for state in State},
             "undecided": len(report.plan.undecided),
+            "left_out": [str(problem) for problem in report.plan.problems],
         }
         print(json.dumps(found))
     else:

@@ -7,7 +7,12 @@ missing value for zero, and never mixes tokenizers or held-out corpora of measur
 
 from emergecast.measurements._at_chance import above_chance, sampling_error
 from emergecast.measurements._axis import Axis, Shift, Transform
-from emergecast.measurements._bundled import PROVING_GROUND_TASK, proving_ground
+from emergecast.measurements._bundled import (
+    PROVING_GROUND_TASK,
+    RANDOM_WEIGHTS,
+    proving_ground,
+    proving_ground_options,
+)
 from emergecast.measurements._grid import Cell, Grid, GridRow, grid
 from emergecast.measurements._import import Imported, ImportOptions, import_lm_eval
 from emergecast.measurements._metrics import Metric, MetricKind, metric_of
@@ -24,6 +29,7 @@ from emergecast.measurements._write import check_suffix
 __all__ = [
     "COLUMNS",
     "PROVING_GROUND_TASK",
+    "RANDOM_WEIGHTS",
     "RUN_COLUMNS",
     "Axis",
     "Cell",
@@ -52,6 +58,7 @@ __all__ = [
     "import_lm_eval",
     "metric_of",
     "proving_ground",
+    "proving_ground_options",
     "read_records",
     "read_runs",
     "read_table",

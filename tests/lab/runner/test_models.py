@@ -282,6 +282,28 @@ def test_what_cannot_be_used_is_known_before_any_run(
     assert not survey(experiment).results
 
 
+def test_a_finetuning_reports_under_its_title_into_the_folder_of_the_experiment(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Unless the user says where; and a batch passes in parts as the file asks."""
+    for name in ("MLFLOW_TRACKING_URI", "WANDB_DIR", "WANDB_PROJECT", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "elsewhere")
+    part = "  save_every_seconds: 1e-9\n"
+    experiment = changed(place, (part, part + "  micro_batch_size: 3\n"))
+    run = next(r for r in survey(experiment).plan.runs if r.recipe is not None)
+    assert run.recipe is not None
+    measurer = ModelMeasurer(experiment)
+    session = measurer._session(run, run.recipe, place / "training", lambda _done, _all: None)
+    assert session.title == run.title
+    assert session.micro_batch_size == 3
+    kept = place / "results" / "trackers"
+    assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{kept / 'mlflow.db'}"
+    assert os.environ["WANDB_DIR"] == str(kept)
+    assert os.environ["TENSORBOARD_LOGGING_DIR"] == "elsewhere"
+
+
 def test_a_tracker_that_is_not_installed_is_known_before_any_run(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ):

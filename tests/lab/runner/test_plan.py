@@ -3,13 +3,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from emergecast.errors import LabError
-from emergecast.lab.runner import Experiment, State, parse_experiment, read_experiment, survey
+from emergecast.lab.runner import (
+    Experiment,
+    Ledger,
+    State,
+    parse_experiment,
+    read_experiment,
+    survey,
+)
 from emergecast.lab.runner._choose import choose
 from emergecast.lab.runner._estimate import _line, estimate
 from emergecast.lab.runner._experiment import Choice, Task
@@ -353,6 +361,22 @@ def test_the_line_through_timings_is_least_squares_and_never_falls():
     assert _line([(2.0, 4.0)]) == (4.0, 0.0)
     assert _line([(1.0, 4.0), (2.0, 2.0)]) == (3.0, 0.0)
     assert _line([(1.0, 0.0), (3.0, 4.0)]) == pytest.approx((0.0, 1.2))
+
+
+def test_what_a_later_version_knew_is_looked_at_anew(write: Write):
+    """Facts in the ledger that have more to say than this version understands, and no traceback."""
+    experiment = read_experiment(write())
+    with Ledger.open(experiment.ledger) as ledger:
+        survey(experiment)
+        with sqlite3.connect(experiment.ledger) as connection:
+            before = connection.execute("SELECT fingerprint, facts FROM facts").fetchall()
+        assert before
+        for fingerprint, facts in before:
+            ledger.keep_facts(fingerprint, {**json.loads(facts), "of_tomorrow": 1})
+    for remember in (False, True):
+        found = survey(experiment, remember=remember)
+        assert len(found.plan.runs) == 15
+        assert not found.plan.problems
 
 
 def test_surveying_hashes_a_model_once(write: Write, monkeypatch: pytest.MonkeyPatch):

@@ -27,6 +27,7 @@ from emergecast.lab.proving_ground._recipe import (
 from emergecast.lab.proving_ground._vocabulary import LONGEST, tokenizer
 from emergecast.lab.proving_ground._world import Recipe, World, documents, world
 from emergecast.lab.series import Checkpoint, quiet_transformers
+from emergecast.measurements import RANDOM_WEIGHTS
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +65,7 @@ class Pretraining:
     @property
     def controls(self) -> str:
         """Name of the series of models with random weights: the same ones for every corpus."""
-        return f"seed-{self.seed}-random"
+        return f"seed-{self.seed}{RANDOM_WEIGHTS}"
 
     @property
     def title(self) -> str:
