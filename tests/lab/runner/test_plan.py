@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -365,15 +366,20 @@ def test_the_line_through_timings_is_least_squares_and_never_falls():
 
 def test_what_a_later_version_knew_is_looked_at_anew(write: Write):
     """Facts in the ledger that have more to say than this version understands, and no traceback."""
-    experiment = read_experiment(write())
-    with Ledger.open(experiment.ledger) as ledger:
-        survey(experiment)
-        with sqlite3.connect(experiment.ledger) as connection:
-            before = connection.execute("SELECT fingerprint, facts FROM facts").fetchall()
-        assert before
-        for fingerprint, facts in before:
-            ledger.keep_facts(fingerprint, {**json.loads(facts), "of_tomorrow": 1})
+    file = write()
+    for name in ("S-1", "S-2", "S-3"):
+        (file.parent / name).mkdir()
+        (file.parent / name / "weights").write_text(name)
+    experiment = read_experiment(file)
+    Ledger.open(experiment.ledger).close()
+    survey(experiment)
     for remember in (False, True):
+        with Ledger.open(experiment.ledger) as ledger:
+            with contextlib.closing(sqlite3.connect(experiment.ledger)) as connection:
+                before = connection.execute("SELECT fingerprint, facts FROM facts").fetchall()
+            assert before
+            for fingerprint, facts in before:
+                ledger.keep_facts(fingerprint, {**json.loads(facts), "of_tomorrow": 1})
         found = survey(experiment, remember=remember)
         assert len(found.plan.runs) == 15
         assert not found.plan.problems
