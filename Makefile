@@ -35,7 +35,7 @@ format: $(VENV)/.dev ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev ## speed, in ratios, on one core
-	$(ONE_THREAD) $(BIN)/python -m benchmarks
+	$(ONE_THREAD) $(BIN)/python -m performance
 
 clean: ## remove .venv, caches and the demo's pictures
 	rm -rf $(VENV) $(OUT) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Runs every benchmark, each in its own process: `python -m benchmarks`."""
+"""Runs every benchmark, each in its own process: `python -m performance`."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def arguments(description: str, **numbers: int) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     for name, default in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--write", action="store_true", help="write benchmarks/results/<name>.md")
+    parser.add_argument("--write", action="store_true", help="write performance/results/<name>.md")
     return parser.parse_args()
 
 
@@ -80,6 +80,6 @@ def publish(name: str, text: str, *, write: bool, also: Iterable[str] = ()) -> N
     page = f"# {name}\n\n{machine(also)}\n\n{text}\n"
     print(page)
     if write:
-        folder = ROOT / "benchmarks" / "results"
+        folder = ROOT / "performance" / "results"
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.md").write_text(page, encoding="utf-8")

@@ -14,7 +14,7 @@ from tests.referees import simulate
 def main() -> None:
     """Times both kinds of resampling on a few tables."""
     import emergecast
-    from emergecast.fit import Resample
+    from emergecast.inference import Resample
 
     options = arguments(__doc__ or "", tables=3, seed=1, refits=1000)
     one_core()

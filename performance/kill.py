@@ -1,6 +1,6 @@
 """Kill -9 the runner at random moments and see whether anything is lost, done twice, or torn.
 
-`python benchmarks/kill.py` rehearses an experiment (no model needed); `--experiment FILE` takes a
+`python performance/kill.py` rehearses an experiment (no model needed); `--experiment FILE` takes a
 real one, such as the smoke preset of the proving ground. Each of `--kills` sessions is killed: the
 runner alone, a worker and then the runner, or all of them at once. Then the experiment is finished,
 and the table is compared with that of an undisturbed run, byte by byte. Where the experiment is
@@ -26,7 +26,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from emergecast.lab.runner import Experiment, Ledger, read_experiment
+from emergecast.lab.experiment import Experiment, read_experiment
+from emergecast.lab.ledger import Ledger
 
 EMERGECAST = (sys.executable, "-m", "emergecast")
 

@@ -1,6 +1,6 @@
 """What the proving ground shows: where scores leave chance by amount of data, and forecasts of it.
 
-`python benchmarks/proving_ground.py` looks at the bundled table, `--table FILE` at another one. The
+`python performance/proving_ground.py` looks at the bundled table, `--table FILE` at another. The
 elbow of one size and amount is that of score = chance + clip(slope (E - loss), 0, ceiling) by least
 squares over all checkpoints; forecasts see the checkpoints that are at chance few-shot alone.
 """
@@ -20,7 +20,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 import emergecast
-from emergecast.backtest import ground_truth
 from emergecast.lab.proving_ground import MATCHING, PRESETS, PROBE
 from emergecast.measurements import (
     RANDOM_WEIGHTS,
@@ -29,6 +28,7 @@ from emergecast.measurements import (
     proving_ground_options,
     read_table,
 )
+from emergecast.observed import ground_truth
 
 CHANCE = 0.25
 SIZES = tuple(size.name for size in sorted(PRESETS["full"].sizes, key=lambda each: each.width))
@@ -144,7 +144,7 @@ def main() -> None:
     """Print it, or write it where it is kept."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--table", type=Path, help="a table of `emergecast export`")
-    parser.add_argument("--write", action="store_true", help="write benchmarks/results/")
+    parser.add_argument("--write", action="store_true", help="write performance/results/")
     options = parser.parse_args()
     measured = proving_ground() if options.table is None else read_table(options.table)
     rows = measured.frame.with_columns(

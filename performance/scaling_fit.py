@@ -92,8 +92,8 @@ def watched(function: Callable[[], T]) -> tuple[float, float, T]:
 def main() -> None:
     """Times both on one table, and compares their objectives refit by refit."""
     from emergecast.scaling import FitOptions, Runs, fit_scaling_law
-    from emergecast.scaling._newton import Box, descend
-    from emergecast.scaling._starts import best_start, exponents
+    from emergecast.scaling.fitting._newton import Box, descend
+    from emergecast.scaling.fitting._starts import best_start, exponents
 
     options = arguments(__doc__ or "", runs=1000, refits=1000, warm=200, few=40, multi=4, seed=1)
     one_core()

@@ -10,8 +10,8 @@ the few-shot elbow is as narrow as can be:
     cheapest   the cheapest run that is left
     largest    the most data first, over all checkpoints
 
-    python -m benchmarks.suggest [--tables 200] [--processes 2]    goes on where it stopped
-    python -m benchmarks.suggest --write                           docs/suggest.md and its picture
+    python -m performance.suggest [--tables 200] [--processes 2]    goes on where it stopped
+    python -m performance.suggest --write                           docs/suggest.md and its picture
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ if str(ROOT) not in sys.path:
 
 import altair as alt  # noqa: E402  the environment comes first
 import numpy as np  # noqa: E402
-from benchmarks._report import table  # noqa: E402
+from performance._report import table  # noqa: E402
 
-from emergecast.backtest import Design, load_design, random_truth, simulate  # noqa: E402
-from emergecast.fit import fit  # noqa: E402
-from emergecast.forecast import Cost, SuggestOptions, suggest  # noqa: E402
-from emergecast.law import LawForm  # noqa: E402
+from emergecast.emergence_law import LawForm  # noqa: E402
+from emergecast.inference import fit  # noqa: E402
 from emergecast.measurements import read_table  # noqa: E402
 from emergecast.report import save  # noqa: E402
+from emergecast.simulation import Design, load_design, random_truth, simulate  # noqa: E402
+from emergecast.suggestions import Cost, SuggestOptions, suggest  # noqa: E402
 
-RESULTS = ROOT / "benchmarks" / "results" / "suggest.jsonl"
+RESULTS = ROOT / "performance" / "results" / "suggest.jsonl"
 PAGE, PICTURES = ROOT / "docs" / "suggest.md", ROOT / "docs" / "pictures"
 AMOUNTS = (30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
 LAW = "log-power"

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import emergecast
-from tests.forecast import designs
+from tests import designs
 
 NAMES = [
     "EmergecastError", "Fit", "Forecast", "Measurements", "Posterior", "Priors", "SelectOptions",

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from emergecast.backtest import ground_truth
-from emergecast.cli import app
+from emergecast.cli._app import app
 from emergecast.measurements import SelectOptions, read_table, select
+from emergecast.observed import ground_truth
 
 TRUTH = 2.069
 """Few-shot elbow of the 22 models that method.md states."""

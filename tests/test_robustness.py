@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import emergecast
 from emergecast.errors import EmergecastError
-from emergecast.forecast import Verdict
+from emergecast.forecasts import Verdict
 
 CASES, CHUNKS = 5_000, 10
 

@@ -1,6 +1,6 @@
 """Is a stated probability the frequency that comes true? Simulations whose truth is known.
 
-`python -m benchmarks.calibration laws|mixture|departures|ablations|horizons` runs one part on all
+`python -m performance.calibration laws|mixture|departures|ablations|horizons` runs one part on all
 cores (each table is seeded by its own number, so a part may be stopped and taken up again), keeps
-every table's result in benchmarks/results/calibration/PART.jsonl, and writes the part's summary.
+every table's result in performance/results/calibration/PART.jsonl, and writes the part's summary.
 """

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.calibration PART [--tables N] [--processes N]`: see the package."""
+"""`python -m performance.calibration PART [--tables N] [--processes N]`: see the package."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.calibration import _laws, _tables  # noqa: E402
+from performance.calibration import _laws, _tables  # noqa: E402
 
-from emergecast.backtest import Departure  # noqa: E402  the environment comes first
+from emergecast.simulation import Departure  # noqa: E402  the environment comes first
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "calibration"
 FULL = {"laws": 1000, "mixture": 200, "departures": 200, "ablations": 20, "horizons": 50}

@@ -14,11 +14,11 @@ import numpy as np
 from tests.referees.rich_model import RichTable, rich_problem
 from tests.referees.rich_simulate import from_prior, rich_table
 
-from emergecast.fit import Draws, FitData, Model, Posterior, Priors, sampled
-from emergecast.fit._coordinates import Coordinates
-from emergecast.fit._exact import ExactPosterior
-from emergecast.fit._mixture import MixturePosterior
-from emergecast.law import Law
+from emergecast.emergence_law import Law
+from emergecast.inference import Draws, FitData, Model, Posterior, Priors, sampled
+from emergecast.inference._coordinates import Coordinates
+from emergecast.inference._mixture import MixturePosterior
+from emergecast.inference.exact._exact import ExactPosterior
 
 LAWS = (
     "log-power",

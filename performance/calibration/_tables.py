@@ -8,22 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from emergecast.backtest import (
-    Baseline,
-    Departure,
-    Design,
-    Simulated,
-    baselines,
-    load_design,
-    random_truth,
-    simulate,
-)
-from emergecast.backtest._ablations import ablations
+from emergecast.backtests._ablations import ablations
+from emergecast.baselines import Baseline, baselines
+from emergecast.emergence_law import LawForm
 from emergecast.errors import EmergecastError
-from emergecast.fit import DEFAULT_MIXTURE, Fit, fit
-from emergecast.forecast import Thresholds, crps, log_score
-from emergecast.law import LawForm
+from emergecast.forecasts import Thresholds
+from emergecast.inference import DEFAULT_MIXTURE, Fit, fit
 from emergecast.measurements import Measurements, SelectOptions
+from emergecast.simulation import Departure, Design, Simulated, load_design, random_truth, simulate
+from emergecast.track_record import crps, log_score
 
 DESIGNS = ("small", "openllama-v1-gsm8k", "openllama-v1-mmlu", "rich")
 PRESENT = SelectOptions(pool=True, where=(("future", "false"),))

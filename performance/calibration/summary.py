@@ -1,6 +1,6 @@
 """Tables and pictures of docs/calibration.md from what the parts have measured so far.
 
-`python -m benchmarks.calibration.summary` prints the tables as Markdown; with `--write` it puts
+`python -m performance.calibration.summary` prints the tables as Markdown; with `--write` it puts
 them into the page and draws the picture.
 """
 
@@ -21,12 +21,12 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 import altair as alt  # noqa: E402  the path comes first
-from benchmarks._report import table  # noqa: E402
+from performance._report import table  # noqa: E402
 from scipy.stats import kstest  # noqa: E402
 
 from emergecast.report import save  # noqa: E402
 
-RESULTS = ROOT / "benchmarks" / "results" / "calibration"
+RESULTS = ROOT / "performance" / "results" / "calibration"
 PICTURES = ROOT / "docs" / "pictures"
 PAGE = ROOT / "docs" / "calibration.md"
 Record = dict[str, Any]

@@ -2,23 +2,23 @@
 
 import emergecast
 
-forecast = emergecast.fit("table.csv", task="mmlu").forecast()
+forecast = emergecast.forecast("table.csv", task="mmlu")
 print(forecast, forecast.quantile([0.05, 0.5, 0.95]), forecast.emerged(1.9))
 """
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from emergecast.backtests import backtest
+    from emergecast.comparison import compare
     from emergecast.errors import EmergecastError
-    from emergecast.fit import Fit, Posterior, Priors, fit
-    from emergecast.forecast import Forecast, Verdict
+    from emergecast.forecasts import Forecast, Verdict, forecast
+    from emergecast.inference import Fit, Posterior, Priors, fit
     from emergecast.measurements import Measurements, SelectOptions, read_table
+    from emergecast.simulation import simulate
+    from emergecast.suggestions import suggest
 
 __all__ = [
     "EmergecastError",
@@ -29,58 +29,48 @@ __all__ = [
     "Priors",
     "SelectOptions",
     "Verdict",
+    "backtest",
+    "compare",
     "fit",
+    "forecast",
     "read_table",
+    "simulate",
+    "suggest",
 ]
 
-_HOME = {
+_ROOM = {
     "EmergecastError": "errors",
-    "Fit": "fit",
-    "Forecast": "forecast",
+    "Fit": "inference",
+    "Forecast": "forecasts",
     "Measurements": "measurements",
-    "Posterior": "fit",
-    "Priors": "fit",
+    "Posterior": "inference",
+    "Priors": "inference",
     "SelectOptions": "measurements",
-    "Verdict": "forecast",
-    "fit": "fit",
+    "Verdict": "forecasts",
+    "backtest": "backtests",
+    "compare": "comparison",
+    "fit": "inference",
+    "forecast": "forecasts",
     "read_table": "measurements",
+    "simulate": "simulation",
+    "suggest": "suggestions",
 }
+"""Where each public name lives. No room bears a name of this list."""
 
 
-def _public(name: str) -> Any:  # noqa: ANN401  whatever the name stands for
+def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever the name stands for
+    """Import a public name when it is first used, so that `import emergecast` stays fast."""
     from importlib import import_module
 
-    return getattr(import_module(f"emergecast.{_HOME[name]}"), name)
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401  as above
-    """Import a public name when it is first used, so that `import emergecast` stays fast."""
     if name == "__version__":
         from importlib.metadata import version
 
         return version("emergecast")
-    if name not in _HOME:
+    if name not in _ROOM:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    return _public(name)
+    return getattr(import_module(f"emergecast.{_ROOM[name]}"), name)
 
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
-
-
-class _Package(ModuleType):
-    """The room `fit` and the function `fit` share a name: the attribute is always the function."""
-
-    @property
-    def fit(self) -> Callable[..., Fit]:
-        """`emergecast.fit.fit`, imported when first used."""
-        function: Callable[..., Fit] = _public("fit")
-        return function
-
-    @fit.setter
-    def fit(self, room: ModuleType) -> None:
-        """Importing the room binds it here; it is reached by `from emergecast.fit import ...`."""
-
-
-sys.modules[__name__].__class__ = _Package

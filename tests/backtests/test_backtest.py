@@ -13,27 +13,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from tests.forecast import designs
+from tests import designs
 
-from emergecast.backtest import (
-    Backtest,
-    BacktestOptions,
-    BacktestRow,
-    Baseline,
-    GroundTruth,
-    Outcome,
-    Part,
-    backtest,
-)
-from emergecast.backtest._ablations import ablations
-from emergecast.backtest._backtest import _scored
-from emergecast.backtest._baselines import NormalMixture
-from emergecast.backtest._ladder import Compute, limits
-from emergecast.backtest._plan import Ground, Setting, _at_least, ground_of, settings_of
+from emergecast.backtests import Backtest, BacktestOptions, BacktestRow, Outcome, Part, backtest
+from emergecast.backtests._ablations import ablations
+from emergecast.backtests._backtest import _scored
+from emergecast.backtests._ladder import Compute, limits
+from emergecast.backtests._settings import Ground, Setting, _at_least, ground_of, settings_of
+from emergecast.baselines import Baseline
+from emergecast.baselines._baselines import NormalMixture
 from emergecast.errors import FitError, OptionError, SelectionError
-from emergecast.fit import fit
-from emergecast.forecast import crps, log_score
+from emergecast.inference import fit
 from emergecast.measurements import SelectOptions, read_table, select
+from emergecast.observed import GroundTruth
+from emergecast.track_record import crps, log_score
 
 TRUTH = 2.28
 """Few-shot elbow of the tables, nats."""

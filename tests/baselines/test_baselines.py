@@ -11,13 +11,20 @@ import pytest
 from scipy import integrate, stats
 from scipy.optimize import curve_fit
 from scipy.special import expit
-from tests.forecast import designs
+from tests import designs
 
-from emergecast.backtest import Baseline, baselines
-from emergecast.backtest._baselines import NormalMixture, StudentT, no_change, prior
-from emergecast.backtest._curves import Scale, broken_power_law, crossings, line, rises, sigmoid
-from emergecast.fit import Fit, fit
-from emergecast.forecast import crps, log_score
+from emergecast.baselines import Baseline, baselines
+from emergecast.baselines._baselines import NormalMixture, StudentT, no_change, prior
+from emergecast.baselines._rising_curves import (
+    Scale,
+    broken_power_law,
+    crossings,
+    line,
+    rises,
+    sigmoid,
+)
+from emergecast.inference import Fit, fit
+from emergecast.track_record import crps, log_score
 
 SCALE = Scale(chance=0.25, best=1.0, bar=0.27)
 LOSS = np.linspace(2.2, 3.0, 12)

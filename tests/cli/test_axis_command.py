@@ -11,11 +11,11 @@ from typing import Any
 import jsonschema
 import polars as pl
 import pytest
-from tests.forecast import designs
+from tests import designs
 from typer.testing import CliRunner
 
-from emergecast.cli import app
-from emergecast.forecast import json_schema
+from emergecast.cli._app import app
+from emergecast.forecasts import json_schema
 
 QUICK = ("--bootstrap", "0", "--law", "log-power")
 

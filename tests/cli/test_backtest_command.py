@@ -9,11 +9,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.forecast import designs
+from tests import designs
 from typer.testing import CliRunner
 
-from emergecast.backtest import BacktestRow
-from emergecast.cli import app
+from emergecast.backtests import BacktestRow
+from emergecast.cli._app import app
 
 QUICK = ("--law", "log-power")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.forecast import designs
+from tests import designs
 from typer.testing import CliRunner
 
-from emergecast.cli import app
+from emergecast.cli._app import app
 
 QUICK = ("--law", "log-power")
 

@@ -9,12 +9,12 @@ from typing import Any
 import jsonschema
 import polars as pl
 import pytest
-from tests.forecast import designs
-from tests.forecast.test_compute import QUICK, estimated, measured, same_tokens, with_facts
+from tests import designs
+from tests.compute.test_compute import QUICK, estimated, measured, same_tokens, with_facts
 from typer.testing import CliRunner
 
-from emergecast.cli import app
-from emergecast.forecast import json_schema
+from emergecast.cli._app import app
+from emergecast.forecasts import json_schema
 
 PLAIN = ("--law", "log-power", "--bootstrap", "0")
 BARE = "E=1.2,A=100,alpha=0.1,of=flops"

@@ -12,11 +12,11 @@ from typing import Any
 import jsonschema
 import polars as pl
 import pytest
-from tests.forecast import designs
+from tests import designs
 from typer.testing import CliRunner
 
-from emergecast.cli import app
-from emergecast.forecast import json_schema
+from emergecast.cli._app import app
+from emergecast.forecasts import json_schema
 from emergecast.measurements import proving_ground, read_table
 
 ISSUE_KEYS = {
@@ -339,7 +339,7 @@ def test_laws_of_no_weight_are_named_together():
     """The largest weight first, and those below 1% by name alone."""
     from types import SimpleNamespace
 
-    from emergecast.cli._text import _weights
+    from emergecast.cli.texts.forecast import _weights
 
     laws = [SimpleNamespace(law=name) for name in ("power", "hill", "log-power", "hill+soft")]
     fit = SimpleNamespace(weights=(0.2, 0.004, 0.794, 0.002), members=laws)
@@ -353,7 +353,7 @@ def test_few_shot_rows_that_are_left_out_are_called_so():
     """Few-shot is no name for rows, and several rows move, one checkpoint moves."""
     from types import SimpleNamespace
 
-    from emergecast.cli._text import _diagnostics
+    from emergecast.cli.texts.forecast import _diagnostics
     from emergecast.measurements import Axis
 
     groups = {

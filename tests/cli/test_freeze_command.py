@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from tests.forecast import designs
+from tests import designs
 from typer.testing import CliRunner
 
-from emergecast.cli import app
-from emergecast.forecast import read_frozen
+from emergecast.cli._app import app
+from emergecast.track_record import read_frozen
 
 QUICK = ("--law", "log-power")
 SEEN = designs.DENSE[::4]

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from emergecast.backtest import Departure, design_names, load_design, random_truth, simulate
-from emergecast.cli import app
+from emergecast.cli._app import app
 from emergecast.measurements import read_table
+from emergecast.simulation import Departure, design_names, load_design, random_truth, simulate
 
 PAGE = Path(__file__).parents[2] / "docs" / "simulation.md"
 

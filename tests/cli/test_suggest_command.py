@@ -8,10 +8,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.forecast import designs
+from tests import designs
 from typer.testing import CliRunner
 
-from emergecast.cli import app
+from emergecast.cli._app import app
 
 QUICK = ("--law", "log-power", "--most", "3")
 

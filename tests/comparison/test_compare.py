@@ -11,14 +11,14 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
-from tests.forecast import designs
+from tests import designs
 
-from emergecast.backtest import compare
-from emergecast.backtest._compute import ComputeFrontier, compute_frontier
-from emergecast.backtest._first import at_equal_loss, difference_density
-from emergecast.backtest._ranking import Ranking, rankings
+from emergecast.comparison import compare
+from emergecast.comparison._compute_frontier import ComputeFrontier, compute_frontier
+from emergecast.comparison._first import at_equal_loss, difference_density
+from emergecast.comparison._ranking import Ranking, rankings
 from emergecast.errors import OptionError, SelectionError
-from emergecast.forecast import Forecast, Verdict
+from emergecast.forecasts import Forecast, Verdict
 from emergecast.measurements import Axis, SelectOptions, read_table, select
 
 AMOUNTS = (64, 512, 4096)

@@ -13,14 +13,15 @@ import jsonschema
 import numpy as np
 import pytest
 from scipy.stats import norm
-from tests.forecast import designs
+from tests import designs
 
 import emergecast
+from emergecast.compute import Compute, ComputeOptions, LawKind
+from emergecast.compute._chosen_law import scale_of
+from emergecast.compute._compute import _through, compute_of
+from emergecast.compute._scale import Scale
 from emergecast.errors import ScalingError
-from emergecast.forecast import Compute, ComputeOptions, Forecast, LawKind, json_schema
-from emergecast.forecast._compute import _through, compute_of
-from emergecast.forecast._compute_law import scale_of
-from emergecast.forecast._compute_scale import Scale
+from emergecast.forecasts import Forecast, json_schema
 from emergecast.measurements import SelectOptions, read_table, select
 from emergecast.scaling import (
     NAMED_LAWS,

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emergecast.compute import ComputeDates, read_compute_dates
+from emergecast.compute._compute import _through
+from emergecast.compute._scale import LawKind, Scale
 from emergecast.errors import TableError
-from emergecast.forecast import ComputeDates, read_compute_dates
-from emergecast.forecast._compute import _through
-from emergecast.forecast._compute_scale import LawKind, Scale
 from emergecast.scaling import PowerLaw, Resource
 
 GOOD = "date,flops\n2026-01-01,1e25\n2028-01-01,1e27\n2027-01-01,1e26\n"

@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from tests.forecast import designs
+from tests import designs
 from tests.referees import simulate
 
 import emergecast
+from emergecast.diagnostics import Diagnostics, diagnose
+from emergecast.diagnostics._falls import find_falls
+from emergecast.diagnostics._influence import Sample, leave_out
+from emergecast.diagnostics._predictive import few_shot_rise, predictive_checks
+from emergecast.diagnostics._residuals import residuals
 from emergecast.errors import EmergecastError
-from emergecast.fit import Fit
-from emergecast.forecast import Diagnostics, Thresholds, Verdict, diagnose, forecast
-from emergecast.forecast._falls import find_falls
-from emergecast.forecast._influence import Sample, leave_out
-from emergecast.forecast._predictive import few_shot_rise, predictive_checks
-from emergecast.forecast._residuals import residuals
+from emergecast.forecasts import Thresholds, Verdict, forecast
+from emergecast.inference import Fit
 from emergecast.report import influence, save
 
 LOSSES = designs.DENSE[::2]
@@ -323,7 +324,7 @@ def test_a_refused_table_is_not_diagnosed(monkeypatch: pytest.MonkeyPatch):
     def never(*_: Any) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("emergecast.forecast._verdict.diagnose", never)
+    monkeypatch.setattr("emergecast.forecasts._verdict.diagnose", never)
     refused = emergecast.fit(designs.rows(amounts=(64, 512))).forecast()
     assert refused.diagnostics is None
     assert refused.to_dict()["diagnostics"] is None

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emergecast.law import EmergenceLaw, LawForm, rise, shift_fraction
+from emergecast.emergence_law import EmergenceLaw, LawForm, rise, shift_fraction
 
 
 def law(form: LawForm) -> EmergenceLaw:

@@ -10,11 +10,11 @@ import jsonschema
 import numpy as np
 import polars as pl
 import pytest
-from tests.forecast import designs
+from tests import designs
 
 import emergecast
-from emergecast.fit import FitStatus, Mixture, Resample
-from emergecast.forecast import Forecast, Thresholds, json_schema
+from emergecast.forecasts import Forecast, Thresholds, json_schema
+from emergecast.inference import FitStatus, Mixture, Resample
 
 ISSUE_KEYS = {
     "task", "metric", "series", "few_shot_examples", "law", "elbow", "bootstrap", "verdict",
@@ -224,7 +224,7 @@ def test_sensitivities_are_what_refits_give(forecast: Forecast, table: list[desi
 )
 def test_other_d0_lie_between_one_and_the_smallest_amount(shots, smallest, expected):
     """1, twice and ten times D0, without D0 itself; 8 shots beside 8 examples read off at 4."""
-    from emergecast.forecast._verdict import _other_few_shot_examples
+    from emergecast.forecasts._verdict import _other_few_shot_examples
 
     d0 = shots if shots < smallest else smallest / 2
     expected = expected if d0 == shots else [1, 8]
@@ -414,7 +414,7 @@ def test_the_lines_are_never_of_a_law_of_no_weight(
     table: list[designs.Row], weight: float, monkeypatch: pytest.MonkeyPatch
 ):
     """Even where its median is the nearest: here a law counts for nothing below one half."""
-    monkeypatch.setattr("emergecast.forecast._lines.NEGLIGIBLE", 0.5)
+    monkeypatch.setattr("emergecast.forecasts._lines.NEGLIGIBLE", 0.5)
     mixture = Mixture.of(["log-power", "power"], [weight, 1 - weight])
     found = emergecast.fit(table, law=mixture).forecast(bootstraps=0)
     assert found.lines.endswith(", log-power." if weight > 0.5 else ", power.")

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.forecast import designs
+from tests import designs
 
 import emergecast
 from emergecast.errors import FitError
-from emergecast.fit import Fit, FitStatus
-from emergecast.forecast import Forecast, Thresholds, Verdict, forecast
+from emergecast.forecasts import Forecast, Thresholds, Verdict, forecast
+from emergecast.inference import Fit, FitStatus
 
 STRICT: dict[str, tuple[Any, str]] = {
     "width": (0.0, "nats wide; identified asks for at most"),

@@ -6,7 +6,7 @@ import pytest
 from tests.referees import simulate
 
 import emergecast
-from emergecast.fit import Fit
+from emergecast.inference import Fit
 
 
 def fit_of(table: simulate.SimulatedTable) -> Fit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.fit.conftest import fit_of
+from tests.inference.conftest import fit_of
 from tests.referees import model, simulate
 
 LEVELS = [0.05, 0.5, 0.95]
@@ -16,7 +16,7 @@ LEVELS = [0.05, 0.5, 0.95]
 def test_quantiles_agree_with_nuts(index):
     """Within the larger of 0.004 nats and four Monte Carlo standard errors of the quantile.
 
-    Index 0 is a log power law and 18 a power law; `benchmarks/exactness.py` does 24.
+    Index 0 is a log power law and 18 a power law; `performance/exactness.py` does 24.
     """
     from tests.referees import nuts
 

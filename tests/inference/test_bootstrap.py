@@ -7,8 +7,8 @@ import pytest
 from tests.referees import simulate
 
 import emergecast
-from emergecast.fit import ExactPosterior, Resample
-from emergecast.fit._bootstrap import _counts, _Refit
+from emergecast.inference import ExactPosterior, Resample
+from emergecast.inference._bootstrap import _counts, _Refit
 
 
 @pytest.fixture(scope="module")

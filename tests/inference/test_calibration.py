@@ -1,13 +1,13 @@
 """A stated probability is a frequency: truths drawn from the priors, at a size that CI can afford.
 
-`benchmarks/calibration` does the same with 1,000 tables a law; docs/calibration.md has its figures.
+`performance/calibration` does it with 1,000 tables a law; docs/calibration.md has its figures.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.calibration import _laws
+from performance.calibration import _laws
 from scipy.stats import binom, kstest
 
 TABLES = 40

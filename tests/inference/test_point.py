@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import minimize
 
 import emergecast
-from emergecast.fit import FitStatus
-from emergecast.law import EmergenceLaw, LawForm
+from emergecast.emergence_law import EmergenceLaw, LawForm
+from emergecast.inference import FitStatus
 
 AMOUNTS = (32, 128, 512, 2048, 8192)
 

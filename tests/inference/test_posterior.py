@@ -9,7 +9,7 @@ import pytest
 from tests.referees import brute_force, model, simulate
 
 import emergecast
-from emergecast.fit import Fit
+from emergecast.inference import Fit
 
 LEVELS = [0.05, 0.5, 0.95]
 
@@ -113,8 +113,8 @@ def test_a_metric_where_lower_is_better_is_the_negative_of_one_where_higher_is(s
 
 def test_a_pivot_changes_nothing_but_the_boxes(simulated_fits):
     """The coordinates are a choice of convenience: every pivot gives the same quantiles."""
-    from emergecast.fit import ExactPosterior
-    from emergecast.fit._coordinates import Coordinates
+    from emergecast.inference import ExactPosterior
+    from emergecast.inference._coordinates import Coordinates
 
     fit: Fit = next(fit for fit in simulated_fits if fit.data.amounts.size >= 4)
     found = []

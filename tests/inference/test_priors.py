@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from emergecast.emergence_law import Feature, Law, LawForm
 from emergecast.errors import OptionError
-from emergecast.fit import Priors, prior_elbows
-from emergecast.fit._boxes import Boxes, box_weights, nodes
-from emergecast.fit._coordinates import Coordinates
-from emergecast.fit._space import Space
-from emergecast.law import Feature, Law, LawForm
+from emergecast.inference import Priors, prior_elbows
+from emergecast.inference._coordinates import Coordinates
+from emergecast.inference.exact._boxes import Boxes, box_weights, nodes
+from emergecast.inference.sampled._space import Space
 
 PLAIN = (LawForm.LOG_POWER, LawForm.POWER)
 AMOUNTS = np.array([8.0, 32.0, 256.0, 2048.0])

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.lab.small_experiment import write
+
+__all__ = ["write"]
 
 # Read when the libraries are imported: nothing here may look for anything on a network.
 for _name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from tests.forecast import designs
+from tests import designs
 
 import emergecast
 from emergecast.errors import EmergecastError, OptionError, SelectionError, TableError
-from emergecast.forecast import Forecast, Verdict
+from emergecast.forecasts import Forecast, Verdict
 from emergecast.measurements import (
     Axis,
     Selection,

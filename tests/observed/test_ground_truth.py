@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from emergecast.backtest import GroundTruth, ground_truth
 from emergecast.measurements import SelectOptions, read_table, select
+from emergecast.observed import GroundTruth, ground_truth
 
 CHANCE = 0.25
 

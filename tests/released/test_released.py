@@ -14,8 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 import emergecast
-from emergecast.cli import app
-from emergecast.forecast import json_schema, read_frozen
+from emergecast.cli._app import app
+from emergecast.forecasts import json_schema
+from emergecast.track_record import read_frozen
 
 RELEASED = Path(__file__).parent / "v0.1.0"
 EXPERIMENTS = ("smoke", "rehearsal")

@@ -12,14 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from emergecast.errors import ScalingError
-from emergecast.scaling import (
-    PowerLaw,
-    Resource,
-    SeriesLaw,
-    SeriesPrior,
-    frontier,
-    run_at_loss,
-)
+from emergecast.scaling import PowerLaw, Resource, SeriesLaw, SeriesPrior, frontier, run_at_loss
 
 
 def rng() -> np.random.Generator:

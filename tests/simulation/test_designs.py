@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emergecast.backtest import (
+from emergecast.emergence_law import LawForm
+from emergecast.errors import OptionError
+from emergecast.scaling import CHINCHILLA_LAWS
+from emergecast.simulation import (
     Design,
     design_names,
     estimand,
@@ -17,10 +20,7 @@ from emergecast.backtest import (
     random_truth,
     simulate,
 )
-from emergecast.backtest._designs import losses_of
-from emergecast.errors import OptionError
-from emergecast.law import LawForm
-from emergecast.scaling import CHINCHILLA_LAWS
+from emergecast.simulation._design import losses_of
 
 PUBLISHED = {
     "openllama-v1-gsm8k": 1.984,

@@ -10,7 +10,10 @@ import pytest
 from scipy import stats
 from scipy.optimize import curve_fit
 
-from emergecast.backtest import (
+from emergecast.emergence_law import LawForm
+from emergecast.errors import OptionError
+from emergecast.observed._relu import best_relu
+from emergecast.simulation import (
     Checkpoint,
     Departure,
     Design,
@@ -22,10 +25,7 @@ from emergecast.backtest import (
     random_truth,
     simulate,
 )
-from emergecast.backtest._departures import departed
-from emergecast.backtest._relu import best_relu
-from emergecast.errors import OptionError
-from emergecast.law import LawForm
+from emergecast.simulation._departures import departed
 
 SMALL = load_design("small")
 PAIR = load_design("two-series")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from emergecast.forecast._information import FEWEST_EFFECTIVE, Outlook, Predicted
+from emergecast.suggestions._information import FEWEST_EFFECTIVE, Outlook, Predicted
 
 N = 6000
 

@@ -8,21 +8,15 @@ import jsonschema
 import numpy as np
 import polars as pl
 import pytest
-from tests.forecast import designs
+from tests import designs
 
 import emergecast
 from emergecast.errors import OptionError, SelectionError, TableError
-from emergecast.forecast import (
-    Cost,
-    Suggestion,
-    SuggestOptions,
-    json_schema,
-    repeats,
-    suggest,
-)
-from emergecast.forecast._candidates import ladder
-from emergecast.forecast._plan import Plan
+from emergecast.forecasts import json_schema
 from emergecast.measurements import SelectOptions, read_table, select
+from emergecast.suggestions import Cost, Suggestion, SuggestOptions, repeats, suggest
+from emergecast.suggestions._candidates import ladder
+from emergecast.suggestions._greedy import Plan
 
 LAW = "log-power"
 SOME = (64, 1024)

@@ -11,22 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from tests.forecast import designs
+from tests import designs
 
 from emergecast.errors import FrozenError
-from emergecast.fit import fit
-from emergecast.forecast import (
-    Forecast,
+from emergecast.forecasts import Forecast, Thresholds
+from emergecast.inference import fit
+from emergecast.measurements import SelectOptions
+from emergecast.track_record import (
     FrozenDistribution,
     FrozenForecast,
-    Thresholds,
     crps,
     freeze,
     log_score,
     pit,
     read_frozen,
 )
-from emergecast.measurements import SelectOptions
 
 OPTIONS = SelectOptions(at_chance_only=True, exclude=("c0",), where=(("task", "quiz"),))
 THRESHOLDS = Thresholds(width=0.4)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.forecast import designs
+from tests import designs
 
-from emergecast.backtest import FrozenScore, ScoreStatus, score_frozen, track_record
 from emergecast.errors import OptionError, SelectionError
-from emergecast.fit import fit
-from emergecast.forecast import FrozenForecast, freeze
+from emergecast.inference import fit
 from emergecast.measurements import SelectOptions
+from emergecast.track_record import (
+    FrozenForecast,
+    FrozenScore,
+    ScoreStatus,
+    freeze,
+    score_frozen,
+    track_record,
+)
 
 SEEN = designs.DENSE[::2]
 LATER = (*SEEN, *(float(loss) for loss in np.linspace(1.98, 1.5, 13)))

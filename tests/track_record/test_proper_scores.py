@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from emergecast.forecast import crps, log_score, pit
+from emergecast.track_record import crps, log_score, pit
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,24 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from tests.forecast import designs
+from tests import designs
 
-from emergecast.backtest import (
+from emergecast.baselines import baselines
+from emergecast.baselines._baselines import Baseline
+from emergecast.errors import FrozenError, OptionError, SelectionError
+from emergecast.forecasts import Verdict
+from emergecast.inference import fit
+from emergecast.measurements import SelectOptions, read_table, select
+from emergecast.observed import ground_truth
+from emergecast.track_record import (
+    FrozenForecast,
     FrozenScore,
     ScoreStatus,
-    baselines,
-    ground_truth,
+    crps,
+    freeze,
     score_frozen,
     track_record,
 )
-from emergecast.backtest._baselines import Baseline
-from emergecast.errors import FrozenError, OptionError, SelectionError
-from emergecast.fit import fit
-from emergecast.forecast import FrozenForecast, Verdict, crps, freeze
-from emergecast.measurements import SelectOptions, read_table, select
 
 SEEN = designs.DENSE[::2]
 LATER = (*SEEN, *(float(loss) for loss in np.linspace(1.98, 1.5, 13)))

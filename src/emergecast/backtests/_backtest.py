@@ -10,22 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from emergecast.backtest._baselines import Baseline, Guess, baselines
-from emergecast.backtest._plan import (
-    BacktestOptions,
-    Ground,
-    Setting,
-    ground_of,
-    settings_of,
-)
-from emergecast.backtest._rows import FORECAST, Backtest, BacktestRow, Outcome
+from emergecast.backtests._rows import FORECAST, Backtest, BacktestRow, Outcome
+from emergecast.backtests._settings import BacktestOptions, Ground, Setting, ground_of, settings_of
+from emergecast.baselines import Baseline, Guess, baselines
 from emergecast.errors import FitError, SelectionError
-from emergecast.forecast import Verdict, crps, log_score
+from emergecast.forecasts import Verdict
 from emergecast.measurements import Measurements, SelectOptions, read_table, select
+from emergecast.track_record import crps, log_score
 
 if TYPE_CHECKING:
-    from emergecast.fit import Fit
-    from emergecast.forecast import LossDistribution
+    from emergecast.inference import Fit
+    from emergecast.track_record import LossDistribution
 
 PLAIN = "log-power"
 """Law whose prior the baselines take."""

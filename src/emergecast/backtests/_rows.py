@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
-    from emergecast.backtest._truth import GroundTruth
+    from emergecast.observed import GroundTruth
 
 FORECAST = "forecast"
 """Name of the forecast among the forecasters; the others are baselines."""

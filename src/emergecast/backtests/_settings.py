@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from emergecast.backtest._ablations import ablations
-from emergecast.backtest._baselines import Baseline
-from emergecast.backtest._ladder import Compute, horizon, limits
-from emergecast.backtest._rows import BacktestRow, Part
-from emergecast.backtest._truth import GroundTruth, ground_truth
+from emergecast.backtests._ablations import ablations
+from emergecast.backtests._ladder import Compute, horizon, limits
+from emergecast.backtests._rows import BacktestRow, Part
+from emergecast.baselines import Baseline
 from emergecast.errors import FitError, OptionError
-from emergecast.fit import SEED, fit
+from emergecast.inference import SEED, fit
 from emergecast.measurements import Measurements, SelectOptions, select
+from emergecast.observed import GroundTruth, ground_truth
 
 if TYPE_CHECKING:
-    from emergecast.fit import Fit
-    from emergecast.forecast import Thresholds
+    from emergecast.forecasts import Thresholds
+    from emergecast.inference import Fit
     from emergecast.measurements import Selection
 
 COMPARED = ("log-power", "power")

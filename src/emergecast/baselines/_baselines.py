@@ -16,7 +16,7 @@ import polars as pl
 from scipy.special import ndtr, ndtri
 from scipy.stats import t as student
 
-from emergecast.backtest._curves import (
+from emergecast.baselines._rising_curves import (
     RESAMPLES,
     Curve,
     Floats,
@@ -27,16 +27,16 @@ from emergecast.backtest._curves import (
     rises,
     sigmoid,
 )
-from emergecast.fit import SEED
-from emergecast.law import LawForm, shift_fraction
+from emergecast.emergence_law import LawForm, shift_fraction
+from emergecast.inference import SEED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike
 
-    from emergecast.fit import Fit
-    from emergecast.forecast import LossDistribution
+    from emergecast.inference import Fit
+    from emergecast.track_record import LossDistribution
 
 ANCHOR_EXAMPLES = 10.0
 """Amount at which the prior of the elbow stands (docs/model.md)."""

@@ -1,90 +1,31 @@
-"""The application: which commands there are, and how an error reaches a person or a program."""
+"""The application: which commands there are, in the order in which `--help` lists them."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
-import sys
-from typing import Annotated, Any, Final
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from emergecast.errors import EmergecastError, ExperimentError, LabError, TableError
-
-BAD_INPUT: Final = 2
-"""Exit status of bad input: a table, an option, a file that cannot be read or written."""
-INTERRUPTED: Final = 130
-"""Exit status after Ctrl-C, as shells have it."""
-_JSON: Final = "emergecast.json"
-_OF_THE_LAB: Final = frozenset(
-    {
-        "accelerate",
-        "datasets",
-        "huggingface_hub",
-        "lm_eval",
-        "peft",
-        "safetensors",
-        "tokenizers",
-        "torch",
-        "transformers",
-        "yaml",
-    }
+from emergecast.cli._failures import ErrorsAsMessages
+from emergecast.cli.commands import (
+    backtest,
+    compare,
+    demo,
+    fit,
+    freeze,
+    lab,
+    proving_ground,
+    scaling,
+    scaling_fit,
+    simulate,
+    suggest,
+    table,
 )
-"""What the extra `lab` brings."""
-
-
-class _Group(TyperGroup):
-    """Turns errors raised on purpose, and failing files, into a message and exit status 2."""
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Remember whether the command was asked for JSON, so that its error is JSON too."""
-        ctx.meta[_JSON] = "--json" in args
-        return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            raise
-        except (EmergecastError, OSError) as error:
-            _report(error, as_json=ctx.meta[_JSON])
-            raise typer.Exit(BAD_INPUT) from None
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] not in _OF_THE_LAB:
-                raise
-            missing = LabError(
-                f"this command measures models and needs {error.name}, which is not installed."
-                " Install the lab: pip install 'emergecast[lab]'"
-            )
-            _report(missing, as_json=ctx.meta[_JSON])
-            raise typer.Exit(BAD_INPUT) from None
-
-
-def _report(error: EmergecastError | OSError, *, as_json: bool) -> None:
-    message = str(error)
-    if isinstance(error, OSError):
-        where = f'"{error.filename}": ' if error.filename else ""
-        message = f"{where}{error.strerror or error}. Check the path and its permissions."
-    if as_json:
-        print(json.dumps({"error": message, "problems": problems_as_json(error)}))
-    print(f"emergecast: {message}", file=sys.stderr)
-
-
-def problems_as_json(error: BaseException) -> list[dict[str, Any]]:
-    """The problems of a table or an experiment as plain records; none for another error."""
-    if isinstance(error, ExperimentError):
-        return [dataclasses.asdict(problem) for problem in error.problems]
-    if not isinstance(error, TableError):
-        return []
-    names = ("file", "row", "column", "value", "what", "remedy")
-    return [{name: getattr(problem, name) for name in names} for problem in error.problems]
-
 
 app = typer.Typer(
-    cls=_Group,
+    cls=ErrorsAsMessages,
     name="emergecast",
     no_args_is_help=True,
     add_completion=False,
@@ -112,25 +53,55 @@ def _options(
     """Take the options that stand before the command."""
 
 
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    demo.demo,
+    table.template,
+    table.check,
+    fit.fit,
+    suggest.suggest,
+    freeze.freeze,
+    freeze.score,
+    backtest.backtest,
+    compare.compare,
+    simulate.simulate,
+    lab.plan,
+    lab.run,
+    lab.status,
+    lab.retry,
+    lab.export,
+    proving_ground.proving_ground,
+)
+_IMPORT: tuple[Callable[..., None], ...] = (table.lm_eval,)
+_SCALING: tuple[Callable[..., None], ...] = (
+    scaling_fit.fit,
+    scaling.convert,
+    scaling.laws,
+    scaling.flops,
+)
+
+
+def _add(to: typer.Typer, commands: tuple[Callable[..., None], ...]) -> None:
+    """Each under the name of its function."""
+    for command in commands:
+        to.command()(command)
+
+
+def _add_group(
+    name: str, about: Callable[[], None], commands: tuple[Callable[..., None], ...]
+) -> None:
+    group = typer.Typer(no_args_is_help=True)
+    group.callback()(about)
+    _add(group, commands)
+    app.add_typer(group, name=name)
+
+
+_add(app, _COMMANDS)
+_add_group("import", table.importing, _IMPORT)
+_add_group("scaling", scaling.scaling, _SCALING)
+
+
 def main() -> None:
     """Entry point of the command `emergecast`."""
     # Matrices are small: more threads of BLAS wait for one another, most of all on a busy machine.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app()
-
-
-# Each of these modules adds its commands to `app`, so they come last.
-from emergecast.cli import (  # noqa: E402
-    _backtest,  # noqa: F401
-    _compare,  # noqa: F401
-    _demo,  # noqa: F401
-    _fit,  # noqa: F401
-    _freeze,  # noqa: F401
-    _lab,  # noqa: F401
-    _proving_ground,  # noqa: F401
-    _scaling,  # noqa: F401
-    _scaling_fit,  # noqa: F401
-    _simulate,  # noqa: F401
-    _suggest,  # noqa: F401
-    _table,  # noqa: F401
-)

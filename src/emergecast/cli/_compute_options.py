@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,9 @@ import typer
 from emergecast.errors import OptionError
 
 if TYPE_CHECKING:
-    from emergecast.forecast import ComputeOptions, Forecast
+    from emergecast.compute import ComputeOptions
+    from emergecast.forecasts import Forecast
+    from emergecast.scaling import ScalingLaw
 
     Run = dict[str, float]
 
@@ -94,8 +97,7 @@ def compute_options(
     Raises:
         EmergecastError: a law, an amount or a table cannot be read, or two allocations are given.
     """
-    from emergecast.cli._scaling import _law
-    from emergecast.forecast import ComputeOptions, read_compute_dates
+    from emergecast.compute import ComputeOptions, read_compute_dates
     from emergecast.scaling import Allocation, parse_amount
 
     ways = {
@@ -120,7 +122,7 @@ def compute_options(
             "--no-anchor is about a law that is given: name one with --scaling-law, or leave "
             "--no-anchor out."
         )
-    law, draws = _law(scaling_law, None) if scaling_law and given else (None, None)
+    law, draws = law_of(scaling_law, None) if scaling_law and given else (None, None)
     return ComputeOptions(
         law="own" if scaling_law == "own" else law,
         draws=draws,
@@ -128,6 +130,24 @@ def compute_options(
         anchor=not no_anchor,
         dates=None if by_date is None else read_compute_dates(by_date),
     )
+
+
+def law_of(text: str, span: str | None) -> tuple[ScalingLaw, ScalingLaw | None]:
+    """The law, and its draws where it came from a file that has some."""
+    from emergecast.scaling import NAMED_LAWS, parse_amount, parse_law, read_law
+
+    draws: ScalingLaw | None = None
+    folder = text.strip() not in NAMED_LAWS and Path(text).is_dir()
+    if text.endswith(".json") or ("=" not in text and (folder or Path(text).is_file())):
+        law, draws = read_law(text)
+    else:
+        law = parse_law(text)
+    if span is None:
+        return law, draws
+    ends = [parse_amount(part, "--span") for part in span.split(",")]
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise OptionError(f"--span {span!r} is no LOW,HIGH. Give two amounts, such as 7B,70B.")
+    return dataclasses.replace(law, span=(ends[0], ends[1])), draws
 
 
 def runs_asked(at_model: list[str] | None, at_flops: list[str] | None) -> tuple[Run, ...]:

@@ -11,22 +11,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from emergecast.cli._app import BAD_INPUT
-from emergecast.cli._compute import at_compute
+from emergecast.cli._compute_options import at_compute
+from emergecast.cli._failures import BAD_INPUT, REFUSED
 from emergecast.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from emergecast.backtest import GroundTruth
     from emergecast.errors import EmergecastError
-    from emergecast.forecast import Forecast
+    from emergecast.forecasts import Forecast
     from emergecast.measurements import Measurements, SelectOptions
+    from emergecast.observed import GroundTruth
 
 FOLDERS_SHOWN: Final = 6
 """Folders that the last line names at most."""
-REFUSED: Final = 3
-"""Exit status when every forecast asked for is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +60,11 @@ def run_forecasts(
     `ways` are arguments of `fit`, `reading` of `Fit.forecast`, with thresholds to override as
     `rules`.
     """
-    from emergecast.backtest import ground_truth
     from emergecast.errors import FitError, SelectionError
-    from emergecast.fit import fit as fit_law
-    from emergecast.forecast import default_thresholds
+    from emergecast.forecasts import default_thresholds
+    from emergecast.inference import fit as fit_law
     from emergecast.measurements import fits_of
+    from emergecast.observed import ground_truth
 
     rules = reading.get("rules", {})
     reading = {name: value for name, value in reading.items() if name != "rules"}
@@ -155,7 +153,7 @@ def written_where(paths: list[Path]) -> str:
 
 def _print_text(results: list[Result], records: list[dict[str, Any]]) -> None:
     """One forecast in full, or a line each for several."""
-    from emergecast.cli._text import forecast_text, summary_text
+    from emergecast.cli.texts.forecast import forecast_text, summary_text
 
     if len(results) == 1 and results[0].forecast is not None:
         print(forecast_text(results[0].forecast, records[0], results[0].truth))

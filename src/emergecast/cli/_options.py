@@ -105,6 +105,20 @@ BootstrapOption = Annotated[
     int, typer.Option("--bootstrap", min=0, help="Resamples of each kind; 0 for none.")
 ]
 
+ChanceOption = Annotated[
+    float | None,
+    typer.Option("--chance", help="Chance level of the rows that state none, e.g. 0.25."),
+]
+LossFromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--loss-from",
+        metavar="hoffmann|epoch",
+        help="Estimate a missing loss from params and tokens with these published constants.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
 
 def select_options(
     *,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from emergecast.backtest._first import (
+from emergecast.comparison._first import (
     Difference,
     ElbowCompute,
     First,
@@ -15,18 +15,18 @@ from emergecast.backtest._first import (
     at_equal_loss,
     difference_density,
 )
-from emergecast.backtest._ranking import Ranking, rankings
-from emergecast.backtest._truth import GroundTruth, ground_truth
+from emergecast.comparison._ranking import Ranking, rankings
 from emergecast.errors import OptionError, SelectionError
-from emergecast.fit import fit
-from emergecast.forecast import Verdict
+from emergecast.forecasts import Verdict
+from emergecast.inference import fit
 from emergecast.measurements import LossSource, SelectOptions, read_table
+from emergecast.observed import GroundTruth, ground_truth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from emergecast.fit import Fit
-    from emergecast.forecast import Forecast, Thresholds
+    from emergecast.forecasts import Forecast, Thresholds
+    from emergecast.inference import Fit
     from emergecast.measurements import Measurements
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.backtest._compute import ComputeFrontier, compute_frontier
-from emergecast.fit import SEED
+from emergecast.comparison._compute_frontier import ComputeFrontier, compute_frontier
+from emergecast.inference import SEED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.forecast import Forecast
+    from emergecast.forecasts import Forecast
 
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 N_DRAWS = 20_000

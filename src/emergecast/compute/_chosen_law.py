@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from emergecast.compute._scale import ComputeOptions, LawKind, Scale
+from emergecast.compute._seen import SAME, Seen
 from emergecast.errors import ScalingError
-from emergecast.forecast._compute_scale import ComputeOptions, LawKind, Scale
-from emergecast.forecast._compute_seen import SAME, Seen
 from emergecast.measurements import LossSource
 from emergecast.scaling import (
     CHINCHILLA_LAWS,

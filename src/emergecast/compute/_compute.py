@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from emergecast.compute._chosen_law import floor_above, scale_of
+from emergecast.compute._scale import ComputeOptions, LawKind, Scale
 from emergecast.errors import ScalingError
-from emergecast.fit import SEED
-from emergecast.forecast._compute_law import floor_above, scale_of
-from emergecast.forecast._compute_scale import ComputeOptions, LawKind, Scale
-from emergecast.forecast._on_axis import QUANTILES
+from emergecast.forecasts import QUANTILES
+from emergecast.inference import SEED
 from emergecast.measurements import Transform
 from emergecast.scaling import (
     CHINCHILLA_LAWS,
@@ -30,8 +30,8 @@ from emergecast.scaling import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from emergecast.forecast._compute_dates import ComputeDates
-    from emergecast.forecast._forecast import Forecast
+    from emergecast.compute._dates import ComputeDates
+    from emergecast.forecasts import Forecast
 
     Floats = NDArray[np.float64]
 

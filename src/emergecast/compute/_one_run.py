@@ -9,25 +9,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from emergecast.compute._compute import NO_LAW, Compute, median
+from emergecast.compute._scale import LawKind
 from emergecast.errors import ScalingError
-from emergecast.fit import SEED
-from emergecast.forecast._compute import NO_LAW, Compute, median
-from emergecast.forecast._compute_scale import LawKind
+from emergecast.inference import SEED
 from emergecast.measurements import Transform, above_chance
-from emergecast.scaling import (
-    Allocation,
-    PowerLaw,
-    Resource,
-    Run,
-    loss_at,
-    run_at,
-    training_flops,
-)
+from emergecast.scaling import Allocation, PowerLaw, Resource, Run, loss_at, run_at, training_flops
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from emergecast.forecast._forecast import Forecast
+    from emergecast.forecasts import Forecast
 
     Floats = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from emergecast.scaling import Allocation, ChinchillaLaw, ScalingLaw, SeriesLaw
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.forecast._compute_dates import ComputeDates
+    from emergecast.compute._dates import ComputeDates
 
     Floats = NDArray[np.float64]
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emergecast.fit import SEED, local_optima
-from emergecast.forecast._falls import Fall, find_falls
-from emergecast.forecast._influence import Influence, Suspect, leave_out
-from emergecast.forecast._predictive import Check, predictive_checks
-from emergecast.forecast._residuals import Residual, Trend, residuals
+from emergecast.diagnostics._falls import Fall, find_falls
+from emergecast.diagnostics._influence import Influence, Suspect, leave_out
+from emergecast.diagnostics._predictive import Check, predictive_checks
+from emergecast.diagnostics._residuals import Residual, Trend, residuals
+from emergecast.inference import SEED, local_optima
 
 if TYPE_CHECKING:
-    from emergecast.fit import Fit
+    from emergecast.inference import Fit
     from emergecast.measurements import Axis
 
 DRAWS = 1000

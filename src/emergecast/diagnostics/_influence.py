@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.fit import SEED, Effort, MixturePosterior, Model, SampledPosterior
-from emergecast.law import Feature, Law
+from emergecast.emergence_law import Feature, Law
+from emergecast.inference import SEED, Effort, MixturePosterior, Model, SampledPosterior
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.fit import Draws, Fit, FitData, Posterior
+    from emergecast.inference import Draws, Fit, FitData, Posterior
 
     Floats = NDArray[np.float64]
 

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.fit import SEED
-from emergecast.forecast._influence import (
+from emergecast.diagnostics._influence import (
     STUDENT_FREEDOM,
     checkpoint_names,
     expected,
     level_name,
     refit,
 )
-from emergecast.law import Feature, Law
+from emergecast.emergence_law import Feature, Law
+from emergecast.inference import SEED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from emergecast.fit import Draws, Fit
+    from emergecast.inference import Draws, Fit
 
     Floats = NDArray[np.float64]
     Measure = Callable[[Floats], Floats]

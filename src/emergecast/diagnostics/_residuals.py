@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.fit import SEED
-from emergecast.forecast._influence import checkpoint_names, expected
+from emergecast.diagnostics._influence import checkpoint_names, expected
+from emergecast.inference import SEED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.fit import Draws, Fit
+    from emergecast.inference import Draws, Fit
 
     Floats = NDArray[np.float64]
 

@@ -3,7 +3,16 @@
 This room knows nothing about tables, noise or inference, and refuses to guess parameters.
 """
 
-from emergecast.law._kind import Feature, Law
-from emergecast.law._law import EmergenceLaw, LawForm, rise, shift_fraction
+from __future__ import annotations
 
-__all__ = ["EmergenceLaw", "Feature", "Law", "LawForm", "rise", "shift_fraction"]
+from emergecast.emergence_law._elbow import EmergenceLaw, LawForm, rise, shift_fraction
+from emergecast.emergence_law._law import Feature, Law
+
+__all__ = [
+    "EmergenceLaw",
+    "Feature",
+    "Law",
+    "LawForm",
+    "rise",
+    "shift_fraction",
+]

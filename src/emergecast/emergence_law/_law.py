@@ -6,8 +6,8 @@ import difflib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from emergecast.emergence_law._elbow import LawForm
 from emergecast.errors import OptionError
-from emergecast.law._law import LawForm
 
 
 class Feature(StrEnum):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emergecast.forecast._influence import FEW_SHOT
-from emergecast.forecast._predictive import RISE
+from emergecast.diagnostics import FEW_SHOT, RISE
 
 if TYPE_CHECKING:
-    from emergecast.fit import Fit
-    from emergecast.forecast._diagnostics import Diagnostics
-    from emergecast.forecast._influence import Suspect
-    from emergecast.forecast._verdict import Thresholds
+    from emergecast.diagnostics import Diagnostics, Suspect
+    from emergecast.forecasts._verdict import Thresholds
+    from emergecast.inference import Fit
 
 NAMED = 3
 """Rows of one kind that a sentence names at most."""

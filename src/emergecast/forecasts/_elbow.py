@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from emergecast.forecast._verdict import Thresholds
+from emergecast.forecasts._verdict import Thresholds
 
 if TYPE_CHECKING:
-    from emergecast.fit import Fit, Posterior
-    from emergecast.forecast._verdict import Sensitivity
+    from emergecast.forecasts._verdict import Sensitivity
+    from emergecast.inference import Fit, Posterior
     from emergecast.measurements import Axis
 
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}

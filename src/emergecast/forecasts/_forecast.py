@@ -9,32 +9,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from emergecast.fit import SEED, Bootstrap, Draws, FitStatus, Resample
-from emergecast.forecast._compute import Compute, compute_of
-from emergecast.forecast._compute_run import (
+from emergecast.compute import (
     AtCompute,
+    Compute,
+    ComputeOptions,
     at_compute,
     compute_checkpoints,
     compute_curve,
+    compute_of,
     compute_ticks,
 )
-from emergecast.forecast._compute_scale import ComputeOptions
-from emergecast.forecast._diagnostics import Diagnostics
-from emergecast.forecast._lines import curves, schema, typical
-from emergecast.forecast._on_axis import (
+from emergecast.diagnostics import Diagnostics
+from emergecast.forecasts._elbow import (
     QUANTILES,
     Elbow,
     default_thresholds,
     quantiles_on,
     sensitivity_on,
 )
-from emergecast.forecast._repeats import Repeat, repeats
-from emergecast.forecast._verdict import Judgement, Sensitivity, Thresholds, Verdict, judge
+from emergecast.forecasts._lines import curves, schema, typical
+from emergecast.forecasts._verdict import Judgement, Sensitivity, Thresholds, Verdict, judge
+from emergecast.inference import SEED, Bootstrap, Draws, FitStatus, Resample
+from emergecast.suggestions import Repeat, repeats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from emergecast.fit import Fit, Posterior
+    from emergecast.inference import Fit, Posterior
     from emergecast.measurements import Axis, Shift
 
 N_DRAWS = 4000

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from emergecast.fit import SEED
-from emergecast.forecast._verdict import NEGLIGIBLE
+from emergecast.forecasts._verdict import NEGLIGIBLE
+from emergecast.inference import SEED
 
 if TYPE_CHECKING:
-    from emergecast.fit import Draws, Fit
+    from emergecast.inference import Draws, Fit
 
 DRAWS = 4000
 NEAREST = 0.025

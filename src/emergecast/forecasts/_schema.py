@@ -9,6 +9,6 @@ from typing import Any
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of one forecast as `Forecast.to_dict` returns it."""
-    text = files("emergecast.forecast").joinpath("forecast.schema.json").read_text("utf-8")
+    text = files("emergecast.forecasts").joinpath("forecast.schema.json").read_text("utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emergecast.diagnostics import Diagnostics, diagnose
+from emergecast.emergence_law import Law, LawForm
 from emergecast.errors import OptionError
-from emergecast.fit import FitStatus, Mixture
-from emergecast.forecast._diagnostics import Diagnostics, diagnose
-from emergecast.forecast._doubts import doubts
-from emergecast.law import Law, LawForm
+from emergecast.forecasts._doubts import doubts
+from emergecast.inference import FitStatus, Mixture
 from emergecast.measurements import above_chance
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from emergecast.fit import Fit, Posterior
+    from emergecast.inference import Fit, Posterior
 
 PLAIN_FORMS = (LawForm.LOG_POWER, LawForm.POWER)
 """Laws that a single law is compared with."""

@@ -17,13 +17,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_array
 
-from emergecast.fit._boxes import box_weights, elbow_cells, nodes
-from emergecast.fit._collapsed import Collapsed
-from emergecast.fit._quadrature import integrate
+from emergecast.inference.exact import Collapsed, box_weights, elbow_cells, integrate, nodes
 
 if TYPE_CHECKING:
-    from emergecast.fit._coordinates import Coordinates
-    from emergecast.fit._data import FitData, Floats, Ints
+    from emergecast.inference._coordinates import Coordinates
+    from emergecast.inference._data import FitData, Floats, Ints
 
 TEMPER = 4.0
 BLOCK = 50

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.fit._priors import ANCHOR_EXAMPLES
-from emergecast.law import LawForm, shift_fraction
+from emergecast.emergence_law import LawForm, shift_fraction
+from emergecast.inference._priors import ANCHOR_EXAMPLES
 
 if TYPE_CHECKING:
-    from emergecast.fit._data import FitData, Floats
-    from emergecast.fit._priors import Priors
+    from emergecast.inference._data import FitData, Floats
+    from emergecast.inference._priors import Priors
 
 HOPELESS = 1e100
 """An elbow this far away, in S, has a prior density of 0 in double precision."""

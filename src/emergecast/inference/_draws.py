@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.law import rise
+from emergecast.emergence_law import rise
 
 if TYPE_CHECKING:
-    from emergecast.fit._data import FitData, Floats, Ints
+    from emergecast.inference._data import FitData, Floats, Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emergecast.emergence_law import Law, LawForm
 from emergecast.errors import OptionError
-from emergecast.fit._bootstrap import Bootstrap, Resample, bootstrap
-from emergecast.fit._coordinates import Coordinates
-from emergecast.fit._data import FitData, fit_data
-from emergecast.fit._exact import ExactPosterior
-from emergecast.fit._mixture import DEFAULT_MIXTURE, Mixture, MixturePosterior
-from emergecast.fit._point import PointEstimate, maximum_likelihood
-from emergecast.fit._priors import Priors
-from emergecast.fit._sampled import Model, SampledPosterior, sampled
-from emergecast.fit._space import prior_elbows
-from emergecast.fit._stacking import stacking_weights
-from emergecast.law import Law, LawForm
+from emergecast.inference._bootstrap import Bootstrap, Resample, bootstrap
+from emergecast.inference._coordinates import Coordinates
+from emergecast.inference._data import FitData, fit_data
+from emergecast.inference._mixture import DEFAULT_MIXTURE, Mixture, MixturePosterior
+from emergecast.inference._point import PointEstimate, maximum_likelihood
+from emergecast.inference._priors import Priors
+from emergecast.inference._stacking import stacking_weights
+from emergecast.inference.exact import ExactPosterior
+from emergecast.inference.sampled import Model, SampledPosterior, prior_elbows, sampled
 from emergecast.measurements import MetricKind, SelectOptions, read_table, select
 
 if TYPE_CHECKING:
@@ -29,8 +28,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from emergecast.fit._posterior import Posterior
-    from emergecast.forecast import ComputeOptions, Forecast, Thresholds
+    from emergecast.compute import ComputeOptions
+    from emergecast.forecasts import Forecast, Thresholds
+    from emergecast.inference._posterior import Posterior
     from emergecast.measurements import Measurements, Selection
 
 SEED = 20241122
@@ -218,7 +218,7 @@ class Fit:
             thresholds: when a forecast counts as identified or is refused.
             compute: how the loss of emergence becomes compute.
         """
-        from emergecast.forecast import forecast  # the one call upwards, so that this reads well
+        from emergecast.forecasts import forecast  # the one call upwards, so that this reads well
 
         return forecast(self, bootstraps=bootstraps, thresholds=thresholds, compute=compute)
 

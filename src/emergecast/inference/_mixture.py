@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emergecast.emergence_law import Law
 from emergecast.errors import OptionError
-from emergecast.fit._draws import Draws, joined
-from emergecast.fit._posterior import Posterior
-from emergecast.law import Law
+from emergecast.inference._draws import Draws, joined
+from emergecast.inference._posterior import Posterior
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

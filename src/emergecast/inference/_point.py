@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares, minimize_scalar
 
-from emergecast.fit._collapsed import CHUNK, Collapsed
-from emergecast.fit._coordinates import Coordinates
-from emergecast.fit._priors import Priors
-from emergecast.law import EmergenceLaw, shift_fraction
+from emergecast.emergence_law import EmergenceLaw, shift_fraction
+from emergecast.inference._coordinates import Coordinates
+from emergecast.inference._priors import Priors
+from emergecast.inference.exact import CHUNK, Collapsed
 
 if TYPE_CHECKING:
-    from emergecast.fit._data import FitData, Floats
-    from emergecast.law import LawForm
+    from emergecast.emergence_law import LawForm
+    from emergecast.inference._data import FitData, Floats
 
 CLIMBERS, CLIMB_ROUNDS, JUMPS = 60, 30, 9
 """Points that search at once, steps that each takes or halves, and jumps each tries in a step."""

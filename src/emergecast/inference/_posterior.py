@@ -13,8 +13,8 @@ from scipy.ndimage import gaussian_filter1d
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from emergecast.fit._data import Floats
-    from emergecast.fit._draws import Draws
+    from emergecast.inference._data import Floats
+    from emergecast.inference._draws import Draws
 
 GRID = 401
 

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
+from emergecast.emergence_law import LawForm
 from emergecast.errors import OptionError
-from emergecast.law import LawForm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,16 +17,16 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from emergecast.emergence_law import Feature, Law
 from emergecast.errors import FitError
-from emergecast.fit._explicit import FREEDOM
-from emergecast.law import Feature, Law
+from emergecast.inference.sampled import FREEDOM
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.fit._data import Floats
-    from emergecast.fit._draws import Draws
-    from emergecast.fit._fit import Fit
+    from emergecast.inference._data import Floats
+    from emergecast.inference._draws import Draws
+    from emergecast.inference._fit import Fit
 
 FEWEST = 3
 """Checkpoints past an elbow that stacking needs."""

@@ -5,7 +5,8 @@ refuses a table with a bad row rather than drop the row, names every problem at 
 missing value for zero, and never mixes tokenizers or held-out corpora of measured losses.
 """
 
-from emergecast.measurements._at_chance import above_chance, sampling_error
+from __future__ import annotations
+
 from emergecast.measurements._axis import Axis, Shift, Transform
 from emergecast.measurements._bundled import (
     PROVING_GROUND_TASK,
@@ -13,18 +14,19 @@ from emergecast.measurements._bundled import (
     proving_ground,
     proving_ground_options,
 )
-from emergecast.measurements._grid import Cell, Grid, GridRow, grid
-from emergecast.measurements._import import Imported, ImportOptions, import_lm_eval
 from emergecast.measurements._metrics import Metric, MetricKind, metric_of
-from emergecast.measurements._options import Selection, SelectOptions
 from emergecast.measurements._problems import describe
 from emergecast.measurements._records import read_records
 from emergecast.measurements._runs import RUN_COLUMNS, RunsOptions, read_runs
 from emergecast.measurements._schema import COLUMNS, Column, LossSource, Setting
-from emergecast.measurements._select import fits_of, select
 from emergecast.measurements._table import Examination, Measurements, examine, read_table
 from emergecast.measurements._template import template
 from emergecast.measurements._write import check_suffix
+from emergecast.measurements.importing._import import Imported, ImportOptions, import_lm_eval
+from emergecast.measurements.selecting._at_chance import above_chance, sampling_error
+from emergecast.measurements.selecting._grid import Cell, Grid, GridRow, grid
+from emergecast.measurements.selecting._options import Selection, SelectOptions
+from emergecast.measurements.selecting._select import fits_of, select
 
 __all__ = [
     "COLUMNS",

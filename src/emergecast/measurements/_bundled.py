@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Final
 
-from emergecast.measurements._options import SelectOptions
 from emergecast.measurements._table import read_table
+from emergecast.measurements.selecting import SelectOptions
 
 if TYPE_CHECKING:
     from emergecast.measurements._table import Measurements

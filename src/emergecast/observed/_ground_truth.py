@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.backtest._relu import profile
 from emergecast.measurements import above_chance
+from emergecast.observed._relu import profile
 
 if TYPE_CHECKING:
     from emergecast.measurements import Selection

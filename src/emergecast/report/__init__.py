@@ -7,22 +7,22 @@ Importing it loads altair (about half a second), so only the commands that draw 
 
 from __future__ import annotations
 
-from emergecast.report._ablation import ablations
-from emergecast.report._comparison import (
+from emergecast.report._save import save, save_text
+from emergecast.report.drawing._intervals import BacktestView
+from emergecast.report.drawing._view import ElbowView, ForecastView
+from emergecast.report.pictures._ablations import ablations
+from emergecast.report.pictures._comparison import (
     ComparisonView,
     comparison_distribution,
     comparison_fan,
 )
-from emergecast.report._compute import ComputeView, compute
-from emergecast.report._distribution import distribution
-from emergecast.report._fan import fan
-from emergecast.report._influence import DiagnosedView, influence
-from emergecast.report._intervals import BacktestView
-from emergecast.report._ladder import ladder
-from emergecast.report._save import save, save_text
-from emergecast.report._scaling import ScalingView, scaling
-from emergecast.report._suggestion import SuggestionView, suggestion
-from emergecast.report._view import ElbowView, ForecastView
+from emergecast.report.pictures._compute import ComputeView, compute
+from emergecast.report.pictures._distribution import distribution
+from emergecast.report.pictures._fan import fan
+from emergecast.report.pictures._influence import DiagnosedView, influence
+from emergecast.report.pictures._ladder import ladder
+from emergecast.report.pictures._scaling import ScalingView, scaling
+from emergecast.report.pictures._suggestion import SuggestionView, suggestion
 
 __all__ = [
     "BacktestView",

@@ -6,25 +6,38 @@ refuses a loss that no run of the law reaches, and says which it does reach. It 
 that the runs do not decide, drops no run unasked, and prints none without its error.
 """
 
+from __future__ import annotations
+
 from emergecast.scaling._allocation import Allocation, Run, Tie
 from emergecast.scaling._along import run_at, run_at_flops
-from emergecast.scaling._architecture import Architecture, ParamCount
-from emergecast.scaling._bootstrap import Refits, Resampled
-from emergecast.scaling._config import read_architecture
 from emergecast.scaling._convert import Conversion, UnderFloor, convert_loss, convert_run
-from emergecast.scaling._fit import fit_scaling_law
-from emergecast.scaling._fitted import FitOptions, Optima, Outlier, ScalingFit, ScalingStatus
 from emergecast.scaling._floor import with_floor
-from emergecast.scaling._flops import Counting, FlopCount, architecture_flops, training_flops
 from emergecast.scaling._invert import least_loss, loss_at, loss_of, run_at_loss
 from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
 from emergecast.scaling._named import CHINCHILLA_LAWS, NAMED_LAWS, named_law
-from emergecast.scaling._optimal import Optimal, Ranged, Split, optimal
 from emergecast.scaling._parse import parse_law
-from emergecast.scaling._record import read_law, scaling_record
 from emergecast.scaling._runs import RUN_LIMITS, Form, Runs
 from emergecast.scaling._series import SeriesDraws, SeriesLaw, SeriesPrior, frontier
 from emergecast.scaling._sizes import amount_text, flops_text, parse_amount
+from emergecast.scaling.counting._architecture import Architecture, ParamCount
+from emergecast.scaling.counting._flops import (
+    Counting,
+    FlopCount,
+    architecture_flops,
+    training_flops,
+)
+from emergecast.scaling.counting._model_config import read_architecture
+from emergecast.scaling.fitting._fit_law import fit_scaling_law
+from emergecast.scaling.fitting._optimal import Optimal, Ranged, Split, optimal
+from emergecast.scaling.fitting._record import read_law, scaling_record
+from emergecast.scaling.fitting._resampling import Refits, Resampled
+from emergecast.scaling.fitting._scaling_fit import (
+    FitOptions,
+    Optima,
+    Outlier,
+    ScalingFit,
+    ScalingStatus,
+)
 
 __all__ = [
     "CHINCHILLA_LAWS",

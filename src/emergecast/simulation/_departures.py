@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from emergecast.errors import OptionError
 
 if TYPE_CHECKING:
-    from emergecast.backtest._designs import Design
+    from emergecast.simulation._design import Design
 
 
 class Departure(StrEnum):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from emergecast.law import LawForm
+    from emergecast.emergence_law import LawForm
 
 DEFAULT_HALF: Final = 1000.0
 _POSITIVE: Final = ("elbow", "elbow_max", "alpha", "half", "slope")

@@ -10,12 +10,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from emergecast.backtest._departures import near
-from emergecast.backtest._designs import Checkpoint, Design, Truth
+from emergecast.emergence_law import LawForm
 from emergecast.errors import OptionError
-from emergecast.law import LawForm
 from emergecast.measurements import MetricKind, metric_of
 from emergecast.scaling import CHINCHILLA_LAWS, ChinchillaLaw
+from emergecast.simulation._departures import near
+from emergecast.simulation._design import Checkpoint, Design, Truth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ _TRUTH: Final = tuple(each.name for each in fields(Truth))
 
 def design_names() -> tuple[str, ...]:
     """Names of the bundled designs, sorted."""
-    folder = files("emergecast.backtest").joinpath("designs")
+    folder = files("emergecast.simulation").joinpath("designs")
     names = (each.name for each in folder.iterdir())
     return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
 
@@ -48,7 +48,7 @@ def load_design(source: str | os.PathLike[str]) -> Design:
     """
     name = os.fspath(source)
     if name in design_names():
-        text = files("emergecast.backtest").joinpath("designs", f"{name}.toml").read_text("utf-8")
+        text = files("emergecast.simulation").joinpath("designs", f"{name}.toml").read_text("utf-8")
         return _parse(text, name)
     path = Path(source)
     if path.suffix.lower() != ".toml":

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.backtest._departures import Effects
-from emergecast.backtest._designs import losses_of
-from emergecast.backtest._relu import best_relu
+from emergecast.emergence_law import LawForm, rise, shift_fraction
 from emergecast.errors import OptionError
-from emergecast.law import LawForm, rise, shift_fraction
+from emergecast.observed import best_relu
+from emergecast.simulation._departures import Effects
+from emergecast.simulation._design import losses_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.backtest._designs import Design, Truth
+    from emergecast.simulation._design import Design, Truth
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]

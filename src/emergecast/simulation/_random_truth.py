@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.backtest._designs import DEFAULT_HALF, Design, Truth, losses_of
-from emergecast.law import LawForm
+from emergecast.emergence_law import LawForm
+from emergecast.simulation._design import DEFAULT_HALF, Design, Truth, losses_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

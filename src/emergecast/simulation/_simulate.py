@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from emergecast.backtest._departures import Departure, Effects, as_departure, departed
-from emergecast.backtest._scores import (
+from emergecast.measurements import Measurements, Setting, metric_of, read_table
+from emergecast.simulation._departures import Departure, Effects, as_departure, departed
+from emergecast.simulation._noiseless import (
     estimand,
     full_gain,
     gains,
@@ -19,12 +20,11 @@ from emergecast.backtest._scores import (
     refuse_meaningless,
     rows_of,
 )
-from emergecast.measurements import Measurements, Setting, metric_of, read_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.backtest._designs import Design, Truth
+    from emergecast.simulation._design import Design, Truth
 
     Floats = NDArray[np.float64]
 

@@ -16,8 +16,8 @@ from emergecast.measurements import COLUMNS, Column, read_records
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from emergecast.forecast._cost import Cost
     from emergecast.measurements import Selection
+    from emergecast.suggestions._cost import Cost
 
 STEPS = (1.0, 3.0)
 """Amounts of the ladder within each power of ten."""

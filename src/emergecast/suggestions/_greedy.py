@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emergecast.emergence_law import Feature, Law
 from emergecast.errors import OptionError
-from emergecast.fit import SEED
-from emergecast.forecast._candidates import Candidate, typical_items
-from emergecast.forecast._information import Outlook, Predicted
-from emergecast.law import Feature, Law
+from emergecast.inference import SEED
 from emergecast.measurements import MetricKind
+from emergecast.suggestions._candidates import Candidate, typical_items
+from emergecast.suggestions._information import Outlook, Predicted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from emergecast.fit import Draws, Fit
+    from emergecast.inference import Draws, Fit
 
     Floats = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from emergecast.fit import Fit
+    from emergecast.inference import Fit
 
 _CELL = ("series", "checkpoint", "few_shot", "examples", "snapshot")
 LEVERS = {"subset": "data subset", "seed": "seed"}

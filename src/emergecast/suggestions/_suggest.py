@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from emergecast.errors import SelectionError
-from emergecast.fit import fit
-from emergecast.forecast._candidates import (
+from emergecast.inference import fit
+from emergecast.measurements import Measurements, SelectOptions, read_table, select
+from emergecast.suggestions._candidates import (
     ladder,
     ladder_candidates,
     read_candidates,
     typical_items,
 )
-from emergecast.forecast._cost import Cost
-from emergecast.forecast._plan import Plan, Prospect, SuggestedRun, SuggestOptions
-from emergecast.forecast._repeats import Repeat, repeats
-from emergecast.measurements import Measurements, SelectOptions, read_table, select
+from emergecast.suggestions._cost import Cost
+from emergecast.suggestions._greedy import Plan, Prospect, SuggestedRun, SuggestOptions
+from emergecast.suggestions._repeats import Repeat, repeats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emergecast.fit import Fit
+    from emergecast.inference import Fit
     from emergecast.measurements import Selection
 
 DEFAULT_SHOTS = 5

@@ -16,8 +16,7 @@ import numpy as np
 import polars as pl
 
 from emergecast.errors import FrozenError
-from emergecast.forecast._on_axis import default_thresholds
-from emergecast.forecast._verdict import Verdict
+from emergecast.forecasts import Verdict, default_thresholds
 from emergecast.measurements import SelectOptions
 
 if TYPE_CHECKING:
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from emergecast.forecast._forecast import Forecast
-    from emergecast.forecast._verdict import Thresholds
+    from emergecast.forecasts import Forecast, Thresholds
     from emergecast.measurements import Selection
 
 FORMAT = "emergecast-frozen-1"

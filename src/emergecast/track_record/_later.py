@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from emergecast.errors import SelectionError, TableError
-from emergecast.forecast import ROW_KEY, printed_rows
 from emergecast.measurements import read_table, select
+from emergecast.track_record._freeze import ROW_KEY, printed_rows
 
 if TYPE_CHECKING:
-    from emergecast.backtest._truth import GroundTruth
-    from emergecast.forecast import FrozenForecast
     from emergecast.measurements import Measurements, Selection, SelectOptions
+    from emergecast.observed import GroundTruth
+    from emergecast.track_record._freeze import FrozenForecast
 
 BACKTEST, PARTLY = "a backtest, not a forecast", "in part a backtest"
 """Words of the warnings that say the answer was known when the forecast was frozen."""

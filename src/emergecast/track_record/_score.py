@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emergecast.backtest._baselines import FREEDOM, NEAREST, SHARE, StudentT
-from emergecast.backtest._later import (
+from emergecast.baselines import FREEDOM, NEAREST, SHARE, StudentT
+from emergecast.errors import FrozenError, OptionError
+from emergecast.forecasts import Verdict
+from emergecast.observed import ground_truth
+from emergecast.track_record._later import (
     BACKTEST,
     PARTLY,
     known_already,
@@ -18,16 +21,14 @@ from emergecast.backtest._later import (
     strongest_of,
     warnings_of,
 )
-from emergecast.backtest._truth import ground_truth
-from emergecast.errors import FrozenError, OptionError
-from emergecast.forecast import Verdict, crps, log_score, pit
+from emergecast.track_record._proper_scores import crps, log_score, pit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emergecast.backtest._truth import GroundTruth
-    from emergecast.forecast import FrozenForecast
     from emergecast.measurements import Selection
+    from emergecast.observed import GroundTruth
+    from emergecast.track_record._freeze import FrozenForecast
 
 
 class ScoreStatus(StrEnum):

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import beta
 
-from emergecast.backtest._track_record import FrozenScore, ScoreStatus
-from emergecast.forecast import Verdict
+from emergecast.forecasts import Verdict
+from emergecast.track_record._score import FrozenScore, ScoreStatus
 
 PIT_BINS = 10
 KNOWN, NOT_KNOWN = "known already", "not known"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tests.referees import model
 
-from emergecast.fit._collapsed import Collapsed, log_half_normal
-from emergecast.fit._coordinates import Coordinates
-from emergecast.fit._exact import _Conditional
-from emergecast.fit._scan import _noise_floor
+from emergecast.inference._coordinates import Coordinates
+from emergecast.inference.exact._collapsed import Collapsed, log_half_normal
+from emergecast.inference.exact._exact import _Conditional
+from emergecast.inference.exact._scan import _noise_floor
 
 
 def point_and_density(fit, rng):

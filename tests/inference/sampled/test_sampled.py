@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarks.calibration._laws import data_of
+from performance.calibration._laws import data_of
 from tests.referees import rich_model, rich_simulate, simulate
 
 import emergecast
+from emergecast.emergence_law import Feature, Law
 from emergecast.errors import FitError, OptionError
-from emergecast.fit import Mixture, Model, Priors, sampled
-from emergecast.fit._space import Space
-from emergecast.law import Feature, Law
+from emergecast.inference import Mixture, Model, Priors, sampled
+from emergecast.inference.sampled._space import Space
 
 LEVELS = [0.05, 0.5, 0.95]
 COLLAPSED = (

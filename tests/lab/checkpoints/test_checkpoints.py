@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from emergecast.errors import LabError
-from emergecast.lab.series import (
+from emergecast.lab.checkpoints import (
     Checkpoint,
     folder_of,
     inspect,
@@ -168,7 +168,7 @@ def test_inspecting_loads_no_torch(folder):
     """A plan over many checkpoints is made without it."""
     code = (
         "import sys; from pathlib import Path\n"
-        "from emergecast.lab.series import Checkpoint, inspect\n"
+        "from emergecast.lab.checkpoints import Checkpoint, inspect\n"
         f"inspect(Checkpoint(name='a', series='s', path=Path({str(folder)!r})))\n"
         "assert not {'torch', 'transformers', 'lm_eval'} & set(sys.modules)"
     )

@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmarks.kill import copy_of, kill_often, rehearsal
+from performance.kill import copy_of, kill_often, rehearsal
 
 from emergecast.lab.proving_ground import PRESETS, Order, make
 
 
 def test_a_runner_killed_at_random_moments_loses_nothing_and_does_nothing_twice(tmp_path: Path):
-    """`python benchmarks/kill.py` does the same a hundred times."""
+    """`python performance/kill.py` does the same a hundred times."""
     rng = random.Random(4)  # noqa: S311  moments, not secrets
     found = kill_often(
         lambda name: rehearsal(tmp_path / name, checkpoints=4, seconds=0.3), 5, rng, longest=0.7

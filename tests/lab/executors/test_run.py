@@ -14,26 +14,14 @@ from pathlib import Path
 import pytest
 
 from emergecast.errors import ExperimentError, LabError, LedgerError, OptionError
-from emergecast.lab.runner import (
-    Event,
-    EventKind,
-    Experiment,
-    Ledger,
-    Report,
-    Run,
-    RunOptions,
-    State,
-    Survey,
-    clear_failures,
-    make_table,
-    read_experiment,
-    run_all,
-    survey,
-)
-from emergecast.lab.runner._machine import this_process
-from emergecast.lab.runner._measurer import Loss, Outcome, Progress, Score, disk_is_full
-from emergecast.lab.runner._rehearsal import RehearsalMeasurer
-from emergecast.lab.runner._worker import _Desk, _do, check_outcome
+from emergecast.lab.executors import Event, EventKind, Report, RunOptions, run_all
+from emergecast.lab.experiment import Experiment, Run, read_experiment
+from emergecast.lab.ledger import Ledger, State
+from emergecast.lab.ledger._owner import this_process
+from emergecast.lab.plan import Survey, clear_failures, make_table, survey
+from emergecast.lab.worker._measurer import Loss, Outcome, Progress, Score, disk_is_full
+from emergecast.lab.worker._rehearsal import RehearsalMeasurer
+from emergecast.lab.worker._worker import _Desk, _do, check_outcome
 
 Write = Callable[..., Path]
 ONE = RunOptions(workers=1)
@@ -280,7 +268,10 @@ def test_a_ledger_that_cannot_be_written_stops_with_a_message(write: Write):
 SMALL = """
 import resource, sys
 from emergecast.errors import LabError
-from emergecast.lab.runner import *
+from emergecast.lab.executors import *
+from emergecast.lab.experiment import *
+from emergecast.lab.ledger import *
+from emergecast.lab.plan import *
 resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))
 try:
     run_all(read_experiment(sys.argv[1]), options=RunOptions(workers=1))

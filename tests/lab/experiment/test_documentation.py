@@ -8,7 +8,9 @@ import click
 import pytest
 from tests.cli.test_documentation import FENCE, resolve
 
-from emergecast.lab.runner import parse_experiment, run_all, survey
+from emergecast.lab.executors import run_all
+from emergecast.lab.experiment import parse_experiment
+from emergecast.lab.plan import survey
 
 PAGE = Path(__file__).parents[3] / "docs" / "lab.md"
 TEXT = PAGE.read_text("utf-8")

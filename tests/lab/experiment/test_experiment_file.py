@@ -7,11 +7,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.lab.small_experiment import EXPERIMENT
 
 from emergecast.errors import ExperimentError, Mistake
-from emergecast.lab.runner import Experiment, Worker, parse_experiment, read_experiment
-
-from .conftest import EXPERIMENT
+from emergecast.lab.experiment import Experiment, Worker, parse_experiment, read_experiment
 
 
 def mistakes(text: str) -> tuple[Mistake, ...]:

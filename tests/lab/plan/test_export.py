@@ -7,8 +7,10 @@ import polars as pl
 import pytest
 
 from emergecast.errors import LabError
-from emergecast.lab.runner import RunOptions, make_table, read_experiment, run_all, survey
-from emergecast.lab.runner._export import Exported
+from emergecast.lab.executors import RunOptions, run_all
+from emergecast.lab.experiment import read_experiment
+from emergecast.lab.plan import make_table, survey
+from emergecast.lab.plan._export import Exported
 
 Write = Callable[..., Path]
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from emergecast.cli._app import app
 from emergecast.errors import LabError
+from emergecast.lab.checkpoints import inspect_all, load, read_series
 from emergecast.lab.evaluate import corpus_loss, evaluate
 from emergecast.lab.finetune import FinetuneMethod, finetune
 from emergecast.lab.proving_ground import (
@@ -28,7 +29,6 @@ from emergecast.lab.proving_ground import (
     order,
     pretrain,
 )
-from emergecast.lab.series import inspect_all, load, read_series
 from emergecast.lab.tasks import load_task
 
 RUN = CliRunner()
@@ -81,7 +81,7 @@ def test_it_is_made_of_ordinary_files(ground, words):
 
 def test_the_experiment_file_is_read_without_a_mistake(ground):
     """And asks for every series, few-shot and after each amount of data."""
-    from emergecast.lab.runner import read_experiment
+    from emergecast.lab.experiment import read_experiment
 
     experiment = read_experiment(ground / "experiment.yaml")
     assert [series.name for series in experiment.series] == [

@@ -13,20 +13,13 @@ import pytest
 import torch
 
 from emergecast.errors import ExperimentError, LabError
-from emergecast.lab import evaluate, finetune, series, tasks
+from emergecast.lab import checkpoints, evaluate, finetune, tasks
 from emergecast.lab.architecture import SmearedKeysConfig, SmearedKeysForCausalLM
+from emergecast.lab.executors import RunOptions, run_all
+from emergecast.lab.experiment import Experiment, Run, RunKind, read_experiment
+from emergecast.lab.plan import make_table, survey
 from emergecast.lab.proving_ground import tokenizer, vocabulary
-from emergecast.lab.runner import (
-    Experiment,
-    Run,
-    RunKind,
-    RunOptions,
-    make_table,
-    read_experiment,
-    run_all,
-    survey,
-)
-from emergecast.lab.runner._models import ModelMeasurer
+from emergecast.lab.worker._models import ModelMeasurer
 
 EXPERIMENT = """\
 output: results
@@ -133,8 +126,10 @@ def test_the_table_says_what_the_rooms_say_one_by_one(finished: Path):
     assert len(rows) == 2 * (2 + 2 * 2 * 2)
     task = tasks.load_task("words", place / "tasks")
     for name in "ab":
-        checkpoint = series.Checkpoint(name=name, series="random", path=place / "models" / name)
-        model, words = series.load(checkpoint)
+        checkpoint = checkpoints.Checkpoint(
+            name=name, series="random", path=place / "models" / name
+        )
+        model, words = checkpoints.load(checkpoint)
         loss = evaluate.corpus_loss(model, words, place / "held-out.jsonl")
         mine = [row for row in rows if row["checkpoint"] == name]
         assert {row["loss"] for row in mine} == {loss.nats_per_token}
@@ -347,7 +342,8 @@ def test_a_finetuning_that_diverges_is_a_failed_run(place: Path):
 
 FORGETFUL = """
 import sys
-from emergecast.lab.runner import make_table, read_experiment, survey
+from emergecast.lab.experiment import read_experiment
+from emergecast.lab.plan import make_table, survey
 found = survey(read_experiment(sys.argv[1]), remember=True)
 print(len(make_table(found.plan, found.results).table))
 print([name for name in ("torch", "transformers", "lm_eval") if name in sys.modules])
@@ -372,7 +368,8 @@ def test_a_table_can_be_exported_when_the_models_are_gone_and_loads_no_torch(fin
 HUB = """
 import sys
 from pathlib import Path
-from emergecast.lab.runner import read_experiment, survey
+from emergecast.lab.experiment import read_experiment
+from emergecast.lab.plan import survey
 experiment, reference = read_experiment(sys.argv[1]), Path(sys.argv[2])
 plan = survey(experiment).plan
 print([model.weights_hash for model in plan.facts.models.values()], plan.problems)

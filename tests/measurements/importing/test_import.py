@@ -10,7 +10,7 @@ import pytest
 
 from emergecast.errors import OptionError, TableError
 from emergecast.measurements import ImportOptions, import_lm_eval, read_table
-from emergecast.measurements._lm_eval import parse_results
+from emergecast.measurements.importing._lm_eval import parse_results
 
 ACC = pl.col("metric") == "acc"
 BOTH = ("few_shot/{checkpoint}/{task}.json", "finetuned/{checkpoint}/step_{step}/{task}.json")

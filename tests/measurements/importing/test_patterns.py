@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from emergecast.errors import OptionError
-from emergecast.measurements._patterns import compile_pattern
+from emergecast.measurements.importing._patterns import compile_pattern
 
 MATCHES = [
     ("few_shot/{checkpoint}/{task}.json", "few_shot/a-1.4b/mmlu.json", ("a-1.4b", "mmlu")),

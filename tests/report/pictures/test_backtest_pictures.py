@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from emergecast.report import ablations, ladder, save
-from emergecast.report._intervals import window
+from emergecast.report.drawing._intervals import window
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 import vl_convert
-from tests.report.test_pictures import of, texts, units
+from tests.report.pictures.test_pictures import of, texts, units
 
 from emergecast.report import comparison_distribution, comparison_fan
 

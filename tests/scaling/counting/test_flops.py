@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tests.scaling.test_architecture import PUBLISHED, TINY
+from tests.scaling.counting.test_architecture import PUBLISHED, TINY
 
 from emergecast.scaling import Architecture, Counting, architecture_flops, training_flops
 

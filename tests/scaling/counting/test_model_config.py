@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.scaling.test_architecture import PUBLISHED, TINY
+from tests.scaling.counting.test_architecture import PUBLISHED, TINY
 
 from emergecast.errors import ScalingError
 from emergecast.scaling import read_architecture

@@ -27,7 +27,7 @@ from emergecast.scaling import (
     read_law,
     scaling_record,
 )
-from emergecast.scaling._curvature import MAD, robust_z
+from emergecast.scaling.fitting._curvature import MAD, robust_z
 
 TEXT: Any = ["x", 2.0]
 ALONE = FitOptions(bootstraps=0)

@@ -10,8 +10,8 @@ import pytest
 
 from emergecast.measurements import RunsOptions, read_runs
 from emergecast.scaling import FitOptions, ScalingStatus, fit_scaling_law, optimal
-from emergecast.scaling._newton import Box, descend
-from emergecast.scaling._objective import Points
+from emergecast.scaling.fitting._newton import Box, descend
+from emergecast.scaling.fitting._objective import Points
 
 EPOCH = {"A": 482.01, "B": 2085.43, "E": 1.8169, "alpha": 0.3478, "beta": 0.3658}
 ERRORS = {"A": 124.5, "B": 1293.3, "E": 0.0257, "alpha": 0.0154, "beta": 0.0206}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
-from emergecast.scaling._newton import Box, descend
-from emergecast.scaling._objective import Points, objective, residuals, slopes
-from emergecast.scaling._starts import best_start, exponents, starts
+from emergecast.scaling.fitting._newton import Box, descend
+from emergecast.scaling.fitting._objective import Points, objective, residuals, slopes
+from emergecast.scaling.fitting._starts import best_start, exponents, starts
 
 DELTA = 1e-3
 

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emergecast.cli._app import BAD_INPUT, app
+from emergecast.cli._failures import BAD_INPUT
 from emergecast.cli._forecasts import folder_names
 from emergecast.cli._options import (
+    ChanceOption,
     ExcludeOption,
     FewShotExamplesOption,
+    JsonOption,
     LossCorpusOption,
+    LossFromOption,
     LowerIsBetterOption,
     MaxLossOption,
     MethodOption,
@@ -34,10 +37,9 @@ from emergecast.cli._options import (
     numbers,
     select_options,
 )
-from emergecast.cli._table import ChanceOption, JsonOption, LossFromOption
 
 if TYPE_CHECKING:
-    from emergecast.backtest import Backtest, BacktestOptions, BacktestRow
+    from emergecast.backtests import Backtest, BacktestOptions, BacktestRow
     from emergecast.errors import EmergecastError
     from emergecast.measurements import Measurements, SelectOptions
 
@@ -51,7 +53,6 @@ class _Result:
     error: EmergecastError | None
 
 
-@app.command()
 def backtest(
     table: TableArgument,
     task: TaskOption = None,
@@ -113,8 +114,8 @@ def backtest(
 
     Example: `emergecast backtest table.parquet --task mmlu --ladder -o backtest`
     """
-    from emergecast.backtest import BacktestOptions, Part
-    from emergecast.forecast import Thresholds
+    from emergecast.backtests import BacktestOptions, Part
+    from emergecast.forecasts import Thresholds
     from emergecast.measurements import read_table
 
     flags = {Part.LADDER: ladder, Part.ABLATIONS: ablations, Part.LAWS: laws, Part.D0: d0}
@@ -159,7 +160,7 @@ def _run(
     options: BacktestOptions,
 ) -> list[_Result]:
     """Every backtest that the options ask for; an error of one does not stop the others."""
-    from emergecast.backtest import backtest as run
+    from emergecast.backtests import backtest as run
     from emergecast.errors import FitError, OptionError, SelectionError
     from emergecast.measurements import fits_of
 
@@ -206,7 +207,7 @@ def _progress(name: str) -> Iterator[Callable[[int, int, BacktestRow], None]]:
 
 
 def _show(results: list[_Result], out: Path | None, *, as_json: bool) -> None:
-    from emergecast.cli._backtest_text import backtest_text
+    from emergecast.cli.texts.backtest import backtest_text
 
     records: list[dict[str, Any]] = [
         {"name": result.name, "error": str(result.error)}
@@ -234,7 +235,7 @@ def _write(results: list[_Result], records: list[dict[str, Any]], out: Path | No
     """The records and the pictures, in one folder a backtest where there are several."""
     if out is None:
         return []
-    from emergecast.backtest import Part
+    from emergecast.backtests import Part
     from emergecast.report import ablations, ladder, save, save_text
 
     written: list[Path] = []

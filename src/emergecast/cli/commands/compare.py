@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emergecast.cli._app import app
-from emergecast.cli._forecasts import REFUSED
+from emergecast.cli._failures import REFUSED
 from emergecast.cli._options import (
     AtChanceOnlyOption,
     AxisOption,
+    ChanceOption,
     ExcludeOption,
     FewShotExamplesOption,
+    JsonOption,
     LawOption,
     LossCorpusOption,
+    LossFromOption,
     LowerIsBetterOption,
     MaxLossOption,
     MethodOption,
@@ -34,16 +36,14 @@ from emergecast.cli._options import (
     numbers,
     select_options,
 )
-from emergecast.cli._table import ChanceOption, JsonOption, LossFromOption
 from emergecast.errors import OptionError
 
 if TYPE_CHECKING:
-    from emergecast.backtest import Comparison, First, Ranking
+    from emergecast.comparison import Comparison, First, Ranking
 
 WIDTH = 100
 
 
-@app.command()
 def compare(
     table: TableArgument,
     more: Annotated[
@@ -94,8 +94,8 @@ def compare(
 
     Example: `emergecast compare table.csv --task mmlu --series v1 v2 --at-chance-only -o compare`
     """
-    from emergecast.backtest import compare as compare_series
-    from emergecast.forecast import Thresholds
+    from emergecast.comparison import compare as compare_series
+    from emergecast.forecasts import Thresholds
     from emergecast.measurements import read_table
 
     options = select_options(
@@ -219,7 +219,7 @@ def _table(comparison: Comparison) -> Iterator[str]:
 
 def _hidden(comparison: Comparison) -> Iterator[str]:
     """What --at-chance-only hid of each series."""
-    from emergecast.cli._text import hidden_text
+    from emergecast.cli.texts.forecast import hidden_text
 
     for name, forecast in zip(comparison.series, comparison.forecasts, strict=True):
         selection = forecast.fit.selection

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from emergecast.cli._app import INTERRUPTED, app
-from emergecast.cli._compute import (
+from emergecast.cli._compute_options import (
     AtFlopsOption,
     AtModelOption,
     ScalingLawOption,
     compute_options,
     runs_asked,
 )
+from emergecast.cli._failures import INTERRUPTED
 from emergecast.cli._forecasts import Asked, exit_by, run_forecasts, show_forecasts
-from emergecast.cli._options import BootstrapOption, OutOption
-from emergecast.cli._table import JsonOption
+from emergecast.cli._options import BootstrapOption, JsonOption, OutOption
 from emergecast.errors import OptionError
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ TABLE: Final = "measurements.csv"
 WIDTH: Final = 100
 
 
-@app.command()
 def demo(
     from_scratch: Annotated[
         bool,
@@ -112,10 +110,12 @@ def _introduction(table: Measurements, chosen: SelectOptions) -> str:
 
 def _measure(preset: str, folder: Path) -> Measurements:
     """Do the whole experiment in a folder, as far as it is not done, and return its table."""
-    from emergecast.cli._lab import run_progress
-    from emergecast.cli._proving_ground import training_progress
+    from emergecast.cli.commands.lab import run_progress
+    from emergecast.cli.commands.proving_ground import training_progress
+    from emergecast.lab.executors import run_all
+    from emergecast.lab.experiment import read_experiment
+    from emergecast.lab.plan import make_table, survey
     from emergecast.lab.proving_ground import make, missing, order
-    from emergecast.lab.runner import make_table, read_experiment, run_all, survey
 
     ground = folder / "proving-ground"
     wanted = order(preset)

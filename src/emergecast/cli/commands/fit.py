@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from emergecast.cli._app import app
-from emergecast.cli._compute import (
+from emergecast.cli._compute_options import (
     AtFlopsOption,
     AtModelOption,
     ByDateOption,
@@ -26,15 +25,16 @@ from emergecast.cli._forecasts import asked_for, exit_by, run_forecasts, show_fo
 from emergecast.cli._options import (
     AxisOption,
     BootstrapOption,
+    ChanceOption,
+    JsonOption,
+    LossFromOption,
     OutOption,
     ShiftOption,
     numbers,
     select_options,
 )
-from emergecast.cli._table import ChanceOption, JsonOption, LossFromOption
 
 
-@app.command()
 def fit(
     table: Annotated[Path, typer.Argument(help="A .csv, .parquet, .jsonl or .ndjson table.")],
     task: Annotated[
@@ -146,7 +146,7 @@ def fit(
 
     Example: `emergecast fit table.parquet --task mmlu --at-chance-only -o forecast`
     """
-    from emergecast.forecast import Thresholds
+    from emergecast.forecasts import Thresholds
     from emergecast.measurements import Axis, read_table
 
     asked = replace(

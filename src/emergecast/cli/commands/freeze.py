@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emergecast.cli._app import app
-from emergecast.cli._compute import (
+from emergecast.cli._compute_options import (
     ByDateOption,
     ComputeOptimalOption,
     ModelSizeOption,
@@ -20,14 +19,17 @@ from emergecast.cli._compute import (
     TokensPerParamOption,
     compute_options,
 )
-from emergecast.cli._forecasts import REFUSED
+from emergecast.cli._failures import REFUSED
 from emergecast.cli._options import (
     AtChanceOnlyOption,
     AxisOption,
+    ChanceOption,
     ExcludeOption,
     FewShotExamplesOption,
+    JsonOption,
     LawOption,
     LossCorpusOption,
+    LossFromOption,
     LowerIsBetterOption,
     MaxLossOption,
     MethodOption,
@@ -43,17 +45,14 @@ from emergecast.cli._options import (
     numbers,
     select_options,
 )
-from emergecast.cli._table import ChanceOption, JsonOption, LossFromOption
 from emergecast.errors import FrozenError
 
 if TYPE_CHECKING:
-    from emergecast.backtest import FrozenScore, TrackRecord
-    from emergecast.forecast import FrozenForecast
+    from emergecast.track_record import FrozenForecast, FrozenScore, TrackRecord
 
 WIDTH = 100
 
 
-@app.command()
 def freeze(
     table: TableArgument,
     task: Annotated[str | None, typer.Option("--task", help="Task to forecast.")] = None,
@@ -99,10 +98,10 @@ def freeze(
 
     Example: `emergecast freeze table.csv --task mmlu -o mmlu.frozen.json`
     """
-    from emergecast.fit import fit
-    from emergecast.forecast import default_thresholds
-    from emergecast.forecast import freeze as freeze_forecast
+    from emergecast.forecasts import default_thresholds
+    from emergecast.inference import fit
     from emergecast.measurements import read_table
+    from emergecast.track_record import freeze as freeze_forecast
 
     if out.exists():
         raise FrozenError(
@@ -156,7 +155,6 @@ def freeze(
         raise typer.Exit(REFUSED)
 
 
-@app.command()
 def score(
     frozen: Annotated[list[Path], typer.Argument(help="Files that `emergecast freeze` wrote.")],
     table: Annotated[
@@ -197,10 +195,9 @@ def score(
 
     Example: `emergecast score mmlu.frozen.json --table later.csv --tally track.jsonl`
     """
-    from emergecast.backtest import score_frozen, track_record
     from emergecast.errors import OptionError
-    from emergecast.forecast import read_frozen
     from emergecast.measurements import read_table
+    from emergecast.track_record import read_frozen, score_frozen, track_record
 
     forecasts = [read_frozen(path) for path in frozen]
     if truth is not None and len({each.sha256 for each in forecasts}) > 1:
@@ -230,7 +227,7 @@ def score(
 
 def _add(scores: list[FrozenScore], path: Path) -> list[FrozenScore]:
     """All scores of the file after these were added; a score that is there already is not again."""
-    from emergecast.backtest import FrozenScore
+    from emergecast.track_record import FrozenScore
 
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     known = [FrozenScore.from_dict(_line(text, path)) for text in lines if text.strip()]
@@ -286,7 +283,7 @@ def _print_frozen(frozen: FrozenForecast, out: Path) -> None:
 
 def _score_lines(score: FrozenScore) -> list[str]:
     """One forecast: hit or miss first."""
-    from emergecast.backtest import ScoreStatus
+    from emergecast.track_record import ScoreStatus
 
     head = f"{score.name} (frozen {score.frozen_at[:10]}, {score.verdict})"
     lines = [f"{_WORDS[score.hit]}  {head}"]

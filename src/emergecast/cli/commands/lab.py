@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emergecast.cli._app import BAD_INPUT, INTERRUPTED, app
-from emergecast.cli._table import JsonOption
+from emergecast.cli._failures import BAD_INPUT, INTERRUPTED
+from emergecast.cli._options import JsonOption
 
 if TYPE_CHECKING:
-    from emergecast.lab.runner import Event, Experiment, Report, Survey
+    from emergecast.lab.executors import Event, Report
+    from emergecast.lab.experiment import Experiment
+    from emergecast.lab.plan import Survey
 
 FAILED = 1
 """Exit status where every run was tried and some failed."""
@@ -27,13 +29,13 @@ WorkersOption = Annotated[
 ]
 
 
-@app.command()
 def plan(file: FileArgument, workers: WorkersOption = None, as_json: JsonOption = False) -> None:
     """Say what an experiment comes to: the grid, what is done, what is left, time, disk, cost.
 
     Example: `emergecast plan experiment.yaml`
     """
-    from emergecast.lab.runner import read_experiment, survey
+    from emergecast.lab.experiment import read_experiment
+    from emergecast.lab.plan import survey
 
     experiment = read_experiment(file)
     found = survey(experiment)
@@ -43,8 +45,9 @@ def plan(file: FileArgument, workers: WorkersOption = None, as_json: JsonOption 
 
 
 def _show_plan(found: Survey, workers: int | None, *, as_json: bool) -> None:
-    from emergecast.cli._lab_text import plan_as_json, plan_text
-    from emergecast.lab.runner import default_workers, estimate
+    from emergecast.cli.texts.lab import plan_as_json, plan_text
+    from emergecast.lab.executors import default_workers
+    from emergecast.lab.plan import estimate
 
     count, on_gpu = default_workers()
     left = estimate(found.plan, found.results, workers=workers or count, on_gpu=on_gpu)
@@ -63,7 +66,6 @@ def _refuse(found: Survey, *, as_json: bool) -> None:
     raise typer.Exit(BAD_INPUT)
 
 
-@app.command()
 def run(
     file: FileArgument,
     workers: WorkersOption = None,
@@ -86,7 +88,9 @@ def run(
 
     Example: `emergecast run experiment.yaml`
     """
-    from emergecast.lab.runner import RunOptions, read_experiment, run_all, survey
+    from emergecast.lab.executors import RunOptions, run_all
+    from emergecast.lab.experiment import read_experiment
+    from emergecast.lab.plan import survey
 
     experiment = read_experiment(file)
     if dry_run:
@@ -110,8 +114,9 @@ def run(
 
 
 def _conclude(experiment: Experiment, report: Report, *, as_json: bool) -> None:
-    from emergecast.cli._lab_text import failure_lines, state_lines
-    from emergecast.lab.runner import State, survey
+    from emergecast.cli.texts.lab import failure_lines, state_lines
+    from emergecast.lab.ledger import State
+    from emergecast.lab.plan import survey
 
     count = report.plan.count()
     failures = list(survey(experiment, remember=True).failures)
@@ -142,7 +147,6 @@ def _conclude(experiment: Experiment, report: Report, *, as_json: bool) -> None:
         raise typer.Exit(FAILED)
 
 
-@app.command()
 def status(
     file: FileArgument,
     failed: Annotated[
@@ -154,8 +158,11 @@ def status(
 
     Example: `emergecast status experiment.yaml --failed`
     """
-    from emergecast.cli._lab_text import failure_lines, plan_as_json, state_lines
-    from emergecast.lab.runner import State, default_workers, estimate, read_experiment, survey
+    from emergecast.cli.texts.lab import failure_lines, plan_as_json, state_lines
+    from emergecast.lab.executors import default_workers
+    from emergecast.lab.experiment import read_experiment
+    from emergecast.lab.ledger import State
+    from emergecast.lab.plan import estimate, survey
 
     found = survey(read_experiment(file), remember=True)
     count, on_gpu = default_workers()
@@ -180,7 +187,6 @@ def status(
         print(f"Warning: {problem}", file=sys.stderr)
 
 
-@app.command()
 def export(
     file: FileArgument,
     out: Annotated[
@@ -192,7 +198,8 @@ def export(
 
     Example: `emergecast export experiment.yaml -o table.csv`
     """
-    from emergecast.lab.runner import make_table, read_experiment, survey
+    from emergecast.lab.experiment import read_experiment
+    from emergecast.lab.plan import make_table, survey
     from emergecast.measurements import check_suffix
 
     check_suffix(out)
@@ -228,7 +235,6 @@ def export(
     print(f"Wrote {out}. Next: emergecast fit {out} --task {exported.table.tasks[0]}")
 
 
-@app.command()
 def retry(
     file: FileArgument,
     match: Annotated[
@@ -241,7 +247,8 @@ def retry(
 
     Example: `emergecast retry experiment.yaml`
     """
-    from emergecast.lab.runner import clear_failures, read_experiment
+    from emergecast.lab.experiment import read_experiment
+    from emergecast.lab.plan import clear_failures
 
     cleared = clear_failures(read_experiment(file), match)
     if as_json:
@@ -255,7 +262,7 @@ def retry(
 @contextlib.contextmanager
 def run_progress() -> Iterator[Callable[[Event], None]]:
     """Bars on a terminal: the grid by estimated time, and each current run; else a line a run."""
-    from emergecast.cli._lab_progress import Bars, Lines
+    from emergecast.cli.texts.lab_progress import Bars, Lines
 
     if not sys.stderr.isatty():
         yield Lines().hear

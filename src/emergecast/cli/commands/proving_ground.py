@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emergecast.cli._app import INTERRUPTED, app
-from emergecast.cli._table import JsonOption
+from emergecast.cli._failures import INTERRUPTED
+from emergecast.cli._options import JsonOption
 
 if TYPE_CHECKING:
     from emergecast.lab.proving_ground import Order, Pretraining, Progress
 
 
-@app.command("proving-ground")
 def proving_ground(
     folder: Annotated[Path, typer.Argument(help="Where to make it.", show_default=False)],
     preset: Annotated[

@@ -10,23 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emergecast.cli._app import app
-from emergecast.cli._table import JsonOption
+from emergecast.cli._compute_options import law_of
+from emergecast.cli._options import JsonOption
 
 if TYPE_CHECKING:
     from emergecast.scaling import Allocation, Conversion, ScalingLaw
 
-scaling = typer.Typer(
-    no_args_is_help=True,
-    help="Scaling laws: from a loss to parameters, tokens and FLOPs, and back.",
-)
-"""The group; `scaling fit` registers itself on it too."""
-app.add_typer(scaling, name="scaling")
 
-
-@scaling.callback()
-def _scaling() -> None:
-    """From a loss to parameters, tokens and FLOPs, and back."""
+def scaling() -> None:
+    """Scaling laws: from a loss to parameters, tokens and FLOPs, and back."""
 
 
 LawOption = Annotated[
@@ -57,7 +49,6 @@ ComputeOptimalOption = Annotated[
 ]
 
 
-@scaling.command()
 def convert(
     law: LawOption,
     loss: Annotated[
@@ -103,11 +94,11 @@ def convert(
 
     Example: `emergecast scaling convert --loss 1.361 --law snell-llama2 --floor 0.6`
     """
-    from emergecast.cli._scaling_text import conversions_text
+    from emergecast.cli.texts.scaling import conversions_text
     from emergecast.errors import OptionError
     from emergecast.scaling import Resource, convert_loss, convert_run, parse_amount
 
-    found, draws = _law(law, span)
+    found, draws = law_of(law, span)
     allocation = _allocation(tokens_per_param, at_tokens, at_params, optimal=compute_optimal)
     texts = zip(Resource, (params, tokens, flops), strict=True)
     given = {r: parse_amount(text, f"--{r}") for r, text in texts if text is not None}
@@ -133,13 +124,12 @@ def convert(
         print(conversions_text(done, of_loss=bool(loss)))
 
 
-@scaling.command()
 def laws(as_json: JsonOption = False) -> None:
     """List the scaling laws that are known by name, with their constants and source.
 
     Example: `emergecast scaling laws`
     """
-    from emergecast.cli._scaling_text import laws_text
+    from emergecast.cli.texts.scaling import laws_text
     from emergecast.scaling import NAMED_LAWS
 
     if as_json:
@@ -148,7 +138,6 @@ def laws(as_json: JsonOption = False) -> None:
         print(laws_text(NAMED_LAWS.values()))
 
 
-@scaling.command()
 def flops(
     config: Annotated[
         Path, typer.Option("--config", help="The model's config.json, as Hugging Face writes it.")
@@ -170,7 +159,7 @@ def flops(
 
     Example: `emergecast scaling flops --config config.json --tokens 1.4T --context 2048`
     """
-    from emergecast.cli._scaling_text import flops_report
+    from emergecast.cli.texts.scaling import flops_report
     from emergecast.scaling import (
         Counting,
         architecture_flops,
@@ -215,25 +204,6 @@ def flops(
             indent=2,
         )
     )
-
-
-def _law(text: str, span: str | None) -> tuple[ScalingLaw, ScalingLaw | None]:
-    """The law, and its draws where it came from a file that has some."""
-    from emergecast.errors import OptionError
-    from emergecast.scaling import NAMED_LAWS, parse_amount, parse_law, read_law
-
-    draws: ScalingLaw | None = None
-    folder = text.strip() not in NAMED_LAWS and Path(text).is_dir()
-    if text.endswith(".json") or ("=" not in text and (folder or Path(text).is_file())):
-        law, draws = read_law(text)
-    else:
-        law = parse_law(text)
-    if span is None:
-        return law, draws
-    ends = [parse_amount(part, "--span") for part in span.split(",")]
-    if len(ends) != 2 or not ends[0] < ends[1]:
-        raise OptionError(f"--span {span!r} is no LOW,HIGH. Give two amounts, such as 7B,70B.")
-    return dataclasses.replace(law, span=(ends[0], ends[1])), draws
 
 
 def _allocation(

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emergecast.cli._options import WhereOption
-from emergecast.cli._scaling import scaling
-from emergecast.cli._table import JsonOption
+from emergecast.cli._options import JsonOption, WhereOption
 from emergecast.errors import OptionError
 
 if TYPE_CHECKING:
@@ -24,8 +22,7 @@ if TYPE_CHECKING:
 _NAME = "loss|params|tokens|flops|run"
 
 
-@scaling.command("fit")
-def scaling_fit(
+def fit(
     runs: Annotated[
         Path, typer.Argument(help="A .csv, .parquet, .jsonl or .ndjson table of runs.")
     ],
@@ -148,7 +145,7 @@ def _progress(total: int) -> Iterator[Callable[[int], None] | None]:
 
 
 def _show(fit: ScalingFit, out: Path | None, *, as_json: bool) -> None:
-    from emergecast.cli._scaling_fit_text import fit_text
+    from emergecast.cli.texts.scaling_fit import fit_text
     from emergecast.scaling import scaling_record
 
     record = scaling_record(fit)

@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emergecast.cli._app import app
-from emergecast.cli._table import JsonOption
+from emergecast.cli._options import JsonOption
 from emergecast.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from emergecast.backtest import Design, Simulated, Truth
+    from emergecast.simulation import Design, Simulated, Truth
 
 RANDOM = "random"
 """What `--truth` takes beside NAME=VALUE: a truth drawn at random around the design."""
 
 
-@app.command()
 def simulate(
     design: Annotated[
         str | None,
@@ -63,10 +61,10 @@ def simulate(
         return
     import numpy as np
 
-    from emergecast.backtest import load_design, random_truth
-    from emergecast.backtest import simulate as draw
     from emergecast.measurements import check_suffix
     from emergecast.report import save_text
+    from emergecast.simulation import load_design, random_truth
+    from emergecast.simulation import simulate as draw
 
     if design is None:
         raise OptionError(
@@ -112,7 +110,7 @@ def _changes(texts: list[str] | None) -> tuple[bool, dict[str, str]]:
 
 
 def _overridden(truth: Truth, changes: dict[str, str]) -> Truth:
-    from emergecast.backtest import override_truth
+    from emergecast.simulation import override_truth
 
     return override_truth(truth, changes) if changes else truth
 
@@ -161,7 +159,7 @@ def _lines(design: Design, simulated: Simulated, seed: int) -> Iterator[str]:
 
 
 def _list(*, as_json: bool) -> None:
-    from emergecast.backtest import Departure, design_names, load_design
+    from emergecast.simulation import Departure, design_names, load_design
 
     designs = {name: load_design(name).description for name in design_names()}
     departures = {each.value: each.sentence for each in Departure}

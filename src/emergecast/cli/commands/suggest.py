@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emergecast.cli._app import app
 from emergecast.cli._options import (
     AtChanceOnlyOption,
+    ChanceOption,
     ExcludeOption,
     FewShotExamplesOption,
+    JsonOption,
     LawOption,
     LossCorpusOption,
+    LossFromOption,
     LowerIsBetterOption,
     MaxLossOption,
     MethodOption,
@@ -32,18 +34,16 @@ from emergecast.cli._options import (
     numbers,
     select_options,
 )
-from emergecast.cli._table import ChanceOption, JsonOption, LossFromOption
 from emergecast.errors import OptionError
 
 if TYPE_CHECKING:
-    from emergecast.forecast import Suggestion
+    from emergecast.suggestions import Suggestion
 
 WIDTH = 100
 NOTHING_TO_SUGGEST = 3
 """Exit status where no affordable run says anything."""
 
 
-@app.command()
 def suggest(
     table: TableArgument,
     budget: Annotated[float, typer.Option("--budget", help="GPU-hours to spend.")],
@@ -127,9 +127,9 @@ def suggest(
 
     Example: `emergecast suggest table.csv --task mmlu --budget 20 --candidates runs.csv -o next`
     """
-    from emergecast.forecast import Cost, SuggestOptions
-    from emergecast.forecast import suggest as plan
     from emergecast.measurements import read_table
+    from emergecast.suggestions import Cost, SuggestOptions
+    from emergecast.suggestions import suggest as plan
 
     options = SuggestOptions(
         budget=budget, amounts=_amounts(examples), runs=runs, most=most, least=least

@@ -11,27 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emergecast.cli._app import BAD_INPUT, app, problems_as_json
+from emergecast.cli._failures import BAD_INPUT, problems_as_json
+from emergecast.cli._options import ChanceOption, JsonOption, LossFromOption
 
 if TYPE_CHECKING:
     from emergecast.measurements import Grid, Imported, ImportOptions, Measurements
 
-ChanceOption = Annotated[
-    float | None,
-    typer.Option("--chance", help="Chance level of the rows that state none, e.g. 0.25."),
-]
-LossFromOption = Annotated[
-    str | None,
-    typer.Option(
-        "--loss-from",
-        metavar="hoffmann|epoch",
-        help="Estimate a missing loss from params and tokens with these published constants.",
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
-
-@app.command()
 def template(
     out: Annotated[
         Path | None,
@@ -56,7 +42,6 @@ def template(
     print(f"Wrote {frame.height} example rows to {out}. Next: emergecast check {out}")
 
 
-@app.command()
 def check(
     table: Annotated[Path, typer.Argument(help="A .csv, .parquet, .jsonl or .ndjson table.")],
     chance: ChanceOption = None,
@@ -128,17 +113,11 @@ def _grid_lines(grid: Grid) -> Iterator[str]:
         yield "; ".join(notes)
 
 
-importing = typer.Typer(no_args_is_help=True, help="Make a table from the results of other tools.")
-app.add_typer(importing, name="import")
-
-
-@importing.callback()
-def _import() -> None:
+def importing() -> None:
     """Make a table from the results of other tools."""
 
 
-@importing.command("lm-eval")
-def import_lm_eval(
+def lm_eval(
     paths: Annotated[
         list[Path], typer.Argument(help="Folders of result files.", show_default=False)
     ],
@@ -186,8 +165,7 @@ def import_lm_eval(
     --batch-size 64 --train-size 100000 -o table.parquet`
     """
     from emergecast.errors import OptionError
-    from emergecast.measurements import ImportOptions, check_suffix
-    from emergecast.measurements import import_lm_eval as run
+    from emergecast.measurements import ImportOptions, check_suffix, import_lm_eval
 
     if out is None and not dry_run:
         raise OptionError("nothing says where to write the table. Give -o TABLE, or --dry-run.")
@@ -206,7 +184,7 @@ def import_lm_eval(
         keep_going=keep_going,
     )
     with _progress() as on_file:
-        imported = run(paths, options, on_file=on_file)
+        imported = import_lm_eval(paths, options, on_file=on_file)
     written = out if out is not None and not dry_run else None
     if written is not None:
         imported.table.write(written)

@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from emergecast.backtest import Outcome, Part
+from emergecast.backtests import Outcome, Part
 
 if TYPE_CHECKING:
-    from emergecast.backtest import Backtest, BacktestRow, Skill
+    from emergecast.backtests import Backtest, BacktestRow, Skill
 
 WIDTH = 100
 TITLES = {

@@ -6,11 +6,12 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from emergecast.forecast import LawKind
+from emergecast.compute import LawKind
 from emergecast.scaling import PowerLaw, Resource, amount_text, flops_text
 
 if TYPE_CHECKING:
-    from emergecast.forecast import Compute, DateQuantiles, Forecast, Quantiles
+    from emergecast.compute import Compute, DateQuantiles, Quantiles
+    from emergecast.forecasts import Forecast
 
 WIDTH = 100
 HEADINGS = ("5%", "25%", "50%", "75%", "95%")

@@ -6,13 +6,14 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from emergecast.cli._compute_text import compute_lines
-from emergecast.fit import FitStatus, Resample
+from emergecast.cli.texts.compute import compute_lines
+from emergecast.inference import FitStatus, Resample
 
 if TYPE_CHECKING:
-    from emergecast.backtest import GroundTruth
-    from emergecast.forecast import Diagnostics, Elbow, Forecast
+    from emergecast.diagnostics import Diagnostics
+    from emergecast.forecasts import Elbow, Forecast
     from emergecast.measurements import Selection
+    from emergecast.observed import GroundTruth
 
 WIDTH = 100
 FEW_SHOT = "few-shot"
@@ -233,7 +234,7 @@ def _basis(forecast: Forecast) -> Iterator[str]:
 
 def _weights(forecast: Forecast) -> Iterator[str]:
     """The weights of the laws, the largest first; laws that say nothing by name alone."""
-    from emergecast.forecast import NEGLIGIBLE
+    from emergecast.forecasts import NEGLIGIBLE
 
     fit = forecast.fit
     found = sorted(zip(fit.weights, map(str, [m.law for m in fit.members]), strict=True))[::-1]

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from emergecast.lab.runner import RunKind, State
+from emergecast.lab.experiment import RunKind
+from emergecast.lab.ledger import State
 
 if TYPE_CHECKING:
-    from emergecast.lab.runner import Estimate, Failure, Plan
+    from emergecast.lab.ledger import Failure
+    from emergecast.lab.plan import Estimate, Plan
 
 _WORDS = {
     RunKind.LOSS: "loss",

@@ -15,7 +15,10 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from emergecast.lab.runner import Event, EventKind, Run, State, seconds_each
+from emergecast.lab.executors import Event, EventKind
+from emergecast.lab.experiment import Run
+from emergecast.lab.ledger import State
+from emergecast.lab.plan import seconds_each
 
 
 class Lines:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from emergecast.fit._coordinates import Coordinates
-    from emergecast.fit._data import Floats, Ints
+    from emergecast.inference._coordinates import Coordinates
+    from emergecast.inference._data import Floats, Ints
 
 Mask = NDArray[np.bool_]
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 if TYPE_CHECKING:
-    from emergecast.fit._data import FitData, Floats, Ints
-    from emergecast.fit._priors import Priors
+    from emergecast.inference._data import FitData, Floats, Ints
+    from emergecast.inference._priors import Priors
 
 CHUNK = 2048
 """Elbow vectors evaluated at a time, so that the work stays in the cache."""

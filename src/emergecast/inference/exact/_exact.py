@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import log_ndtr, ndtri_exp
 
-from emergecast.fit._boxes import CELLS, WEIGHTS, cumulative_mass, elbow_cells
-from emergecast.fit._collapsed import Collapsed, collapsed_slope, log_half_normal
-from emergecast.fit._draws import Draws
-from emergecast.fit._posterior import Posterior
-from emergecast.fit._quadrature import IGNORED, Mass, integrate
+from emergecast.inference._draws import Draws
+from emergecast.inference._posterior import Posterior
+from emergecast.inference.exact._boxes import CELLS, WEIGHTS, cumulative_mass, elbow_cells
+from emergecast.inference.exact._collapsed import Collapsed, collapsed_slope, log_half_normal
+from emergecast.inference.exact._quadrature import IGNORED, Mass, integrate
 
 if TYPE_CHECKING:
-    from emergecast.fit._coordinates import Coordinates
-    from emergecast.fit._data import FitData, Floats, Ints
+    from emergecast.inference._coordinates import Coordinates
+    from emergecast.inference._data import FitData, Floats, Ints
 
 OVERSAMPLE = 4
 ROWS_AT_ONCE = 2_000_000
@@ -24,8 +24,8 @@ ROWS_AT_ONCE = 2_000_000
 class ExactPosterior(Posterior):
     """The posterior of a plain law.
 
-    Computed by adaptive quadrature (`emergecast.fit._quadrature`); `error` is its own estimate of
-    how far a quantile may be off, in nats.
+    Computed by adaptive quadrature (`_quadrature.py`); `error` is its own estimate of how far a
+    quantile may be off, in nats.
     """
 
     def __init__(self, data: FitData, coordinates: Coordinates) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.fit._boxes import (
+from emergecast.inference.exact._boxes import (
     Boxes,
     box_weights,
     cumulative_mass,
@@ -25,13 +25,13 @@ from emergecast.fit._boxes import (
     elbow_extent,
     nodes,
 )
-from emergecast.fit._collapsed import Collapsed, log_half_normal, log_sum
-from emergecast.fit._scan import scan
+from emergecast.inference.exact._collapsed import Collapsed, log_half_normal, log_sum
+from emergecast.inference.exact._scan import scan
 
 if TYPE_CHECKING:
-    from emergecast.fit._boxes import Mask
-    from emergecast.fit._coordinates import Coordinates
-    from emergecast.fit._data import FitData, Floats, Ints
+    from emergecast.inference._coordinates import Coordinates
+    from emergecast.inference._data import FitData, Floats, Ints
+    from emergecast.inference.exact._boxes import Mask
 
 TOLERANCE = 8e-4
 """Quantiles must move less than this in a refinement, in units of the loss spread S."""

@@ -15,13 +15,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from emergecast.fit._boxes import Boxes
-from emergecast.fit._collapsed import Collapsed, collapsed_slope, log_half_normal, log_sum
+from emergecast.inference.exact._boxes import Boxes
+from emergecast.inference.exact._collapsed import (
+    Collapsed,
+    collapsed_slope,
+    log_half_normal,
+    log_sum,
+)
 
 if TYPE_CHECKING:
-    from emergecast.fit._boxes import Mask
-    from emergecast.fit._coordinates import Coordinates
-    from emergecast.fit._data import FitData, Floats, Ints
+    from emergecast.inference._coordinates import Coordinates
+    from emergecast.inference._data import FitData, Floats, Ints
+    from emergecast.inference.exact._boxes import Mask
 
 SCAN_TAU = np.array([0.02, 0.06, 0.15, 0.35, 0.8, 1.6, 3.5])
 """Noise scales of the scan, in units of the prior's scale."""

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import gammaln
 
-from emergecast.fit._marginal import Linear, Marginal
-from emergecast.fit._space import FARTHEST_SCALE, ROOT_TWO_PI, SMALLEST_LN
+from emergecast.inference.sampled._marginal import Linear, Marginal
+from emergecast.inference.sampled._space import FARTHEST_SCALE, ROOT_TWO_PI, SMALLEST_LN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.fit._data import FitData, Floats
-    from emergecast.fit._space import Space
+    from emergecast.inference._data import FitData, Floats
+    from emergecast.inference.sampled._space import Space
 
 FREEDOM = 4.0
 """Degrees of freedom of a Student-t score."""

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import log_ndtr, ndtri_exp
 
-from emergecast.fit._space import ROOT_TWO_PI
-from emergecast.law import Feature, rise
+from emergecast.emergence_law import Feature, rise
+from emergecast.inference.sampled._space import ROOT_TWO_PI
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.fit._data import FitData, Floats, Ints
-    from emergecast.fit._space import Space
+    from emergecast.inference._data import FitData, Floats, Ints
+    from emergecast.inference.sampled._space import Space
 
 FARTHEST_ELBOW = 1e4
 """Elbows beyond this, in S, are cut: no score tells them apart."""

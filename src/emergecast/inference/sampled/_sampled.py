@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.fit._draws import Draws
-from emergecast.fit._explicit import Explicit
-from emergecast.fit._marginal import Linear, Marginal
-from emergecast.fit._posterior import Posterior
-from emergecast.fit._sequential import Effort, sample
-from emergecast.fit._space import Space
-from emergecast.law import Feature
+from emergecast.emergence_law import Feature
+from emergecast.inference._draws import Draws
+from emergecast.inference._posterior import Posterior
+from emergecast.inference.sampled._explicit import Explicit
+from emergecast.inference.sampled._marginal import Linear, Marginal
+from emergecast.inference.sampled._sequential import Effort, sample
+from emergecast.inference.sampled._space import Space
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.fit._data import FitData, Floats, Ints
-    from emergecast.fit._priors import Priors
-    from emergecast.law import Law
+    from emergecast.emergence_law import Law
+    from emergecast.inference._data import FitData, Floats, Ints
+    from emergecast.inference._priors import Priors
 
 KEPT = 3072
 """Draws that are kept of all the states of the last round."""

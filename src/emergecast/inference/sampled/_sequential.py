@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 if TYPE_CHECKING:
-    from emergecast.fit._data import Floats, Ints
+    from emergecast.inference._data import Floats, Ints
 
 FULL_JUMP = 0.1
 """Share of proposals that jump by a whole difference, which carries chains between modes."""

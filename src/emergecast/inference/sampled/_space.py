@@ -3,7 +3,7 @@
     E(Dp), ln[E(Dmax) - E(Dp)], ln alpha (, ln K), ln tau, then the logarithm of each scale that a
     feature adds (kappa, kappa of series, omega, w, rho)
 
-Dp is the pivot amount of `emergecast.fit._coordinates`: data pin E(Dp) and E(Dmax) narrowly and
+Dp is the pivot amount of `inference/_coordinates.py`: data pin E(Dp) and E(Dmax) narrowly and
 leave the shape wide, so a posterior lies along the axes. All in standard units.
 """
 
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.fit._coordinates import HOPELESS, pivot_level
-from emergecast.fit._priors import ANCHOR_EXAMPLES
-from emergecast.law import Feature, LawForm, shift_fraction
+from emergecast.emergence_law import Feature, LawForm, shift_fraction
+from emergecast.inference._coordinates import HOPELESS, pivot_level
+from emergecast.inference._priors import ANCHOR_EXAMPLES
 
 if TYPE_CHECKING:
-    from emergecast.fit._data import FitData, Floats
-    from emergecast.fit._priors import Priors
-    from emergecast.law import Law
+    from emergecast.emergence_law import Law
+    from emergecast.inference._data import FitData, Floats
+    from emergecast.inference._priors import Priors
 
 ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
 FARTHEST = 6.0

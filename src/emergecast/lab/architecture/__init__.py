@@ -7,7 +7,12 @@ Importing this room registers the architecture with `AutoConfig` and `AutoModelF
 its folders load without remote code. It refuses sequences beyond its maximum length.
 """
 
+from __future__ import annotations
+
 from emergecast.lab.architecture._config import SmearedKeysConfig
 from emergecast.lab.architecture._model import SmearedKeysForCausalLM
 
-__all__ = ["SmearedKeysConfig", "SmearedKeysForCausalLM"]
+__all__ = [
+    "SmearedKeysConfig",
+    "SmearedKeysForCausalLM",
+]

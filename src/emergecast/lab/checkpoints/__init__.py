@@ -6,10 +6,12 @@ the same weights, and a series of several architectures or tokenizers; all of th
 loading a model.
 """
 
-from emergecast.lab.series._checkpoint import Checkpoint, CheckpointFacts, folder_of
-from emergecast.lab.series._inspect import inspect, inspect_all
-from emergecast.lab.series._load import Loaded, load, quiet_transformers
-from emergecast.lab.series._manifest import MANIFEST, read_series, write_series
+from __future__ import annotations
+
+from emergecast.lab.checkpoints._checkpoint import Checkpoint, CheckpointFacts, folder_of
+from emergecast.lab.checkpoints._inspect import inspect, inspect_all
+from emergecast.lab.checkpoints._load import Loaded, load, quiet_transformers
+from emergecast.lab.checkpoints._manifest import MANIFEST, read_series, write_series
 
 __all__ = [
     "MANIFEST",

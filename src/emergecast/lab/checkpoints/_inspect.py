@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from emergecast.errors import LabError
-from emergecast.lab.series._checkpoint import Checkpoint, CheckpointFacts, folder_of
-from emergecast.lab.series._weights import count_params, hash_files, weight_files
+from emergecast.lab.checkpoints._checkpoint import Checkpoint, CheckpointFacts, folder_of
+from emergecast.lab.checkpoints._weights import count_params, hash_files, weight_files
 
 _TOKENIZERS: Final = (
     ("tokenizer.json",),

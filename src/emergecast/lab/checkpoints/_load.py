@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emergecast.errors import LabError
-from emergecast.lab.series._checkpoint import Checkpoint, folder_of
+from emergecast.lab.checkpoints._checkpoint import Checkpoint, folder_of
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from emergecast.errors import LabError
-from emergecast.lab.series._checkpoint import Checkpoint
+from emergecast.lab.checkpoints._checkpoint import Checkpoint
 
 MANIFEST: Final = "series.json"
 """Name of the file in a series folder that lists its checkpoints."""

@@ -5,8 +5,17 @@ their tokens share a pass, and logits are computed only where an answer stands. 
 or a loss that is not finite.
 """
 
+from __future__ import annotations
+
 from emergecast.lab.evaluate._corpus import Loss, corpus_loss
 from emergecast.lab.evaluate._evaluate import Evaluation, evaluate
 from emergecast.lab.evaluate._logprobs import logprobs, max_length
 
-__all__ = ["Evaluation", "Loss", "corpus_loss", "evaluate", "logprobs", "max_length"]
+__all__ = [
+    "Evaluation",
+    "Loss",
+    "corpus_loss",
+    "evaluate",
+    "logprobs",
+    "max_length",
+]

@@ -22,15 +22,11 @@ from enum import StrEnum
 from typing import IO, Any, Final, Self
 
 from emergecast.errors import ExperimentError, LabError, OptionError
-from emergecast.lab.runner._experiment import Experiment
-from emergecast.lab.runner._facts import gather_facts
-from emergecast.lab.runner._ledger import Attempt, Ledger, State
-from emergecast.lab.runner._machine import machine
-from emergecast.lab.runner._measurers import measurer_of
-from emergecast.lab.runner._plan import Plan
-from emergecast.lab.runner._processes import WorkerProcess, default_workers, start_worker
-from emergecast.lab.runner._run import Run
-from emergecast.lab.runner._survey import plan_now
+from emergecast.lab.executors._processes import WorkerProcess, default_workers, start_worker
+from emergecast.lab.experiment import Experiment, Run
+from emergecast.lab.ledger import Attempt, Ledger, State, machine
+from emergecast.lab.plan import Plan, gather_facts, plan_now
+from emergecast.lab.worker import measurer_of
 
 _PATIENCE: Final = 2.0
 """Seconds between two looks at what other runners are doing."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from emergecast.lab.runner._run import Run
+from emergecast.lab.experiment import Run
 
 _ONE_THREAD: Final = {
     "OMP_NUM_THREADS": "1",
@@ -71,7 +71,7 @@ def start_worker(number: int, log: Path) -> WorkerProcess:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "emergecast.lab.runner._worker"],
+            [sys.executable, "-m", "emergecast.lab.worker._worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stream,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from emergecast.lab.runner._nodes import Entry
+from emergecast.lab.experiment._yaml import Entry
 
 _T = TypeVar("_T")
 

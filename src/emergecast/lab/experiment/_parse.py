@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from emergecast.lab.runner._experiment import (
+from emergecast.lab.experiment._experiment import (
     Corpus,
     Costs,
     Experiment,
@@ -14,7 +14,7 @@ from emergecast.lab.runner._experiment import (
     Tracker,
     Worker,
 )
-from emergecast.lab.runner._fields import (
+from emergecast.lab.experiment._fields import (
     Place,
     chance_of,
     either,
@@ -24,9 +24,9 @@ from emergecast.lab.runner._fields import (
     report_repeated,
     whole,
 )
-from emergecast.lab.runner._nodes import Entry, read_document, read_text
-from emergecast.lab.runner._parse_finetune import parse_finetuning
-from emergecast.lab.runner._parse_series import parse_series
+from emergecast.lab.experiment._parse_finetune import parse_finetuning
+from emergecast.lab.experiment._parse_series import parse_series
+from emergecast.lab.experiment._yaml import Entry, read_document, read_text
 
 _TOP: Final = (
     "name",

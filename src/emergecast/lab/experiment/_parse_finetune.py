@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from emergecast.lab.runner._experiment import Method, Schedule
-from emergecast.lab.runner._fields import (
+from emergecast.lab.experiment._experiment import Method, Schedule
+from emergecast.lab.experiment._fields import (
     Place,
     by_amount,
     either,
@@ -18,7 +18,7 @@ from emergecast.lab.runner._fields import (
     report_repeated,
     whole,
 )
-from emergecast.lab.runner._nodes import Entry
+from emergecast.lab.experiment._yaml import Entry
 
 _FINETUNE: Final = (
     *("examples", "subsets", "seeds", "methods"),

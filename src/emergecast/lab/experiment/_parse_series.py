@@ -6,11 +6,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from emergecast.errors import LabError
-from emergecast.lab.runner._experiment import Checkpoint, Choice, Series
-from emergecast.lab.runner._fields import Place, members, number, optional, report_repeated, whole
-from emergecast.lab.runner._nodes import Entry
-from emergecast.lab.series import MANIFEST, read_series
-from emergecast.lab.series import Checkpoint as Listed
+from emergecast.lab.checkpoints import MANIFEST, read_series
+from emergecast.lab.checkpoints import Checkpoint as Listed
+from emergecast.lab.experiment._experiment import Checkpoint, Choice, Series
+from emergecast.lab.experiment._fields import (
+    Place,
+    members,
+    number,
+    optional,
+    report_repeated,
+    whole,
+)
+from emergecast.lab.experiment._yaml import Entry
 
 _SERIES: Final = (
     "name",

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from emergecast.lab.runner._experiment import Schedule
+from emergecast.lab.experiment._experiment import Schedule
 
 
 class RunKind(StrEnum):

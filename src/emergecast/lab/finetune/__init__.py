@@ -5,7 +5,14 @@ them, the loss on the completion alone. The same seed gives the same weights to 
 machine, interrupted or not. It refuses a training whose loss is no longer a number.
 """
 
+from __future__ import annotations
+
 from emergecast.lab.finetune._finetune import Finetuned, finetune
 from emergecast.lab.finetune._method import FinetuneMethod, Session
 
-__all__ = ["FinetuneMethod", "Finetuned", "Session", "finetune"]
+__all__ = [
+    "FinetuneMethod",
+    "Finetuned",
+    "Session",
+    "finetune",
+]

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from emergecast.errors import LedgerError
-from emergecast.lab.runner._machine import Owner, is_alive
-from emergecast.lab.runner._measurer import Loss, Outcome, Score
-from emergecast.lab.runner._run import canonical
+from emergecast.lab.experiment import canonical
+from emergecast.lab.ledger._owner import Owner, is_alive
+from emergecast.lab.worker import Loss, Outcome, Score
 
 _FORMAT: Final = 1
 _PATIENCE: Final = 60.0

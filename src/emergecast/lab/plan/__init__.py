@@ -1,53 +1,27 @@
-"""Running an experiment: the file that describes it, the plan, the ledger of results, the table.
+"""What an experiment comes to: facts, choice of checkpoints, the grid, where it stands, the table.
 
-Every run has a key made of all that determines its result, and every result goes into the ledger,
-one SQLite file, the moment it exists and exactly once. So a runner may be killed at any moment and
-started again: it does what is missing and nothing twice. It refuses to begin an experiment that
-cannot end, and to record a failed run as a score.
+It refuses to begin an experiment that cannot end: every checkpoint, task and corpus is looked at
+before anything expensive, and every mistake is quoted at its line.
 """
 
-from emergecast.lab.runner._estimate import Estimate, estimate, seconds_each
-from emergecast.lab.runner._execute import (
-    Event,
-    EventKind,
-    Report,
-    RunOptions,
-    run_all,
-)
-from emergecast.lab.runner._experiment import Experiment, Worker
-from emergecast.lab.runner._export import Exported, make_table
-from emergecast.lab.runner._ledger import Failure, Ledger, Result, State
-from emergecast.lab.runner._parse import parse_experiment, read_experiment
-from emergecast.lab.runner._plan import Plan
-from emergecast.lab.runner._processes import default_workers
-from emergecast.lab.runner._run import Recipe, Run, RunKind
-from emergecast.lab.runner._survey import Survey, clear_failures, survey
+from __future__ import annotations
+
+from emergecast.lab.plan._estimate import Estimate, estimate, seconds_each
+from emergecast.lab.plan._export import Exported, make_table
+from emergecast.lab.plan._facts import gather_facts
+from emergecast.lab.plan._grid import Plan
+from emergecast.lab.plan._survey import Survey, clear_failures, plan_now, survey
 
 __all__ = [
     "Estimate",
-    "Event",
-    "EventKind",
-    "Experiment",
     "Exported",
-    "Failure",
-    "Ledger",
     "Plan",
-    "Recipe",
-    "Report",
-    "Result",
-    "Run",
-    "RunKind",
-    "RunOptions",
-    "State",
     "Survey",
-    "Worker",
     "clear_failures",
-    "default_workers",
     "estimate",
+    "gather_facts",
     "make_table",
-    "parse_experiment",
-    "read_experiment",
-    "run_all",
+    "plan_now",
     "seconds_each",
     "survey",
 ]

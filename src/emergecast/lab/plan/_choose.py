@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from emergecast.lab.runner._experiment import Choice
+from emergecast.lab.experiment import Choice
 
 
 def choose(choice: Choice, losses: Mapping[str, float]) -> frozenset[str]:

@@ -8,10 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from emergecast.lab.runner._experiment import Worker
-from emergecast.lab.runner._ledger import Result, State
-from emergecast.lab.runner._plan import Plan
-from emergecast.lab.runner._run import Run, RunKind
+from emergecast.lab.experiment import Run, RunKind, Worker
+from emergecast.lab.ledger import Result, State
+from emergecast.lab.plan._grid import Plan
 
 _ITEM_TOKENS: Final = 100
 """Assumed tokens of a test item or a training example whose size is not known."""

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from emergecast.errors import LabError
-from emergecast.lab.runner._experiment import Checkpoint, Experiment, Worker
-from emergecast.lab.runner._facts import chance_level
-from emergecast.lab.runner._ledger import Result
-from emergecast.lab.runner._measurer import Score
-from emergecast.lab.runner._plan import Plan
-from emergecast.lab.runner._run import Run, RunKind
+from emergecast.lab.experiment import Checkpoint, Experiment, Run, RunKind, Worker
+from emergecast.lab.ledger import Result
+from emergecast.lab.plan._facts import chance_level
+from emergecast.lab.plan._grid import Plan
+from emergecast.lab.worker import Score
 from emergecast.measurements import Measurements, Setting, read_table
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from emergecast.errors import LabError, LedgerError, Mistake
-from emergecast.lab.runner._experiment import Checkpoint, Corpus, Experiment, Task, Tracker
-from emergecast.lab.runner._ledger import Ledger
-from emergecast.lab.runner._measurer import CorpusFacts, Measurer, ModelFacts, TaskFacts
-from emergecast.lab.runner._run import canonical
+from emergecast.lab.experiment import Checkpoint, Corpus, Experiment, Task, Tracker, canonical
+from emergecast.lab.ledger import Ledger
+from emergecast.lab.worker import CorpusFacts, Measurer, ModelFacts, TaskFacts
 
 _F = TypeVar("_F", ModelFacts, TaskFacts, CorpusFacts)
 _MOST_FILES: Final = 10_000

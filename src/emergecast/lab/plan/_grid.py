@@ -8,12 +8,21 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from emergecast.errors import Mistake
-from emergecast.lab.runner._choose import choose
-from emergecast.lab.runner._experiment import Checkpoint, Experiment, Method, Series, Task
-from emergecast.lab.runner._facts import Facts, amounts
-from emergecast.lab.runner._ledger import Result, State
-from emergecast.lab.runner._measurer import TaskFacts
-from emergecast.lab.runner._run import PROTOCOL, Recipe, Run, RunKind
+from emergecast.lab.experiment import (
+    PROTOCOL,
+    Checkpoint,
+    Experiment,
+    Method,
+    Recipe,
+    Run,
+    RunKind,
+    Series,
+    Task,
+)
+from emergecast.lab.ledger import Result, State
+from emergecast.lab.plan._choose import choose
+from emergecast.lab.plan._facts import Facts, amounts
+from emergecast.lab.worker import TaskFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

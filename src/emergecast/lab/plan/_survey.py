@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from emergecast.errors import LedgerError
-from emergecast.lab.runner._experiment import Experiment
-from emergecast.lab.runner._facts import Facts, gather_facts
-from emergecast.lab.runner._ledger import Failure, Ledger, Result, State
-from emergecast.lab.runner._measurers import measurer_of
-from emergecast.lab.runner._plan import Plan, make_plan
+from emergecast.lab.experiment import Experiment
+from emergecast.lab.ledger import Failure, Ledger, Result, State
+from emergecast.lab.plan._facts import Facts, gather_facts
+from emergecast.lab.plan._grid import Plan, make_plan
+from emergecast.lab.worker import measurer_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,8 @@ lm-evaluation-harness over local files, an experiment file. It refuses to look a
 chooses checkpoints: they are chosen by loss alone.
 """
 
+from __future__ import annotations
+
 from emergecast.lab.proving_ground._files import MATCHING, PROBE
 from emergecast.lab.proving_ground._make import Made, Order, make, missing, order
 from emergecast.lab.proving_ground._pretrain import (

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from emergecast.errors import LabError
+from emergecast.lab.checkpoints import Checkpoint, write_series
 from emergecast.lab.proving_ground._experiment_file import EXPERIMENT, experiment_text
 from emergecast.lab.proving_ground._files import write_corpus, write_matching, write_probe
 from emergecast.lab.proving_ground._pretrain import Pretraining, Progress, pretrain
 from emergecast.lab.proving_ground._recipe import PRESETS, Preset, Quality
-from emergecast.lab.series import Checkpoint, write_series
 
 MANIFEST: Final = "proving-ground.json"
 """Says what a folder holds, and whether it is finished."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emergecast.errors import LabError
+from emergecast.lab.checkpoints import Checkpoint, quiet_transformers
 from emergecast.lab.proving_ground._recipe import (
     BATCH,
     CHOOSING,
@@ -26,7 +27,6 @@ from emergecast.lab.proving_ground._recipe import (
 )
 from emergecast.lab.proving_ground._vocabulary import LONGEST, tokenizer
 from emergecast.lab.proving_ground._world import Recipe, World, documents, world
-from emergecast.lab.series import Checkpoint, quiet_transformers
 from emergecast.measurements import RANDOM_WEIGHTS
 
 if TYPE_CHECKING:

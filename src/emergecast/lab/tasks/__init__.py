@@ -6,6 +6,8 @@ checkpoints. It refuses to train on anything but the training split, and more ex
 split has.
 """
 
+from __future__ import annotations
+
 from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
 from emergecast.lab.tasks._load import load_task, quiet_harness
 from emergecast.lab.tasks._pairs import Pair

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from emergecast.lab.runner._experiment import Checkpoint, Corpus, Task
-from emergecast.lab.runner._run import Run
+from emergecast.lab.experiment import Checkpoint, Corpus, Run, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from emergecast.lab.runner._experiment import Experiment, Worker
-from emergecast.lab.runner._measurer import Measurer
-from emergecast.lab.runner._rehearsal import RehearsalMeasurer
+from emergecast.lab.experiment import Experiment, Worker
+from emergecast.lab.worker._measurer import Measurer
+from emergecast.lab.worker._rehearsal import RehearsalMeasurer
 
 
 def measurer_of(experiment: Experiment) -> Measurer:
     """The measurer that the experiment asks for; loads no model."""
     if experiment.worker is Worker.REHEARSAL:
         return RehearsalMeasurer(experiment)
-    from emergecast.lab.runner._models import ModelMeasurer
+    from emergecast.lab.worker._models import ModelMeasurer
 
     return ModelMeasurer(experiment)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from emergecast.errors import LabError
-from emergecast.lab import evaluate, finetune, series, tasks
-from emergecast.lab.runner._experiment import Checkpoint, Corpus, Experiment, Task
-from emergecast.lab.runner._measurer import (
+from emergecast.lab import checkpoints, evaluate, finetune, tasks
+from emergecast.lab.experiment import Checkpoint, Corpus, Experiment, Recipe, Run, Task
+from emergecast.lab.worker._measurer import (
     CorpusFacts,
     Loss,
     ModelFacts,
@@ -26,7 +26,6 @@ from emergecast.lab.runner._measurer import (
     TaskFacts,
     disk_is_full,
 )
-from emergecast.lab.runner._run import Recipe, Run
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -64,12 +63,12 @@ class ModelMeasurer:
 
     def folder(self, checkpoint: Checkpoint) -> Path:
         """Where the files of the checkpoint are, downloaded if need be."""
-        return series.folder_of(_place(checkpoint))
+        return checkpoints.folder_of(_place(checkpoint))
 
     def model_facts(self, checkpoint: Checkpoint) -> ModelFacts:
         """What the files of the checkpoint say; loads no weights."""
         place = _place(checkpoint)
-        found = series.inspect(place)
+        found = checkpoints.inspect(place)
         params = checkpoint.params or found.params
         if params is None:
             raise LabError(
@@ -213,7 +212,7 @@ class ModelMeasurer:
             for each in self._experiment.checkpoints
             if (each.series, each.name) == (run.series, run.checkpoint)
         )
-        return series.load(_place(checkpoint), device=self._device)
+        return checkpoints.load(_place(checkpoint), device=self._device)
 
     def _task(self, task: Task, shots: int) -> tasks.Task:
         """The task with its requests; built once, and tokenised once for all checkpoints."""
@@ -259,8 +258,8 @@ class _Clock:
         self._since = now
 
 
-def _place(checkpoint: Checkpoint) -> series.Checkpoint:
-    return series.Checkpoint(
+def _place(checkpoint: Checkpoint) -> checkpoints.Checkpoint:
+    return checkpoints.Checkpoint(
         name=checkpoint.name,
         series=checkpoint.series,
         path=checkpoint.path,

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from emergecast.errors import LabError
-from emergecast.lab.runner._experiment import Checkpoint, Corpus, Experiment, Task
-from emergecast.lab.runner._measurer import (
+from emergecast.lab.experiment import Checkpoint, Corpus, Experiment, Run, RunKind, Task
+from emergecast.lab.worker._measurer import (
     CorpusFacts,
     Loss,
     ModelFacts,
@@ -27,7 +27,6 @@ from emergecast.lab.runner._measurer import (
     Score,
     TaskFacts,
 )
-from emergecast.lab.runner._run import Run, RunKind
 
 _STEPS = 20
 _CHANCE = 0.25

@@ -1,4 +1,4 @@
-"""The process that does runs, one after the other: `python -m emergecast.lab.runner._worker`.
+"""The process that does runs, one after the other: `python -m emergecast.lab.worker._worker`.
 
 It reads JSON lines from standard input, first the experiment, then one run each, and answers with
 JSON lines on standard output. It writes results into the ledger itself, so that they are safe
@@ -23,13 +23,10 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TextIO
 
 from emergecast.errors import EmergecastError, LabError, LedgerError
-from emergecast.lab.runner._experiment import Experiment
-from emergecast.lab.runner._ledger import Attempt, Ledger
-from emergecast.lab.runner._machine import Owner, machine, this_process
-from emergecast.lab.runner._measurer import Measurer, Outcome, disk_is_full
-from emergecast.lab.runner._measurers import measurer_of
-from emergecast.lab.runner._parse import parse_experiment
-from emergecast.lab.runner._run import Run, run_from_json
+from emergecast.lab.experiment import Experiment, Run, parse_experiment, run_from_json
+from emergecast.lab.ledger import Attempt, Ledger, Owner, machine, this_process
+from emergecast.lab.worker._measurer import Measurer, Outcome, disk_is_full
+from emergecast.lab.worker._measurer_of import measurer_of
 
 _BEAT: Final = 15.0
 """Seconds between signs of life."""

@@ -9,15 +9,15 @@ from typing import Any
 import polars as pl
 
 from emergecast.errors import SelectionError
-from emergecast.measurements._at_chance import horizon
 from emergecast.measurements._axis import Axis, Shift
 from emergecast.measurements._coerce import as_text
 from emergecast.measurements._metrics import MetricKind, metric_of
 from emergecast.measurements._onto_axis import ROW, on_axis, shifted, with_worth
-from emergecast.measurements._options import Selection, SelectOptions
 from emergecast.measurements._problems import near
 from emergecast.measurements._schema import DEFAULT_METRIC, KEY, LossSource, Setting
 from emergecast.measurements._table import Measurements
+from emergecast.measurements.selecting._at_chance import horizon
+from emergecast.measurements.selecting._options import Selection, SelectOptions
 
 _FINETUNED = pl.col("setting") == Setting.FINETUNED.value
 _NOTHING: tuple[str, ...] = ()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 import altair as alt
 import polars as pl
 
-from emergecast.report._look import BAND_TEXT, QUIET
-from emergecast.report._window import Window
+from emergecast.report.drawing._look import BAND_TEXT, QUIET
+from emergecast.report.drawing._window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

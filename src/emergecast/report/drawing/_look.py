@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import altair as alt
 
-from emergecast.report._view import ForecastView
+from emergecast.report.drawing._view import ForecastView
 
 WIDTH = 620  # px of the plotting area; with axis, margin and legend a picture is about 900 wide
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # these three have the same widths

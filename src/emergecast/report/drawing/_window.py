@@ -7,7 +7,7 @@ from typing import NamedTuple
 import polars as pl
 
 from emergecast.measurements import Axis
-from emergecast.report._view import ForecastView
+from emergecast.report.drawing._view import ForecastView
 
 # All numbers of this file are shares of a span, tried on pictures of several designs.
 _MARGIN = 0.04  # of the window, so that no point sits on its edge

@@ -7,9 +7,19 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from emergecast.report._intervals import BacktestView, Head, cut, remarks, verdicts, window
-from emergecast.report._look import QUIET, TRUTH, WIDTH, dress
-from emergecast.report._window import Window
+from emergecast.report.drawing import (
+    QUIET,
+    TRUTH,
+    WIDTH,
+    BacktestView,
+    Head,
+    Window,
+    cut,
+    dress,
+    remarks,
+    verdicts,
+    window,
+)
 
 _ROW = 19  # px
 _LETTERS = 92  # that fit into a panel

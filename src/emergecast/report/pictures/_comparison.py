@@ -8,11 +8,19 @@ from typing import Protocol
 import altair as alt
 import polars as pl
 
-from emergecast.report import _marks as marks
-from emergecast.report._fan import fan_panel
-from emergecast.report._look import BAND_TEXT, INK, QUIET, WIDTH, dress, loss_text
-from emergecast.report._view import ForecastView
-from emergecast.report._window import Window, fan_window
+from emergecast.report.drawing import (
+    BAND_TEXT,
+    INK,
+    QUIET,
+    WIDTH,
+    ForecastView,
+    Window,
+    dress,
+    fan_window,
+    loss_text,
+    marks,
+)
+from emergecast.report.pictures._fan import fan_panel
 
 FIRST, SECOND = "#2c728e", BAND_TEXT
 _FAN_HEIGHT = 300

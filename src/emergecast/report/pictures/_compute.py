@@ -10,7 +10,7 @@ import altair as alt
 import polars as pl
 
 from emergecast.measurements import Axis
-from emergecast.report._look import BAND, BAND_TEXT, INK, LATER, QUIET, TRUTH, WIDTH, dress
+from emergecast.report.drawing import BAND, BAND_TEXT, INK, LATER, QUIET, TRUTH, WIDTH, dress
 from emergecast.scaling import amount_text, flops_text
 
 _HEIGHT = 240

@@ -5,8 +5,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from emergecast.report import _marks as marks
-from emergecast.report._look import (
+from emergecast.report.drawing import (
     BAND,
     BAND_TEXT,
     FEW_SHOT,
@@ -14,12 +13,16 @@ from emergecast.report._look import (
     QUIET,
     TRUTH,
     WIDTH,
+    ElbowView,
+    ForecastView,
+    Window,
+    distribution_window,
     dress,
     loss_text,
+    marks,
     score_title,
+    score_window,
 )
-from emergecast.report._view import ElbowView, ForecastView
-from emergecast.report._window import Window, distribution_window, score_window
 
 _DENSITY_HEIGHT = 150
 _CUMULATIVE_HEIGHT = 150

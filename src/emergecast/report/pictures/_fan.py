@@ -5,8 +5,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from emergecast.report import _marks as marks
-from emergecast.report._look import (
+from emergecast.report.drawing import (
     BAND,
     BAND_TEXT,
     FEW_SHOT,
@@ -15,13 +14,17 @@ from emergecast.report._look import (
     LATER_FINETUNED,
     TRUTH,
     WIDTH,
+    ElbowView,
+    ForecastView,
+    Window,
     amount_colours,
     dress,
+    fan_window,
     loss_text,
+    marks,
     score_title,
+    score_window,
 )
-from emergecast.report._view import ElbowView, ForecastView
-from emergecast.report._window import Window, fan_window, score_window
 
 _HEIGHT = 420
 _LEGEND_OFFSET = 92  # leaves room for the word at the chance line

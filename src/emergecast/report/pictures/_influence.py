@@ -8,9 +8,17 @@ import altair as alt
 import polars as pl
 
 from emergecast.measurements import Axis
-from emergecast.report import _marks as marks
-from emergecast.report._look import AMOUNT, BAND, BAND_TEXT, INK, QUIET, WIDTH, dress
-from emergecast.report._view import ElbowView
+from emergecast.report.drawing import (
+    AMOUNT,
+    BAND,
+    BAND_TEXT,
+    INK,
+    QUIET,
+    WIDTH,
+    ElbowView,
+    dress,
+    marks,
+)
 
 _SHOWN = 12
 """Checkpoints and amounts that are drawn at most."""

@@ -7,17 +7,22 @@ import json
 import altair as alt
 import polars as pl
 
-from emergecast.report._intervals import (
+from emergecast.report.drawing import (
+    BAND,
+    BAND_TEXT,
     FORECAST,
+    QUIET,
+    TRUTH,
+    WIDTH,
     BacktestView,
     Head,
+    Window,
     cut,
+    dress,
     remarks,
     verdicts,
     window,
 )
-from emergecast.report._look import BAND, BAND_TEXT, QUIET, TRUTH, WIDTH, dress
-from emergecast.report._window import Window
 
 _HEIGHT = 400
 _BAND = 74  # px a rung needs at least

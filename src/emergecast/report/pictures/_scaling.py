@@ -8,8 +8,17 @@ from typing import Protocol
 import altair as alt
 import polars as pl
 
-from emergecast.report import _marks as marks
-from emergecast.report._look import AMOUNT, BAND, BAND_TEXT, INK, QUIET, TRUTH, WIDTH, dress
+from emergecast.report.drawing import (
+    AMOUNT,
+    BAND,
+    BAND_TEXT,
+    INK,
+    QUIET,
+    TRUTH,
+    WIDTH,
+    dress,
+    marks,
+)
 
 _HEIGHT = 330
 _RESIDUAL_HEIGHT = 150

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import altair as alt
 
-from emergecast.report._look import BAND, BAND_TEXT, INK, QUIET, WIDTH, dress
+from emergecast.report.drawing import BAND, BAND_TEXT, INK, QUIET, WIDTH, dress
 
 _STEP = 24  # px a checkpoint
 _SHOWN = 30

@@ -15,7 +15,7 @@ from emergecast.scaling._laws import FLOPS_PER_PARAM_AND_TOKEN
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from emergecast.scaling._architecture import Architecture
+    from emergecast.scaling.counting._architecture import Architecture
 
 
 def training_flops(params: ArrayLike, tokens: ArrayLike) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._architecture import Architecture
+from emergecast.scaling.counting._architecture import Architecture
 
 _LLAMA: Final[Mapping[str, str]] = MappingProxyType(
     {

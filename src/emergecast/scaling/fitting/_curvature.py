@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy.special import ndtri
 
-from emergecast.scaling._objective import residuals, slopes
+from emergecast.scaling.fitting._objective import residuals, slopes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.scaling._objective import Points
+    from emergecast.scaling.fitting._objective import Points
 
     Floats = NDArray[np.float64]
 

@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._bootstrap import FEWEST_RUNS, Plan, Resampled, good, refit, same_optimum
-from emergecast.scaling._curvature import constants, covariance
-from emergecast.scaling._fitted import (
+from emergecast.scaling._runs import Form, Runs
+from emergecast.scaling.fitting._curvature import constants, covariance
+from emergecast.scaling.fitting._newton import Box, Descended, descend
+from emergecast.scaling.fitting._objective import Points, residuals
+from emergecast.scaling.fitting._resampling import (
+    FEWEST_RUNS,
+    Plan,
+    Resampled,
+    good,
+    refit,
+    same_optimum,
+)
+from emergecast.scaling.fitting._scaling_fit import (
     SEED,
     FitOptions,
     Optima,
@@ -19,10 +29,7 @@ from emergecast.scaling._fitted import (
     law_of,
     names_of,
 )
-from emergecast.scaling._newton import Box, Descended, descend
-from emergecast.scaling._objective import Points, residuals
-from emergecast.scaling._runs import Form, Runs
-from emergecast.scaling._starts import exponents, starts
+from emergecast.scaling.fitting._starts import exponents, starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._curvature import robust_z
 from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
+from emergecast.scaling.fitting._curvature import robust_z
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.scaling._fitted import ScalingFit
+    from emergecast.scaling.fitting._scaling_fit import ScalingFit
 
     Floats = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from emergecast.scaling._objective import Points, Valued, objective
+from emergecast.scaling.fitting._objective import Points, Valued, objective
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emergecast.scaling._allocation import Amount
-    from emergecast.scaling._fitted import ScalingFit
+    from emergecast.scaling.fitting._scaling_fit import ScalingFit
 
     Floats = NDArray[np.float64]
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._fitted import FIELDS, SEED, ScalingFit
 from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
-from emergecast.scaling._optimal import optimal
 from emergecast.scaling._runs import Form
+from emergecast.scaling.fitting._optimal import optimal
+from emergecast.scaling.fitting._scaling_fit import FIELDS, SEED, ScalingFit
 
 if TYPE_CHECKING:
     import os

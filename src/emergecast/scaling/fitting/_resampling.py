@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emergecast.scaling._newton import Box, Descended, descend
-from emergecast.scaling._starts import best_start, exponents
+from emergecast.scaling.fitting._newton import Box, Descended, descend
+from emergecast.scaling.fitting._starts import best_start, exponents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from emergecast.scaling._objective import Points
+    from emergecast.scaling.fitting._objective import Points
 
     Floats = NDArray[np.float64]
 

@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emergecast.errors import OptionError
-from emergecast.scaling._curvature import (
+from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
+from emergecast.scaling._runs import Form, Runs
+from emergecast.scaling.fitting._curvature import (
     condition_numbers,
     constants,
     errors_of_constants,
     robust_z,
 )
-from emergecast.scaling._curves import law_curve, points_frame, size_curves
-from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
-from emergecast.scaling._newton import EXPONENTS, Box
-from emergecast.scaling._objective import Points, residuals
-from emergecast.scaling._runs import Form, Runs
+from emergecast.scaling.fitting._law_curves import law_curve, points_frame, size_curves
+from emergecast.scaling.fitting._newton import EXPONENTS, Box
+from emergecast.scaling.fitting._objective import Points, residuals
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from emergecast.scaling._bootstrap import Refits
+    from emergecast.scaling.fitting._resampling import Refits
 
     Floats = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.scaling._objective import Points
+    from emergecast.scaling.fitting._objective import Points
 
     Floats = NDArray[np.float64]
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import altair as alt
 import polars as pl
 
-from emergecast.report._look import BAND, INK, LATER, QUIET, WIDTH
-from emergecast.report._view import ForecastView
-from emergecast.report._window import Window
+from emergecast.report.drawing._look import BAND, INK, LATER, QUIET, WIDTH
+from emergecast.report.drawing._view import ForecastView
+from emergecast.report.drawing._window import Window
 
 _LINE = 16  # px from one line of labels to the next
 _LETTER = 5.9  # px of a letter of a label, on average

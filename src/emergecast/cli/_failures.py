@@ -1,0 +1,84 @@
+"""How an error reaches a person or a program: messages, problems as records, exit statuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from emergecast.errors import EmergecastError, ExperimentError, LabError, TableError
+
+BAD_INPUT: Final = 2
+"""Exit status of bad input: a table, an option, a file that cannot be read or written."""
+REFUSED: Final = 3
+"""Exit status when every forecast asked for is refused."""
+INTERRUPTED: Final = 130
+"""Exit status after Ctrl-C, as shells have it."""
+_JSON: Final = "emergecast.json"
+_OF_THE_LAB: Final = frozenset(
+    {
+        "accelerate",
+        "datasets",
+        "huggingface_hub",
+        "lm_eval",
+        "peft",
+        "safetensors",
+        "tokenizers",
+        "torch",
+        "transformers",
+        "yaml",
+    }
+)
+"""What the extra `lab` brings."""
+
+
+class ErrorsAsMessages(TyperGroup):
+    """Turns errors raised on purpose, and failing files, into a message and exit status 2."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Remember whether the command was asked for JSON, so that its error is JSON too."""
+        ctx.meta[_JSON] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except (EmergecastError, OSError) as error:
+            _report(error, as_json=ctx.meta[_JSON])
+            raise typer.Exit(BAD_INPUT) from None
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in _OF_THE_LAB:
+                raise
+            missing = LabError(
+                f"this command measures models and needs {error.name}, which is not installed."
+                " Install the lab: pip install 'emergecast[lab]'"
+            )
+            _report(missing, as_json=ctx.meta[_JSON])
+            raise typer.Exit(BAD_INPUT) from None
+
+
+def _report(error: EmergecastError | OSError, *, as_json: bool) -> None:
+    message = str(error)
+    if isinstance(error, OSError):
+        where = f'"{error.filename}": ' if error.filename else ""
+        message = f"{where}{error.strerror or error}. Check the path and its permissions."
+    if as_json:
+        print(json.dumps({"error": message, "problems": problems_as_json(error)}))
+    print(f"emergecast: {message}", file=sys.stderr)
+
+
+def problems_as_json(error: BaseException) -> list[dict[str, Any]]:
+    """The problems of a table or an experiment as plain records; none for another error."""
+    if isinstance(error, ExperimentError):
+        return [dataclasses.asdict(problem) for problem in error.problems]
+    if not isinstance(error, TableError):
+        return []
+    names = ("file", "row", "column", "value", "what", "remedy")
+    return [{name: getattr(problem, name) for name in names} for problem in error.problems]

@@ -1,0 +1,1 @@
+"""Records as lines of text for a terminal. Nothing is worked out here."""

@@ -1,0 +1,41 @@
+"""The file that describes an experiment, as records, and the key of each of its runs.
+
+Every mistake is quoted with its line, and all of them come at once. It refuses a word that it does
+not know. A run's key is made of all that determines its result, and of no name or folder.
+"""
+
+from __future__ import annotations
+
+from emergecast.lab.experiment._experiment import (
+    Checkpoint,
+    Choice,
+    Corpus,
+    Experiment,
+    Method,
+    Series,
+    Task,
+    Tracker,
+    Worker,
+)
+from emergecast.lab.experiment._parse import parse_experiment, read_experiment
+from emergecast.lab.experiment._run import PROTOCOL, Recipe, Run, RunKind, canonical, run_from_json
+
+__all__ = [
+    "PROTOCOL",
+    "Checkpoint",
+    "Choice",
+    "Corpus",
+    "Experiment",
+    "Method",
+    "Recipe",
+    "Run",
+    "RunKind",
+    "Series",
+    "Task",
+    "Tracker",
+    "Worker",
+    "canonical",
+    "parse_experiment",
+    "read_experiment",
+    "run_from_json",
+]

@@ -1,0 +1,20 @@
+"""Every result the moment it exists, exactly once, in one SQLite file.
+
+It refuses a file that another program wrote, and never changes what was recorded.
+"""
+
+from __future__ import annotations
+
+from emergecast.lab.ledger._ledger import Attempt, Failure, Ledger, Result, State
+from emergecast.lab.ledger._owner import Owner, machine, this_process
+
+__all__ = [
+    "Attempt",
+    "Failure",
+    "Ledger",
+    "Owner",
+    "Result",
+    "State",
+    "machine",
+    "this_process",
+]

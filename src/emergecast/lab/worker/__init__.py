@@ -1,0 +1,28 @@
+"""What a worker does with one run: measure with real models, or rehearse with invented scores.
+
+It refuses an outcome that is not finite, and says of invented scores that they are invented.
+"""
+
+from __future__ import annotations
+
+from emergecast.lab.worker._measurer import (
+    CorpusFacts,
+    Loss,
+    Measurer,
+    ModelFacts,
+    Outcome,
+    Score,
+    TaskFacts,
+)
+from emergecast.lab.worker._measurer_of import measurer_of
+
+__all__ = [
+    "CorpusFacts",
+    "Loss",
+    "Measurer",
+    "ModelFacts",
+    "Outcome",
+    "Score",
+    "TaskFacts",
+    "measurer_of",
+]

@@ -1,0 +1,25 @@
+"""The rows of one fit: which are chosen, what counts as at chance, and how the grid is covered.
+
+It refuses to choose between two tasks, methods or corpora that the table holds side by side, and it
+keeps every row that it hides.
+"""
+
+from __future__ import annotations
+
+from emergecast.measurements.selecting._at_chance import above_chance, sampling_error
+from emergecast.measurements.selecting._grid import Cell, Grid, GridRow, grid
+from emergecast.measurements.selecting._options import Selection, SelectOptions
+from emergecast.measurements.selecting._select import fits_of, select
+
+__all__ = [
+    "Cell",
+    "Grid",
+    "GridRow",
+    "SelectOptions",
+    "Selection",
+    "above_chance",
+    "fits_of",
+    "grid",
+    "sampling_error",
+    "select",
+]

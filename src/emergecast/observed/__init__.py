@@ -1,0 +1,15 @@
+"""What few-shot scores show by themselves: the elbow of a ReLU fitted to them, with its error.
+
+It knows no law and no finetuned row, and refuses to name an elbow that too few scores show.
+"""
+
+from __future__ import annotations
+
+from emergecast.observed._ground_truth import GroundTruth, ground_truth
+from emergecast.observed._relu import best_relu
+
+__all__ = [
+    "GroundTruth",
+    "best_relu",
+    "ground_truth",
+]

@@ -1,0 +1,36 @@
+"""Scaling laws fitted to pretraining runs, with standard errors.
+
+Objective, starts, Newton steps, bootstrap and curvature. It drops no run unasked, and prints no
+constant without its error.
+"""
+
+from __future__ import annotations
+
+from emergecast.scaling.fitting._fit_law import fit_scaling_law
+from emergecast.scaling.fitting._optimal import Optimal, Ranged, Split, optimal
+from emergecast.scaling.fitting._record import read_law, scaling_record
+from emergecast.scaling.fitting._resampling import Refits, Resampled
+from emergecast.scaling.fitting._scaling_fit import (
+    FitOptions,
+    Optima,
+    Outlier,
+    ScalingFit,
+    ScalingStatus,
+)
+
+__all__ = [
+    "FitOptions",
+    "Optima",
+    "Optimal",
+    "Outlier",
+    "Ranged",
+    "Refits",
+    "Resampled",
+    "ScalingFit",
+    "ScalingStatus",
+    "Split",
+    "fit_scaling_law",
+    "optimal",
+    "read_law",
+    "scaling_record",
+]

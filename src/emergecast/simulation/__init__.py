@@ -1,0 +1,28 @@
+"""Tables with a known truth: designs as data files, departures from the law, noise.
+
+It draws from a law and never fits one, and refuses a design whose scores could not exist.
+"""
+
+from __future__ import annotations
+
+from emergecast.simulation._departures import Departure, Effects
+from emergecast.simulation._design import Checkpoint, Design, Truth
+from emergecast.simulation._load import design_names, load_design, override_truth
+from emergecast.simulation._noiseless import estimand
+from emergecast.simulation._random_truth import random_truth
+from emergecast.simulation._simulate import Simulated, simulate
+
+__all__ = [
+    "Checkpoint",
+    "Departure",
+    "Design",
+    "Effects",
+    "Simulated",
+    "Truth",
+    "design_names",
+    "estimand",
+    "load_design",
+    "override_truth",
+    "random_truth",
+    "simulate",
+]
