@@ -90,7 +90,7 @@ def forecasts(measured: Measurements, chosen: dict[str, tuple[str, ...]]) -> str
     for name, series in chosen.items():
         options = proving_ground_options(measured, series)
         fitted = emergecast.fit(measured, select_options=options)
-        forecast = fitted.forecast()
+        forecast = emergecast.forecast(fitted)
         truth = ground_truth(fitted.selection)
         if truth is None or forecast.elbow is None:
             lines.append([name, forecast.verdict, *["-"] * 7])

@@ -15,7 +15,7 @@ from tests import designs
 
 NAMES = [
     "EmergecastError", "Fit", "Forecast", "Measurements", "Posterior", "Priors", "SelectOptions",
-    "Verdict", "fit", "read_table",
+    "Verdict", "backtest", "compare", "fit", "forecast", "read_table", "simulate", "suggest",
 ]  # fmt: skip
 
 
@@ -55,36 +55,37 @@ def test_fitting_loads_no_plotting_or_learning_library():
     run(
         "import sys, emergecast\n"
         "from emergecast.measurements import template\n"
-        "emergecast.fit(template(), few_shot_examples=5).forecast(bootstraps=0)\n"
+        "emergecast.forecast(template(), few_shot_examples=5, bootstraps=0)\n"
         "heavy = {'altair', 'vl_convert', 'pandas', 'torch', 'arviz', 'matplotlib', 'typer'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
 
 
-@pytest.mark.parametrize(
-    "before",
-    [
-        "from emergecast.fit import Fit",
-        "import emergecast.fit",
-        "import emergecast.forecast",
-        "from emergecast import fit",
-        "emergecast.fit",
-        "import importlib; importlib.import_module('emergecast.fit')",
-        "from emergecast import *",
-    ],
-)
-def test_fit_is_the_function_whatever_was_imported_first(before: str):
-    """The room and the function share a name; the attribute is always the function."""
+def test_no_room_bears_a_public_name():
+    """Importing a room would overwrite the attribute of that name."""
+    rooms = {path.stem for path in Path(emergecast.__file__).parent.iterdir()}
+    assert not rooms & set(NAMES)
+    assert rooms >= {"forecasts", "inference", "measurements"}
+
+
+def test_functions_stay_functions_whatever_is_imported_first():
+    """After every room was imported, each lower-case name is still the function."""
     run(
-        f"import emergecast\n{before}\n"
-        "import inspect, sys\n"
-        "assert inspect.isfunction(emergecast.fit), emergecast.fit\n"
-        "assert emergecast.fit is sys.modules['emergecast.fit'].fit\n"
-        "from emergecast.fit import Fit\n"
-        "assert emergecast.Fit is Fit\n"
-        "from emergecast import fit\n"
-        "assert fit is emergecast.fit\n"
+        "import emergecast, importlib, inspect, pkgutil\n"
+        "for room in pkgutil.iter_modules(emergecast.__path__):\n"
+        "    if room.name != '__main__':\n"
+        "        importlib.import_module('emergecast.' + room.name)\n"
+        "for name in emergecast.__all__:\n"
+        "    kind = inspect.isfunction if name[0].islower() else inspect.isclass\n"
+        "    assert kind(getattr(emergecast, name)), name\n"
     )
+
+
+def test_a_fit_takes_no_way_of_fitting(rows: list[designs.Row]):
+    """How a table is fitted is said where it is fitted; an error of ours says so."""
+    fit = emergecast.fit(rows, law="log-power")
+    with pytest.raises(emergecast.EmergecastError, match="law say how a table is fitted"):
+        emergecast.forecast(fit, law="power")
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_every_kind_of_table_gives_the_same_forecast(rows: list[designs.Row], tm
         path = tmp_path / f"t.{suffix}"
         emergecast.read_table(frame).write(path)
         sources += [path, str(path)]
-    records = [emergecast.fit(source).forecast(bootstraps=0).to_dict() for source in sources[:5]]
+    records = [emergecast.forecast(source, bootstraps=0).to_dict() for source in sources[:5]]
     assert all(record == records[0] for record in records)
     hashes = {emergecast.fit(source).selection.table_hash for source in sources}
     assert hashes == {records[0]["table_hash"]}

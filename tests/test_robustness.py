@@ -52,7 +52,7 @@ def outcome(table: object, read: Row, ways: Row) -> str:
         fit = emergecast.fit(rows, **ways)
     except EmergecastError as error:
         return f"fit: {_named(error)}"
-    forecast = fit.forecast(bootstraps=0)
+    forecast = emergecast.forecast(fit, bootstraps=0)
     record = forecast.to_dict()
     assert not_finite(record) == []
     assert all(record["reasons"])
@@ -424,7 +424,7 @@ def test_odd_designs_end_well(name: str):
         assert ended == "fit: FitError"
         return
     assert ended in set(Verdict), ended
-    forecast = emergecast.fit(rows, **{"law": "log-power", **ways}).forecast(bootstraps=20)
+    forecast = emergecast.forecast(rows, **{"law": "log-power", **ways}, bootstraps=20)
     assert not_finite(forecast.to_dict()) == []
     if forecast.elbow is None:
         return

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+import emergecast
 from emergecast.backtests._ablations import ablations
 from emergecast.baselines import Baseline, baselines
 from emergecast.emergence_law import LawForm
@@ -81,7 +82,7 @@ def _scored(table: Measurements, truth: float | None, *, verdict: bool) -> dict[
     if not verdict and fitted.log_bayes_factor < math.log(Thresholds().evidence):
         return record | {"verdict": "refused"}
     if verdict:
-        forecast = fitted.forecast(bootstraps=0)
+        forecast = emergecast.forecast(fitted, bootstraps=0)
         record |= {"verdict": str(forecast.verdict), "reasons": list(forecast.reasons)}
         if forecast.elbow is None:
             return record

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from tests import designs
 
+import emergecast
 from emergecast.backtests import Backtest, BacktestOptions, BacktestRow, Outcome, Part, backtest
 from emergecast.backtests._ablations import ablations
 from emergecast.backtests._backtest import _scored
@@ -94,7 +95,7 @@ def test_a_rung_is_the_fit_of_what_it_keeps(rows: Rows, ladder: Backtest):
     for row in forecasts(ladder, Part.LADDER):
         assert row.strongest_loss is not None
         kept = [r for r in rows if r["loss"] > row.strongest_loss - 1e-9]
-        made = fit(kept, law="log-power").forecast(bootstraps=0)
+        made = emergecast.forecast(fit(kept, law="log-power"), bootstraps=0)
         assert row.verdict == made.verdict
         if row.outcome is Outcome.REFUSED:
             continue

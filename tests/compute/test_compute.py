@@ -22,7 +22,8 @@ from emergecast.compute._compute import _through, compute_of
 from emergecast.compute._scale import Scale
 from emergecast.errors import ScalingError
 from emergecast.forecasts import Forecast, json_schema
-from emergecast.measurements import SelectOptions, read_table, select
+from emergecast.inference import ElbowOnAxis
+from emergecast.measurements import Axis, SelectOptions, read_table, select
 from emergecast.scaling import (
     NAMED_LAWS,
     Allocation,
@@ -88,17 +89,17 @@ def found(facts: Callable[[float], dict[str, Any]] | None, **more: Any) -> Scale
 
 def made_up(law: Any, quantile: Callable[[Any], Any], **more: Any) -> Any:
     """A forecast in compute of an elbow with these quantiles, under a law that is given."""
-    posterior = SimpleNamespace(quantile=quantile)
-    forecast: Any = SimpleNamespace(fit=SimpleNamespace(posterior=posterior))
+    posterior: Any = SimpleNamespace(quantile=quantile)
+    elbow = ElbowOnAxis(posterior=posterior, axis=Axis())
     given: dict[str, Any] = {"kind": LawKind.GIVEN, "law": law, "strongest_flops": 1e20}
-    return _through(forecast, Scale(**(given | more)), None)
+    return _through(elbow, Scale(**(given | more)), None)
 
 
 @pytest.fixture(scope="module")
 def forecast() -> Forecast:
     """Of measured losses on the true law of FLOPs; the plain emergence law, which is fast."""
     rows = with_facts(designs.rows(**QUICK), measured)
-    return emergecast.fit(rows, law="log-power").forecast(bootstraps=0)
+    return emergecast.forecast(rows, law="log-power", bootstraps=0)
 
 
 def compute(forecast: Forecast) -> Compute:
@@ -142,10 +143,11 @@ def test_an_elbow_below_the_floor_is_out_of_reach():
 def test_a_floor_above_the_strongest_checkpoint_is_no_law_of_theirs(forecast: Forecast):
     """It is the reason for no forecast in compute where no quantile is left, else a first note."""
     steep = PowerLaw(name="steep", source="", of=Resource.FLOPS, floor_nats=9.0, a=8.0, alpha=0.1)
-    lowest = min(LOSSES)
+    lowest, selection = min(LOSSES), forecast.fit.selection
+    elbow = ElbowOnAxis(posterior=forecast.fit.posterior, axis=Axis())
     for anchor, shifted in ((True, "after a shift of -"), (False, "is 9.000 nats, and")):
         options = ComputeOptions(law=steep, anchor=anchor)
-        reason = compute_of(forecast, options)
+        reason = compute_of(elbow, selection, options)
         assert isinstance(reason, str), "every quantile was never"
         for words in (
             '"steep"', shifted, f"loss of {lowest:.3f}", "`emergecast scaling fit`",
@@ -154,13 +156,9 @@ def test_a_floor_above_the_strongest_checkpoint_is_no_law_of_theirs(forecast: Fo
             assert words in reason
         assert reason.count(". ") == 0
     near = replace(TRUE, floor_nats=lowest, a=TRUE.a)
-    weak: Any = SimpleNamespace(
-        elbow=1, fit=SimpleNamespace(
-            selection=forecast.fit.selection,
-            posterior=SimpleNamespace(quantile=lambda p: lowest + 0.01 + 0.1 * p),
-        ),
-    )  # fmt: skip
-    result = compute_of(weak, ComputeOptions(law=near, anchor=False))
+    weak: Any = SimpleNamespace(quantile=lambda p: lowest + 0.01 + 0.1 * p)
+    options = ComputeOptions(law=near, anchor=False)
+    result = compute_of(ElbowOnAxis(posterior=weak, axis=Axis()), selection, options)
     assert isinstance(result, Compute)
     assert result.notes[0].startswith('The floor of the law "t"')
 
@@ -255,7 +253,7 @@ def test_absurd_amounts_end_in_a_sentence():
     reason = scale(lambda loss: {"flops": 10.0 ** (-300 - 2 * loss)})
     assert isinstance(reason, Scale | str)
     rows = with_facts(designs.rows(**QUICK), lambda loss: {"flops": 10.0 ** (300 - 10 * loss)})
-    forecast = emergecast.fit(rows, law="log-power").forecast(bootstraps=0)
+    forecast = emergecast.forecast(rows, law="log-power", bootstraps=0)
     assert forecast.compute is not None or forecast.compute_reason
 
 
@@ -457,7 +455,7 @@ def test_half_a_run_is_refused(forecast: Forecast, run: dict[str, float]):
 def test_another_token_budget_is_refused():
     """A law of parameters at 2T tokens says nothing of 300B."""
     rows = with_facts(designs.rows(**QUICK), same_tokens)
-    forecast = emergecast.fit(rows, law="log-power").forecast(bootstraps=0)
+    forecast = emergecast.forecast(rows, law="log-power", bootstraps=0)
     assert 0 < forecast.emerged_at(params=5e9, tokens=2e12).emerged < 1
     with pytest.raises(ScalingError, match="the checkpoints all have 2e\\+12 tokens"):
         forecast.emerged_at(params=5e9, tokens=3e11)
@@ -465,7 +463,7 @@ def test_another_token_budget_is_refused():
 
 def test_refused_and_unknown_say_why():
     """A refused forecast has nothing to convert; without compute there is nothing to ask."""
-    refused = emergecast.fit(designs.rows(amounts=(64, 512))).forecast(bootstraps=0)
+    refused = emergecast.forecast(designs.rows(amounts=(64, 512)), bootstraps=0)
     assert refused.compute is None
     assert "refused" in (refused.compute_reason or "")
     assert refused.to_dict()["compute"] is None
@@ -487,7 +485,7 @@ def test_hidden_checkpoints_do_not_leak():
                 row["loss"] -= 0.01 * (change != 1)
         fit = emergecast.fit(facts, law="log-power", at_chance_only=True)
         assert len(fit.selection.hidden) == 2
-        return fit.forecast(bootstraps=0).to_dict()["compute"]
+        return emergecast.forecast(fit, bootstraps=0).to_dict()["compute"]
 
     assert record(1.0) == record(1e-6)
     assert record(1.0) is not None
@@ -496,7 +494,7 @@ def test_hidden_checkpoints_do_not_leak():
 def test_a_unit_of_compute_changes_the_multiple_by_nothing(forecast: Forecast):
     """FLOPs in another unit: the same multiples of the strongest checkpoint."""
     rows = with_facts(designs.rows(**QUICK), lambda loss: {"flops": flops_of(loss) / 8.64e19})
-    other = emergecast.fit(rows, law="log-power").forecast(bootstraps=0)
+    other = emergecast.forecast(rows, law="log-power", bootstraps=0)
     one, two = (compute(each).multiple_of_strongest for each in (forecast, other))
     assert one is not None
     assert two is not None
@@ -508,7 +506,7 @@ def test_a_unit_of_compute_changes_the_multiple_by_nothing(forecast: Forecast):
 def test_on_the_axis_of_flops_no_law_is_needed():
     """The forecast is in FLOPs already: its quantiles are ten to those of the axis."""
     rows = with_facts(designs.rows(**QUICK), measured)
-    forecast = emergecast.fit(rows, law="log-power", axis="flops").forecast(bootstraps=0)
+    forecast = emergecast.forecast(rows, law="log-power", axis="flops", bootstraps=0)
     result = compute(forecast)
     assert forecast.elbow is not None
     assert result.scale.kind is LawKind.STRAIGHT
@@ -528,7 +526,7 @@ def test_on_the_axis_of_flops_no_law_is_needed():
 def test_on_another_axis_there_is_none():
     """And the reason names the axis."""
     rows = with_facts(designs.rows(**QUICK), measured)
-    forecast = emergecast.fit(rows, law="log-power", axis="params").forecast(bootstraps=0)
+    forecast = emergecast.forecast(rows, law="log-power", axis="params", bootstraps=0)
     assert forecast.compute is None
     assert "log10 parameters" in (forecast.compute_reason or "")
 

@@ -15,6 +15,8 @@ from emergecast.compute import ComputeDates, read_compute_dates
 from emergecast.compute._compute import _through
 from emergecast.compute._scale import LawKind, Scale
 from emergecast.errors import TableError
+from emergecast.inference import ElbowOnAxis
+from emergecast.measurements import Axis
 from emergecast.scaling import PowerLaw, Resource
 
 GOOD = "date,flops\n2026-01-01,1e25\n2028-01-01,1e27\n2027-01-01,1e26\n"
@@ -99,10 +101,10 @@ def test_bytes_that_are_no_text_are_told(tmp_path: Path):
 def test_dates_of_a_forecast(tmp_path: Path):
     """FLOPs uniform in the log from 1e24 to 1e28: a quarter at once, a quarter after the end."""
     law = PowerLaw(name="", source="", of=Resource.FLOPS, floor_nats=0.0, a=1.0, alpha=1.0)
-    posterior = SimpleNamespace(quantile=lambda p: 10.0 ** (-28 + 4 * np.asarray(p)))
-    forecast: Any = SimpleNamespace(fit=SimpleNamespace(posterior=posterior))
+    posterior: Any = SimpleNamespace(quantile=lambda p: 10.0 ** (-28 + 4 * np.asarray(p)))
+    elbow = ElbowOnAxis(posterior=posterior, axis=Axis())
     scale = Scale(kind=LawKind.GIVEN, law=law)
-    dates = _through(forecast, scale, table(GOOD, tmp_path)).dates
+    dates = _through(elbow, scale, table(GOOD, tmp_path)).dates
     assert dates is not None
     assert dates.by_first_date == pytest.approx(0.25, abs=1e-3)
     assert dates.not_by_last_date == pytest.approx(0.25, abs=1e-3)

@@ -325,7 +325,7 @@ def test_a_refused_table_is_not_diagnosed(monkeypatch: pytest.MonkeyPatch):
         raise AssertionError
 
     monkeypatch.setattr("emergecast.forecasts._verdict.diagnose", never)
-    refused = emergecast.fit(designs.rows(amounts=(64, 512))).forecast()
+    refused = emergecast.forecast(designs.rows(amounts=(64, 512)))
     assert refused.diagnostics is None
     assert refused.to_dict()["diagnostics"] is None
     with pytest.raises(ValueError, match="refused"):

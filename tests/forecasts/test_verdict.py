@@ -123,7 +123,7 @@ def test_a_rise_that_noise_explains_is_refused():
 
 def test_a_refused_forecast_has_no_elbow_and_no_distribution():
     """Nothing to read off: empty frames, an error for who asks all the same."""
-    refused = emergecast.fit(designs.rows(amounts=(256, 4096))).forecast()
+    refused = emergecast.forecast(designs.rows(amounts=(256, 4096)))
     assert refused.elbow is None
     assert refused.status is FitStatus.NOT_COMPUTED
     assert set(refused.bootstrap.values()) == {None}

@@ -43,7 +43,7 @@ def forecast(table: list[designs.Row], axis: str = "loss", shift: str = "example
     """The forecast by the plain law."""
     read = read_table(table, axis=axis, shift=shift)
     fit = emergecast.fit(read, law="log-power", axis=axis, shift=shift)
-    return fit.forecast(bootstraps=0)
+    return emergecast.forecast(fit, bootstraps=0)
 
 
 @pytest.fixture(scope="module")

@@ -335,7 +335,7 @@ def test_what_the_second_subset_was_worth():
     assert found.sentence("nats").startswith(
         "The repeats by data subset (10 rows in 10 cells) made the 90% interval "
     )
-    record = fit.forecast(bootstraps=0).to_dict()
+    record = emergecast.forecast(fit, bootstraps=0).to_dict()
     jsonschema.validate(record, json_schema())
     assert record["repeats"][0]["width"] == found.width
 

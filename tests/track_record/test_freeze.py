@@ -13,6 +13,7 @@ import pytest
 from scipy import stats
 from tests import designs
 
+import emergecast
 from emergecast.errors import FrozenError
 from emergecast.forecasts import Forecast, Thresholds
 from emergecast.inference import fit
@@ -35,7 +36,7 @@ def made(**options) -> Forecast:
     """A forecast of a small table."""
     rows = designs.rows(losses=designs.DENSE[::4], amounts=(64, 512, 4096), **options)
     fitted = fit(rows, law="log-power", select_options=OPTIONS)
-    return fitted.forecast(bootstraps=0, thresholds=THRESHOLDS)
+    return emergecast.forecast(fitted, bootstraps=0, thresholds=THRESHOLDS)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,7 @@ def _standard_crps(z: float) -> float:
 def test_a_refused_forecast_is_frozen_and_has_no_distribution(tmp_path: Path):
     """It says so, with the reason."""
     rows = designs.rows(losses=designs.DENSE[::4], amounts=(64, 512))
-    refused = freeze(fit(rows, law="log-power").forecast(bootstraps=0))
+    refused = freeze(emergecast.forecast(fit(rows, law="log-power"), bootstraps=0))
     refused.write(tmp_path / "r.json")
     again = read_frozen(tmp_path / "r.json")
     assert again.elbow is None

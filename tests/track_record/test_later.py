@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tests import designs
 
+import emergecast
 from emergecast.errors import OptionError, SelectionError
 from emergecast.inference import fit
 from emergecast.measurements import SelectOptions
@@ -34,7 +35,7 @@ def frozen_with(table: list[designs.Row], **options) -> FrozenForecast:
     """Frozen on these rows, chosen by these options."""
     chosen = SelectOptions(**options)
     fitted = fit(table, law="log-power", select_options=chosen)
-    return freeze(fitted.forecast(bootstraps=0), options=chosen)
+    return freeze(emergecast.forecast(fitted, bootstraps=0), options=chosen)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 from tests import designs
 
+import emergecast
 from emergecast.baselines import baselines
 from emergecast.baselines._baselines import Baseline
 from emergecast.errors import FrozenError, OptionError, SelectionError
@@ -45,7 +46,7 @@ def rows(losses=LATER, **options) -> list[designs.Row]:
 def frozen() -> FrozenForecast:
     """Frozen when the strongest checkpoint had loss 2.0; the elbow is at 1.93."""
     fitted = fit(rows(SEEN), law="log-power", series="default")
-    return freeze(fitted.forecast(bootstraps=0))
+    return freeze(emergecast.forecast(fitted, bootstraps=0))
 
 
 def test_the_truth_is_that_of_all_later_few_shot_scores(frozen: FrozenForecast):
@@ -100,7 +101,7 @@ def test_options_that_hid_strong_checkpoints_do_not_hide_the_truth():
     """at_chance_only and min_loss chose the rows of the forecast; the truth needs the others."""
     options = SelectOptions(at_chance_only=True, min_loss=1.95)
     fitted = fit(rows(), law="log-power", select_options=options)
-    found = score_frozen(freeze(fitted.forecast(bootstraps=0), options=options), rows())
+    found = score_frozen(freeze(emergecast.forecast(fitted, bootstraps=0), options=options), rows())
     assert found.status is ScoreStatus.SCORED
     assert any("a backtest, not a forecast" in text for text in found.warnings)
 
@@ -109,7 +110,7 @@ def test_a_weak_checkpoint_that_emerged_later_hides_no_row_of_the_forecast():
     """The horizon of the later table is not that of the frozen one."""
     options = SelectOptions(at_chance_only=True)
     fitted = fit(rows(SEEN), law="log-power", select_options=options)
-    frozen = freeze(fitted.forecast(bootstraps=0), options=options)
+    frozen = freeze(emergecast.forecast(fitted, bootstraps=0), options=options)
     early = {**rows((2.5,))[0], "score": 0.6, "checkpoint": "early"}
     assert score_frozen(frozen, [*rows(), early]).warnings == ()
 
@@ -118,7 +119,7 @@ def test_hidden_checkpoints_in_the_frozen_table_are_told():
     """Half a backtest is told from a forecast."""
     options = SelectOptions(at_chance_only=True)
     fitted = fit(rows(), law="log-power", select_options=options)
-    frozen = freeze(fitted.forecast(bootstraps=0), options=options)
+    frozen = freeze(emergecast.forecast(fitted, bootstraps=0), options=options)
     found = score_frozen(frozen, rows((*LATER, 1.45)))
     assert any("in part a backtest" in text for text in found.warnings)
 
@@ -146,7 +147,7 @@ def test_no_stronger_checkpoint_is_told(frozen: FrozenForecast):
 def test_a_refused_forecast_is_not_scored_and_counts():
     """Even when the truth is known."""
     few = [row for row in rows(SEEN) if row["examples"] in {None, 64}]
-    frozen = freeze(fit(few, law="log-power").forecast(bootstraps=0))
+    frozen = freeze(emergecast.forecast(fit(few, law="log-power"), bootstraps=0))
     found = score_frozen(frozen, rows())
     assert found.status is ScoreStatus.REFUSED
     assert found.crps is None

@@ -14,13 +14,12 @@ from emergecast.backtests._rows import FORECAST, Backtest, BacktestRow, Outcome
 from emergecast.backtests._settings import BacktestOptions, Ground, Setting, ground_of, settings_of
 from emergecast.baselines import Baseline, Guess, baselines
 from emergecast.errors import FitError, SelectionError
-from emergecast.forecasts import Verdict
+from emergecast.forecasts import Verdict, forecast
 from emergecast.measurements import Measurements, SelectOptions, read_table, select
 from emergecast.track_record import crps, log_score
 
 if TYPE_CHECKING:
-    from emergecast.inference import Fit
-    from emergecast.track_record import LossDistribution
+    from emergecast.inference import Fit, LossDistribution
 
 PLAIN = "log-power"
 """Law whose prior the baselines take."""
@@ -118,7 +117,7 @@ def _forecast(ground: Ground, table: Measurements, row: BacktestRow) -> Backtest
     try:
         fitted = ground.fit(table, str(row.law), row.few_shot_examples)
         row = _sized(ground, row, fitted)
-        made = fitted.forecast(bootstraps=0, thresholds=ground.options.thresholds)
+        made = forecast(fitted, bootstraps=0, thresholds=ground.options.thresholds)
     except FAILURES as error:
         return replace(
             row,

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from emergecast.inference import Fit
-    from emergecast.track_record import LossDistribution
+    from emergecast.inference import Fit, LossDistribution
 
 ANCHOR_EXAMPLES = 10.0
 """Amount at which the prior of the elbow stands (docs/model.md)."""

@@ -62,6 +62,7 @@ def run_forecasts(
     """
     from emergecast.errors import FitError, SelectionError
     from emergecast.forecasts import default_thresholds
+    from emergecast.forecasts import forecast as forecast_of
     from emergecast.inference import fit as fit_law
     from emergecast.measurements import fits_of
     from emergecast.observed import ground_truth
@@ -78,7 +79,7 @@ def run_forecasts(
             fitted = fit_law(table, select_options=each, **ways)
             truth = ground_truth(fitted.selection) if fitted.selection.hidden else None
             thresholds = default_thresholds(fitted).override(rules)
-            forecast = fitted.forecast(thresholds=thresholds, **reading)
+            forecast = forecast_of(fitted, thresholds=thresholds, **reading)
             if truth is not None:
                 forecast = replace(forecast, truth=forecast.axis.to_axis(truth.elbow))
         except (SelectionError, FitError) as error:

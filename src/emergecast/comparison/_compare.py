@@ -17,7 +17,7 @@ from emergecast.comparison._first import (
 )
 from emergecast.comparison._ranking import Ranking, rankings
 from emergecast.errors import OptionError, SelectionError
-from emergecast.forecasts import Verdict
+from emergecast.forecasts import Verdict, forecast
 from emergecast.inference import fit
 from emergecast.measurements import LossSource, SelectOptions, read_table
 from emergecast.observed import GroundTruth, ground_truth
@@ -175,7 +175,7 @@ def compare(
     truths = [_truth(each) for each in fits]
     forecasts = [
         replace(
-            each.forecast(bootstraps=0, thresholds=thresholds),
+            forecast(each, bootstraps=0, thresholds=thresholds),
             truth=None if truth is None else truth.elbow,
         )
         for each, truth in zip(fits, truths, strict=True)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.comparison._compute_frontier import ComputeFrontier, compute_frontier
-from emergecast.inference import SEED
+from emergecast.inference import QUANTILES, SEED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emergecast.forecasts import Forecast
 
-QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 N_DRAWS = 20_000
 STEPS = 1_500
 GRID = 401

@@ -9,6 +9,8 @@ from __future__ import annotations
 from emergecast.compute._compute import Compute, DateQuantiles, FloorRow, Quantiles, compute_of
 from emergecast.compute._dates import ComputeDates, read_compute_dates
 from emergecast.compute._one_run import (
+    NO_CURVE,
+    NO_TICKS,
     AtCompute,
     at_compute,
     compute_checkpoints,
@@ -18,6 +20,8 @@ from emergecast.compute._one_run import (
 from emergecast.compute._scale import ComputeOptions, LawKind
 
 __all__ = [
+    "NO_CURVE",
+    "NO_TICKS",
     "AtCompute",
     "Compute",
     "ComputeDates",

@@ -12,8 +12,7 @@ import numpy as np
 from emergecast.compute._chosen_law import floor_above, scale_of
 from emergecast.compute._scale import ComputeOptions, LawKind, Scale
 from emergecast.errors import ScalingError
-from emergecast.forecasts import QUANTILES
-from emergecast.inference import SEED
+from emergecast.inference import QUANTILES, SEED
 from emergecast.measurements import Transform
 from emergecast.scaling import (
     CHINCHILLA_LAWS,
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from emergecast.compute._dates import ComputeDates
-    from emergecast.forecasts import Forecast
+    from emergecast.inference import ElbowOnAxis
+    from emergecast.measurements import Selection
 
     Floats = NDArray[np.float64]
 
@@ -201,24 +201,28 @@ class Compute:
         }
 
 
-def compute_of(forecast: Forecast, options: ComputeOptions) -> Compute | str:
-    """The forecast in compute; or, in a sentence, why there is none and what to do."""
-    if forecast.elbow is None:
-        return "the forecast is refused, so there is no loss to convert."
+def compute_of(elbow: ElbowOnAxis, selection: Selection, options: ComputeOptions) -> Compute | str:
+    """The elbow in compute; or, in a sentence, why there is none and what to do.
+
+    Args:
+        elbow: its distribution.
+        selection: the rows that it was inferred from, whose checkpoints give the scaling law.
+        options: which law, and how parameters and tokens are tied.
+    """
     try:
-        scale = scale_of(forecast.fit.selection, options)
+        scale = scale_of(selection, options)
         if isinstance(scale, str):
             return scale
         doubt = floor_above(scale)
         if doubt is not None:
             scale = replace(scale, notes=(f"{doubt[:1].upper()}{doubt[1:]}", *scale.notes))
-        found = _through(forecast, scale, options.dates)
+        found = _through(elbow, scale, options.dates)
     except ScalingError as error:
         return str(error)
     return found if doubt is None or found.unreachable <= _NEVER else doubt
 
 
-def _through(forecast: Forecast, scale: Scale, dates: ComputeDates | None) -> Compute:
+def _through(elbow: ElbowOnAxis, scale: Scale, dates: ComputeDates | None) -> Compute:
     """The elbow through the law: pairs of independent draws, those of the elbow stratified.
 
     Raises:
@@ -226,10 +230,10 @@ def _through(forecast: Forecast, scale: Scale, dates: ComputeDates | None) -> Co
     """
     if scale.kind is LawKind.STRAIGHT:
         law, scatter = None, np.empty(0)
-        run = run_at(NO_LAW, scale.allocation, flops=_on_flops_axis(forecast, _levels(N_DRAWS)))
+        run = run_at(NO_LAW, scale.allocation, flops=_on_flops_axis(elbow, _levels(N_DRAWS)))
     else:
         law, scatter = scale.draws(N_DRAWS, np.random.default_rng(SEED))
-        run = run_at_loss(law, _elbows(forecast, N_DRAWS), scale.allocation, unreachable="inf")
+        run = run_at_loss(law, _elbows(elbow, N_DRAWS), scale.allocation, unreachable="inf")
     amounts = {str(name): _array(getattr(run, name)) for name in Resource}
     multiple = _over(amounts["flops"], scale.strongest_flops)
     return Compute(
@@ -239,7 +243,7 @@ def _through(forecast: Forecast, scale: Scale, dates: ComputeDates | None) -> Co
         **{name: Quantiles.of(values) for name, values in amounts.items()},
         multiple_of_strongest=Quantiles.of(multiple),
         unreachable=_unreachable(amounts),
-        floor_sensitivity=_other_floors(forecast, scale),
+        floor_sensitivity=_other_floors(elbow, scale),
         dates=None if dates is None else _when(dates, amounts["flops"]),
     )
 
@@ -248,16 +252,16 @@ def _levels(n: int) -> Floats:
     return np.asarray((np.arange(n) + 0.5) / n)
 
 
-def _elbows(forecast: Forecast, n: int) -> Floats:
+def _elbows(elbow: ElbowOnAxis, n: int) -> Floats:
     """Stratified draws of the elbow, ascending, nats."""
-    return forecast.fit.posterior.quantile(_levels(n))
+    return elbow.posterior.quantile(_levels(n))
 
 
-def _on_flops_axis(forecast: Forecast, levels: Floats) -> Floats:
-    """Quantiles of the elbow in FLOPs, of a forecast whose axis they are."""
-    values = forecast.quantile(levels)
+def _on_flops_axis(elbow: ElbowOnAxis, levels: Floats) -> Floats:
+    """Quantiles of the elbow in FLOPs, where they are the axis."""
+    values = elbow.quantile(levels)
     with np.errstate(over="ignore"):  # a tail that reaches past every float is out of reach
-        return np.asarray(10**values if forecast.axis.transform is Transform.LOG10 else values)
+        return np.asarray(10**values if elbow.axis.transform is Transform.LOG10 else values)
 
 
 def _array(amount: ArrayLike | None) -> Floats | None:
@@ -281,7 +285,7 @@ def _finite(value: float) -> float | None:
 # ------------------------------------------------------------------------------ other floors
 
 
-def _other_floors(forecast: Forecast, scale: Scale) -> tuple[FloorRow, ...]:
+def _other_floors(elbow: ElbowOnAxis, scale: Scale) -> tuple[FloorRow, ...]:
     """Medians where the floor is fixed at a few telling values.
 
     The series' own law is inferred anew under each; a given law keeps the runs that it gives, along
@@ -295,7 +299,7 @@ def _other_floors(forecast: Forecast, scale: Scale) -> tuple[FloorRow, ...]:
             law = _under(scale, floor)
         except ScalingError:  # a floor that no law through these checkpoints can have
             continue
-        elbows = _elbows(forecast, N_ROUGH)
+        elbows = _elbows(elbow, N_ROUGH)
         run = run_at_loss(law, elbows, scale.allocation, unreachable="inf")
         amounts = {str(name): _array(getattr(run, name)) for name in Resource}
         medians = {name: median(values) for name, values in amounts.items()}

@@ -19,11 +19,16 @@ from emergecast.scaling import Allocation, PowerLaw, Resource, Run, loss_at, run
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from emergecast.forecasts import Forecast
+    from emergecast.inference import ElbowOnAxis
+    from emergecast.measurements import Selection
 
     Floats = NDArray[np.float64]
 
 _CURVE: Final = 160
+NO_CURVE: Final = pl.DataFrame(schema=dict.fromkeys(("flops", "params", "emerged"), pl.Float64))
+"""The curve where FLOPs are not determined, or there is no forecast in compute."""
+NO_TICKS: Final = pl.DataFrame(schema=dict.fromkeys(("flops", "params", "tokens"), pl.Float64))
+"""Its ticks then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +45,7 @@ class AtCompute:
 
 
 def at_compute(
-    forecast: Forecast,
+    elbow: ElbowOnAxis,
     found: Compute,
     *,
     flops: float | None = None,
@@ -54,9 +59,9 @@ def at_compute(
     """
     run = _run(found, flops, params, tokens)
     if found.law is None:
-        return _expected(run, None, float(_emerged_at_flops(forecast, run.flops)))
+        return _expected(run, None, float(_emerged_at_flops(elbow, run.flops)))
     loss = loss_at(found.law, run)
-    return _expected(run, float(np.median(loss)), _emerged(forecast, loss, found.scatter_nats))
+    return _expected(run, float(np.median(loss)), _emerged(elbow, loss, found.scatter_nats))
 
 
 def _run(found: Compute, flops: float | None, params: float | None, tokens: float | None) -> Run:
@@ -93,36 +98,35 @@ def _expected(run: Run, loss: float | None, emerged: float) -> AtCompute:
     return AtCompute(**amounts, loss=loss, emerged=emerged)
 
 
-def _emerged(forecast: Forecast, loss: Floats, scatter: Floats) -> float:
+def _emerged(elbow: ElbowOnAxis, loss: Floats, scatter: Floats) -> float:
     """P(elbow >= loss of the run), over the law and over the scatter of a run about it."""
     missed = scatter * np.random.default_rng(SEED + 1).standard_normal(scatter.size)
-    return float(np.mean(forecast.emerged(loss + missed)))
+    return float(np.mean(elbow.emerged(loss + missed)))
 
 
-def _emerged_at_flops(forecast: Forecast, flops: ArrayLike | None) -> Floats:
+def _emerged_at_flops(elbow: ElbowOnAxis, flops: ArrayLike | None) -> Floats:
     value = np.asarray(flops, dtype=np.float64)
-    if forecast.axis.transform is Transform.LOG10:
+    if elbow.axis.transform is Transform.LOG10:
         value = np.log10(value)
-    return forecast.emerged(value)
+    return elbow.emerged(value)
 
 
 # ------------------------------------------------------------------------------ for a picture
 
 
-def compute_curve(forecast: Forecast, found: Compute | None) -> pl.DataFrame:
+def compute_curve(elbow: ElbowOnAxis, found: Compute) -> pl.DataFrame:
     """Probability that a run of given FLOPs has emerged: flops, params (null if unknown), emerged.
 
     No rows where FLOPs are not determined, or nothing says which to look at.
     """
-    schema = {"flops": pl.Float64, "params": pl.Float64, "emerged": pl.Float64}
-    window = None if found is None else _window(found)
-    if found is None or window is None:
-        return pl.DataFrame(schema=schema)
+    window = _window(found)
+    if window is None:
+        return NO_CURVE
     rows = []
     for flops in np.geomspace(*window, _CURVE):
-        each = at_compute(forecast, found, flops=float(flops))
+        each = at_compute(elbow, found, flops=float(flops))
         rows.append((each.flops, each.params, each.emerged))
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(rows, schema=NO_CURVE.schema, orient="row")
 
 
 def _window(found: Compute) -> tuple[float, float] | None:
@@ -140,12 +144,11 @@ def _window(found: Compute) -> tuple[float, float] | None:
     return max(low, start / 1e3), min(high, start * 1e4)
 
 
-def compute_ticks(forecast: Forecast, found: Compute | None) -> pl.DataFrame:
+def compute_ticks(elbow: ElbowOnAxis, found: Compute) -> pl.DataFrame:
     """Round FLOPs in the range of the curve and the size of such runs: flops, params, tokens."""
-    schema = {"flops": pl.Float64, "params": pl.Float64, "tokens": pl.Float64}
-    window = None if found is None else _window(found)
-    if found is None or window is None:
-        return pl.DataFrame(schema=schema)
+    window = _window(found)
+    if window is None:
+        return NO_TICKS
     low, high = window
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = {0: (1.0, 2.0, 5.0), 1: (1.0, 2.0, 5.0), 2: (1.0, 3.0)}
@@ -153,14 +156,13 @@ def compute_ticks(forecast: Forecast, found: Compute | None) -> pl.DataFrame:
     values = [float(f"{step}e{decade}") for decade in decades for step in chosen]
     rows = [
         (each.flops, each.params, each.tokens)
-        for each in (at_compute(forecast, found, flops=v) for v in values if low <= v <= high)
+        for each in (at_compute(elbow, found, flops=v) for v in values if low <= v <= high)
     ]
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(rows, schema=NO_TICKS.schema, orient="row")
 
 
-def compute_checkpoints(forecast: Forecast) -> pl.DataFrame:
+def compute_checkpoints(selection: Selection) -> pl.DataFrame:
     """Checkpoints of known compute: checkpoint, flops, hidden, emerged (few-shot above chance)."""
-    selection = forecast.fit.selection
     seen = (
         selection.rows.select("series", "checkpoint").unique().with_columns(seen=pl.lit(value=True))
     )

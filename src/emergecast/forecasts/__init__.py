@@ -6,14 +6,14 @@ a refused one has no elbow.
 
 from __future__ import annotations
 
-from emergecast.forecasts._elbow import QUANTILES, Elbow, default_thresholds
+from emergecast.forecasts._elbow import Elbow
 from emergecast.forecasts._forecast import AtLoss, Forecast, forecast
 from emergecast.forecasts._schema import json_schema
-from emergecast.forecasts._verdict import NEGLIGIBLE, Sensitivity, Thresholds, Verdict
+from emergecast.forecasts._thresholds import Thresholds, default_thresholds
+from emergecast.forecasts._verdict import NEGLIGIBLE, Sensitivity, Verdict
 
 __all__ = [
     "NEGLIGIBLE",
-    "QUANTILES",
     "AtLoss",
     "Elbow",
     "Forecast",

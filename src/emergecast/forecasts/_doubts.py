@@ -8,7 +8,7 @@ from emergecast.diagnostics import FEW_SHOT, RISE
 
 if TYPE_CHECKING:
     from emergecast.diagnostics import Diagnostics, Suspect
-    from emergecast.forecasts._verdict import Thresholds
+    from emergecast.forecasts._thresholds import Thresholds
     from emergecast.inference import Fit
 
 NAMED = 3

@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 
 from emergecast.compute import (
+    NO_CURVE,
+    NO_TICKS,
     AtCompute,
     Compute,
     ComputeOptions,
@@ -20,22 +22,31 @@ from emergecast.compute import (
     compute_ticks,
 )
 from emergecast.diagnostics import Diagnostics
+from emergecast.errors import FitError, OptionError, ScalingError
 from emergecast.forecasts._elbow import (
-    QUANTILES,
     Elbow,
-    default_thresholds,
-    quantiles_on,
     sensitivity_on,
 )
 from emergecast.forecasts._lines import curves, schema, typical
-from emergecast.forecasts._verdict import Judgement, Sensitivity, Thresholds, Verdict, judge
-from emergecast.inference import SEED, Bootstrap, Draws, FitStatus, Resample
+from emergecast.forecasts._thresholds import Thresholds, default_thresholds
+from emergecast.forecasts._verdict import Judgement, Sensitivity, Verdict, judge
+from emergecast.inference import (
+    QUANTILES,
+    SEED,
+    Bootstrap,
+    Draws,
+    ElbowOnAxis,
+    Fit,
+    FitStatus,
+    Resample,
+    fit,
+)
 from emergecast.suggestions import Repeat, repeats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from emergecast.inference import Fit, Posterior
+    from emergecast.inference import Posterior
     from emergecast.measurements import Axis, Shift
 
 N_DRAWS = 4000
@@ -172,29 +183,22 @@ class Forecast:
 
     def density(self, loss: ArrayLike) -> NDArray[np.float64]:
         """Posterior density of the few-shot elbow per nat, any shape."""
-        return self._posterior.density(self._internal(loss))
+        return self._elbow.density(loss)
 
     def cumulative(self, loss: ArrayLike) -> NDArray[np.float64]:
         """P(elbow <= loss), any shape."""
-        posterior, internal = self._posterior, self._internal(loss)
-        higher = self.axis.higher_is_stronger
-        return posterior.emerged(internal) if higher else posterior.cumulative(internal)
+        return self._elbow.cumulative(loss)
 
     def quantile(self, probability: ArrayLike) -> NDArray[np.float64]:
         """Quantiles of the few-shot elbow, nats, any shape."""
-        if self.axis.higher_is_stronger:
-            probability = 1.0 - np.asarray(probability)
-        return self.axis.to_axis(self._posterior.quantile(probability))
+        return self._elbow.quantile(probability)
 
     def emerged(self, loss: ArrayLike) -> NDArray[np.float64]:
         """Probability that a model of this loss has emerged, P(elbow >= loss), any shape.
 
         Where higher is stronger, P(elbow <= value).
         """
-        return self._posterior.emerged(self._internal(loss))
-
-    def _internal(self, loss: ArrayLike) -> NDArray[np.float64]:
-        return self.axis.from_axis(np.asarray(loss, dtype=np.float64))
+        return self._elbow.emerged(loss)
 
     def exceeds(self, loss: float, score: float) -> float:
         """Probability that the few-shot score of a model of this loss is above `score`.
@@ -226,11 +230,14 @@ class Forecast:
     @property
     def _posterior(self) -> Posterior:
         if self.elbow is None:
-            from emergecast.errors import FitError
-
             message = f"the forecast is refused and has no distribution: {self.reasons[0]}"
             raise FitError(message)
         return self.fit.posterior
+
+    @property
+    def _elbow(self) -> ElbowOnAxis:
+        """The distribution of the elbow in the unit of the axis."""
+        return ElbowOnAxis(posterior=self._posterior, axis=self.axis)
 
     @cached_property
     def _draws(self) -> Draws:
@@ -280,32 +287,32 @@ class Forecast:
         """
         found = self._compute
         if not isinstance(found, Compute):
-            from emergecast.errors import ScalingError
-
             message = f"nothing is known of a training run: {found}"
             raise ScalingError(message)
-        return at_compute(self, found, flops=flops, params=params, tokens=tokens)
+        return at_compute(self._elbow, found, flops=flops, params=params, tokens=tokens)
 
     @cached_property
     def _compute(self) -> Compute | str:
         """Worked out when first asked for: most forecasts of a backtest never are."""
-        return compute_of(self, self.compute_options)
+        if self.elbow is None:
+            return "the forecast is refused, so there is no loss to convert."
+        return compute_of(self._elbow, self.fit.selection, self.compute_options)
 
     # -------------------------------------------------------------------- frames for pictures
 
     def compute_curve(self) -> pl.DataFrame:
         """Probability that a run has emerged: flops, params, emerged; no rows if not known."""
-        found = self._compute
-        return compute_curve(self, found if isinstance(found, Compute) else None)
+        found = self.compute
+        return NO_CURVE if found is None else compute_curve(self._elbow, found)
 
     def compute_ticks(self) -> pl.DataFrame:
         """Round FLOPs in that range and the size of such runs: flops, params, tokens."""
-        found = self._compute
-        return compute_ticks(self, found if isinstance(found, Compute) else None)
+        found = self.compute
+        return NO_TICKS if found is None else compute_ticks(self._elbow, found)
 
     def compute_checkpoints(self) -> pl.DataFrame:
         """Few-shot checkpoints of known compute: checkpoint, flops, hidden, emerged."""
-        return compute_checkpoints(self)
+        return compute_checkpoints(self.fit.selection)
 
     def points(self) -> pl.DataFrame:
         """One row per score: checkpoint, loss, score, stderr, setting, examples, label, hidden."""
@@ -407,7 +414,7 @@ class Forecast:
             return []
         found = []
         for member, weight in zip(self.fit.members, self.fit.weights, strict=True):
-            quantiles = quantiles_on(self.axis, member.posterior)
+            quantiles = ElbowOnAxis(posterior=member.posterior, axis=self.axis).quantiles()
             evidence = member.posterior.log_evidence
             found.append(
                 {"law": str(member.law), "weight": weight, **quantiles, "log_evidence": evidence}
@@ -438,21 +445,44 @@ class Forecast:
 
 
 def forecast(
-    fit: Fit,
+    table_or_fit: Any,  # noqa: ANN401  a Fit, or whatever read_table takes
     *,
     thresholds: Thresholds | None = None,
     bootstraps: int = 200,
     compute: ComputeOptions | None = None,
+    **fitting: Any,  # noqa: ANN401  arguments of fit, checked there
 ) -> Forecast:
-    """The forecast of a fit.
+    """Where emergence will happen, with a verdict.
 
     Args:
-        fit: what to read off.
+        table_or_fit: a `Fit`, or a table to fit first: Measurements, a path, a polars or pandas
+            frame, records.
         thresholds: when a forecast counts as identified or is refused, in the unit of the axis.
         bootstraps: resamples of each kind; 0 for none.
         compute: how the loss of emergence becomes compute; the defaults of `ComputeOptions`.
+        **fitting: how a table is fitted: task, law, priors, at_chance_only, ...; as `fit`.
+
+    Raises:
+        OptionError: an impossible option, or `fitting` beside a `Fit`.
+        TableError: the table has bad rows (all of them listed).
+        SelectionError: the rows asked for do not make one fit.
+        FitError: no estimate exists for these rows.
     """
-    options = compute or ComputeOptions()
+    if not isinstance(table_or_fit, Fit):
+        fitted = fit(table_or_fit, **fitting)
+    elif fitting:
+        raise OptionError(
+            f"{', '.join(fitting)} say how a table is fitted, and this is a fit already: give them "
+            "to emergecast.fit."
+        )
+    else:
+        fitted = table_or_fit
+    return _forecast(fitted, thresholds, bootstraps, compute or ComputeOptions())
+
+
+def _forecast(
+    fit: Fit, thresholds: Thresholds | None, bootstraps: int, options: ComputeOptions
+) -> Forecast:
     judgement: Judgement = judge(fit, thresholds or default_thresholds(fit))
     if judgement.verdict is Verdict.REFUSED:
         return Forecast(
@@ -468,7 +498,7 @@ def forecast(
     elbow = Elbow(
         mle=None if fit.mle is None else axis.to_axis(fit.mle.elbow),
         mode=axis.to_axis(posterior.mode),
-        **quantiles_on(axis, posterior),
+        **ElbowOnAxis(posterior=posterior, axis=axis).quantiles(),
     )
     bootstrap = {kind: fit.bootstrap(kind, bootstraps) if bootstraps else None for kind in Resample}
     return Forecast(

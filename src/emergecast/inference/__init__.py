@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from emergecast.inference._bootstrap import Bootstrap, Resample
 from emergecast.inference._data import FitData
+from emergecast.inference._distribution import LossDistribution
 from emergecast.inference._draws import Draws
 from emergecast.inference._fit import SEED, Fit, FitStatus, fit
 from emergecast.inference._mixture import DEFAULT_MIXTURE, Mixture, MixturePosterior
+from emergecast.inference._on_axis import QUANTILES, ElbowOnAxis
 from emergecast.inference._point import PointEstimate, local_optima
 from emergecast.inference._posterior import Posterior
 from emergecast.inference._priors import Priors
@@ -21,14 +23,17 @@ from emergecast.inference.sampled._space import prior_elbows
 
 __all__ = [
     "DEFAULT_MIXTURE",
+    "QUANTILES",
     "SEED",
     "Bootstrap",
     "Draws",
     "Effort",
+    "ElbowOnAxis",
     "ExactPosterior",
     "Fit",
     "FitData",
     "FitStatus",
+    "LossDistribution",
     "Mixture",
     "MixturePosterior",
     "Model",

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from emergecast.compute import ComputeOptions
-    from emergecast.forecasts import Forecast, Thresholds
     from emergecast.inference._posterior import Posterior
     from emergecast.measurements import Measurements, Selection
 
@@ -86,7 +84,10 @@ class Fit:
         """Weight of each member: that of the mixture, or by held-out prediction if `stacked`."""
         if not isinstance(self.law, Mixture):
             return (1.0,)
-        return stacking_weights(self) if self.stacked else self.law.weights
+        if not self.stacked:
+            return self.law.weights
+        posteriors = [member.posterior for member in self.members]
+        return stacking_weights(self.data, self.law.laws, posteriors)
 
     @cached_property
     def posterior(self) -> Posterior:
@@ -204,24 +205,6 @@ class Fit:
         """The same fit, read off at another D0."""
         return replace(self, data=replace(self.data, few_shot_examples=examples))
 
-    def forecast(
-        self,
-        *,
-        bootstraps: int = 200,
-        thresholds: Thresholds | None = None,
-        compute: ComputeOptions | None = None,
-    ) -> Forecast:
-        """Where emergence will happen, with a verdict.
-
-        Args:
-            bootstraps: resamples of each kind; 0 for none.
-            thresholds: when a forecast counts as identified or is refused.
-            compute: how the loss of emergence becomes compute.
-        """
-        from emergecast.forecasts import forecast  # the one call upwards, so that this reads well
-
-        return forecast(self, bootstraps=bootstraps, thresholds=thresholds, compute=compute)
-
     def to_arviz(self, n: int = 4000, seed: int = SEED) -> Any:  # noqa: ANN401  arviz is optional
         """Posterior draws as an `arviz.InferenceData` (one chain of independent draws).
 
@@ -247,7 +230,8 @@ class Fit:
     def _repr_html_(self) -> str:
         from html import escape
 
-        return f"<p>{escape(repr(self))}<br><code>.forecast()</code> gives the answer.</p>"
+        next_step = "<code>emergecast.forecast(fit)</code> gives the answer."
+        return f"<p>{escape(repr(self))}<br>{next_step}</p>"
 
 
 def fit(  # noqa: PLR0913  the options of the main call, all named

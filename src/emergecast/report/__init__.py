@@ -21,7 +21,7 @@ from emergecast.report.pictures._distribution import distribution
 from emergecast.report.pictures._fan import fan
 from emergecast.report.pictures._influence import DiagnosedView, influence
 from emergecast.report.pictures._ladder import ladder
-from emergecast.report.pictures._scaling import ScalingView, scaling
+from emergecast.report.pictures._scaling import scaling
 from emergecast.report.pictures._suggestion import SuggestionView, suggestion
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "DiagnosedView",
     "ElbowView",
     "ForecastView",
-    "ScalingView",
     "SuggestionView",
     "ablations",
     "comparison_distribution",

@@ -28,6 +28,7 @@ from emergecast.scaling.counting._flops import (
 )
 from emergecast.scaling.counting._model_config import read_architecture
 from emergecast.scaling.fitting._fit_law import fit_scaling_law
+from emergecast.scaling.fitting._law_curves import law_curve, points_frame, size_curves
 from emergecast.scaling.fitting._optimal import Optimal, Ranged, Split, optimal
 from emergecast.scaling.fitting._record import read_law, scaling_record
 from emergecast.scaling.fitting._resampling import Refits, Resampled
@@ -78,6 +79,7 @@ __all__ = [
     "fit_scaling_law",
     "flops_text",
     "frontier",
+    "law_curve",
     "least_loss",
     "loss_at",
     "loss_of",
@@ -85,12 +87,14 @@ __all__ = [
     "optimal",
     "parse_amount",
     "parse_law",
+    "points_frame",
     "read_architecture",
     "read_law",
     "run_at",
     "run_at_flops",
     "run_at_loss",
     "scaling_record",
+    "size_curves",
     "training_flops",
     "with_floor",
 ]

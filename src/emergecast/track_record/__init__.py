@@ -14,7 +14,7 @@ from emergecast.track_record._freeze import (
     printed_rows,
     read_frozen,
 )
-from emergecast.track_record._proper_scores import LossDistribution, crps, log_score, pit
+from emergecast.track_record._proper_scores import crps, log_score, pit
 from emergecast.track_record._score import FrozenScore, ScoreStatus, score_frozen
 from emergecast.track_record._tally import TrackRecord, track_record
 
@@ -23,7 +23,6 @@ __all__ = [
     "FrozenDistribution",
     "FrozenForecast",
     "FrozenScore",
-    "LossDistribution",
     "ScoreStatus",
     "TrackRecord",
     "crps",

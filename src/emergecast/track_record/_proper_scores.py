@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from emergecast.inference import LossDistribution
 
 TOLERANCE = 1e-8
 """Relative error at which the integral of the CRPS stops refining."""
@@ -16,22 +18,6 @@ PANELS = 60_000
 _TAIL = (1e-10, 1e-8, 1e-6, 1e-4, 1e-3, 0.01, 0.03)
 LEVELS = np.array([*_TAIL, *np.linspace(0.05, 0.95, 19), *(1.0 - np.array(_TAIL[::-1]))])
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(6)
-
-
-class LossDistribution(Protocol):
-    """A distribution of a loss; arrays of any shape in, the same shape out, losses in nats."""
-
-    def quantile(self, probability: ArrayLike, /) -> NDArray[np.float64]:
-        """The losses below which these shares of the probability lie."""
-        ...
-
-    def cumulative(self, loss: ArrayLike, /) -> NDArray[np.float64]:
-        """P(elbow <= loss)."""
-        ...
-
-    def density(self, loss: ArrayLike, /) -> NDArray[np.float64]:
-        """Probability density per nat."""
-        ...
 
 
 def crps(distribution: LossDistribution, truth: ArrayLike) -> float:

@@ -16,10 +16,11 @@ import pytest
 from emergecast.errors import ExperimentError, LabError, LedgerError, OptionError
 from emergecast.lab.executors import Event, EventKind, Report, RunOptions, run_all
 from emergecast.lab.experiment import Experiment, Run, read_experiment
-from emergecast.lab.ledger import Ledger, State
+from emergecast.lab.ledger import Ledger, Loss, Outcome, Score, State
 from emergecast.lab.ledger._owner import this_process
 from emergecast.lab.plan import Survey, clear_failures, make_table, survey
-from emergecast.lab.worker._measurer import Loss, Outcome, Progress, Score, disk_is_full
+from emergecast.lab.worker._full_disk import disk_is_full
+from emergecast.lab.worker._measurer import Progress
 from emergecast.lab.worker._rehearsal import RehearsalMeasurer
 from emergecast.lab.worker._worker import _Desk, _do, check_outcome
 

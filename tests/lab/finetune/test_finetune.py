@@ -12,7 +12,8 @@ from emergecast.errors import LabError
 from emergecast.lab.evaluate import evaluate
 from emergecast.lab.finetune import FinetuneMethod, Session, finetune
 from emergecast.lab.finetune._batches import Examples
-from emergecast.lab.finetune._finetune import WHOLE, _end_tracking, last_whole_checkpoint
+from emergecast.lab.finetune._finetune import _end_tracking
+from emergecast.lab.finetune._saved import WHOLE, last_whole_checkpoint
 from emergecast.lab.tasks import Pair
 
 

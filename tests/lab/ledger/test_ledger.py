@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from emergecast.errors import LedgerError
-from emergecast.lab.ledger import Ledger, State
+from emergecast.lab.ledger import Ledger, Loss, Outcome, Score, State
 from emergecast.lab.ledger._ledger import Attempt
 from emergecast.lab.ledger._owner import SILENCE, Owner, is_alive, this_process
-from emergecast.lab.worker._measurer import Loss, Outcome, Score
 
 OUTCOME = Outcome(
     scores=(Score(metric="acc", score=0.1 + 0.2, stderr=1e-3, n_items=3),),
@@ -144,7 +143,7 @@ def test_a_failure_stays_until_it_is_cleared(ledger: Ledger):
 RACE = """
 import random, sys, time
 from pathlib import Path
-from emergecast.lab.ledger import Ledger
+from emergecast.lab.ledger import Loss, Outcome, Score, Ledger
 from emergecast.lab.ledger._owner import this_process
 with Ledger.open(Path(sys.argv[1])) as ledger:
     mine = this_process()
@@ -214,7 +213,7 @@ FILL = """
 import resource, sys
 from pathlib import Path
 from emergecast.errors import LedgerError
-from emergecast.lab.ledger import Ledger
+from emergecast.lab.ledger import Loss, Outcome, Score, Ledger
 from tests.lab.runner.test_ledger import OUTCOME, attempt
 path = Path(sys.argv[1])
 with Ledger.open(path) as ledger:
@@ -252,7 +251,7 @@ WRITE = """
 import os, sys
 from pathlib import Path
 from emergecast.errors import LedgerError
-from emergecast.lab.ledger import Ledger
+from emergecast.lab.ledger import Loss, Outcome, Score, Ledger
 path = Path(sys.argv[1])
 if os.getuid() == 0:  # root may write anything
     os.setgid(65534)

@@ -15,14 +15,14 @@ from emergecast.errors import LabError
 from emergecast.lab.experiment import Experiment, parse_experiment, read_experiment
 from emergecast.lab.experiment._experiment import Choice, Task
 from emergecast.lab.experiment._run import Run, RunKind, run_from_json
-from emergecast.lab.ledger import Ledger, State
+from emergecast.lab.ledger import Ledger, Loss, State
 from emergecast.lab.ledger._ledger import Result
 from emergecast.lab.plan import survey
 from emergecast.lab.plan._choose import choose
 from emergecast.lab.plan._estimate import _line, estimate
 from emergecast.lab.plan._facts import gather_facts
 from emergecast.lab.plan._grid import Plan, make_plan
-from emergecast.lab.worker._measurer import Loss, ModelFacts, TaskFacts
+from emergecast.lab.worker._measurer import ModelFacts, TaskFacts
 from emergecast.lab.worker._rehearsal import RehearsalMeasurer
 
 Write = Callable[..., Path]

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from emergecast.report import save, scaling
-from emergecast.scaling import CHINCHILLA_LAWS, FitOptions, Runs, fit_scaling_law
+from emergecast.scaling import (
+    CHINCHILLA_LAWS,
+    FitOptions,
+    Runs,
+    fit_scaling_law,
+    law_curve,
+    points_frame,
+    size_curves,
+)
 
 
 def fitted(form: str, *, high: float = 24.0, **options: Any) -> Any:
@@ -43,13 +51,13 @@ def test_every_law_renders(form, tmp_path: Path):
 def test_the_curves_are_the_law(tmp_path: Path):
     """At one size over its tokens, and along the frontier inside its interval."""
     fit = fitted("chinchilla")
-    curves, law = fit.size_curves(), fit.law_curve()
+    curves, law = size_curves(fit), law_curve(fit)
     tokens = curves["amount"].to_numpy() / (6 * curves["params"].to_numpy())
     np.testing.assert_allclose(curves["loss"], fit.law.loss(curves["params"].to_numpy(), tokens))
     np.testing.assert_allclose(law["loss"], fit.law.frontier.loss(law["amount"].to_numpy()))
     assert curves["params"].n_unique() == 6
     assert (law["low"] < law["high"]).all()
-    points = fit.points_frame()
+    points = points_frame(fit)
     predicted = fit.law.loss(fit.runs.params, fit.runs.tokens)
     np.testing.assert_allclose(points["residual"], np.log(fit.runs.loss / predicted), atol=1e-12)
     assert points.filter("outlier")["row"].to_list() == [each.row for each in fit.outliers]
@@ -64,5 +72,5 @@ def test_a_law_without_an_optimum_and_a_narrow_table(tmp_path: Path):
     loss = 1.7 + 400 / params**0.34 + 1e-4 * np.log(tokens)
     runs = Runs.of(loss, params=params, tokens=tokens)
     flat = fit_scaling_law(runs, options=FitOptions(bootstraps=0, starts=16))
-    assert flat.law_curve().is_empty()
+    assert law_curve(flat).is_empty()
     assert "Orange" not in texts(scaling(flat), tmp_path)

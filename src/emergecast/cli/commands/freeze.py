@@ -98,7 +98,7 @@ def freeze(
 
     Example: `emergecast freeze table.csv --task mmlu -o mmlu.frozen.json`
     """
-    from emergecast.forecasts import default_thresholds
+    from emergecast.forecasts import default_thresholds, forecast
     from emergecast.inference import fit
     from emergecast.measurements import read_table
     from emergecast.track_record import freeze as freeze_forecast
@@ -144,8 +144,8 @@ def freeze(
         priors=numbers(prior, "--prior"),
     )
     thresholds = default_thresholds(fitted).override(rules)
-    forecast = fitted.forecast(bootstraps=0, thresholds=thresholds, compute=compute)
-    frozen = freeze_forecast(forecast, options=options, thresholds=thresholds, note=note)
+    made = forecast(fitted, bootstraps=0, thresholds=thresholds, compute=compute)
+    frozen = freeze_forecast(made, options=options, thresholds=thresholds, note=note)
     frozen.write(out)
     if as_json:
         print(json.dumps({**_summary(frozen), "file": str(out)}, indent=2))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
-import shutil
 import sys
 import tempfile
 import time
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emergecast.errors import LabError
 from emergecast.lab.finetune._method import SCHEDULES, FinetuneMethod, Session
+from emergecast.lab.finetune._saved import last_whole_checkpoint, step_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -112,7 +111,7 @@ def finetune(
     return Finetuned(
         model=trained,
         steps=trainer.state.global_step,
-        resumed_from=0 if before is None else _step(before),
+        resumed_from=0 if before is None else step_of(before),
         seconds=time.perf_counter() - start,
         final_loss=trainer.last_loss,
     )
@@ -134,25 +133,6 @@ def _spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-
-
-WHOLE = "whole"
-"""File that a training checkpoint gets last; without it the checkpoint may be torn."""
-
-
-def last_whole_checkpoint(folder: Path | None) -> Path | None:
-    """The latest training checkpoint that was written to the end; torn ones are removed."""
-    if folder is None or not folder.is_dir():
-        return None
-    found = [path for path in folder.glob("checkpoint-*") if path.is_dir()]
-    for torn in [path for path in found if not (path / WHOLE).is_file()]:
-        shutil.rmtree(torn)
-        found.remove(torn)
-    return max(found, key=_step, default=None)
-
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.rpartition("-")[2])
 
 
 def _with_adapters(model: PreTrainedModel, method: FinetuneMethod) -> Any:  # noqa: ANN401  PEFT's or transformers' model
@@ -214,16 +194,3 @@ def _arguments(
         remove_unused_columns=False,
         dataloader_pin_memory=False,
     )
-
-
-def check_loss(loss: float, step: int, method_rate: float) -> None:
-    """Refuse a loss that is no number.
-
-    Raises:
-        LabError: It is none.
-    """
-    if not math.isfinite(loss):
-        raise LabError(
-            f"the training loss is {loss} after {step} steps of finetuning, so this run has no"
-            f" score. Lower its learning rate, {method_rate:g}, or lengthen its warmup."
-        )

@@ -16,8 +16,9 @@ from transformers import (
 )
 
 from emergecast.lab.finetune._batches import Examples, as_it_is
-from emergecast.lab.finetune._finetune import WHOLE, check_loss
+from emergecast.lab.finetune._loss import check_loss
 from emergecast.lab.finetune._method import Session
+from emergecast.lab.finetune._saved import WHOLE
 
 
 class LeanTrainer(Trainer):

@@ -20,8 +20,8 @@ from typing import Any, Final, Self
 
 from emergecast.errors import LedgerError
 from emergecast.lab.experiment import canonical
+from emergecast.lab.ledger._outcome import Loss, Outcome, Score
 from emergecast.lab.ledger._owner import Owner, is_alive
-from emergecast.lab.worker import Loss, Outcome, Score
 
 _FORMAT: Final = 1
 _PATIENCE: Final = 60.0

@@ -8,10 +8,9 @@ from typing import Any
 
 from emergecast.errors import LabError
 from emergecast.lab.experiment import Checkpoint, Experiment, Run, RunKind, Worker
-from emergecast.lab.ledger import Result
+from emergecast.lab.ledger import Result, Score
 from emergecast.lab.plan._facts import chance_level
 from emergecast.lab.plan._grid import Plan
-from emergecast.lab.worker import Score
 from emergecast.measurements import Measurements, Setting, read_table
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from emergecast.errors import LabError
+from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._task import Task
 
 if TYPE_CHECKING:
@@ -82,27 +81,3 @@ def _manager(include_path: Path | None) -> TaskManager:
             f'include_path "{include_path}" is no folder. Give the folder of the task\'s YAML file.'
         )
     return TaskManager(include_path=str(include_path), include_defaults=False)
-
-
-@contextlib.contextmanager
-def quiet_harness() -> Iterator[None]:
-    """Neither the harness's progress bars nor those of its data sets, nor its remarks."""
-    import datasets
-    from lm_eval.api import task as harness_task
-
-    logger = logging.getLogger("lm_eval")
-    level, shown, bar = logger.level, datasets.is_progress_bar_enabled(), harness_task.tqdm
-    logger.setLevel(logging.ERROR)
-    datasets.disable_progress_bar()
-    harness_task.tqdm = _no_bar
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        harness_task.tqdm = bar
-        if shown:
-            datasets.enable_progress_bar()
-
-
-def _no_bar(iterable: Any, *_: object, **__: object) -> Any:  # noqa: ANN401  stands in for tqdm
-    return iterable

@@ -16,6 +16,7 @@ import numpy as np
 from emergecast.errors import LabError
 from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
 from emergecast.lab.tasks._pairs import Pair
+from emergecast.lab.tasks._quiet import quiet_harness
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -131,8 +132,6 @@ class Task:
     @cached_property
     def requests(self) -> tuple[Instance, ...]:
         """What a model is asked, item after item."""
-        from emergecast.lab.tasks._load import quiet_harness
-
         asked: list[Instance] = []
         for part in self._parts:
             with quiet_harness():

@@ -5,24 +5,13 @@ It refuses an outcome that is not finite, and says of invented scores that they 
 
 from __future__ import annotations
 
-from emergecast.lab.worker._measurer import (
-    CorpusFacts,
-    Loss,
-    Measurer,
-    ModelFacts,
-    Outcome,
-    Score,
-    TaskFacts,
-)
+from emergecast.lab.worker._measurer import CorpusFacts, Measurer, ModelFacts, TaskFacts
 from emergecast.lab.worker._measurer_of import measurer_of
 
 __all__ = [
     "CorpusFacts",
-    "Loss",
     "Measurer",
     "ModelFacts",
-    "Outcome",
-    "Score",
     "TaskFacts",
     "measurer_of",
 ]

@@ -6,13 +6,13 @@ implementations, the models themselves and a rehearsal that loads nothing.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Protocol
 
 from emergecast.lab.experiment import Checkpoint, Corpus, Run, Task
+from emergecast.lab.ledger import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,44 +58,6 @@ class CorpusFacts:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
-    """Held-out loss of a checkpoint."""
-
-    nats_per_token: float
-    stderr: float | None
-    nats_per_byte: float | None
-    byte_stderr: float | None
-    tokens: int
-    bytes: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """Mean of one metric over the test items."""
-
-    metric: str
-    score: float
-    stderr: float | None
-    """Sampling error of the mean; None where it is not known."""
-    n_items: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a run found."""
-
-    loss: Loss | None = None
-    scores: tuple[Score, ...] = ()
-    """The task's own metric first."""
-    training: Mapping[str, Any] | None = None
-    """What the finetuning says of itself: steps, loss."""
-    items: tuple[Mapping[str, Any], ...] = ()
-    """Outcome of each test item."""
-    timings: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by part of the run."""
-
-
 Progress = Callable[[int, int], None]
 """Called with the steps done and the steps in all."""
 
@@ -133,19 +95,3 @@ class Measurer(Protocol):
         LabError: the run failed.
         """
         ...
-
-
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_FULL_SAID: Final = ("No space left on device", "Disk quota exceeded", "File too large")
-
-
-def disk_is_full(error: BaseException) -> bool:
-    """Whether an error is not the run's fault: some library could not write for want of space."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in _FULL:
-            return True
-        if any(words in str(seen) for words in _FULL_SAID):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False

@@ -16,16 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from emergecast.errors import LabError
 from emergecast.lab import checkpoints, evaluate, finetune, tasks
 from emergecast.lab.experiment import Checkpoint, Corpus, Experiment, Recipe, Run, Task
-from emergecast.lab.worker._measurer import (
-    CorpusFacts,
-    Loss,
-    ModelFacts,
-    Outcome,
-    Progress,
-    Score,
-    TaskFacts,
-    disk_is_full,
-)
+from emergecast.lab.ledger import Loss, Outcome, Score
+from emergecast.lab.worker._full_disk import disk_is_full
+from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, Progress, TaskFacts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -18,15 +18,8 @@ import numpy as np
 
 from emergecast.errors import LabError
 from emergecast.lab.experiment import Checkpoint, Corpus, Experiment, Run, RunKind, Task
-from emergecast.lab.worker._measurer import (
-    CorpusFacts,
-    Loss,
-    ModelFacts,
-    Outcome,
-    Progress,
-    Score,
-    TaskFacts,
-)
+from emergecast.lab.ledger import Loss, Outcome, Score
+from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, Progress, TaskFacts
 
 _STEPS = 20
 _CHANCE = 0.25

@@ -24,8 +24,9 @@ from typing import Any, Final, Protocol, TextIO
 
 from emergecast.errors import EmergecastError, LabError, LedgerError
 from emergecast.lab.experiment import Experiment, Run, parse_experiment, run_from_json
-from emergecast.lab.ledger import Attempt, Ledger, Owner, machine, this_process
-from emergecast.lab.worker._measurer import Measurer, Outcome, disk_is_full
+from emergecast.lab.ledger import Attempt, Ledger, Outcome, Owner, machine, this_process
+from emergecast.lab.worker._full_disk import disk_is_full
+from emergecast.lab.worker._measurer import Measurer
 from emergecast.lab.worker._measurer_of import measurer_of
 
 _BEAT: Final = 15.0

@@ -13,14 +13,13 @@ from emergecast.report.pictures._distribution import distribution
 from emergecast.report.pictures._fan import fan
 from emergecast.report.pictures._influence import DiagnosedView, influence
 from emergecast.report.pictures._ladder import ladder
-from emergecast.report.pictures._scaling import ScalingView, scaling
+from emergecast.report.pictures._scaling import scaling
 from emergecast.report.pictures._suggestion import SuggestionView, suggestion
 
 __all__ = [
     "ComparisonView",
     "ComputeView",
     "DiagnosedView",
-    "ScalingView",
     "SuggestionView",
     "ablations",
     "comparison_distribution",

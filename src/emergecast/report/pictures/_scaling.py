@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 import altair as alt
 import polars as pl
@@ -19,6 +18,7 @@ from emergecast.report.drawing import (
     dress,
     marks,
 )
+from emergecast.scaling import ScalingFit, law_curve, points_frame, size_curves
 
 _HEIGHT = 330
 _RESIDUAL_HEIGHT = 150
@@ -27,49 +27,18 @@ _NAMED = 5
 _UNITS = {"params": "parameters", "tokens": "training tokens", "flops": "training FLOPs"}
 
 
-class ScalingView(Protocol):
-    """A fitted scaling law as the picture sees it."""
-
-    @property
-    def title(self) -> str:
-        """The constants in a few words."""
-        ...
-
-    @property
-    def subtitle(self) -> str:
-        """What they rest on."""
-        ...
-
-    @property
-    def axis(self) -> str:
-        """What loss is drawn against: params, tokens or flops."""
-        ...
-
-    def points_frame(self) -> pl.DataFrame:
-        """Columns row, amount, params, loss, residual (ln of point over law), outlier."""
-        ...
-
-    def size_curves(self) -> pl.DataFrame:
-        """Columns params, amount, loss; no rows for a law of one resource."""
-        ...
-
-    def law_curve(self) -> pl.DataFrame:
-        """Columns amount, loss, low, high; no rows where there is no such curve."""
-        ...
-
-
-def scaling(view: ScalingView) -> alt.VConcatChart:
+def scaling(view: ScalingFit) -> alt.VConcatChart:
     """Draw the points, the law's curves with its 90% interval, and the residuals below them."""
-    points = view.points_frame()
-    sized = not view.size_curves().is_empty()
+    points = points_frame(view)
+    sized = not size_curves(view).is_empty()
     x = _x(view, points)
     top = _losses(view, points, x, sized=sized)
     chart = alt.vconcat(top, _residuals(points, x, sized=sized), spacing=46)
     return dress(chart.resolve_scale(color="shared"), view)
 
 
-def _x(view: ScalingView, points: pl.DataFrame) -> alt.X:
-    amounts = [*points["amount"], *view.law_curve()["amount"]]
+def _x(view: ScalingFit, points: pl.DataFrame) -> alt.X:
+    amounts = [*points["amount"], *law_curve(view)["amount"]]
     low, high = min(amounts) / _MARGIN, max(amounts) * _MARGIN
     title = f"{_UNITS[view.axis]}, logarithmic"
     return alt.X(
@@ -97,8 +66,8 @@ def _decades(low: float, high: float) -> list[float]:
     return found if len(found) > 1 else [low, high]
 
 
-def _losses(view: ScalingView, points: pl.DataFrame, x: alt.X, *, sized: bool) -> alt.LayerChart:
-    law = view.law_curve()
+def _losses(view: ScalingFit, points: pl.DataFrame, x: alt.X, *, sized: bool) -> alt.LayerChart:
+    law = law_curve(view)
     seen = [*points["loss"], *law["loss"]]
     scale = alt.Scale(
         type="log", domain=[min(seen) / 1.02, max(points["loss"]) * 1.02], nice=False, clamp=True
@@ -115,7 +84,7 @@ def _losses(view: ScalingView, points: pl.DataFrame, x: alt.X, *, sized: bool) -
             base.mark_line(stroke=BAND_TEXT, strokeWidth=2, clip=True).encode(x=x, y=y),
         ]
     if sized:
-        curves = alt.Chart(view.size_curves()).mark_line(strokeWidth=1.3, opacity=0.85, clip=True)
+        curves = alt.Chart(size_curves(view)).mark_line(strokeWidth=1.3, opacity=0.85, clip=True)
         layers.append(curves.encode(x=x, y=y, color=_colour(points), detail="params:N"))
     layers += [_dots(points, x, y, sized=sized), _rings(points, x, y)]
     layers += marks.note(_sentences(points, law, sized=sized), height=_HEIGHT)

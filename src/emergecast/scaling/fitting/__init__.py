@@ -7,6 +7,7 @@ constant without its error.
 from __future__ import annotations
 
 from emergecast.scaling.fitting._fit_law import fit_scaling_law
+from emergecast.scaling.fitting._law_curves import law_curve, points_frame, size_curves
 from emergecast.scaling.fitting._optimal import Optimal, Ranged, Split, optimal
 from emergecast.scaling.fitting._record import read_law, scaling_record
 from emergecast.scaling.fitting._resampling import Refits, Resampled
@@ -30,7 +31,10 @@ __all__ = [
     "ScalingStatus",
     "Split",
     "fit_scaling_law",
+    "law_curve",
     "optimal",
+    "points_frame",
     "read_law",
     "scaling_record",
+    "size_curves",
 ]

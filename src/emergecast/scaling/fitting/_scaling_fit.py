@@ -20,12 +20,10 @@ from emergecast.scaling.fitting._curvature import (
     errors_of_constants,
     robust_z,
 )
-from emergecast.scaling.fitting._law_curves import law_curve, points_frame, size_curves
 from emergecast.scaling.fitting._newton import EXPONENTS, Box
 from emergecast.scaling.fitting._objective import Points, residuals
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
     from emergecast.scaling.fitting._resampling import Refits
@@ -320,18 +318,6 @@ class ScalingFit:
     def axis(self) -> str:
         """The resource that a picture of the fit has as its axis."""
         return self.law.of if isinstance(self.law, PowerLaw) else Resource.FLOPS
-
-    def points_frame(self) -> pl.DataFrame:
-        """One row for each point: row, amount, params, loss, residual, outlier."""
-        return points_frame(self)
-
-    def size_curves(self) -> pl.DataFrame:
-        """Loss at a few sizes: params, amount, loss; empty for a law of one resource."""
-        return size_curves(self)
-
-    def law_curve(self) -> pl.DataFrame:
-        """The law of one resource, or along the optimal split: amount, loss, low, high."""
-        return law_curve(self)
 
     def _refitted(self) -> Floats | None:
         if self.refits is None or len(self.refits.theta) < 2:
