@@ -16,11 +16,24 @@ import pytest
 from tests import designs
 
 import emergecast
-from emergecast.backtests import Backtest, BacktestOptions, BacktestRow, Outcome, Part, backtest
+from emergecast.backtests import (
+    Backtest,
+    BacktestOptions,
+    BacktestOutcome,
+    BacktestRow,
+    Part,
+    backtest,
+)
 from emergecast.backtests._ablations import ablations
 from emergecast.backtests._backtest import _scored
-from emergecast.backtests._ladder import Compute, limits
-from emergecast.backtests._settings import Ground, Setting, _at_least, ground_of, settings_of
+from emergecast.backtests._ladder import ObservedCompute, limits
+from emergecast.backtests._settings import (
+    BacktestSetting,
+    Ground,
+    _at_least,
+    ground_of,
+    settings_of,
+)
 from emergecast.baselines import Baseline
 from emergecast.baselines._baselines import NormalMixture
 from emergecast.errors import FitError, OptionError, SelectionError
@@ -97,7 +110,7 @@ def test_a_rung_is_the_fit_of_what_it_keeps(rows: Rows, ladder: Backtest):
         kept = [r for r in rows if r["loss"] > row.strongest_loss - 1e-9]
         made = emergecast.forecast(fit(kept, law="log-power"), bootstraps=0)
         assert row.verdict == made.verdict
-        if row.outcome is Outcome.REFUSED:
+        if row.outcome is BacktestOutcome.REFUSED:
             continue
         low, half, high = made.quantile([0.05, 0.5, 0.95])
         assert (row.p05, row.p50, row.p95) == pytest.approx((low, half, high))
@@ -148,7 +161,7 @@ def test_horizons_may_be_named(rows: Rows):
     found = run(rows, Part.LADDER, horizons=(2.5, 3.5), baselines=())
     kept, beyond = found.rows
     assert kept.n_checkpoints == sum(loss > 2.5 for loss in LOSSES)
-    assert beyond.outcome is Outcome.NOT_POSSIBLE
+    assert beyond.outcome is BacktestOutcome.NOT_POSSIBLE
     assert "no checkpoint" in beyond.reasons[0]
 
 
@@ -203,14 +216,14 @@ def test_flops_are_read_off_the_series():
             "flops": np.exp(-8.0 * losses + 60.0),
         }
     )
-    compute = Compute.of(frame)
+    compute = ObservedCompute.of(frame)
     assert compute is not None
     assert compute.ratio(2.45, 2.15) == pytest.approx(math.exp(8 * 0.3))
     assert compute.ratio(2.45, 1.99) is None
     assert compute.ratio(3.1, 2.5) is None
-    assert Compute.of(frame.with_columns(flops=pl.lit(None, pl.Float64))) is None
+    assert ObservedCompute.of(frame.with_columns(flops=pl.lit(None, pl.Float64))) is None
     mixed = pl.concat([frame, frame.with_columns(series=pl.lit("t"), flops=2 * pl.col("flops"))])
-    pooled = Compute.of(mixed)
+    pooled = ObservedCompute.of(mixed)
     assert pooled is not None
     assert pooled.ratio(2.4, 2.1) == pytest.approx(math.exp(8 * 0.3))
 
@@ -286,7 +299,7 @@ def test_what_a_table_does_not_allow_is_listed():
     )
 
 
-def plan(rows: object, *parts: Part, picked: SelectOptions | None = None) -> list[Setting]:
+def plan(rows: object, *parts: Part, picked: SelectOptions | None = None) -> list[BacktestSetting]:
     """The settings of these parts; nothing is inferred."""
     ground = ground_of(
         read_table(rows), None, picked, "log-power", BacktestOptions(parts=parts, rungs=2)
@@ -367,7 +380,7 @@ def scored(forecaster: str, setting: str, value: float, **more: Any) -> Backtest
             "forecaster": forecaster,
             "law": None,
             "few_shot_examples": 5,
-            "outcome": Outcome.SCORED,
+            "outcome": BacktestOutcome.SCORED,
             "crps": value,
             "error": 0.0,
             **more,
@@ -393,7 +406,7 @@ def test_one_rung_has_no_standard_error():
     """And a refused forecast has no skill at all."""
     pair = made_up(scored("forecast", "a", 1.0), scored("prior", "a", 2.0))
     assert [(s.value, s.stderr) for s in pair.skill] == [(0.5, None)]
-    refused = scored("forecast", "a", 1.0, outcome=Outcome.REFUSED, crps=None, error=None)
+    refused = scored("forecast", "a", 1.0, outcome=BacktestOutcome.REFUSED, crps=None, error=None)
     assert made_up(refused, scored("prior", "a", 2.0)).skill == ()
 
 
@@ -403,9 +416,9 @@ def test_tallies_count_every_row():
         scored("forecast", "a", 1.0, error=0.05, covered=True, verdict="identified"),
         scored("forecast", "b", 1.0, error=-0.2, covered=False, verdict="identified"),
         scored("forecast", "c", 3.0, error=0.6, covered=False, verdict="weak"),
-        scored("forecast", "d", 1.0, outcome=Outcome.REFUSED, crps=None, error=None),
-        scored("forecast", "e", 1.0, outcome=Outcome.FAILED, crps=None, error=None),
-        scored("forecast", "f", 1.0, outcome=Outcome.NOT_POSSIBLE, crps=None, error=None),
+        scored("forecast", "d", 1.0, outcome=BacktestOutcome.REFUSED, crps=None, error=None),
+        scored("forecast", "e", 1.0, outcome=BacktestOutcome.FAILED, crps=None, error=None),
+        scored("forecast", "f", 1.0, outcome=BacktestOutcome.NOT_POSSIBLE, crps=None, error=None),
     ).tallies[0]
     assert (found.rows, found.scored, found.refused, found.failed, found.not_possible) == (
         6, 3, 1, 1, 1,
@@ -472,15 +485,19 @@ def test_a_failing_row_does_not_stop_the_others(rows: Rows, monkeypatch: pytest.
     monkeypatch.setattr(Ground, "fit", broken)
     options = BacktestOptions(parts=(Part.LAWS,))
     good, bad = backtest(rows, law=["log-power"], options=options).rows
-    assert good.outcome is Outcome.SCORED
-    assert (bad.outcome, bad.reasons, bad.p50) == (Outcome.FAILED, ("no estimate here",), None)
+    assert good.outcome is BacktestOutcome.SCORED
+    assert (bad.outcome, bad.reasons, bad.p50) == (
+        BacktestOutcome.FAILED,
+        ("no estimate here",),
+        None,
+    )
 
 
 def test_a_refused_row_has_no_numbers(rows: Rows):
     """Nor a score: it counts as refused."""
     found = run(rows, Part.LADDER, horizons=(2.8,), rungs=1, baselines=())
     (row,) = found.rows
-    assert row.outcome is Outcome.REFUSED
+    assert row.outcome is BacktestOutcome.REFUSED
     assert (row.p50, row.error, row.covered, row.crps, row.log_score) == (None,) * 5
     assert found.tallies[0].refused == 1
 

@@ -339,7 +339,7 @@ def test_laws_of_no_weight_are_named_together():
     """The largest weight first, and those below 1% by name alone."""
     from types import SimpleNamespace
 
-    from emergecast.cli.texts.forecast import _weights
+    from emergecast.cli.texts.forecasts import _weights
 
     laws = [SimpleNamespace(law=name) for name in ("power", "hill", "log-power", "hill+soft")]
     fit = SimpleNamespace(weights=(0.2, 0.004, 0.794, 0.002), members=laws)
@@ -353,7 +353,7 @@ def test_few_shot_rows_that_are_left_out_are_called_so():
     """Few-shot is no name for rows, and several rows move, one checkpoint moves."""
     from types import SimpleNamespace
 
-    from emergecast.cli.texts.forecast import _diagnostics
+    from emergecast.cli.texts.forecasts import _diagnostics
     from emergecast.measurements import Axis
 
     groups = {

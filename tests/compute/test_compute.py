@@ -19,7 +19,7 @@ import emergecast
 from emergecast.compute import Compute, ComputeOptions, LawKind
 from emergecast.compute._chosen_law import scale_of
 from emergecast.compute._compute import _through, compute_of
-from emergecast.compute._scale import Scale
+from emergecast.compute._scale import LossToCompute
 from emergecast.errors import ScalingError
 from emergecast.forecasts import Forecast, json_schema
 from emergecast.inference import ElbowOnAxis
@@ -80,10 +80,10 @@ def scale(facts: Callable[[float], dict[str, Any]] | None, **more: Any) -> Any:
     return scale_of(select(table, SelectOptions()), ComputeOptions(**more))
 
 
-def found(facts: Callable[[float], dict[str, Any]] | None, **more: Any) -> Scale:
+def found(facts: Callable[[float], dict[str, Any]] | None, **more: Any) -> LossToCompute:
     """The same where there is one."""
     result = scale(facts, **more)
-    assert isinstance(result, Scale), result
+    assert isinstance(result, LossToCompute), result
     return result
 
 
@@ -92,7 +92,7 @@ def made_up(law: Any, quantile: Callable[[Any], Any], **more: Any) -> Any:
     posterior: Any = SimpleNamespace(quantile=quantile)
     elbow = ElbowOnAxis(posterior=posterior, axis=Axis())
     given: dict[str, Any] = {"kind": LawKind.GIVEN, "law": law, "strongest_flops": 1e20}
-    return _through(elbow, Scale(**(given | more)), None)
+    return _through(elbow, LossToCompute(**(given | more)), None)
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +251,7 @@ def test_absurd_amounts_end_in_a_sentence():
     law, _ = wide.draws(200, np.random.default_rng(0))
     assert np.all(np.isfinite(law.alpha))
     reason = scale(lambda loss: {"flops": 10.0 ** (-300 - 2 * loss)})
-    assert isinstance(reason, Scale | str)
+    assert isinstance(reason, LossToCompute | str)
     rows = with_facts(designs.rows(**QUICK), lambda loss: {"flops": 10.0 ** (300 - 10 * loss)})
     forecast = emergecast.forecast(rows, law="log-power", bootstraps=0)
     assert forecast.compute is not None or forecast.compute_reason

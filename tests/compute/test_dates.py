@@ -13,7 +13,7 @@ import pytest
 
 from emergecast.compute import ComputeDates, read_compute_dates
 from emergecast.compute._compute import _through
-from emergecast.compute._scale import LawKind, Scale
+from emergecast.compute._scale import LawKind, LossToCompute
 from emergecast.errors import TableError
 from emergecast.inference import ElbowOnAxis
 from emergecast.measurements import Axis
@@ -103,7 +103,7 @@ def test_dates_of_a_forecast(tmp_path: Path):
     law = PowerLaw(name="", source="", of=Resource.FLOPS, floor_nats=0.0, a=1.0, alpha=1.0)
     posterior: Any = SimpleNamespace(quantile=lambda p: 10.0 ** (-28 + 4 * np.asarray(p)))
     elbow = ElbowOnAxis(posterior=posterior, axis=Axis())
-    scale = Scale(kind=LawKind.GIVEN, law=law)
+    scale = LossToCompute(kind=LawKind.GIVEN, law=law)
     dates = _through(elbow, scale, table(GOOD, tmp_path)).dates
     assert dates is not None
     assert dates.by_first_date == pytest.approx(0.25, abs=1e-3)

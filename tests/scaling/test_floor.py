@@ -14,7 +14,14 @@ from scipy.optimize import brentq
 
 from emergecast import scaling
 from emergecast.errors import ScalingError
-from emergecast.scaling import CHINCHILLA_LAWS, NAMED_LAWS, PowerLaw, Run, loss_at, named_law
+from emergecast.scaling import (
+    CHINCHILLA_LAWS,
+    NAMED_LAWS,
+    PowerLaw,
+    PretrainingRun,
+    loss_at,
+    named_law,
+)
 
 # As Any: what kind of law comes back is known here.
 with_floor: Any = scaling.with_floor
@@ -25,11 +32,13 @@ EPOCH: Any = named_law("epoch")
 SPANNED = [name for name, law in NAMED_LAWS.items() if law.span is not None]
 
 
-def ends(law: Any) -> tuple[Run, Run]:
+def ends(law: Any) -> tuple[PretrainingRun, PretrainingRun]:
     """The runs at the ends of the law's span."""
     if isinstance(law, PowerLaw):
         assert law.span is not None
-        return Run(**{law.of.value: law.span[0]}), Run(**{law.of.value: law.span[1]})
+        return PretrainingRun(**{law.of.value: law.span[0]}), PretrainingRun(
+            **{law.of.value: law.span[1]}
+        )
     return run_at_flops(law, law.span[0]), run_at_flops(law, law.span[1])
 
 
@@ -97,8 +106,8 @@ def test_the_compute_optimal_split_survives_another_floor(name):
 )
 def test_any_two_runs_of_which_one_is_larger_will_do(floor, ln_n, ln_d, up, swap):
     """In either order; the stretch of the exponents is what bisection finds."""
-    small = Run(params=math.exp(ln_n), tokens=math.exp(ln_d))
-    large = Run(params=math.exp(ln_n + up[0]), tokens=math.exp(ln_d + up[1]))
+    small = PretrainingRun(params=math.exp(ln_n), tokens=math.exp(ln_d))
+    large = PretrainingRun(params=math.exp(ln_n + up[0]), tokens=math.exp(ln_d + up[1]))
     losses = [float(loss_at(EPOCH, run)) for run in (small, large)]
     if floor > losses[1] - 1e-3:
         return
@@ -121,7 +130,7 @@ def test_any_two_runs_of_which_one_is_larger_will_do(floor, ln_n, ln_d, up, swap
 
 def test_runs_that_differ_in_tokens_alone():
     """Their losses stay under a floor at which the size's own term leaves room, else an error."""
-    runs = Run(params=1e9, tokens=1e10), Run(params=1e9, tokens=1e11)
+    runs = PretrainingRun(params=1e9, tokens=1e10), PretrainingRun(params=1e9, tokens=1e11)
     other = with_floor(EPOCH, 1.5, runs)
     for run in runs:
         assert float(loss_at(other, run)) == pytest.approx(float(loss_at(EPOCH, run)), rel=1e-12)
@@ -163,9 +172,9 @@ def test_runs_that_do_not_fix_the_law_are_refused():
     with pytest.raises(ScalingError, match="Say between which amounts"):
         with_floor(dataclasses.replace(SNELL, span=None), 0.3)
     with pytest.raises(ScalingError, match="neither is the larger in params"):
-        with_floor(SNELL, 0.3, (Run(params=1e9), Run(params=1e9)))
-    crossed = Run(params=1e9, tokens=1e12), Run(params=1e10, tokens=1e11)
+        with_floor(SNELL, 0.3, (PretrainingRun(params=1e9), PretrainingRun(params=1e9)))
+    crossed = PretrainingRun(params=1e9, tokens=1e12), PretrainingRun(params=1e10, tokens=1e11)
     with pytest.raises(ScalingError, match="neither is the larger in params and tokens"):
         with_floor(EPOCH, 1.5, crossed)
     with pytest.raises(ScalingError, match="the run has no tokens"):
-        with_floor(EPOCH, 1.5, (Run(params=1e9), Run(params=1e10)))
+        with_floor(EPOCH, 1.5, (PretrainingRun(params=1e9), PretrainingRun(params=1e10)))

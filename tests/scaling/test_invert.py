@@ -20,7 +20,7 @@ from emergecast.scaling import (
     Allocation,
     ChinchillaLaw,
     PowerLaw,
-    Run,
+    PretrainingRun,
     ScalingLaw,
     least_loss,
     loss_at,
@@ -60,7 +60,7 @@ def allocations(law: ScalingLaw) -> list[Any]:
     return [None, *(each for each in every if each.tie.value != law.of.value)]
 
 
-def same(found: Run, wanted: Run, rel: float, where: Any = ...) -> None:
+def same(found: PretrainingRun, wanted: PretrainingRun, rel: float, where: Any = ...) -> None:
     """The two runs have the same amounts, and lack the same."""
     for name in NAMES:
         a, b = getattr(found, name), getattr(wanted, name)
@@ -324,7 +324,7 @@ def test_laws_of_one_resource_take_an_allocation_for_the_rest():
     run = run_at_loss(law, 2.5, Allocation.ratio(20))
     assert run.tokens == pytest.approx(20 * run.params, rel=1e-14)
     assert loss_of(law, params=run.params, tokens=run.tokens) == pytest.approx(2.5, rel=1e-14)
-    assert run_at_loss(law, 2.5) == Run(flops=run.flops)
+    assert run_at_loss(law, 2.5) == PretrainingRun(flops=run.flops)
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ REFUSED = {
     "L(N) of tokens": (lambda: loss_of(SNELL, tokens=1e9), "takes params, or tokens and flops"),
     "L(N) of too much": (lambda: loss_of(SNELL, params=1e9, tokens=1e9), "Give exactly those"),
     "a run without tokens": (
-        lambda: loss_at(HOFFMANN, Run(params=1e9)),
+        lambda: loss_at(HOFFMANN, PretrainingRun(params=1e9)),
         "is of params and tokens, and the run has no tokens",
     ),
 }

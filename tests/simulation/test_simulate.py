@@ -14,9 +14,9 @@ from emergecast.emergence_law import LawForm
 from emergecast.errors import OptionError
 from emergecast.observed._relu import best_relu
 from emergecast.simulation import (
-    Checkpoint,
     Departure,
     Design,
+    DesignCheckpoint,
     Effects,
     Simulated,
     Truth,
@@ -268,7 +268,7 @@ def test_one_seed_is_one_table_and_the_next_draw_another():
 
 def test_rows_added_leave_the_others_as_they_were():
     """A checkpoint in front, an amount in between, a third subset: old rows keep their scores."""
-    extra = Checkpoint(
+    extra = DesignCheckpoint(
         series="other", name="c01", params=None, tokens=None, loss=3.3, finetuned=True
     )
     larger = dataclasses.replace(

@@ -16,7 +16,7 @@ from emergecast.forecasts import json_schema
 from emergecast.measurements import SelectOptions, read_table, select
 from emergecast.suggestions import Cost, Suggestion, SuggestOptions, repeats, suggest
 from emergecast.suggestions._candidates import ladder
-from emergecast.suggestions._greedy import Plan
+from emergecast.suggestions._greedy import GreedyPlan
 
 LAW = "log-power"
 SOME = (64, 1024)
@@ -373,4 +373,4 @@ def test_a_plan_without_candidates_is_refused():
     """An empty ladder."""
     fit = emergecast.fit(rows(), law=LAW)
     with pytest.raises(OptionError, match="no run to choose from"):
-        Plan(fit, (), SuggestOptions(budget=1.0))
+        GreedyPlan(fit, (), SuggestOptions(budget=1.0))

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from emergecast.backtests._rows import FORECAST, Backtest, BacktestRow, Outcome
-from emergecast.backtests._settings import BacktestOptions, Ground, Setting, ground_of, settings_of
+from emergecast.backtests._rows import FORECAST, Backtest, BacktestOutcome, BacktestRow
+from emergecast.backtests._settings import (
+    BacktestOptions,
+    BacktestSetting,
+    Ground,
+    ground_of,
+    settings_of,
+)
 from emergecast.baselines import Baseline, Guess, baselines
 from emergecast.errors import FitError, SelectionError
 from emergecast.forecasts import Verdict, forecast
@@ -77,7 +83,7 @@ def backtest(
     )
 
 
-def _run(ground: Ground, setting: Setting) -> Iterator[BacktestRow]:
+def _run(ground: Ground, setting: BacktestSetting) -> Iterator[BacktestRow]:
     """The forecast of a setting, then its baselines."""
     row = BacktestRow(
         part=setting.part,
@@ -85,7 +91,7 @@ def _run(ground: Ground, setting: Setting) -> Iterator[BacktestRow]:
         forecaster=FORECAST,
         law=setting.law,
         few_shot_examples=setting.few_shot_examples,
-        outcome=Outcome.NOT_POSSIBLE,
+        outcome=BacktestOutcome.NOT_POSSIBLE,
         reasons=(setting.reason,),
     )
     table = setting.table
@@ -121,13 +127,13 @@ def _forecast(ground: Ground, table: Measurements, row: BacktestRow) -> Backtest
     except FAILURES as error:
         return replace(
             row,
-            outcome=Outcome.FAILED,
+            outcome=BacktestOutcome.FAILED,
             reasons=(str(error),),
             seconds=time.perf_counter() - started,
         )
     row = replace(row, verdict=str(made.verdict), reasons=made.reasons)
     if made.verdict is Verdict.REFUSED:
-        row = replace(row, outcome=Outcome.REFUSED)
+        row = replace(row, outcome=BacktestOutcome.REFUSED)
     else:
         row = _scored(ground, row, made)
     return replace(row, seconds=time.perf_counter() - started)
@@ -154,7 +160,7 @@ def _scored(ground: Ground, row: BacktestRow, distribution: LossDistribution) ->
     p05, p50, p95 = (float(value) for value in distribution.quantile([0.05, 0.5, 0.95]))
     return replace(
         row,
-        outcome=Outcome.SCORED,
+        outcome=BacktestOutcome.SCORED,
         p05=p05,
         p50=p50,
         p95=p95,
@@ -175,7 +181,7 @@ def _rival(
         forecaster=str(name),
         law=None,
         few_shot_examples=made.few_shot_examples,
-        outcome=Outcome.NOT_DEFINED,
+        outcome=BacktestOutcome.NOT_DEFINED,
         reasons=(guess.reason,),
         n_rows=made.n_rows,
         n_checkpoints=made.n_checkpoints,

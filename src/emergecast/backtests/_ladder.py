@@ -20,7 +20,7 @@ FEWEST = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Compute:
+class ObservedCompute:
     """Pretraining compute against loss, as the checkpoints of a series have it."""
 
     loss: NDArray[np.float64]
@@ -29,7 +29,7 @@ class Compute:
     """Not increasing, shape (n,)."""
 
     @classmethod
-    def of(cls, rows: pl.DataFrame) -> Compute | None:
+    def of(cls, rows: pl.DataFrame) -> ObservedCompute | None:
         """From the checkpoints that state FLOPs; None where fewer than two losses have any.
 
         Checkpoints of several sizes reach one loss at several costs, so ln FLOPs is the isotonic

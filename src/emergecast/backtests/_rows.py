@@ -31,7 +31,7 @@ class Part(StrEnum):
     """The amount of data at which the few-shot elbow is read off."""
 
 
-class Outcome(StrEnum):
+class BacktestOutcome(StrEnum):
     """What came of a row."""
 
     SCORED = "scored"
@@ -59,7 +59,7 @@ class BacktestRow:
     """Law of the forecast; None for a baseline."""
     few_shot_examples: float
     """D0."""
-    outcome: Outcome
+    outcome: BacktestOutcome
     verdict: str | None = None
     reasons: tuple[str, ...] = ()
     n_rows: int | None = None
@@ -233,11 +233,11 @@ class Backtest:
 
 
 def _tally(part: Part, forecaster: str, rows: Sequence[BacktestRow]) -> Tally:
-    scored = [row for row in rows if row.outcome is Outcome.SCORED]
+    scored = [row for row in rows if row.outcome is BacktestOutcome.SCORED]
     errors = np.abs([row.error for row in scored if row.error is not None])
     scores = [row.crps for row in scored if row.crps is not None]
 
-    def count(*outcomes: Outcome) -> int:
+    def count(*outcomes: BacktestOutcome) -> int:
         return sum(row.outcome in outcomes for row in rows)
 
     return Tally(
@@ -245,9 +245,9 @@ def _tally(part: Part, forecaster: str, rows: Sequence[BacktestRow]) -> Tally:
         forecaster=forecaster,
         rows=len(rows),
         scored=len(scored),
-        refused=count(Outcome.REFUSED, Outcome.NOT_DEFINED),
-        not_possible=count(Outcome.NOT_POSSIBLE),
-        failed=count(Outcome.FAILED),
+        refused=count(BacktestOutcome.REFUSED, BacktestOutcome.NOT_DEFINED),
+        not_possible=count(BacktestOutcome.NOT_POSSIBLE),
+        failed=count(BacktestOutcome.FAILED),
         covered=sum(row.covered is True for row in scored),
         identified=sum(row.verdict == "identified" for row in scored),
         identified_off_by_tenth=sum(

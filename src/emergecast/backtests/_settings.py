@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from emergecast.backtests._ablations import ablations
-from emergecast.backtests._ladder import Compute, horizon, limits
+from emergecast.backtests._ladder import ObservedCompute, horizon, limits
 from emergecast.backtests._rows import BacktestRow, Part
 from emergecast.baselines import Baseline
 from emergecast.errors import FitError, OptionError
@@ -62,7 +62,7 @@ class BacktestOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class BacktestSetting:
     """One forecast to make, and the baselines to hold it against."""
 
     part: Part
@@ -91,7 +91,7 @@ class Ground:
     few_shot_examples: float
     laws: tuple[str, ...]
     """The first is that of all parts but `laws`."""
-    compute: Compute | None
+    compute: ObservedCompute | None
     known: dict[tuple[int, str, float], BacktestRow] = field(default_factory=dict)
     """Forecasts made already, by table, law and D0: the full design comes in every part."""
 
@@ -139,7 +139,7 @@ def ground_of(
         at_chance=kept,
         few_shot_examples=0.0,
         laws=laws or (DEFAULT,),
-        compute=Compute.of(selection.rows),
+        compute=ObservedCompute.of(selection.rows),
     )
     first = ground.fit(kept, ground.laws[0], options.few_shot_examples)
     for each in ground.laws[1:]:  # so that an unknown law stops here, not half-way
@@ -215,7 +215,7 @@ def _hidden(table: Measurements, limit: float) -> Measurements | None:
     return None if frame.is_empty() else replace(table, frame=frame)
 
 
-def settings_of(ground: Ground) -> Iterator[Setting]:
+def settings_of(ground: Ground) -> Iterator[BacktestSetting]:
     """Every setting of the parts asked for, in their order."""
     parts = {
         Part.LADDER: _ladder,
@@ -228,13 +228,13 @@ def settings_of(ground: Ground) -> Iterator[Setting]:
             yield from parts[part](ground)
 
 
-def _ladder(ground: Ground) -> Iterator[Setting]:
+def _ladder(ground: Ground) -> Iterator[BacktestSetting]:
     options = ground.options
     asked = tuple(sorted(set(options.horizons)))
     steps = asked or limits(ground.selection, ground.horizon, options.rungs)
     for limit in steps:
         kept = ground.at_chance if limit == ground.horizon else _hidden(ground.table, limit)
-        yield Setting(
+        yield BacktestSetting(
             part=Part.LADDER,
             name=f"loss above {limit:.4f}",
             law=ground.laws[0],
@@ -245,7 +245,7 @@ def _ladder(ground: Ground) -> Iterator[Setting]:
         )
 
 
-def _ablations(ground: Ground) -> Iterator[Setting]:
+def _ablations(ground: Ground) -> Iterator[BacktestSetting]:
     whole = select(ground.at_chance, ground.select_options)
     for design in ablations(whole):
         kept: Measurements | None = ground.at_chance
@@ -253,7 +253,7 @@ def _ablations(ground: Ground) -> Iterator[Setting]:
             kept = None
         elif design.keep is not None:
             kept = replace(ground.at_chance, frame=ground.at_chance.frame.filter(design.keep))
-        yield Setting(
+        yield BacktestSetting(
             part=Part.ABLATIONS,
             name=design.name,
             law=ground.laws[0],
@@ -263,10 +263,10 @@ def _ablations(ground: Ground) -> Iterator[Setting]:
         )
 
 
-def _laws(ground: Ground) -> Iterator[Setting]:
+def _laws(ground: Ground) -> Iterator[BacktestSetting]:
     laws = ground.laws if len(ground.laws) > 1 else (*ground.laws, *COMPARED)
     for law in dict.fromkeys(laws):
-        yield Setting(
+        yield BacktestSetting(
             part=Part.LAWS,
             name=law,
             law=law,
@@ -275,7 +275,7 @@ def _laws(ground: Ground) -> Iterator[Setting]:
         )
 
 
-def _amounts(ground: Ground) -> Iterator[Setting]:
+def _amounts(ground: Ground) -> Iterator[BacktestSetting]:
     base = ground.few_shot_examples
     rows = select(ground.at_chance, ground.select_options).rows
     smallest = float(rows["examples"].drop_nulls().min())  # type: ignore[arg-type]
@@ -285,7 +285,7 @@ def _amounts(ground: Ground) -> Iterator[Setting]:
     }
     for value, name in sorted(names.items()):
         possible = 1 <= value <= smallest
-        yield Setting(
+        yield BacktestSetting(
             part=Part.D0,
             name=name,
             law=ground.laws[0],

@@ -28,7 +28,7 @@ FOLDERS_SHOWN: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class ForecastOrError:
     """One task and series: a forecast, or what stood in its way."""
 
     name: str
@@ -54,7 +54,7 @@ def run_forecasts(
     options: list[SelectOptions],
     ways: dict[str, Any],
     reading: dict[str, Any],
-) -> list[Result]:
+) -> list[ForecastOrError]:
     """Every fit that the options ask for; an error of one does not stop the others.
 
     `ways` are arguments of `fit`, `reading` of `Fit.forecast`, with thresholds to override as
@@ -85,9 +85,9 @@ def run_forecasts(
         except (SelectionError, FitError) as error:
             if not several:
                 raise
-            results.append(Result(name=name, forecast=None, error=error, truth=None))
+            results.append(ForecastOrError(name=name, forecast=None, error=error, truth=None))
         else:
-            results.append(Result(name=name, forecast=forecast, error=None, truth=truth))
+            results.append(ForecastOrError(name=name, forecast=forecast, error=None, truth=truth))
     return results
 
 
@@ -101,7 +101,7 @@ def _progress(wanted: list[SelectOptions]) -> Iterable[SelectOptions]:
     return track(wanted, "Fitting", console=Console(stderr=True), transient=True)
 
 
-def exit_by(results: list[Result]) -> None:
+def exit_by(results: list[ForecastOrError]) -> None:
     """End with a status other than 0 where there is no forecast at all."""
     forecasts = [result.forecast for result in results if result.forecast is not None]
     if any(forecast.elbow is not None for forecast in forecasts):
@@ -129,7 +129,9 @@ def asked_for(losses: list[float] | None, scores: list[float] | None, *, positiv
 # ------------------------------------------------------------------------------------ showing
 
 
-def show_forecasts(results: list[Result], asked: Asked, out: Path | None, *, as_json: bool) -> None:
+def show_forecasts(
+    results: list[ForecastOrError], asked: Asked, out: Path | None, *, as_json: bool
+) -> None:
     """Print the forecasts, as text or JSON, and write them and their pictures into a folder."""
     records = [_record(result, asked) for result in results]
     try:
@@ -152,9 +154,9 @@ def written_where(paths: list[Path]) -> str:
     return f"Wrote {names} to {where}"
 
 
-def _print_text(results: list[Result], records: list[dict[str, Any]]) -> None:
+def _print_text(results: list[ForecastOrError], records: list[dict[str, Any]]) -> None:
     """One forecast in full, or a line each for several."""
-    from emergecast.cli.texts.forecast import forecast_text, summary_text
+    from emergecast.cli.texts.forecasts import forecast_text, summary_text
 
     if len(results) == 1 and results[0].forecast is not None:
         print(forecast_text(results[0].forecast, records[0], results[0].truth))
@@ -162,7 +164,7 @@ def _print_text(results: list[Result], records: list[dict[str, Any]]) -> None:
         print(summary_text([(each.name, each.forecast, each.error) for each in results]))
 
 
-def _record(result: Result, asked: Asked) -> dict[str, Any]:
+def _record(result: ForecastOrError, asked: Asked) -> dict[str, Any]:
     """The JSON object of one result."""
     if result.forecast is None:
         return {"name": result.name, "error": str(result.error)}
@@ -183,7 +185,9 @@ def _record(result: Result, asked: Asked) -> dict[str, Any]:
     return record
 
 
-def _write(results: list[Result], records: list[dict[str, Any]], out: Path | None) -> list[Path]:
+def _write(
+    results: list[ForecastOrError], records: list[dict[str, Any]], out: Path | None
+) -> list[Path]:
     """forecast.json and the pictures, in one folder a fit where there are several."""
     if out is None:
         return []

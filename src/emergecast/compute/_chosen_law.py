@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from emergecast.compute._scale import ComputeOptions, LawKind, Scale
+from emergecast.compute._scale import ComputeOptions, LawKind, LossToCompute
 from emergecast.compute._seen import SAME, Seen
 from emergecast.errors import ScalingError
 from emergecast.measurements import LossSource
@@ -45,7 +45,7 @@ MEDIAN_STDERR: Final = 1.2533
 """Standard error of a median of n normals, times sqrt(n), in standard deviations."""
 
 
-def scale_of(selection: Selection, options: ComputeOptions) -> Scale | str:
+def scale_of(selection: Selection, options: ComputeOptions) -> LossToCompute | str:
     """The law for a selection whose axis is loss or FLOPs; or, in a sentence, why there is none.
 
     Only the rows of the fit are looked at, never those that are hidden.
@@ -54,7 +54,7 @@ def scale_of(selection: Selection, options: ComputeOptions) -> Scale | str:
     seen = Seen.of(selection)
     if axis.name == Resource.FLOPS and axis.higher_is_stronger:
         chosen, why = _asked(options, seen.ratio, STRONGEST)
-        return Scale(
+        return LossToCompute(
             kind=LawKind.STRAIGHT,
             allocation=chosen,
             allocation_from=why,
@@ -85,7 +85,7 @@ def _counted(law: ScalingLaw) -> bool:
 # ------------------------------------------------------------------------------ estimated losses
 
 
-def _estimated(seen: Seen, options: ComputeOptions) -> Scale | str:
+def _estimated(seen: Seen, options: ComputeOptions) -> LossToCompute | str:
     """The constants that the losses were computed with."""
     known = seen.with_known("params", "tokens")
     if known.height < seen.frame.height:
@@ -114,7 +114,7 @@ def _estimated(seen: Seen, options: ComputeOptions) -> Scale | str:
             )
         law = CHINCHILLA_LAWS[best]
     allocation, why = _asked(options, *_usual(law, seen))
-    return Scale(
+    return LossToCompute(
         **seen.strongest(counted=_counted(law)),
         kind=LawKind.RELABELLING,
         law=law,
@@ -136,7 +136,7 @@ def _misfit(law: ScalingLaw, known: pl.DataFrame) -> float:
 
 def _given(
     seen: Seen, law: ScalingLaw, options: ComputeOptions, notes: tuple[str, ...] = ()
-) -> Scale | str:
+) -> LossToCompute | str:
     """A law of other models, its floor shifted onto the checkpoints."""
     left = _residuals(law, seen.frame)
     shift = float(np.median(left)) if left.size and options.anchor else None
@@ -159,7 +159,7 @@ def _given(
             f"The law is not anchored; the checkpoints lie {np.median(left):+.3f} nats from it.",
         )
     allocation, why = _asked(options, *_usual(law, seen))
-    return Scale(
+    return LossToCompute(
         **seen.strongest(counted=_counted(law)),
         kind=LawKind.GIVEN,
         law=law if shift is None else replace(law, floor_nats=law.floor_nats + shift),
@@ -174,7 +174,7 @@ def _given(
     )
 
 
-def floor_above(scale: Scale) -> str | None:
+def floor_above(scale: LossToCompute) -> str | None:
     """In a sentence, that a checkpoint is below all that a given law reaches; None if it is not."""
     law = scale.law
     if scale.kind is not LawKind.GIVEN or law is None or law.floor_nats < scale.lowest_loss:
@@ -280,7 +280,7 @@ def _usual(law: ScalingLaw, seen: Seen) -> tuple[Allocation | None, str]:
 # ------------------------------------------------------------------------------ the series' own law
 
 
-def _own(seen: Seen, options: ComputeOptions, notes: tuple[str, ...]) -> Scale | str:
+def _own(seen: Seen, options: ComputeOptions, notes: tuple[str, ...]) -> LossToCompute | str:
     """A power law of whatever the checkpoints differ in, with its floor unknown."""
     of, usual = _resource(seen, options.allocation)
     allocation, why = _asked(options, usual, STRONGEST if of is Resource.FLOPS else ALL)
@@ -309,7 +309,7 @@ def _own(seen: Seen, options: ComputeOptions, notes: tuple[str, ...]) -> Scale |
         series = SeriesLaw(of=of, amounts=amounts[kept], losses=losses[kept])
     except ScalingError as error:
         return str(error)
-    return Scale(
+    return LossToCompute(
         **seen.strongest(counted=of is not Resource.FLOPS),
         kind=LawKind.OWN,
         series=series,

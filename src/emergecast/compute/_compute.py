@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from emergecast.compute._chosen_law import floor_above, scale_of
-from emergecast.compute._scale import ComputeOptions, LawKind, Scale
+from emergecast.compute._scale import ComputeOptions, LawKind, LossToCompute
 from emergecast.errors import ScalingError
 from emergecast.inference import QUANTILES, SEED
 from emergecast.measurements import Transform
@@ -106,7 +106,7 @@ class Compute:
     run about the law enters `Forecast.emerged_at` alone.
     """
 
-    scale: Scale
+    scale: LossToCompute
     """The law, what is uncertain about it, and how parameters and tokens are tied."""
     law: ScalingLaw | None
     """Its draws, paired with draws of the elbow; None where the forecast is in FLOPs already."""
@@ -222,7 +222,7 @@ def compute_of(elbow: ElbowOnAxis, selection: Selection, options: ComputeOptions
     return found if doubt is None or found.unreachable <= _NEVER else doubt
 
 
-def _through(elbow: ElbowOnAxis, scale: Scale, dates: ComputeDates | None) -> Compute:
+def _through(elbow: ElbowOnAxis, scale: LossToCompute, dates: ComputeDates | None) -> Compute:
     """The elbow through the law: pairs of independent draws, those of the elbow stratified.
 
     Raises:
@@ -285,7 +285,7 @@ def _finite(value: float) -> float | None:
 # ------------------------------------------------------------------------------ other floors
 
 
-def _other_floors(elbow: ElbowOnAxis, scale: Scale) -> tuple[FloorRow, ...]:
+def _other_floors(elbow: ElbowOnAxis, scale: LossToCompute) -> tuple[FloorRow, ...]:
     """Medians where the floor is fixed at a few telling values.
 
     The series' own law is inferred anew under each; a given law keeps the runs that it gives, along
@@ -325,7 +325,7 @@ def _floors(lowest: float) -> list[tuple[str, float]]:
     return sorted([*shares, *inside], key=lambda each: each[1])
 
 
-def _under(scale: Scale, floor: float) -> ScalingLaw:
+def _under(scale: LossToCompute, floor: float) -> ScalingLaw:
     """The law with another floor.
 
     Raises:

@@ -14,7 +14,15 @@ from emergecast.compute._scale import LawKind
 from emergecast.errors import ScalingError
 from emergecast.inference import SEED
 from emergecast.measurements import Transform, above_chance
-from emergecast.scaling import Allocation, PowerLaw, Resource, Run, loss_at, run_at, training_flops
+from emergecast.scaling import (
+    Allocation,
+    PowerLaw,
+    PretrainingRun,
+    Resource,
+    loss_at,
+    run_at,
+    training_flops,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -64,7 +72,9 @@ def at_compute(
     return _expected(run, float(np.median(loss)), _emerged(elbow, loss, found.scatter_nats))
 
 
-def _run(found: Compute, flops: float | None, params: float | None, tokens: float | None) -> Run:
+def _run(
+    found: Compute, flops: float | None, params: float | None, tokens: float | None
+) -> PretrainingRun:
     """The run that is meant, with all that is known of it."""
     scale, law = found.scale, found.law or NO_LAW
     if flops is not None and params is None and tokens is None:
@@ -73,7 +83,7 @@ def _run(found: Compute, flops: float | None, params: float | None, tokens: floa
         raise ScalingError("a run is given by its FLOPs, or by its parameters and its tokens.")
     if scale.kind is LawKind.OWN and isinstance(law, PowerLaw) and scale.allocation is not None:
         _check_shared(law.of, scale.allocation, {"params": params, "tokens": tokens})
-    return Run(params=params, tokens=tokens, flops=float(training_flops(params, tokens)))
+    return PretrainingRun(params=params, tokens=tokens, flops=float(training_flops(params, tokens)))
 
 
 def _check_shared(of: Resource, allocation: Allocation, given: dict[str, float]) -> None:
@@ -93,7 +103,7 @@ def _check_shared(of: Resource, allocation: Allocation, given: dict[str, float])
         )
 
 
-def _expected(run: Run, loss: float | None, emerged: float) -> AtCompute:
+def _expected(run: PretrainingRun, loss: float | None, emerged: float) -> AtCompute:
     amounts = {str(name): median(getattr(run, name)) for name in Resource}
     return AtCompute(**amounts, loss=loss, emerged=emerged)
 

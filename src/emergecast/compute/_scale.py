@@ -51,7 +51,7 @@ class LawKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale:
+class LossToCompute:
     """A law, what is uncertain about it, and how a run is made of a loss."""
 
     kind: LawKind

@@ -5,7 +5,7 @@ This room knows nothing about tables, noise or inference, and refuses to guess p
 
 from __future__ import annotations
 
-from emergecast.emergence_law._elbow import EmergenceLaw, LawForm, rise, shift_fraction
+from emergecast.emergence_law._forms import EmergenceLaw, LawForm, rise, shift_fraction
 from emergecast.emergence_law._law import Feature, Law
 
 __all__ = [

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from emergecast.emergence_law._elbow import LawForm
+from emergecast.emergence_law._forms import LawForm
 from emergecast.errors import OptionError
 
 

@@ -10,19 +10,19 @@ from __future__ import annotations
 from emergecast.report._save import save, save_text
 from emergecast.report.drawing._intervals import BacktestView
 from emergecast.report.drawing._view import ElbowView, ForecastView
-from emergecast.report.pictures._ablations import ablations
-from emergecast.report.pictures._comparison import (
+from emergecast.report.pictures.ablations import ablations
+from emergecast.report.pictures.comparison import (
     ComparisonView,
     comparison_distribution,
     comparison_fan,
 )
-from emergecast.report.pictures._compute import ComputeView, compute
-from emergecast.report.pictures._distribution import distribution
-from emergecast.report.pictures._fan import fan
-from emergecast.report.pictures._influence import DiagnosedView, influence
-from emergecast.report.pictures._ladder import ladder
-from emergecast.report.pictures._scaling import scaling
-from emergecast.report.pictures._suggestion import SuggestionView, suggestion
+from emergecast.report.pictures.compute import ComputeView, compute
+from emergecast.report.pictures.distribution import distribution
+from emergecast.report.pictures.fan import fan
+from emergecast.report.pictures.influence import DiagnosedView, influence
+from emergecast.report.pictures.ladder import ladder
+from emergecast.report.pictures.scaling_law import scaling
+from emergecast.report.pictures.suggestion import SuggestionView, suggestion
 
 __all__ = [
     "BacktestView",

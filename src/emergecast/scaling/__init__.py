@@ -8,14 +8,14 @@ that the runs do not decide, drops no run unasked, and prints none without its e
 
 from __future__ import annotations
 
-from emergecast.scaling._allocation import Allocation, Run, Tie
+from emergecast.scaling._allocation import Allocation, PretrainingRun, Tie
 from emergecast.scaling._along import run_at, run_at_flops
 from emergecast.scaling._convert import Conversion, UnderFloor, convert_loss, convert_run
 from emergecast.scaling._floor import with_floor
 from emergecast.scaling._invert import least_loss, loss_at, loss_of, run_at_loss
 from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
 from emergecast.scaling._named import CHINCHILLA_LAWS, NAMED_LAWS, named_law
-from emergecast.scaling._parse import parse_law
+from emergecast.scaling._parse_law import parse_law
 from emergecast.scaling._runs import RUN_LIMITS, Form, Runs
 from emergecast.scaling._series import SeriesDraws, SeriesLaw, SeriesPrior, frontier
 from emergecast.scaling._sizes import amount_text, flops_text, parse_amount
@@ -34,9 +34,9 @@ from emergecast.scaling.fitting._record import read_law, scaling_record
 from emergecast.scaling.fitting._resampling import Refits, Resampled
 from emergecast.scaling.fitting._scaling_fit import (
     FitOptions,
-    Optima,
     Outlier,
     ScalingFit,
+    ScalingOptima,
     ScalingStatus,
 )
 
@@ -52,19 +52,19 @@ __all__ = [
     "FitOptions",
     "FlopCount",
     "Form",
-    "Optima",
     "Optimal",
     "Outlier",
     "ParamCount",
     "PowerLaw",
+    "PretrainingRun",
     "Ranged",
     "Refits",
     "Resampled",
     "Resource",
-    "Run",
     "Runs",
     "ScalingFit",
     "ScalingLaw",
+    "ScalingOptima",
     "ScalingStatus",
     "SeriesDraws",
     "SeriesLaw",

@@ -90,7 +90,7 @@ class Allocation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class PretrainingRun:
     """A training run: numbers, or arrays of one shape; None where nothing determines it."""
 
     params: Amount | None = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._allocation import Allocation, Run, Tie
+from emergecast.scaling._allocation import Allocation, PretrainingRun, Tie
 from emergecast.scaling._laws import (
     FLOPS_PER_PARAM_AND_TOKEN,
     ChinchillaLaw,
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     Array: TypeAlias = NDArray[np.float64]
 
 
-def run_at_flops(law: ScalingLaw, flops: ArrayLike, allocation: Allocation | None = None) -> Run:
+def run_at_flops(
+    law: ScalingLaw, flops: ArrayLike, allocation: Allocation | None = None
+) -> PretrainingRun:
     """The run that a compute budget buys along an allocation; `loss_at` gives its loss.
 
     Compute-optimal: params = G * (flops / 6)**(beta / (alpha + beta)) and tokens the rest, with
@@ -47,7 +49,7 @@ def run_at(
     params: ArrayLike | None = None,
     tokens: ArrayLike | None = None,
     flops: ArrayLike | None = None,
-) -> Run:
+) -> PretrainingRun:
     """The run along an allocation that has the one amount given, whatever its loss.
 
     Args:
@@ -118,7 +120,7 @@ def settle(law: ScalingLaw, allocation: Allocation | None) -> Allocation | None:
 
 def complete_run(
     law: ScalingLaw, allocation: Allocation | None, resource: Resource, amount: Array
-) -> Run:
+) -> PretrainingRun:
     """All that the allocation makes of one amount; amounts may be infinite."""
     if allocation is None:
         return _run(resource, amount)
@@ -138,10 +140,10 @@ def complete_run(
         else:
             n, d = fixed, (amount if resource is Resource.TOKENS else amount / (six * fixed))
         c = amount if resource is Resource.FLOPS else six * n * d
-        return Run(params=n[()], tokens=d[()], flops=c[()])
+        return PretrainingRun(params=n[()], tokens=d[()], flops=c[()])
 
 
-def _along_frontier(law: ChinchillaLaw, resource: Resource, amount: Array) -> Run:
+def _along_frontier(law: ChinchillaLaw, resource: Resource, amount: Array) -> PretrainingRun:
     """The compute-optimal run of one amount: alpha A / N**alpha = beta B / D**beta."""
     with np.errstate(divide="ignore"):
         ln = np.log(amount)
@@ -159,21 +161,21 @@ def _along_frontier(law: ChinchillaLaw, resource: Resource, amount: Array) -> Ru
     d = amount if resource is Resource.TOKENS else np.exp(ln_d)
     c = amount if resource is Resource.FLOPS else FLOPS_PER_PARAM_AND_TOKEN * n * d
     n, d, c = np.broadcast_arrays(n, d, c)
-    return Run(params=n[()], tokens=d[()], flops=c[()])
+    return PretrainingRun(params=n[()], tokens=d[()], flops=c[()])
 
 
-def _run(resource: Resource, amount: Array) -> Run:
+def _run(resource: Resource, amount: Array) -> PretrainingRun:
     one = amount[()]
     match resource:
         case Resource.PARAMS:
-            return Run(params=one)
+            return PretrainingRun(params=one)
         case Resource.TOKENS:
-            return Run(tokens=one)
+            return PretrainingRun(tokens=one)
         case Resource.FLOPS:
-            return Run(flops=one)
+            return PretrainingRun(flops=one)
 
 
-def run_of_two(given: Mapping[Resource, Array]) -> Run:
+def run_of_two(given: Mapping[Resource, Array]) -> PretrainingRun:
     """The run of two known amounts, by flops = 6 * params * tokens."""
     n, d, c = (given.get(resource) for resource in Resource)
     with np.errstate(over="ignore", under="ignore"):
@@ -184,7 +186,7 @@ def run_of_two(given: Mapping[Resource, Array]) -> Run:
         elif c is None and n is not None and d is not None:
             c = FLOPS_PER_PARAM_AND_TOKEN * n * d
     params, tokens, flops = (None if each is None else each[()] for each in (n, d, c))
-    return Run(params=params, tokens=tokens, flops=flops)
+    return PretrainingRun(params=params, tokens=tokens, flops=flops)
 
 
 def listed(resources: set[Resource]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._allocation import Allocation, Run
+from emergecast.scaling._allocation import Allocation, PretrainingRun
 from emergecast.scaling._along import run_at, run_of_two, settle
 from emergecast.scaling._floor import with_floor
 from emergecast.scaling._invert import loss_at, loss_of, run_at_loss
@@ -37,7 +37,7 @@ class UnderFloor:
     """The law with that floor, through the losses of the old one at the ends of its span."""
     loss: float
     """The loss: the one asked for, or that of the run asked for."""
-    run: Run
+    run: PretrainingRun
     """The run: that of the loss asked for, infinite where the floor is above it; or the one asked
     for."""
 
@@ -52,7 +52,7 @@ class Conversion:
     """How parameters and tokens are tied; None where nothing ties them."""
     loss: float
     """Pretraining loss, nats per token."""
-    run: Run
+    run: PretrainingRun
     """The run; None in it where law and allocation do not determine an amount."""
     interval: Mapping[str, tuple[float, float]] | None
     """5% and 95% of what was computed ("loss", or "params", "tokens", "flops") over the draws of
@@ -142,7 +142,7 @@ def convert_run(
     else:
         loss_of(law, **amounts)  # refuses what the law does not take
 
-    def complete(one: ScalingLaw) -> Run:
+    def complete(one: ScalingLaw) -> PretrainingRun:
         if len(given) == 1:
             return run_at(one, allocation, **amounts)
         return run_of_two({name: np.asarray(amount) for name, amount in given.items()})
@@ -200,7 +200,7 @@ def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _beyond(law: ScalingLaw, run: Run) -> float | None:
+def _beyond(law: ScalingLaw, run: PretrainingRun) -> float | None:
     """The run's amount over the nearer end of the law's span, 1 within."""
     amount = run.flops if isinstance(law, ChinchillaLaw) else getattr(run, law.of)
     if law.span is None or amount is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._allocation import Run
+from emergecast.scaling._allocation import PretrainingRun
 from emergecast.scaling._along import run_at_flops
 from emergecast.scaling._invert import loss_at
 from emergecast.scaling._laws import PowerLaw
@@ -22,7 +22,7 @@ _NEWTON_STEPS = 100
 
 
 def with_floor(
-    law: ScalingLaw, floor_nats: float, through: tuple[Run, Run] | None = None
+    law: ScalingLaw, floor_nats: float, through: tuple[PretrainingRun, PretrainingRun] | None = None
 ) -> ScalingLaw:
     """The law with another floor that gives the losses of the old one at two runs.
 
@@ -91,7 +91,7 @@ def _plain(value: NDArray[np.float64]) -> float | NDArray[np.float64]:
     return value if np.ndim(value) else float(value)
 
 
-def _ends(law: ScalingLaw) -> tuple[Run, Run]:
+def _ends(law: ScalingLaw) -> tuple[PretrainingRun, PretrainingRun]:
     """The runs at the ends of the law's span."""
     if law.span is None:
         raise ScalingError(
@@ -99,13 +99,15 @@ def _ends(law: ScalingLaw) -> tuple[Run, Run]:
             "determine the other constants. Say between which amounts its losses are to be kept."
         )
     if isinstance(law, PowerLaw):
-        low, high = (Run(**{law.of.value: each}) for each in law.span)
+        low, high = (PretrainingRun(**{law.of.value: each}) for each in law.span)
         return low, high
     low, high = (run_at_flops(law, each) for each in law.span)
     return low, high
 
 
-def _ordered(law: ScalingLaw, through: tuple[Run, Run]) -> tuple[Run, Run]:
+def _ordered(
+    law: ScalingLaw, through: tuple[PretrainingRun, PretrainingRun]
+) -> tuple[PretrainingRun, PretrainingRun]:
     """The two runs, the smaller first."""
     names = (law.of.value,) if isinstance(law, PowerLaw) else ("params", "tokens")
     for run in through:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import numpy as np
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._allocation import Allocation, Run, Tie
+from emergecast.scaling._allocation import Allocation, PretrainingRun, Tie
 from emergecast.scaling._along import complete_run, listed, run_at, run_of_two, settle
 from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, counts, term
 
@@ -66,7 +66,7 @@ def loss_of(
     return loss_at(law, run_of_two(given))
 
 
-def loss_at(law: ScalingLaw, run: Run) -> Array:
+def loss_at(law: ScalingLaw, run: PretrainingRun) -> Array:
     """Loss of a run in nats per token, from those of its amounts that the law is of.
 
     Raises:
@@ -114,7 +114,7 @@ def run_at_loss(
     allocation: Allocation | None = None,
     *,
     unreachable: Unreachable = "raise",
-) -> Run:
+) -> PretrainingRun:
     """The run of a given loss along an allocation: the inverse of `loss_at`.
 
     Args:
@@ -254,7 +254,9 @@ def _too_low(law: ScalingLaw, wanted: Array, allocation: Allocation | None) -> s
     )
 
 
-def _refuse_absurd(law: ScalingLaw, wanted: Array, allocation: Allocation | None, run: Run) -> None:
+def _refuse_absurd(
+    law: ScalingLaw, wanted: Array, allocation: Allocation | None, run: PretrainingRun
+) -> None:
     """Refuse a run of less than one parameter or token, or of more than a float can hold."""
     for resource in Resource:
         amount = getattr(run, resource)

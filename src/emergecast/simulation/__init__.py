@@ -6,16 +6,16 @@ It draws from a law and never fits one, and refuses a design whose scores could 
 from __future__ import annotations
 
 from emergecast.simulation._departures import Departure, Effects
-from emergecast.simulation._design import Checkpoint, Design, Truth
-from emergecast.simulation._load import design_names, load_design, override_truth
+from emergecast.simulation._design import Design, DesignCheckpoint, Truth
+from emergecast.simulation._load_design import design_names, load_design, override_truth
 from emergecast.simulation._noiseless import estimand
 from emergecast.simulation._random_truth import random_truth
 from emergecast.simulation._simulate import Simulated, simulate
 
 __all__ = [
-    "Checkpoint",
     "Departure",
     "Design",
+    "DesignCheckpoint",
     "Effects",
     "Simulated",
     "Truth",

@@ -68,7 +68,7 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
+class DesignCheckpoint:
     """One pretrained model of a design."""
 
     series: str
@@ -109,7 +109,7 @@ class Design:
     horizon: float | None
     """Checkpoints at or below this loss (nats) are future ones: few-shot only, and marked in the
     table's column `future`. None: there are none."""
-    checkpoints: tuple[Checkpoint, ...]
+    checkpoints: tuple[DesignCheckpoint, ...]
     truth: Truth
     """What `simulate` draws from unless told otherwise."""
 
@@ -126,12 +126,12 @@ class Design:
         return float(self.examples[-1])
 
     @property
-    def present(self) -> tuple[Checkpoint, ...]:
+    def present(self) -> tuple[DesignCheckpoint, ...]:
         """The checkpoints that exist when the forecast is made."""
         return tuple(each for each in self.checkpoints if not self.is_future(each))
 
     @property
-    def future(self) -> tuple[Checkpoint, ...]:
+    def future(self) -> tuple[DesignCheckpoint, ...]:
         """The checkpoints that come later."""
         return tuple(each for each in self.checkpoints if self.is_future(each))
 
@@ -183,11 +183,11 @@ class Design:
             )
         return float(np.interp(np.log(wanted), np.log(flops), best[kept]))
 
-    def is_future(self, checkpoint: Checkpoint) -> bool:
+    def is_future(self, checkpoint: DesignCheckpoint) -> bool:
         """Whether `checkpoint` lies at or past the horizon."""
         return self.horizon is not None and checkpoint.loss <= self.horizon
 
 
-def losses_of(checkpoints: Iterable[Checkpoint]) -> NDArray[np.float64]:
+def losses_of(checkpoints: Iterable[DesignCheckpoint]) -> NDArray[np.float64]:
     """Their losses in nats, in the given order."""
     return np.array([each.loss for each in checkpoints], dtype=np.float64)

@@ -95,7 +95,7 @@ class SuggestedRun:
     """Why, in a sentence."""
 
 
-class Plan:
+class GreedyPlan:
     """The candidates under draws of the posterior, and the greedy choice among them."""
 
     def __init__(self, fitted: Fit, offered: Sequence[Candidate], options: SuggestOptions) -> None:

@@ -18,7 +18,7 @@ from emergecast.suggestions._candidates import (
     typical_items,
 )
 from emergecast.suggestions._cost import Cost
-from emergecast.suggestions._greedy import Plan, Prospect, SuggestedRun, SuggestOptions
+from emergecast.suggestions._greedy import GreedyPlan, Prospect, SuggestedRun, SuggestOptions
 from emergecast.suggestions._repeats import Repeat, repeats
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def suggest(
         offered = read_candidates(candidates, selection, chosen_cost)
     planned = sorted({float(each.examples) for each in offered if each.examples is not None})
     fitted = fit(table, select_options=picks, planned_amounts=planned, **ways)
-    plan = Plan(fitted, offered, options)
+    plan = GreedyPlan(fitted, offered, options)
     runs, stopped = plan.choose(on_run)
     return Suggestion(
         fit=fitted,

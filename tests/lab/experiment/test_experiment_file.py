@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.lab.small_experiment import EXPERIMENT
 
 from emergecast.errors import ExperimentError, Mistake
-from emergecast.lab.experiment import Experiment, Worker, parse_experiment, read_experiment
+from emergecast.lab.experiment import Experiment, WorkerKind, parse_experiment, read_experiment
 
 
 def mistakes(text: str) -> tuple[Mistake, ...]:
@@ -30,7 +30,7 @@ def test_an_experiment_is_read_as_written():
     """An experiment is read as written."""
     found = parse_experiment(EXPERIMENT, "somewhere/small.yaml")
     assert found.name == "small"
-    assert found.worker is Worker.REHEARSAL
+    assert found.worker is WorkerKind.REHEARSAL
     assert found.output == Path("somewhere/results")
     assert [c.name for c in found.checkpoints] == ["S-1", "S-2", "S-3"]
     assert found.checkpoints[1].path == Path("somewhere/S-2")

@@ -13,7 +13,7 @@ from tests.lab.small_experiment import EXPERIMENT
 
 from emergecast.errors import LabError
 from emergecast.lab.experiment import Experiment, parse_experiment, read_experiment
-from emergecast.lab.experiment._experiment import Choice, Task
+from emergecast.lab.experiment._experiment import Choice, ListedTask
 from emergecast.lab.experiment._run import Run, RunKind, run_from_json
 from emergecast.lab.ledger import Ledger, Loss, State
 from emergecast.lab.ledger._ledger import Result
@@ -21,7 +21,7 @@ from emergecast.lab.plan import survey
 from emergecast.lab.plan._choose import choose
 from emergecast.lab.plan._estimate import _line, estimate
 from emergecast.lab.plan._facts import gather_facts
-from emergecast.lab.plan._grid import Plan, make_plan
+from emergecast.lab.plan._plan import Plan, make_plan
 from emergecast.lab.worker._measurer import ModelFacts, TaskFacts
 from emergecast.lab.worker._rehearsal import RehearsalMeasurer
 
@@ -163,7 +163,7 @@ class Odd(RehearsalMeasurer):
             raise odd
         return dataclasses.replace(facts, **odd) if isinstance(odd, dict) else facts
 
-    def task_facts(self, task: Task, limit: int | None) -> TaskFacts:
+    def task_facts(self, task: ListedTask, limit: int | None) -> TaskFacts:
         """As above."""
         facts = super().task_facts(task, limit)
         odd = self.odd.get(task.name)

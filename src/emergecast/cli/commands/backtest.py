@@ -207,7 +207,7 @@ def _progress(name: str) -> Iterator[Callable[[int, int, BacktestRow], None]]:
 
 
 def _show(results: list[_Result], out: Path | None, *, as_json: bool) -> None:
-    from emergecast.cli.texts.backtest import backtest_text
+    from emergecast.cli.texts.backtests import backtest_text
 
     records: list[dict[str, Any]] = [
         {"name": result.name, "error": str(result.error)}

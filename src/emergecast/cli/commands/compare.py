@@ -219,7 +219,7 @@ def _table(comparison: Comparison) -> Iterator[str]:
 
 def _hidden(comparison: Comparison) -> Iterator[str]:
     """What --at-chance-only hid of each series."""
-    from emergecast.cli.texts.forecast import hidden_text
+    from emergecast.cli.texts.forecasts import hidden_text
 
     for name, forecast in zip(comparison.series, comparison.forecasts, strict=True):
         selection = forecast.fit.selection

@@ -110,7 +110,7 @@ def _introduction(table: Measurements, chosen: SelectOptions) -> str:
 
 def _measure(preset: str, folder: Path) -> Measurements:
     """Do the whole experiment in a folder, as far as it is not done, and return its table."""
-    from emergecast.cli.commands.lab import run_progress
+    from emergecast.cli.commands.experiment import run_progress
     from emergecast.cli.commands.proving_ground import training_progress
     from emergecast.lab.executors import run_all
     from emergecast.lab.experiment import read_experiment

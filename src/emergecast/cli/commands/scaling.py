@@ -94,7 +94,7 @@ def convert(
 
     Example: `emergecast scaling convert --loss 1.361 --law snell-llama2 --floor 0.6`
     """
-    from emergecast.cli.texts.scaling import conversions_text
+    from emergecast.cli.texts.scaling_laws import conversions_text
     from emergecast.errors import OptionError
     from emergecast.scaling import Resource, convert_loss, convert_run, parse_amount
 
@@ -129,7 +129,7 @@ def laws(as_json: JsonOption = False) -> None:
 
     Example: `emergecast scaling laws`
     """
-    from emergecast.cli.texts.scaling import laws_text
+    from emergecast.cli.texts.scaling_laws import laws_text
     from emergecast.scaling import NAMED_LAWS
 
     if as_json:
@@ -159,7 +159,7 @@ def flops(
 
     Example: `emergecast scaling flops --config config.json --tokens 1.4T --context 2048`
     """
-    from emergecast.cli.texts.scaling import flops_report
+    from emergecast.cli.texts.scaling_laws import flops_report
     from emergecast.scaling import (
         Counting,
         architecture_flops,

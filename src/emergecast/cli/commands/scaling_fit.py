@@ -145,7 +145,7 @@ def _progress(total: int) -> Iterator[Callable[[int], None] | None]:
 
 
 def _show(fit: ScalingFit, out: Path | None, *, as_json: bool) -> None:
-    from emergecast.cli.texts.scaling_fit import fit_text
+    from emergecast.cli.texts.scaling_fits import fit_text
     from emergecast.scaling import scaling_record
 
     record = scaling_record(fit)

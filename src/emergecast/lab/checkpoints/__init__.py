@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from emergecast.lab.checkpoints._checkpoint import Checkpoint, CheckpointFacts, folder_of
 from emergecast.lab.checkpoints._inspect import inspect, inspect_all
-from emergecast.lab.checkpoints._load import Loaded, load, quiet_transformers
+from emergecast.lab.checkpoints._load_model import Loaded, load, quiet_transformers
 from emergecast.lab.checkpoints._manifest import MANIFEST, read_series, write_series
 
 __all__ = [

@@ -23,7 +23,7 @@ LONGEST_WINDOW: Final = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
+class CorpusLoss:
     """Loss on held-out text, every token weighing the same."""
 
     nats_per_token: float
@@ -47,7 +47,7 @@ class _Document(NamedTuple):
 
 def corpus_loss(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, corpus_path: Path
-) -> Loss:
+) -> CorpusLoss:
     """Loss of a model on a held-out corpus.
 
     A document is cut into windows of what the model takes, each beginning with the last token of
@@ -79,7 +79,7 @@ def corpus_loss(
             f'the loss on "{corpus_path}" is not a finite number. The weights or the precision of'
             " the model are broken; look at how it was trained or loaded."
         )
-    return Loss(
+    return CorpusLoss(
         nats_per_token=float(nats.sum() / tokens.sum()),
         nats_per_token_stderr=_ratio_error(nats, tokens),
         nats_per_byte=float(nats.sum() / size.sum()),

@@ -7,33 +7,33 @@ not know. A run's key is made of all that determines its result, and of no name 
 from __future__ import annotations
 
 from emergecast.lab.experiment._experiment import (
-    Checkpoint,
     Choice,
     Corpus,
     Experiment,
+    ListedCheckpoint,
+    ListedTask,
     Method,
     Series,
-    Task,
     Tracker,
-    Worker,
+    WorkerKind,
 )
 from emergecast.lab.experiment._parse import parse_experiment, read_experiment
 from emergecast.lab.experiment._run import PROTOCOL, Recipe, Run, RunKind, canonical, run_from_json
 
 __all__ = [
     "PROTOCOL",
-    "Checkpoint",
     "Choice",
     "Corpus",
     "Experiment",
+    "ListedCheckpoint",
+    "ListedTask",
     "Method",
     "Recipe",
     "Run",
     "RunKind",
     "Series",
-    "Task",
     "Tracker",
-    "Worker",
+    "WorkerKind",
     "canonical",
     "parse_experiment",
     "read_experiment",

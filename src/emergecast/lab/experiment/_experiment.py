@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 
-class Worker(StrEnum):
+class WorkerKind(StrEnum):
     """Who does the runs."""
 
     MODELS = "models"
@@ -34,7 +34,7 @@ class Tracker(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
+class ListedCheckpoint:
     """One model of a series, as the file describes it."""
 
     series: str
@@ -98,7 +98,7 @@ class Series:
     """Checkpoints of one pretraining recipe."""
 
     name: str
-    checkpoints: tuple[Checkpoint, ...]
+    checkpoints: tuple[ListedCheckpoint, ...]
     choice: Choice
     line: int
 
@@ -114,7 +114,7 @@ class Corpus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class ListedTask:
     """One downstream task in the form of lm-evaluation-harness."""
 
     name: str
@@ -193,11 +193,11 @@ class Experiment:
     """The file's content; `parse_experiment` makes the same experiment of it again."""
     output: Path
     """Folder of the ledger, the training checkpoints and the logs."""
-    worker: Worker
+    worker: WorkerKind
     series: tuple[Series, ...]
     corpora: tuple[Corpus, ...]
     """The first one is the one by whose loss checkpoints are chosen."""
-    tasks: tuple[Task, ...]
+    tasks: tuple[ListedTask, ...]
     few_shot: bool
     """Whether the checkpoints are evaluated as they are."""
     examples: tuple[int, ...]
@@ -225,7 +225,7 @@ class Experiment:
         return self.output / "ledger.sqlite"
 
     @property
-    def checkpoints(self) -> tuple[Checkpoint, ...]:
+    def checkpoints(self) -> tuple[ListedCheckpoint, ...]:
         """The checkpoints of all series, in the order of the file."""
         return tuple(each for series in self.series for each in series.checkpoints)
 

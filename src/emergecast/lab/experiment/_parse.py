@@ -9,10 +9,10 @@ from emergecast.lab.experiment._experiment import (
     Corpus,
     Costs,
     Experiment,
+    ListedTask,
     Rehearsal,
-    Task,
     Tracker,
-    Worker,
+    WorkerKind,
 )
 from emergecast.lab.experiment._fields import (
     Place,
@@ -90,13 +90,13 @@ def _experiment(root: Entry, text: str, path: Path) -> Experiment:
     if not few_shot and "finetune" not in top:
         top["few_shot"].wrong("and nothing is finetuned.", "Add finetune, or leave few_shot out.")
     evaluation = top["evaluation"].mapping(("limit",)) if "evaluation" in top else {}
-    worker = optional(top.get("worker"), lambda e: e.word(tuple(Worker)))
+    worker = optional(top.get("worker"), lambda e: e.word(tuple(WorkerKind)))
     experiment = Experiment(
         name=either(top.get("name"), Entry.text, path.stem),
         file=path,
         text=text,
         output=place.path(top.get("output")) or path.parent / f"{path.stem}-results",
-        worker=Worker(worker or Worker.MODELS),
+        worker=WorkerKind(worker or WorkerKind.MODELS),
         series=parse_series(top.get("series"), place),
         corpora=_corpora(top.get("corpora"), place),
         tasks=_tasks(top.get("tasks"), place, finetuning.examples),
@@ -130,13 +130,13 @@ def _corpora(entry: Entry | None, place: Place) -> tuple[Corpus, ...]:
     return tuple(corpus for corpus, _ in found)
 
 
-def _tasks(entry: Entry | None, place: Place, examples: tuple[int, ...]) -> tuple[Task, ...]:
-    found: list[tuple[Task, Entry]] = []
+def _tasks(entry: Entry | None, place: Place, examples: tuple[int, ...]) -> tuple[ListedTask, ...]:
+    found: list[tuple[ListedTask, Entry]] = []
     for each in members(entry):
         place.note(each)
         parts = each.mapping(_TASK, required=("name",))
         name = optional(parts.get("name"), Entry.text)
-        task = Task(
+        task = ListedTask(
             name=name or "",
             include_path=place.path(parts.get("include_path")),
             shots=either(parts.get("shots"), whole(0), 0),

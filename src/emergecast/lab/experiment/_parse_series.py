@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from emergecast.errors import LabError
-from emergecast.lab.checkpoints import MANIFEST, read_series
-from emergecast.lab.checkpoints import Checkpoint as Listed
-from emergecast.lab.experiment._experiment import Checkpoint, Choice, Series
+from emergecast.lab.checkpoints import MANIFEST, Checkpoint, read_series
+from emergecast.lab.experiment._experiment import Choice, ListedCheckpoint, Series
 from emergecast.lab.experiment._fields import (
     Place,
     members,
@@ -58,7 +57,7 @@ def parse_series(entry: Entry | None, place: Place) -> tuple[Series, ...]:
 
 def _listed(
     entry: Entry | None, series: str, defaults: Mapping[str, Entry], place: Place
-) -> Iterator[tuple[Checkpoint, Entry]]:
+) -> Iterator[tuple[ListedCheckpoint, Entry]]:
     for each in members(entry):
         place.note(each)
         parts = each.mapping(_CHECKPOINT, required=("name",))
@@ -79,7 +78,7 @@ def _listed(
         facts = _facts({**defaults, **parts})
         if name is None or (path is None and labels["repo"] is None):
             continue
-        made = Checkpoint(
+        made = ListedCheckpoint(
             series=series,
             name=name,
             path=path,
@@ -95,7 +94,7 @@ def _listed(
 
 def _in_folder(
     entry: Entry | None, series: str, defaults: Mapping[str, Entry], place: Place
-) -> Iterator[tuple[Checkpoint, Entry]]:
+) -> Iterator[tuple[ListedCheckpoint, Entry]]:
     """The models in a folder: those that its series.json lists, or else all, sorted by name."""
     folder = place.path(entry)
     if entry is None or folder is None:
@@ -106,7 +105,7 @@ def _in_folder(
             found = list(read_series(folder))
         else:
             inside = sorted(each for each in folder.iterdir() if (each / "config.json").is_file())
-            found = [Listed(name=path.name, series=series, path=path) for path in inside]
+            found = [Checkpoint(name=path.name, series=series, path=path) for path in inside]
     except OSError as error:
         what = f'the folder "{folder}" cannot be read: {error.strerror or error}.'
         entry.wrong(what, "Check the path; it starts from the folder of this file.")
@@ -121,7 +120,7 @@ def _in_folder(
     for each in found:
         facts = {name: getattr(each, name) for name in fallback}
         yield (
-            Checkpoint(
+            ListedCheckpoint(
                 series=series,
                 name=each.name,
                 path=each.path,

@@ -30,7 +30,7 @@ class LeanTrainer(Trainer):
             args=args,
             train_dataset=examples,
             data_collator=as_it_is,
-            callbacks=[_Clock(self)],
+            callbacks=[_ReportAndSave(self)],
         )
         self.remove_callback(PrinterCallback)
         self.session = Session()
@@ -56,7 +56,7 @@ class LeanTrainer(Trainer):
         return loss
 
 
-class _Clock(TrainerCallback):
+class _ReportAndSave(TrainerCallback):
     """Reports each step, saves when it is time, and marks what was saved to the end."""
 
     def __init__(self, trainer: LeanTrainer) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from emergecast.lab.plan._estimate import Estimate, estimate, seconds_each
 from emergecast.lab.plan._export import Exported, make_table
 from emergecast.lab.plan._facts import gather_facts
-from emergecast.lab.plan._grid import Plan
+from emergecast.lab.plan._plan import Plan
 from emergecast.lab.plan._survey import Survey, clear_failures, plan_now, survey
 
 __all__ = [

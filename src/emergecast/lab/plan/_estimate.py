@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from emergecast.lab.experiment import Run, RunKind, Worker
+from emergecast.lab.experiment import Run, RunKind, WorkerKind
 from emergecast.lab.ledger import Result, State
-from emergecast.lab.plan._grid import Plan
+from emergecast.lab.plan._plan import Plan
 
 _ITEM_TOKENS: Final = 100
 """Assumed tokens of a test item or a training example whose size is not known."""
@@ -95,7 +95,7 @@ class _Pace:
 
 
 def _basis(plan: Plan, paces: Mapping[RunKind, _Pace], left: set[RunKind]) -> str:
-    if plan.experiment.worker is Worker.REHEARSAL:
+    if plan.experiment.worker is WorkerKind.REHEARSAL:
         return "a rehearsal"
     measured = sum(pace.measured for pace in paces.values())
     guessed = {kind: paces[kind] for kind in left if not paces[kind].measured}
@@ -113,7 +113,7 @@ def _paces(plan: Plan, results: Mapping[str, Result], *, on_gpu: bool) -> dict[R
     Where there are none of a kind, the arithmetic is taken to be as fast as in the others (losses
     come first, so soon something is known), or as a machine of this kind usually is.
     """
-    rehearsal = plan.experiment.worker is Worker.REHEARSAL
+    rehearsal = plan.experiment.worker is WorkerKind.REHEARSAL
     stated = plan.experiment.costs.flops_per_second
     paces: dict[RunKind, _Pace] = {}
     for kind in RunKind:

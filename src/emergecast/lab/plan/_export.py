@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from emergecast.errors import LabError
-from emergecast.lab.experiment import Checkpoint, Experiment, Run, RunKind, Worker
+from emergecast.lab.experiment import Experiment, ListedCheckpoint, Run, RunKind, WorkerKind
 from emergecast.lab.ledger import Result, Score
 from emergecast.lab.plan._facts import chance_level
-from emergecast.lab.plan._grid import Plan
+from emergecast.lab.plan._plan import Plan
 from emergecast.measurements import Measurements, Setting, read_table
 
 
@@ -66,7 +66,7 @@ def make_table(plan: Plan, results: Mapping[str, Result]) -> Exported:
         table=read_table(rows),
         without_loss=without_loss,
         without_chance=tuple(without_chance),
-        invented=plan.experiment.worker is Worker.REHEARSAL,
+        invented=plan.experiment.worker is WorkerKind.REHEARSAL,
         missing=sum(1 for key in plan.states if key not in results),
     )
 
@@ -125,7 +125,7 @@ def _row(plan: Plan, run: Run, score: Score) -> dict[str, Any] | None:
             "seed": str(run.seed),
             "method": run.recipe.method,
         }
-    if experiment.worker is Worker.REHEARSAL:
+    if experiment.worker is WorkerKind.REHEARSAL:
         row["invented"] = True
     return row
 
@@ -143,7 +143,7 @@ def _loss(corpus: str, result: Result) -> dict[str, Any]:
     }
 
 
-def _checkpoint(experiment: Experiment, run: Run) -> Checkpoint:
+def _checkpoint(experiment: Experiment, run: Run) -> ListedCheckpoint:
     return next(
         each
         for each in experiment.checkpoints

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from emergecast.errors import LabError, LedgerError, Mistake
-from emergecast.lab.experiment import Checkpoint, Corpus, Experiment, Task, Tracker, canonical
+from emergecast.lab.experiment import (
+    Corpus,
+    Experiment,
+    ListedCheckpoint,
+    ListedTask,
+    Tracker,
+    canonical,
+)
 from emergecast.lab.ledger import Ledger
 from emergecast.lab.worker import CorpusFacts, Measurer, ModelFacts, TaskFacts
 
@@ -74,7 +81,7 @@ class _Finder:
     remember: bool
 
     def find(
-        self, kind: type[_F], look: Callable[[], _F], entry: Checkpoint | Task | Corpus
+        self, kind: type[_F], look: Callable[[], _F], entry: ListedCheckpoint | ListedTask | Corpus
     ) -> _F | None:
         """The facts about one entry; None where it cannot be used."""
         name = self._hash(kind, _described(entry, self.experiment.limit))
@@ -83,7 +90,7 @@ class _Finder:
         known = None
         if mark is not None or self.remember:  # nobody can tell whether a hub has changed
             known = self._known(kind, mark or name)
-        if known is not None and (self.remember or not isinstance(entry, Task)):
+        if known is not None and (self.remember or not isinstance(entry, ListedTask)):
             return known
         try:
             found = look()
@@ -101,10 +108,12 @@ class _Finder:
                         self.ledger.keep_facts(each, asdict(found))
         return found
 
-    def _listing(self, entry: Checkpoint | Task | Corpus) -> list[tuple[str, int, int]] | None:
+    def _listing(
+        self, entry: ListedCheckpoint | ListedTask | Corpus
+    ) -> list[tuple[str, int, int]] | None:
         """Names, sizes and times of the files of an entry; None where that cannot be told."""
         try:
-            if isinstance(entry, Task):
+            if isinstance(entry, ListedTask):
                 path = entry.include_path
             elif isinstance(entry, Corpus):
                 path = entry.path
@@ -127,9 +136,9 @@ class _Finder:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _described(entry: Checkpoint | Task | Corpus, limit: int | None) -> list[object]:
+def _described(entry: ListedCheckpoint | ListedTask | Corpus, limit: int | None) -> list[object]:
     """What the file says about an entry, as far as its facts depend on it."""
-    if isinstance(entry, Checkpoint):
+    if isinstance(entry, ListedCheckpoint):
         place = [None if entry.path is None else str(entry.path.absolute()), entry.repo]
         return [*place, entry.revision, entry.subfolder, entry.params]
     if isinstance(entry, Corpus):
@@ -145,7 +154,7 @@ def _states(path: Path) -> list[tuple[str, int, int]]:
 
 
 def mistake(
-    experiment: Experiment, entry: Checkpoint | Task | Corpus, what: str, remedy: str
+    experiment: Experiment, entry: ListedCheckpoint | ListedTask | Corpus, what: str, remedy: str
 ) -> Mistake:
     """A mistake at the line of an entry of the experiment file."""
     return _at(experiment, entry.where, entry.line, what, remedy)
@@ -162,8 +171,8 @@ def _at(experiment: Experiment, where: str, line: int | None, what: str, remedy:
 def _compare(experiment: Experiment, facts: Facts) -> None:
     """Within a series: no weights twice, one architecture, one tokenizer."""
     for series in experiment.series:
-        owner: dict[str, Checkpoint] = {}
-        first: Checkpoint | None = None
+        owner: dict[str, ListedCheckpoint] = {}
+        first: ListedCheckpoint | None = None
         for each in series.checkpoints:
             model = facts.models.get((each.series, each.name))
             if model is None:
@@ -210,7 +219,7 @@ def _check_trackers(experiment: Experiment, facts: Facts) -> None:
             facts.problems.append(_at(experiment, "trackers", line, what, remedy))
 
 
-def _check_task(experiment: Experiment, task: Task, about: TaskFacts, facts: Facts) -> None:
+def _check_task(experiment: Experiment, task: ListedTask, about: TaskFacts, facts: Facts) -> None:
     """There is a chance level, and as much training data as is asked for."""
     if chance_level(task, about.metric, about) is None:
         what = f'the chance level of {about.metric} on "{task.name}" is not known.'
@@ -237,12 +246,12 @@ def _check_task(experiment: Experiment, task: Task, about: TaskFacts, facts: Fac
         facts.problems.append(mistake(experiment, task, what, remedy))
 
 
-def amounts(experiment: Experiment, task: Task) -> tuple[int, ...]:
+def amounts(experiment: Experiment, task: ListedTask) -> tuple[int, ...]:
     """Amounts of finetuning data for a task, ascending."""
     return experiment.examples if task.examples is None else task.examples
 
 
-def chance_level(task: Task, metric: str, about: TaskFacts) -> float | None:
+def chance_level(task: ListedTask, metric: str, about: TaskFacts) -> float | None:
     """Chance level of a metric on a task; None where nobody knows it."""
     if metric in task.chance:
         return task.chance[metric]

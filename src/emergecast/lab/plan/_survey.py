@@ -11,7 +11,7 @@ from emergecast.errors import LedgerError
 from emergecast.lab.experiment import Experiment
 from emergecast.lab.ledger import Failure, Ledger, Result, State
 from emergecast.lab.plan._facts import Facts, gather_facts
-from emergecast.lab.plan._grid import Plan, make_plan
+from emergecast.lab.plan._plan import Plan, make_plan
 from emergecast.lab.worker import measurer_of
 
 

@@ -26,7 +26,7 @@ from emergecast.lab.proving_ground._recipe import (
     Size,
 )
 from emergecast.lab.proving_ground._vocabulary import LONGEST, tokenizer
-from emergecast.lab.proving_ground._world import Recipe, World, documents, world
+from emergecast.lab.proving_ground._world import CorpusRecipe, World, documents, world
 from emergecast.measurements import RANDOM_WEIGHTS
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Pretraining:
     """Whether the model before its first step is kept too; one corpus of a seed is enough."""
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> CorpusRecipe:
         """What it is pretrained on."""
         return RECIPES[self.quality]
 

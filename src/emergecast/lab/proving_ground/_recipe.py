@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from emergecast.lab.proving_ground._world import Recipe
+from emergecast.lab.proving_ground._world import CorpusRecipe
 
 DOCUMENT: Final = 64
 """Tokens predicted of a document; it has one more."""
@@ -42,8 +42,8 @@ class Quality(StrEnum):
 
 
 RECIPES: Final = {
-    Quality.HIGH: Recipe(name="high", exercises=0.25),
-    Quality.LOW: Recipe(name="low", exercises=0.25, wrong=0.25),
+    Quality.HIGH: CorpusRecipe(name="high", exercises=0.25),
+    Quality.LOW: CorpusRecipe(name="low", exercises=0.25, wrong=0.25),
 }
 
 

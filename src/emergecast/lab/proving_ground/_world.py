@@ -60,7 +60,7 @@ class World:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class CorpusRecipe:
     """What a pretraining corpus is made of."""
 
     name: str
@@ -146,7 +146,7 @@ def exercises(
 
 
 def documents(
-    world: World, recipe: Recipe, count: int, time: int, *, rng: np.random.Generator
+    world: World, recipe: CorpusRecipe, count: int, time: int, *, rng: np.random.Generator
 ) -> Ids:
     """`count` documents as the recipe mixes them, language first, [count, time]."""
     practice = round(count * recipe.exercises)

@@ -9,7 +9,7 @@ split has.
 from __future__ import annotations
 
 from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
-from emergecast.lab.tasks._load import load_task
+from emergecast.lab.tasks._load_task import load_task
 from emergecast.lab.tasks._pairs import Pair
 from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._task import Item, ItemScore, Task

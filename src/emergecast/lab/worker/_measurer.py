@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from emergecast.lab.experiment import Checkpoint, Corpus, Run, Task
+from emergecast.lab.experiment import Corpus, ListedCheckpoint, ListedTask, Run
 from emergecast.lab.ledger import Outcome
 
 
@@ -69,15 +69,15 @@ class Measurer(Protocol):
         """Load libraries, so that the first run does not pay for them."""
         ...
 
-    def folder(self, checkpoint: Checkpoint) -> Path:
+    def folder(self, checkpoint: ListedCheckpoint) -> Path:
         """Where the files of `checkpoint` are, downloaded if need be. LabError: nowhere."""
         ...
 
-    def model_facts(self, checkpoint: Checkpoint) -> ModelFacts:
+    def model_facts(self, checkpoint: ListedCheckpoint) -> ModelFacts:
         """What `checkpoint` is. LabError: it cannot be used."""
         ...
 
-    def task_facts(self, task: Task, limit: int | None) -> TaskFacts:
+    def task_facts(self, task: ListedTask, limit: int | None) -> TaskFacts:
         """What `task` is, with at most `limit` test items. LabError: it cannot be used."""
         ...
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from emergecast.lab.experiment import Experiment, Worker
+from emergecast.lab.experiment import Experiment, WorkerKind
 from emergecast.lab.worker._measurer import Measurer
 from emergecast.lab.worker._rehearsal import RehearsalMeasurer
 
 
 def measurer_of(experiment: Experiment) -> Measurer:
     """The measurer that the experiment asks for; loads no model."""
-    if experiment.worker is Worker.REHEARSAL:
+    if experiment.worker is WorkerKind.REHEARSAL:
         return RehearsalMeasurer(experiment)
     from emergecast.lab.worker._models import ModelMeasurer
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emergecast.errors import LabError
 from emergecast.lab import checkpoints, evaluate, finetune, tasks
-from emergecast.lab.experiment import Checkpoint, Corpus, Experiment, Recipe, Run, Task
+from emergecast.lab.experiment import Corpus, Experiment, ListedCheckpoint, ListedTask, Recipe, Run
 from emergecast.lab.ledger import Loss, Outcome, Score
 from emergecast.lab.worker._full_disk import disk_is_full
 from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, Progress, TaskFacts
@@ -54,11 +54,11 @@ class ModelMeasurer:
 
         _ = self._device, lm_eval.tasks.TaskManager, transformers.Trainer
 
-    def folder(self, checkpoint: Checkpoint) -> Path:
+    def folder(self, checkpoint: ListedCheckpoint) -> Path:
         """Where the files of the checkpoint are, downloaded if need be."""
         return checkpoints.folder_of(_place(checkpoint))
 
-    def model_facts(self, checkpoint: Checkpoint) -> ModelFacts:
+    def model_facts(self, checkpoint: ListedCheckpoint) -> ModelFacts:
         """What the files of the checkpoint say; loads no weights."""
         place = _place(checkpoint)
         found = checkpoints.inspect(place)
@@ -75,7 +75,7 @@ class ModelMeasurer:
             tokenizer_hash=found.tokenizer_hash,
         )
 
-    def task_facts(self, task: Task, limit: int | None) -> TaskFacts:  # noqa: ARG002  the experiment's
+    def task_facts(self, task: ListedTask, limit: int | None) -> TaskFacts:  # noqa: ARG002  the experiment's
         """What the task is; builds its requests."""
         few_shot = self._task(task, task.shots)
         zero_shot = self._task(task, 0)
@@ -117,7 +117,7 @@ class ModelMeasurer:
         Raises:
             LabError: it failed.
         """
-        clock = _Clock()
+        clock = _Stopwatch()
         model, tokenizer = self._load(run)
         clock.stop("load")
         if run.corpus is not None:
@@ -207,7 +207,7 @@ class ModelMeasurer:
         )
         return checkpoints.load(_place(checkpoint), device=self._device)
 
-    def _task(self, task: Task, shots: int) -> tasks.Task:
+    def _task(self, task: ListedTask, shots: int) -> tasks.Task:
         """The task with its requests; built once, and tokenised once for all checkpoints."""
         key = (task.name, shots)
         if key not in self._tasks:
@@ -237,7 +237,7 @@ class ModelMeasurer:
         return torch.cuda.get_device_name() if self._device == "cuda" else "cpu"
 
 
-class _Clock:
+class _Stopwatch:
     """Seconds by part of a run."""
 
     def __init__(self) -> None:
@@ -251,7 +251,7 @@ class _Clock:
         self._since = now
 
 
-def _place(checkpoint: Checkpoint) -> checkpoints.Checkpoint:
+def _place(checkpoint: ListedCheckpoint) -> checkpoints.Checkpoint:
     return checkpoints.Checkpoint(
         name=checkpoint.name,
         series=checkpoint.series,
@@ -276,7 +276,7 @@ def _method(recipe: Recipe) -> finetune.FinetuneMethod:
     )
 
 
-def _loss(found: evaluate.Loss) -> Loss:
+def _loss(found: evaluate.CorpusLoss) -> Loss:
     return Loss(
         nats_per_token=found.nats_per_token,
         stderr=found.nats_per_token_stderr,

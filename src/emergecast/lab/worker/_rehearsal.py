@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from emergecast.errors import LabError
-from emergecast.lab.experiment import Checkpoint, Corpus, Experiment, Run, RunKind, Task
+from emergecast.lab.experiment import Corpus, Experiment, ListedCheckpoint, ListedTask, Run, RunKind
 from emergecast.lab.ledger import Loss, Outcome, Score
 from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, Progress, TaskFacts
 
@@ -44,11 +44,11 @@ class RehearsalMeasurer:
     def prepare(self) -> None:
         """Nothing is needed."""
 
-    def folder(self, checkpoint: Checkpoint) -> Path:
+    def folder(self, checkpoint: ListedCheckpoint) -> Path:
         """Where the file says, whether there is such a folder or not."""
         return Path(checkpoint.path or checkpoint.name)
 
-    def model_facts(self, checkpoint: Checkpoint) -> ModelFacts:
+    def model_facts(self, checkpoint: ListedCheckpoint) -> ModelFacts:
         """Facts made of the checkpoint's name; its folder need not exist."""
         return ModelFacts(
             weights_hash=_hash("weights", checkpoint.title),
@@ -57,7 +57,7 @@ class RehearsalMeasurer:
             tokenizer_hash=_hash("tokenizer", checkpoint.tokenizer or ""),
         )
 
-    def task_facts(self, task: Task, limit: int | None) -> TaskFacts:
+    def task_facts(self, task: ListedTask, limit: int | None) -> TaskFacts:
         """Facts made of the task's name and the options of the rehearsal."""
         return TaskFacts(
             hash=_hash("task", task.name, str(self._options.items), str(task.shots)),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from emergecast.measurements.selecting._at_chance import above_chance, sampling_error
 from emergecast.measurements.selecting._grid import Cell, Grid, GridRow, grid
-from emergecast.measurements.selecting._options import Selection, SelectOptions
 from emergecast.measurements.selecting._select import fits_of, select
+from emergecast.measurements.selecting._selection import Selection, SelectOptions
 
 __all__ = [
     "Cell",

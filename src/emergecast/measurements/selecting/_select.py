@@ -17,7 +17,7 @@ from emergecast.measurements._problems import near
 from emergecast.measurements._schema import DEFAULT_METRIC, KEY, LossSource, Setting
 from emergecast.measurements._table import Measurements
 from emergecast.measurements.selecting._at_chance import horizon
-from emergecast.measurements.selecting._options import Selection, SelectOptions
+from emergecast.measurements.selecting._selection import Selection, SelectOptions
 
 _FINETUNED = pl.col("setting") == Setting.FINETUNED.value
 _NOTHING: tuple[str, ...] = ()

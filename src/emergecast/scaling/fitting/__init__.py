@@ -13,21 +13,21 @@ from emergecast.scaling.fitting._record import read_law, scaling_record
 from emergecast.scaling.fitting._resampling import Refits, Resampled
 from emergecast.scaling.fitting._scaling_fit import (
     FitOptions,
-    Optima,
     Outlier,
     ScalingFit,
+    ScalingOptima,
     ScalingStatus,
 )
 
 __all__ = [
     "FitOptions",
-    "Optima",
     "Optimal",
     "Outlier",
     "Ranged",
     "Refits",
     "Resampled",
     "ScalingFit",
+    "ScalingOptima",
     "ScalingStatus",
     "Split",
     "fit_scaling_law",

@@ -13,8 +13,8 @@ from emergecast.scaling.fitting._newton import Box, Descended, descend
 from emergecast.scaling.fitting._objective import Points, residuals
 from emergecast.scaling.fitting._resampling import (
     FEWEST_RUNS,
-    Plan,
     Resampled,
+    ResamplePlan,
     good,
     refit,
     same_optimum,
@@ -22,8 +22,8 @@ from emergecast.scaling.fitting._resampling import (
 from emergecast.scaling.fitting._scaling_fit import (
     SEED,
     FitOptions,
-    Optima,
     ScalingFit,
+    ScalingOptima,
     ScalingStatus,
     free_of,
     law_of,
@@ -97,7 +97,7 @@ def fit_scaling_law(
     rng = np.random.default_rng(SEED) if rng is None else rng
     refits = None
     if options.bootstraps and cluster.max() + 1 >= FEWEST_RUNS:
-        plan = Plan(
+        plan = ResamplePlan(
             by=by, cluster=cluster, count=options.bootstraps, delta=options.delta, floor=floor
         )
         refits = refit(points, theta, plan, rng=rng, progress=progress)
@@ -141,7 +141,7 @@ def _status(theta: Floats, converged: bool, box: Box) -> ScalingStatus:  # noqa:
 
 def _optima(
     points: Points, ended: Descended, box: Box, same: NDArray[np.bool_], form: Form
-) -> Optima:
+) -> ScalingOptima:
     names = names_of(form)
     rows = constants(points, ended.theta)
     worse = ended.converged & ~same
@@ -153,7 +153,7 @@ def _optima(
         i = other[np.argmin(ended.value[other])]
         following = dict(zip(names, map(float, rows[i]), strict=True))
         following["objective"] = float(ended.value[i])
-    return Optima(
+    return ScalingOptima(
         starts=len(rows),
         same=int(same.sum()),
         worse=int(worse.sum()),

@@ -58,7 +58,7 @@ class Refits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ResamplePlan:
     """What to resample, and how to refit."""
 
     by: Resampled
@@ -75,7 +75,7 @@ class Plan:
 def refit(
     points: Points,
     theta: Floats,
-    plan: Plan,
+    plan: ResamplePlan,
     *,
     rng: np.random.Generator,
     progress: Callable[[int], None] | None = None,

@@ -111,7 +111,7 @@ class FitOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Optima:
+class ScalingOptima:
     """What searches from many starts found; the best of them is the fit."""
 
     starts: int
@@ -158,7 +158,7 @@ class ScalingFit:
     """Sum of the Huber losses of ln L."""
     slope: float
     """Largest gradient left, relative to the largest that the Huber loss can have."""
-    optima: Optima
+    optima: ScalingOptima
     refits: Refits | None
     """The bootstrap; None where it was not asked for, or there is too little to resample."""
     points: Points

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from emergecast.backtests import Outcome, Part
+from emergecast.backtests import BacktestOutcome, Part
 
 if TYPE_CHECKING:
     from emergecast.backtests import Backtest, BacktestRow, Skill
@@ -52,7 +52,11 @@ def _ladder(rows: list[BacktestRow]) -> Iterator[str]:
             setting = row.setting
             yield f"{setting}{_ahead(row)}"
         yield f"  {row.forecaster:<18} {_cells(row)}"
-        if row.outcome in {Outcome.FAILED, Outcome.REFUSED, Outcome.NOT_POSSIBLE}:
+        if row.outcome in {
+            BacktestOutcome.FAILED,
+            BacktestOutcome.REFUSED,
+            BacktestOutcome.NOT_POSSIBLE,
+        }:
             yield from _wrap(f"    {row.reasons[0]}", "    ")
     yield from _not_defined(rows)
 
@@ -61,7 +65,7 @@ def _not_defined(rows: list[BacktestRow]) -> Iterator[str]:
     """Each baseline that is not defined on some rungs, once, with the first reason."""
     found: dict[str, list[BacktestRow]] = {}
     for row in rows:
-        if row.outcome is Outcome.NOT_DEFINED:
+        if row.outcome is BacktestOutcome.NOT_DEFINED:
             found.setdefault(row.forecaster, []).append(row)
     rungs = len({row.setting for row in rows})
     for name, gone in found.items():
@@ -86,7 +90,7 @@ def _settings(title: str, rows: list[BacktestRow]) -> Iterator[str]:
     for row in rows:
         size = f"{_whole(row.n_checkpoints):>5} {_whole(row.n_amounts):>3}"
         yield f"{row.setting:<{width}} {size} {_cells(row)}".rstrip()
-        if row.outcome is not Outcome.SCORED:
+        if row.outcome is not BacktestOutcome.SCORED:
             why.setdefault(row.reasons[0], []).append(row.setting)
     for reason, settings in why.items():
         yield from _wrap(f"  {'; '.join(settings)}: {reason}", "    ")

@@ -10,14 +10,14 @@ from typing import Any
 from emergecast.errors import Mistake
 from emergecast.lab.experiment import (
     PROTOCOL,
-    Checkpoint,
     Experiment,
+    ListedCheckpoint,
+    ListedTask,
     Method,
     Recipe,
     Run,
     RunKind,
     Series,
-    Task,
 )
 from emergecast.lab.ledger import Result, State
 from emergecast.lab.plan._choose import choose
@@ -111,7 +111,7 @@ def _taken(
     return choose(series.choice, losses)
 
 
-def _loss_runs(experiment: Experiment, checkpoint: Checkpoint, facts: Facts) -> Iterator[Run]:
+def _loss_runs(experiment: Experiment, checkpoint: ListedCheckpoint, facts: Facts) -> Iterator[Run]:
     for corpus in experiment.corpora:
         about = facts.corpora.get(corpus.name)
         if about is not None:
@@ -126,7 +126,7 @@ def _loss_runs(experiment: Experiment, checkpoint: Checkpoint, facts: Facts) -> 
 
 
 def _score_runs(
-    experiment: Experiment, checkpoints: Sequence[Checkpoint], facts: Facts
+    experiment: Experiment, checkpoints: Sequence[ListedCheckpoint], facts: Facts
 ) -> Iterator[Run]:
     for checkpoint in checkpoints:
         for task in experiment.tasks:
@@ -140,7 +140,11 @@ def _score_runs(
 
 
 def _few_shot(
-    experiment: Experiment, checkpoint: Checkpoint, task: Task, about: TaskFacts, facts: Facts
+    experiment: Experiment,
+    checkpoint: ListedCheckpoint,
+    task: ListedTask,
+    about: TaskFacts,
+    facts: Facts,
 ) -> Run:
     identity = _identity(experiment, checkpoint, facts, RunKind.FEW_SHOT)
     return Run(
@@ -156,8 +160,8 @@ def _few_shot(
 
 def _finetuned(
     experiment: Experiment,
-    checkpoint: Checkpoint,
-    about: tuple[Task, TaskFacts],
+    checkpoint: ListedCheckpoint,
+    about: tuple[ListedTask, TaskFacts],
     method: Method,
     facts: Facts,
 ) -> Iterator[Run]:
@@ -182,7 +186,7 @@ def _finetuned(
                 )
 
 
-def settle(method: Method, checkpoint: Checkpoint, examples: int) -> Recipe:
+def settle(method: Method, checkpoint: ListedCheckpoint, examples: int) -> Recipe:
     """The recipe of a method for one checkpoint and amount of data."""
     if method.learning_rate is not None:
         rate = method.learning_rate[examples]
@@ -205,7 +209,7 @@ def settle(method: Method, checkpoint: Checkpoint, examples: int) -> Recipe:
 
 
 def _identity(
-    experiment: Experiment, checkpoint: Checkpoint, facts: Facts, kind: RunKind
+    experiment: Experiment, checkpoint: ListedCheckpoint, facts: Facts, kind: RunKind
 ) -> dict[str, Any]:
     model = facts.models[checkpoint.series, checkpoint.name]
     return {
@@ -218,7 +222,7 @@ def _identity(
     }
 
 
-def _asked(experiment: Experiment, task: Task, about: TaskFacts) -> dict[str, Any]:
+def _asked(experiment: Experiment, task: ListedTask, about: TaskFacts) -> dict[str, Any]:
     return {
         "task": task.name,
         "metric": about.metric,

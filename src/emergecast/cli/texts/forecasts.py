@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from emergecast.cli.texts.compute import compute_lines
+from emergecast.cli.texts.training import compute_lines
 from emergecast.inference import FitStatus, Resample
 
 if TYPE_CHECKING:

@@ -45,7 +45,7 @@ def plan(file: FileArgument, workers: WorkersOption = None, as_json: JsonOption 
 
 
 def _show_plan(found: Survey, workers: int | None, *, as_json: bool) -> None:
-    from emergecast.cli.texts.lab import plan_as_json, plan_text
+    from emergecast.cli.texts.experiments import plan_as_json, plan_text
     from emergecast.lab.executors import default_workers
     from emergecast.lab.plan import estimate
 
@@ -114,7 +114,7 @@ def run(
 
 
 def _conclude(experiment: Experiment, report: Report, *, as_json: bool) -> None:
-    from emergecast.cli.texts.lab import failure_lines, state_lines
+    from emergecast.cli.texts.experiments import failure_lines, state_lines
     from emergecast.lab.ledger import State
     from emergecast.lab.plan import survey
 
@@ -158,7 +158,7 @@ def status(
 
     Example: `emergecast status experiment.yaml --failed`
     """
-    from emergecast.cli.texts.lab import failure_lines, plan_as_json, state_lines
+    from emergecast.cli.texts.experiments import failure_lines, plan_as_json, state_lines
     from emergecast.lab.executors import default_workers
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.ledger import State
@@ -262,7 +262,7 @@ def retry(
 @contextlib.contextmanager
 def run_progress() -> Iterator[Callable[[Event], None]]:
     """Bars on a terminal: the grid by estimated time, and each current run; else a line a run."""
-    from emergecast.cli.texts.lab_progress import Bars, Lines
+    from emergecast.cli.texts.experiment_progress import Bars, Lines
 
     if not sys.stderr.isatty():
         yield Lines().hear

@@ -15,7 +15,7 @@ from emergecast.errors import OptionError
 from emergecast.measurements import MetricKind, metric_of
 from emergecast.scaling import CHINCHILLA_LAWS, ChinchillaLaw
 from emergecast.simulation._departures import near
-from emergecast.simulation._design import Checkpoint, Design, Truth
+from emergecast.simulation._design import Design, DesignCheckpoint, Truth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -250,12 +250,12 @@ def _sampling(top: _Table, metric: str) -> tuple[int | None, float | None]:
     return top.count("n_items"), None
 
 
-def _checkpoints(top: _Table, name: str) -> tuple[Checkpoint, ...]:
+def _checkpoints(top: _Table, name: str) -> tuple[DesignCheckpoint, ...]:
     groups = top.cells.get("checkpoints")
     if not isinstance(groups, list) or not groups:
         raise top.refuse("checkpoints", "one or more [[checkpoints]] tables")
     law, shift = _loss_law(top, name)
-    found: list[Checkpoint] = []
+    found: list[DesignCheckpoint] = []
     for number, cells in enumerate(groups, start=1):
         group = _Table(cells, _GROUP, f"{name}: checkpoints {number}")
         found += _group(group, law, shift)
@@ -282,7 +282,7 @@ def _loss_law(top: _Table, name: str) -> tuple[ChinchillaLaw | None, float]:
     return ChinchillaLaw(name="own", source=name, span=None, **constants), shift
 
 
-def _group(group: _Table, law: ChinchillaLaw | None, shift: float) -> list[Checkpoint]:
+def _group(group: _Table, law: ChinchillaLaw | None, shift: float) -> list[DesignCheckpoint]:
     """The checkpoints of one [[checkpoints]] table: one, or one per step, token count or loss."""
     name = group.text("name")
     params = group.count("params") if "params" in group else None
@@ -309,7 +309,7 @@ def _group(group: _Table, law: ChinchillaLaw | None, shift: float) -> list[Check
     if len(labels) != len(losses):
         labels = [f"{name}-{number}" for number in range(1, len(losses) + 1)]
     return [
-        Checkpoint(
+        DesignCheckpoint(
             series=group.text("series", "simulated"),
             name=label,
             params=params,

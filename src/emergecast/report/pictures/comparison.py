@@ -20,7 +20,7 @@ from emergecast.report.drawing import (
     loss_text,
     marks,
 )
-from emergecast.report.pictures._fan import fan_panel
+from emergecast.report.pictures.fan import fan_panel
 
 FIRST, SECOND = "#2c728e", BAND_TEXT
 _FAN_HEIGHT = 300
