@@ -19,7 +19,7 @@ from emergecast.lab.executors import RunOptions, run_all
 from emergecast.lab.experiment import Experiment, Run, RunKind, read_experiment
 from emergecast.lab.plan import make_table, survey
 from emergecast.lab.proving_ground import tokenizer, vocabulary
-from emergecast.lab.worker._models import ModelMeasurer
+from emergecast.lab.worker._model_measurer import ModelMeasurer
 
 EXPERIMENT = """\
 output: results

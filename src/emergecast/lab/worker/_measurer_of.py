@@ -11,6 +11,6 @@ def measurer_of(experiment: Experiment) -> Measurer:
     """The measurer that the experiment asks for; loads no model."""
     if experiment.worker is WorkerKind.REHEARSAL:
         return RehearsalMeasurer(experiment)
-    from emergecast.lab.worker._models import ModelMeasurer
+    from emergecast.lab.worker._model_measurer import ModelMeasurer
 
     return ModelMeasurer(experiment)
