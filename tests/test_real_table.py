@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from emergecast.cli._app import app
+from emergecast.cli import app
 from emergecast.measurements import SelectOptions, read_table, select
 from emergecast.observed import ground_truth
 

@@ -1,5 +1,5 @@
 """`python -m emergecast` does what the command `emergecast` does."""
 
-from emergecast.cli._app import main
+from emergecast.cli import main
 
 main()

@@ -14,7 +14,7 @@ import pytest
 from tests import designs
 from typer.testing import CliRunner
 
-from emergecast.cli._app import app
+from emergecast.cli import app
 from emergecast.forecasts import json_schema
 
 QUICK = ("--bootstrap", "0", "--law", "log-power")

@@ -13,7 +13,7 @@ from tests import designs
 from typer.testing import CliRunner
 
 from emergecast.backtests import BacktestRow
-from emergecast.cli._app import app
+from emergecast.cli import app
 
 QUICK = ("--law", "log-power")
 

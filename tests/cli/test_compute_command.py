@@ -13,7 +13,7 @@ from tests import designs
 from tests.compute.test_compute import QUICK, estimated, measured, same_tokens, with_facts
 from typer.testing import CliRunner
 
-from emergecast.cli._app import app
+from emergecast.cli import app
 from emergecast.forecasts import json_schema
 
 PLAIN = ("--law", "log-power", "--bootstrap", "0")

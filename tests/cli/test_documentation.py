@@ -14,7 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from emergecast.cli._app import app
+from emergecast.cli import app
 
 README = Path(__file__).parents[2] / "README.md"
 TABLE = "table.csv"

@@ -15,7 +15,7 @@ import pytest
 from tests import designs
 from typer.testing import CliRunner
 
-from emergecast.cli._app import app
+from emergecast.cli import app
 from emergecast.forecasts import json_schema
 from emergecast.measurements import proving_ground, read_table
 

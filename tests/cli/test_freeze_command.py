@@ -13,7 +13,7 @@ import pytest
 from tests import designs
 from typer.testing import CliRunner
 
-from emergecast.cli._app import app
+from emergecast.cli import app
 from emergecast.track_record import read_frozen
 
 QUICK = ("--law", "log-power")

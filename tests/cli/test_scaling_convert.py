@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from emergecast.cli._app import app
+from emergecast.cli import app
 
 INLINE = "E=1.69,A=406.4,B=410.7,alpha=0.34,beta=0.28"
 

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from emergecast.cli._app import app
+from emergecast.cli import app
 from emergecast.scaling import CHINCHILLA_LAWS, read_law
 
 FAST = ("--bootstrap", "40", "--starts", "16")

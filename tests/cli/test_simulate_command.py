@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from emergecast.cli._app import app
+from emergecast.cli import app
 from emergecast.measurements import read_table
 from emergecast.simulation import Departure, design_names, load_design, random_truth, simulate
 

@@ -11,7 +11,7 @@ import pytest
 from tests import designs
 from typer.testing import CliRunner
 
-from emergecast.cli._app import app
+from emergecast.cli import app
 
 QUICK = ("--law", "log-power", "--most", "3")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from emergecast.cli._app import app
+from emergecast.cli import app
 from emergecast.measurements import read_table
 
 RESULT = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from emergecast.cli._app import app
+from emergecast.cli import app
 from emergecast.lab.proving_ground import PRESETS
 from emergecast.measurements import PROVING_GROUND_TASK, read_table
 

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import emergecast
-from emergecast.cli._app import app
+from emergecast.cli import app
 from emergecast.forecasts import json_schema
 from emergecast.track_record import read_frozen
 

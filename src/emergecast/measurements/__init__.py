@@ -15,14 +15,14 @@ from emergecast.measurements._bundled import (
     proving_ground_options,
 )
 from emergecast.measurements._metrics import Metric, MetricKind, metric_of
-from emergecast.measurements._problems import describe
-from emergecast.measurements._read_runs import RUN_COLUMNS, RunsOptions, read_runs
-from emergecast.measurements._records import read_records
 from emergecast.measurements._schema import COLUMNS, Column, LossSource, Setting
 from emergecast.measurements._table import Examination, Measurements, examine, read_table
 from emergecast.measurements._template import template
 from emergecast.measurements._write import check_suffix
 from emergecast.measurements.importing._import import Imported, ImportOptions, import_lm_eval
+from emergecast.measurements.reading._problems import describe
+from emergecast.measurements.reading._read_runs import RUN_COLUMNS, RunsOptions, read_runs
+from emergecast.measurements.reading._records import read_records
 from emergecast.measurements.selecting._at_chance import above_chance, sampling_error
 from emergecast.measurements.selecting._grid import Cell, Grid, GridRow, grid
 from emergecast.measurements.selecting._select import fits_of, select

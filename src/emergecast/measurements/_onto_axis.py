@@ -11,8 +11,8 @@ import polars as pl
 
 from emergecast.errors import OptionError, Problem, SelectionError
 from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift, Transform
-from emergecast.measurements._problems import near, quoted, table_error
 from emergecast.measurements._schema import Setting
+from emergecast.measurements.reading import near, quoted, table_error
 
 FIRST_AMOUNT: Final = 10.0
 """What the smallest amount of a shift other than examples counts as: the priors stand there."""

@@ -16,12 +16,18 @@ import polars as pl
 from emergecast.errors import OptionError, Problem, SelectionError
 from emergecast.measurements import _validate as rules
 from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift
-from emergecast.measurements._coerce import as_text
 from emergecast.measurements._onto_axis import OF_SCORES
-from emergecast.measurements._problems import Findings, near, table_error
-from emergecast.measurements._read import MEMORY, RawTable, read_raw
 from emergecast.measurements._schema import COLUMNS, Setting
 from emergecast.measurements._write import write_frame
+from emergecast.measurements.reading import (
+    MEMORY,
+    Findings,
+    RawTable,
+    as_text,
+    near,
+    read_raw,
+    table_error,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,10 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from emergecast.errors import OptionError
-from emergecast.measurements._coerce import coerce_column, settle
 from emergecast.measurements._metrics import MetricKind, metric_of
-from emergecast.measurements._problems import Findings
-from emergecast.measurements._read import RawTable
 from emergecast.measurements._schema import (
     CHECKPOINT_FACTS,
     COLUMNS,
@@ -22,6 +19,7 @@ from emergecast.measurements._schema import (
     LossSource,
     Setting,
 )
+from emergecast.measurements.reading import Findings, RawTable, coerce_column, settle
 from emergecast.scaling import CHINCHILLA_LAWS, training_flops
 
 Columns = dict[str, list[Any]]

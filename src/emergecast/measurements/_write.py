@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from emergecast.errors import OptionError
-from emergecast.measurements._read import SUFFIXES
+from emergecast.measurements.reading import SUFFIXES
 
 
 def check_suffix(path: str | os.PathLike[str]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from emergecast.cli._app import app
+from emergecast.cli import app
 from emergecast.errors import LabError
 from emergecast.lab.checkpoints import inspect_all, load, read_series
 from emergecast.lab.evaluate import corpus_loss, evaluate

@@ -13,13 +13,12 @@ from typing import Any, Final
 
 from emergecast.errors import OptionError, Problem
 from emergecast.measurements._metrics import MetricKind, metric_of
-from emergecast.measurements._problems import Findings, table_error
-from emergecast.measurements._read import RawTable
 from emergecast.measurements._schema import Setting
 from emergecast.measurements._table import Measurements, examine_raw
 from emergecast.measurements.importing._lm_eval import TaskScore, parse_results
 from emergecast.measurements.importing._metadata import Metadata, read_metadata
 from emergecast.measurements.importing._patterns import STEP, Pattern, compile_pattern
+from emergecast.measurements.reading import Findings, RawTable, table_error
 
 OWN_LAYOUT: Final = "**/{checkpoint}/results_*.json"
 """Where the harness itself writes: a folder per model, a file per evaluation."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from emergecast.measurements._metrics import metric_of, uniform_chance
-from emergecast.measurements._problems import Findings
+from emergecast.measurements.reading import Findings
 
 T = TypeVar("T")
 

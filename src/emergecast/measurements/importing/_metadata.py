@@ -7,10 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from emergecast.measurements._coerce import as_text
-from emergecast.measurements._problems import Findings, table_error
-from emergecast.measurements._read import read_raw
 from emergecast.measurements._schema import COLUMNS, Role
+from emergecast.measurements.reading import Findings, as_text, read_raw, table_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from emergecast.measurements._problems import Findings
 from emergecast.measurements._schema import Column, Kind
+from emergecast.measurements.reading._problems import Findings
 
 _RANK: Final = re.compile(r"[1-9][0-9]{0,8}")
 _LARGEST_INTEGER: Final = 2**63 - 1

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
-from emergecast.measurements._coerce import coerce_column
-from emergecast.measurements._problems import Findings, table_error
-from emergecast.measurements._read import read_raw
 from emergecast.measurements._schema import Column
+from emergecast.measurements.reading._coerce import coerce_column
+from emergecast.measurements.reading._problems import Findings, table_error
+from emergecast.measurements.reading._read import read_raw
 
 
 def read_records(source: object, columns: Sequence[Column]) -> tuple[dict[str, Any], ...]:

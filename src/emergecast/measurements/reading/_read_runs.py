@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from emergecast.errors import SelectionError
-from emergecast.measurements._coerce import NotThatKindError, as_text, coerce
-from emergecast.measurements._problems import Findings, near, table_error
-from emergecast.measurements._read import RawTable, read_raw
 from emergecast.measurements._schema import Column, Kind, Role
+from emergecast.measurements.reading._coerce import NotThatKindError, as_text, coerce
+from emergecast.measurements.reading._problems import Findings, near, table_error
+from emergecast.measurements.reading._read import RawTable, read_raw
 from emergecast.scaling import RUN_LIMITS, Resource, Runs
 
 _LOSS: Final = "loss"

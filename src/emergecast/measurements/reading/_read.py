@@ -15,8 +15,8 @@ from typing import Any, Final
 import polars as pl
 
 from emergecast.errors import TableError
-from emergecast.measurements._coerce import writable
-from emergecast.measurements._problems import Findings, table_error
+from emergecast.measurements.reading._coerce import writable
+from emergecast.measurements.reading._problems import Findings, table_error
 
 MEMORY: Final = "<table>"
 """What messages call a table that was never a file."""

@@ -1,0 +1,31 @@
+"""Files and frames as raw cells, and cells as values, with every problem at its row and column.
+
+It refuses to guess an encoding, a delimiter or a number, and it names every problem at once.
+"""
+
+from __future__ import annotations
+
+from emergecast.measurements.reading._coerce import as_text, coerce_column, settle
+from emergecast.measurements.reading._problems import Findings, describe, near, quoted, table_error
+from emergecast.measurements.reading._read import MEMORY, SUFFIXES, RawTable, read_raw
+from emergecast.measurements.reading._read_runs import RUN_COLUMNS, RunsOptions, read_runs
+from emergecast.measurements.reading._records import read_records
+
+__all__ = [
+    "MEMORY",
+    "RUN_COLUMNS",
+    "SUFFIXES",
+    "Findings",
+    "RawTable",
+    "RunsOptions",
+    "as_text",
+    "coerce_column",
+    "describe",
+    "near",
+    "quoted",
+    "read_raw",
+    "read_records",
+    "read_runs",
+    "settle",
+    "table_error",
+]
