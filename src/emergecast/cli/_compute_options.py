@@ -13,7 +13,7 @@ from emergecast.errors import OptionError
 if TYPE_CHECKING:
     from emergecast.compute import ComputeOptions
     from emergecast.forecasts import Forecast
-    from emergecast.scaling import ScalingLaw
+    from emergecast.scaling import Allocation, ScalingLaw
 
     Run = dict[str, float]
 
@@ -98,24 +98,8 @@ def compute_options(
         EmergecastError: a law, an amount or a table cannot be read, or two allocations are given.
     """
     from emergecast.compute import ComputeOptions, read_compute_dates
-    from emergecast.scaling import Allocation, parse_amount
 
-    ways = {
-        "--tokens-per-param": (Allocation.ratio, tokens_per_param),
-        "--token-budget": (Allocation.at_tokens, token_budget),
-        "--model-size": (Allocation.at_params, model_size),
-    }
-    made = {
-        name: make(parse_amount(text, name))
-        for name, (make, text) in ways.items()
-        if text is not None
-    }
-    if compute_optimal:
-        made["--compute-optimal"] = Allocation.compute_optimal()
-    if len(made) > 1:
-        raise OptionError(
-            f"{' and '.join(made)} tie parameters and tokens in {len(made)} ways. Give one."
-        )
+    allocation = allocation_of(tokens_per_param, token_budget, model_size, optimal=compute_optimal)
     given = scaling_law not in {None, "own"}
     if no_anchor and not given:
         raise OptionError(
@@ -126,7 +110,7 @@ def compute_options(
     return ComputeOptions(
         law="own" if scaling_law == "own" else law,
         draws=draws,
-        allocation=next(iter(made.values()), None),
+        allocation=allocation,
         anchor=not no_anchor,
         dates=None if by_date is None else read_compute_dates(by_date),
     )
@@ -148,6 +132,31 @@ def law_of(text: str, span: str | None) -> tuple[ScalingLaw, ScalingLaw | None]:
     if len(ends) != 2 or not ends[0] < ends[1]:
         raise OptionError(f"--span {span!r} is no LOW,HIGH. Give two amounts, such as 7B,70B.")
     return dataclasses.replace(law, span=(ends[0], ends[1])), draws
+
+
+def allocation_of(
+    ratio: str | None, tokens: str | None, params: str | None, *, optimal: bool
+) -> Allocation | None:
+    """The one allocation that the options ask for; None if none does."""
+    from emergecast.scaling import Allocation, parse_amount
+
+    made = {
+        "--tokens-per-param": None if ratio is None else (Allocation.ratio, ratio),
+        "--token-budget": None if tokens is None else (Allocation.at_tokens, tokens),
+        "--model-size": None if params is None else (Allocation.at_params, params),
+    }
+    chosen = [name for name, each in made.items() if each is not None]
+    if optimal:
+        chosen.append("--compute-optimal")
+    if len(chosen) > 1:
+        raise OptionError(
+            f"{' and '.join(chosen)} tie parameters and tokens in {len(chosen)} ways. Give one."
+        )
+    for name, each in made.items():
+        if each is not None:
+            make, text = each
+            return make(parse_amount(text, name))
+    return Allocation.compute_optimal() if optimal else None
 
 
 def runs_asked(at_model: list[str] | None, at_flops: list[str] | None) -> tuple[Run, ...]:

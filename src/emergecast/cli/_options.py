@@ -48,7 +48,16 @@ FewShotExamplesOption = Annotated[
     float | None,
     typer.Option(
         "--few-shot-examples",
-        help="D0, where the few-shot elbow is read off; default: the shots.",
+        help="D0, where the few-shot elbow is read off, in finetuning examples; default: the "
+        "shots.",
+    ),
+]
+FewShotAmountOption = Annotated[
+    float | None,
+    typer.Option(
+        "--few-shot-examples",
+        help="D0, where the few-shot elbow is read off, in the unit of --shift; default: the "
+        "shots.",
     ),
 ]
 LawOption = Annotated[

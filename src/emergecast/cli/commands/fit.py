@@ -26,6 +26,7 @@ from emergecast.cli._options import (
     AxisOption,
     BootstrapOption,
     ChanceOption,
+    FewShotAmountOption,
     JsonOption,
     LossFromOption,
     OutOption,
@@ -77,13 +78,7 @@ def fit(
     loss_corpus: Annotated[
         str | None, typer.Option(help="Held-out corpus whose losses to use.")
     ] = None,
-    few_shot_examples: Annotated[
-        float | None,
-        typer.Option(
-            help="D0, where the few-shot elbow is read off, in the unit of --shift; default: the "
-            "shots."
-        ),
-    ] = None,
+    few_shot_examples: FewShotAmountOption = None,
     law: Annotated[
         list[str] | None,
         typer.Option(

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emergecast.cli._compute_options import law_of
+from emergecast.cli._compute_options import allocation_of, law_of
 from emergecast.cli._options import JsonOption
 
 if TYPE_CHECKING:
-    from emergecast.scaling import Allocation, Conversion, ScalingLaw
+    from emergecast.scaling import Conversion, ScalingLaw
 
 
 def scaling() -> None:
     """Scaling laws: from a loss to parameters, tokens and FLOPs, and back."""
 
 
-LawOption = Annotated[
+WhichLawOption = Annotated[
     str,
     typer.Option(
         "--law",
@@ -50,7 +50,7 @@ ComputeOptimalOption = Annotated[
 
 
 def convert(
-    law: LawOption,
+    law: WhichLawOption,
     loss: Annotated[
         list[float] | None,
         typer.Option("--loss", metavar="NATS", help="Loss to find the run of; repeatable."),
@@ -99,7 +99,7 @@ def convert(
     from emergecast.scaling import Resource, convert_loss, convert_run, parse_amount
 
     found, draws = law_of(law, span)
-    allocation = _allocation(tokens_per_param, at_tokens, at_params, optimal=compute_optimal)
+    allocation = allocation_of(tokens_per_param, at_tokens, at_params, optimal=compute_optimal)
     texts = zip(Resource, (params, tokens, flops), strict=True)
     given = {r: parse_amount(text, f"--{r}") for r, text in texts if text is not None}
     floors = tuple(floor or ())
@@ -204,32 +204,6 @@ def flops(
             indent=2,
         )
     )
-
-
-def _allocation(
-    ratio: str | None, tokens: str | None, params: str | None, *, optimal: bool
-) -> Allocation | None:
-    """The one allocation that the options ask for; None if none does."""
-    from emergecast.errors import OptionError
-    from emergecast.scaling import Allocation, parse_amount
-
-    made = {
-        "--tokens-per-param": None if ratio is None else (Allocation.ratio, ratio),
-        "--token-budget": None if tokens is None else (Allocation.at_tokens, tokens),
-        "--model-size": None if params is None else (Allocation.at_params, params),
-    }
-    chosen = [name for name, each in made.items() if each is not None]
-    if optimal:
-        chosen.append("--compute-optimal")
-    if len(chosen) > 1:
-        raise OptionError(
-            f"{' and '.join(chosen)} tie parameters and tokens in {len(chosen)} ways. Give one."
-        )
-    for name, each in made.items():
-        if each is not None:
-            make, text = each
-            return make(parse_amount(text, name))
-    return Allocation.compute_optimal() if optimal else None
 
 
 def _number(value: Any) -> float | None:  # noqa: ANN401
