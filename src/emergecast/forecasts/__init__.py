@@ -1,4 +1,4 @@
-"""From a `Fit` to an answer: at which loss a capability emerges, how surely, and why.
+"""The answer: where a capability emerges, how surely, and why; verdict and reasons.
 
 It refuses to print a number that the rows do not carry: a forecast has a verdict with reasons, and
 a refused one has no elbow.

@@ -1,4 +1,4 @@
-"""What to measure next, by information about the few-shot elbow per GPU-hour.
+"""What to measure next, by information about the elbow per GPU-hour.
 
 It also says what repeats were worth. It refuses to name a run that tells next to nothing.
 """

@@ -146,7 +146,7 @@ def worker_pids() -> list[int]:
     found = []
     for word in words:
         with contextlib.suppress(OSError):
-            if b"runner._worker" in Path(f"/proc/{word}/cmdline").read_bytes():
+            if b"worker._worker" in Path(f"/proc/{word}/cmdline").read_bytes():
                 found.append(int(word))
     return found
 

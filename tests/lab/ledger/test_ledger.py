@@ -214,7 +214,7 @@ import resource, sys
 from pathlib import Path
 from emergecast.errors import LedgerError
 from emergecast.lab.ledger import Loss, Outcome, Score, Ledger
-from tests.lab.runner.test_ledger import OUTCOME, attempt
+from tests.lab.ledger.test_ledger import OUTCOME, attempt
 path = Path(sys.argv[1])
 with Ledger.open(path) as ledger:
     resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))

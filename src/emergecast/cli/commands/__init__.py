@@ -1,1 +1,1 @@
-"""The commands: parse, call, print. One module for what belongs together; none knows the app."""
+"""The commands, one module for what belongs together; none knows the app."""

@@ -1,4 +1,4 @@
-"""The rows of one fit: which are chosen, what counts as at chance, and how the grid is covered.
+"""The rows of one fit: options, at chance, horizon, how the grid is covered.
 
 It refuses to choose between two tasks, methods or corpora that the table holds side by side, and it
 keeps every row that it hides.

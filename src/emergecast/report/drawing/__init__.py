@@ -1,4 +1,4 @@
-"""What several pictures are drawn with: colours, marks, windows, and what a record must offer."""
+"""What several pictures are drawn with: colours, marks, windows, views of records."""
 
 from __future__ import annotations
 
