@@ -13,7 +13,7 @@ TORCH ?= torch==2.13.0
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint wheel format bench clean
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -21,7 +21,7 @@ help: ## say what there is
 demo: $(VENV)/.core ## forecast from the bundled measurements; pictures in ./demo
 	$(BIN)/emergecast demo -o $(OUT)
 
-test: lint ## everything that must hold: lint, types, import rules, tests
+test: lint wheel ## everything that must hold: lint, types, import rules, the wheel, tests
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(VENV)/.dev ## ruff, mypy, import-linter
@@ -29,6 +29,9 @@ lint: $(VENV)/.dev ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+wheel: $(VENV)/.dev ## build the wheel and try it in an empty environment of every Python here
+	$(BIN)/python tests/try_wheel.py
 
 format: $(VENV)/.dev ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .

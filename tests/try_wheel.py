@@ -61,7 +61,9 @@ def pythons(folder: Path) -> Iterator[tuple[str, str]]:
     for version in VERSIONS:
         for command in (f"python{version}", *homes(version)):
             try:
-                said = run(command, "-c", "import sys; print(sys.version.split()[0])", folder=folder)
+                said = run(
+                    command, "-c", "import sys; print(sys.version.split()[0])", folder=folder
+                )
             except (OSError, TrialError):  # not there, or a stand-in for one that is not chosen
                 continue
             yield said.strip(), command

@@ -1,4 +1,4 @@
-"""Guesses that need no emergence law: what a forecast must beat.
+"""Guesses that need no emergence law, such as "no change": what a forecast must beat.
 
 Each is a distribution of the few-shot elbow, made from the same rows as the forecast. A baseline
 that these rows do not allow says why, and is never replaced by another.

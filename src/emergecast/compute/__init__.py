@@ -1,4 +1,4 @@
-"""From the loss of emergence to FLOPs, parameters, tokens and dates.
+"""The training compute of the elbow: FLOPs, parameters, tokens and dates.
 
 The one place where a posterior of the elbow goes through a scaling law, the law's own uncertainty
 included. It refuses a law that does not belong to the checkpoints, and says why.

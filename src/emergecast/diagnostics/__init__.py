@@ -1,4 +1,4 @@
-"""What a fit hangs on, and whether its law describes the rows.
+"""Influence, residuals, predictive checks, falls, optima: what a fit rests on.
 
 Influence of checkpoints and data amounts, residuals, falling scores, posterior predictive checks,
 other optima. It measures and gives no verdict: what to make of it is decided in `forecasts`.

@@ -1,4 +1,4 @@
-"""The emergence law, pure mathematics: parameters in, elbow and score out.
+"""The emergence laws, pure mathematics: parameters in, elbow and score out.
 
 This room knows nothing about tables, noise or inference, and refuses to guess parameters.
 """

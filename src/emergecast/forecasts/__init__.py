@@ -1,4 +1,4 @@
-"""The answer: where a capability emerges, how surely, and why; verdict and reasons.
+"""The answer: where a capability emerges, how surely; verdict, reasons, JSON and schema.
 
 It refuses to print a number that the rows do not carry: a forecast has a verdict with reasons, and
 a refused one has no elbow.

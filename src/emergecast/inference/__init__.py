@@ -1,4 +1,4 @@
-"""Priors, likelihood, point estimate, posterior, mixture of laws, bootstrap: the `Fit`.
+"""Priors, likelihood, posterior and its quantiles, mixture of laws, bootstrap: the `Fit`.
 
 Takes the rows of one task and returns a `Fit`, which computes what it is asked for and says how
 that went. It refuses improper priors, and it never turns a failure into a number.

@@ -1,4 +1,4 @@
-"""What few-shot scores show by themselves: the elbow of a ReLU fitted to them.
+"""The elbow that few-shot scores show by themselves: a ReLU fitted to them.
 
 It knows no law and no finetuned row, and refuses to name an elbow that too few scores show.
 """

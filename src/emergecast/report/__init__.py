@@ -1,4 +1,4 @@
-"""Pictures of forecasts, backtests, comparisons and scaling laws: record in, picture out.
+"""Pictures of forecasts, backtests, comparisons and scaling laws: record in, chart out.
 
 The room draws what it is given and estimates nothing: no fit, no interval, no quantile is worked
 out here, only what part of the axes to show. It knows a forecast by the names in `ForecastView`.

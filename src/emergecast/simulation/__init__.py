@@ -1,4 +1,4 @@
-"""Tables with a known truth: designs as data files, departures from the law, noise.
+"""Tables with a known truth, drawn from designs, with or without a departure from the law.
 
 It draws from a law and never fits one, and refuses a design whose scores could not exist.
 """

@@ -1,4 +1,4 @@
-"""Forecasts written down before the answer is known, and scored when it is.
+"""Forecasts frozen before the answer is known, and scored when it is (CRPS, log score).
 
 Proper scores, frozen forecasts, later tables, and the tally over many. It refuses a frozen file
 that was edited, and scores nothing whose truth is not visible yet.

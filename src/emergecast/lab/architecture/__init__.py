@@ -1,4 +1,4 @@
-"""The tiny transformer of the proving ground, which transformers loads like any other.
+"""The proving ground's own tiny transformer, registered with transformers.
 
 A plain transformer of this size stays at chance on in-context exercises for the whole of a
 minutes-long pretraining; with each head's key a learned mix of this token's and the last one's

@@ -1,4 +1,4 @@
-"""The file that describes an experiment, as records, and the key of each run.
+"""The YAML file that describes an experiment, as records, and the key of each run.
 
 Every mistake is quoted with its line, and all of them come at once. It refuses a word that it does
 not know. A run's key is made of all that determines its result, and of no name or folder.

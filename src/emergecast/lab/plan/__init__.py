@@ -1,4 +1,4 @@
-"""What an experiment comes to: facts, the grid, where it stands, its cost, its table.
+"""An experiment as a whole: its grid of runs, cost, state, and table of results.
 
 It refuses to begin an experiment that cannot end: every checkpoint, task and corpus is looked at
 before anything expensive, and every mistake is quoted at its line.

@@ -1,4 +1,4 @@
-"""What a worker does with one run: measure with real models, or rehearse.
+"""How one run is done: with the models themselves, or rehearsed with invented scores.
 
 It refuses an outcome that is not finite, and says of invented scores that they are invented.
 """

@@ -1,4 +1,4 @@
-"""Files and frames as raw cells, and cells as values, with every problem at its place.
+"""Files and frames as raw cells, cells as values, with every problem at its place.
 
 It refuses to guess an encoding, a delimiter or a number, and it names every problem at once.
 """

@@ -1,4 +1,4 @@
-"""The rows of one fit: options, at chance, horizon, how the grid is covered.
+"""Which rows make one fit: options, the rule for "at chance", horizon, grid of scores.
 
 It refuses to choose between two tasks, methods or corpora that the table holds side by side, and it
 keeps every row that it hides.
