@@ -51,4 +51,4 @@ def tree() -> str:
 
 
 if __name__ == "__main__":
-    print(tree())  # noqa: T201  it is a script then
+    print(tree())
