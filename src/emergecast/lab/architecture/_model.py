@@ -35,7 +35,7 @@ class _Attention(nn.Module):
         q, k, v = self.qkv_proj(x).view(shape).permute(2, 0, 3, 1, 4)
         gate = torch.sigmoid(self.smear)
         if mask is not None:
-            gate = gate * mask.follows
+            gate = (gate * mask.follows).to(k.dtype)
             mixed = torch.lerp(k[:, :, 1:], k[:, :, :-1], gate[:, :, 1:])
         else:
             mixed = (1 - gate) * k[:, :, 1:] + gate * k[:, :, :-1]

@@ -68,6 +68,8 @@ class CheckpointFacts:
     """Parameters stored, tied ones once; None where the weights are not safetensors."""
     tokenizer_hash: str
     """SHA-256 over the files of the tokenizer, in hexadecimal."""
+    dtype: str | None
+    """Type that transformers gives the weights, such as "bfloat16"; None where no file says it."""
 
 
 def folder_of(checkpoint: Checkpoint) -> Path:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from emergecast.errors import LabError
 from emergecast.lab.checkpoints._checkpoint import Checkpoint, CheckpointFacts, folder_of
-from emergecast.lab.checkpoints._weights import count_params, hash_files, weight_files
+from emergecast.lab.checkpoints._weights import count_params, first_dtype, hash_files, weight_files
 
 _TOKENIZERS: Final = (
     ("tokenizer.json",),
@@ -38,6 +38,7 @@ def inspect(checkpoint: Checkpoint) -> CheckpointFacts:
         architecture=_architecture(folder),
         params=params,
         tokenizer_hash=hash_files(_tokenizer_files(folder)),
+        dtype=_dtype(folder) or first_dtype(files),
     )
 
 
@@ -106,6 +107,13 @@ def _architecture(folder: Path) -> str:
             " tell which model this is. Give the folder that save_pretrained wrote."
         )
     return names[0]
+
+
+def _dtype(folder: Path) -> str | None:
+    """As the configuration names it, under the key of today or that of transformers 4."""
+    config = _config(folder / "config.json")
+    named = config.get("dtype", config.get("torch_dtype"))
+    return named.removeprefix("torch.") if isinstance(named, str) else None
 
 
 def _config(file: Path) -> dict[str, Any]:

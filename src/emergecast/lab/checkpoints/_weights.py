@@ -7,7 +7,7 @@ import json
 import math
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from emergecast.errors import LabError
 
@@ -16,6 +16,8 @@ _OLD_INDEX: Final = "pytorch_model.bin.index.json"
 _LONGEST_HEADER: Final = 100_000_000
 """Bytes; the format allows no longer one."""
 _CHUNK: Final = 1 << 22
+_FLOATS: Final = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+"""Types as safetensors and as torch name them."""
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
@@ -53,6 +55,20 @@ def count_params(files: tuple[Path, ...]) -> int | None:
     return sum(_count(file) for file in files)
 
 
+def first_dtype(files: tuple[Path, ...]) -> str | None:
+    """Type of the first floating-point weight; None where the files are not safetensors.
+
+    Raises:
+        LabError: A file is cut short or no safetensors file.
+    """
+    for file in files:
+        if file.suffix == ".safetensors":
+            for entry in _header(file).values():
+                if entry["dtype"] in _FLOATS:
+                    return _FLOATS[entry["dtype"]]
+    return None
+
+
 def hash_files(files: tuple[Path, ...]) -> str:
     """SHA-256 over the contents of these files, one after the other."""
     return _hash(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
@@ -69,7 +85,12 @@ def _hash(files: tuple[tuple[Path, int, int], ...]) -> str:
 
 
 def _count(file: Path) -> int:
-    """Parameters of one safetensors file: an 8-byte length, a JSON header, then the tensors."""
+    """Parameters of one safetensors file."""
+    return sum(math.prod(entry["shape"]) for entry in _header(file).values())
+
+
+def _header(file: Path) -> dict[str, dict[str, Any]]:
+    """What a safetensors file says of each tensor: an 8-byte length, JSON, then the tensors."""
     size = file.stat().st_size
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
@@ -80,12 +101,13 @@ def _count(file: Path) -> int:
         header = json.loads(text)
         tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
         end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
-        counts = [math.prod(entry["shape"]) for entry in tensors.values()]
+        for entry in tensors.values():
+            _ = math.prod(entry["shape"]), entry["dtype"]
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         raise _corrupt(file, "its header cannot be read") from None
     if 8 + length + end != size:
         raise _corrupt(file, f"it should have {8 + length + end:,} bytes and has {size:,}")
-    return sum(counts)
+    return tensors
 
 
 def _corrupt(file: Path, what: str) -> LabError:

@@ -18,9 +18,18 @@ from emergecast.lab.experiment._experiment import (
     WorkerKind,
 )
 from emergecast.lab.experiment._parse import parse_experiment, read_experiment
-from emergecast.lab.experiment._run import PROTOCOL, Recipe, Run, RunKind, canonical, run_from_json
+from emergecast.lab.experiment._run import (
+    HALF_PRECISION,
+    PROTOCOL,
+    Recipe,
+    Run,
+    RunKind,
+    canonical,
+    run_from_json,
+)
 
 __all__ = [
+    "HALF_PRECISION",
     "PROTOCOL",
     "Choice",
     "Corpus",

@@ -36,6 +36,14 @@ away because a message was reworded. It is recorded with each result instead.
 """
 
 
+HALF_PRECISION: Final = 2
+"""The same of the code that finetunes weights of 16 bits, part of the key of such runs alone.
+
+Version 0.1.0, whose keys lack it, rounded numbers that such models keep in 32 bits, and evaluated
+finetuned ones in another precision than few-shot ones.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """How one finetuning goes, every value settled."""

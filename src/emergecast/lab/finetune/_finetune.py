@@ -6,20 +6,23 @@ import gc
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emergecast.errors import LabError
 from emergecast.lab.finetune._method import SCHEDULES, FinetuneMethod, Session
 from emergecast.lab.finetune._saved import last_whole_checkpoint, step_of
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from emergecast.lab.finetune._batches import Examples
     from emergecast.lab.tasks import Pair
 
 
@@ -70,51 +73,106 @@ def finetune(
 
     from emergecast.lab.evaluate import max_length
     from emergecast.lab.finetune._batches import Examples
-    from emergecast.lab.finetune._trainer import LeanTrainer
 
     session = session or Session()
+    _spare_the_collector()
     examples = Examples(pairs, tokenizer, max_length(model))
     set_seed(seed)
     if not method.train_embeddings:
         model.get_input_embeddings().requires_grad_(requires_grad=False)
-    stored = model.dtype
-    mixed = stored.itemsize < _FULL_BYTES
-    if mixed and method.rank is None:
-        model.float()
+    mixed = model.dtype.itemsize < _FULL_BYTES
+    widened = _widen(model) if mixed and method.rank is None else {}
     trained = _with_adapters(model, method)
     start = time.perf_counter()
     scratch = nullcontext(session.folder) if session.folder else tempfile.TemporaryDirectory()
     with scratch as folder:
         arguments = _arguments(
-            method, session, seed=seed, folder=Path(str(folder)), bf16=mixed and _knows_bf16(model)
+            method,
+            session,
+            seed=seed,
+            folder=Path(str(folder)),
+            bf16=mixed and _knows_bf16(model),
+            use_cpu=model.device.type == "cpu",
         )
-        try:
-            trainer = LeanTrainer(trained, examples, arguments)
-        except (ImportError, RuntimeError, ValueError) as error:
-            if not session.trackers:
-                raise
-            raise LabError(
-                f"tracker {', '.join(session.trackers)} cannot be used: {error}. Install it, or"
-                " leave it out."
-            ) from error
-        trainer.session = session
-        before = last_whole_checkpoint(session.folder) if session.resume else None
-        if model.device.type == "cpu":
-            _spare_the_collector()
-        try:
-            trainer.train(resume_from_checkpoint=None if before is None else str(before))
-        finally:
-            _end_tracking(session)
-    if mixed and method.rank is None:
-        trained.to(stored)
+        done = _train(trained, examples, arguments, session)
+    _narrow(model, widened)
+    gc.collect()  # the Trainer is a ring of objects, and holds the optimiser: twice the weights
     trained.eval()
     return Finetuned(
         model=trained,
+        steps=done.steps,
+        resumed_from=done.resumed_from,
+        seconds=time.perf_counter() - start,
+        final_loss=done.loss,
+    )
+
+
+class _Done(NamedTuple):
+    """What a training leaves beside the weights."""
+
+    steps: int
+    resumed_from: int
+    loss: float
+
+
+def _train(trained: Any, examples: Examples, arguments: Any, session: Session) -> _Done:  # noqa: ANN401  as `_with_adapters` and `_arguments` return them
+    """Train, from the last whole training checkpoint where there is one to resume from."""
+    from emergecast.lab.finetune._trainer import LeanTrainer
+
+    try:
+        trainer = LeanTrainer(trained, examples, arguments)
+    except (ImportError, RuntimeError, ValueError) as error:
+        if not session.trackers:
+            raise
+        raise LabError(
+            f"tracker {', '.join(session.trackers)} cannot be used: {error}. Install it, or"
+            " leave it out."
+        ) from error
+    trainer.session = session
+    before = last_whole_checkpoint(session.folder) if session.resume else None
+    try:
+        trainer.train(resume_from_checkpoint=None if before is None else str(before))
+    finally:
+        _end_tracking(session)
+        _unwrap(trained)
+    return _Done(
         steps=trainer.state.global_step,
         resumed_from=0 if before is None else step_of(before),
-        seconds=time.perf_counter() - start,
-        final_loss=trainer.last_loss,
+        loss=trainer.last_loss,
     )
+
+
+def _widen(model: PreTrainedModel) -> dict[str, torch.dtype]:
+    """Put the weights into 32 bits; the names and types of those that were not.
+
+    Numbers that a model of 16 bits keeps in 32, such as the frequencies of its rotary positions,
+    are none of them: in 16 they would not be the same again.
+    """
+    tensors = chain(model.named_parameters(), model.named_buffers())
+    narrow = {
+        name: tensor.dtype
+        for name, tensor in tensors
+        if tensor.is_floating_point() and tensor.dtype.itemsize < _FULL_BYTES
+    }
+    model.float()
+    return narrow
+
+
+def _narrow(model: PreTrainedModel, widened: Mapping[str, torch.dtype]) -> None:
+    """Put what `_widen` widened back into its type."""
+    for name, tensor in chain(model.named_parameters(), model.named_buffers()):
+        if name in widened:
+            tensor.data = tensor.data.to(widened[name])
+
+
+def _unwrap(trained: Any) -> None:  # noqa: ANN401  PEFT's or transformers' model
+    """Take off the mixed precision that accelerate leaves around a model's `forward`.
+
+    It would evaluate in another precision than the checkpoint itself, and, since it points back at
+    the model, keep the weights in memory until the next garbage collection.
+    """
+    if vars(trained).pop("_original_forward", None) is not None:
+        del trained.forward
 
 
 def _end_tracking(session: Session) -> None:
@@ -125,12 +183,14 @@ def _end_tracking(session: Session) -> None:
 
 @lru_cache(maxsize=1)
 def _spare_the_collector() -> None:
-    """Keep the garbage collector from what is there at the first finetuning on a CPU.
+    """Keep the garbage collector from what is there before the first finetuning.
 
-    The Trainer begins with a full collection, to free the memory of a GPU; over the hundreds of
+    A finetuning begins and ends with a full collection, to free memory; over the hundreds of
     thousands of objects of the libraries that takes longer than finetuning a tiny model. They stay
     as long as the process anyway; what comes later is collected as ever.
     """
+    import emergecast.lab.finetune._trainer  # noqa: F401  loads the most of them
+
     gc.collect()
     gc.freeze()
 
@@ -165,8 +225,15 @@ def _micro_batch(method: FinetuneMethod, session: Session) -> int:
 
 
 def _arguments(
-    method: FinetuneMethod, session: Session, *, seed: int, folder: Path, bf16: bool
+    method: FinetuneMethod,
+    session: Session,
+    *,
+    seed: int,
+    folder: Path,
+    bf16: bool,
+    use_cpu: bool,
 ) -> Any:  # noqa: ANN401  transformers' own record
+    """The Trainer's settings; without `use_cpu` it takes every model to the GPU there is."""
     from transformers import TrainingArguments
 
     at_a_time = _micro_batch(method, session)
@@ -176,6 +243,7 @@ def _arguments(
         per_device_train_batch_size=at_a_time,
         gradient_accumulation_steps=method.batch_size // at_a_time,
         bf16=bf16,
+        use_cpu=use_cpu,
         learning_rate=method.learning_rate,
         lr_scheduler_type=SCHEDULES[method.schedule],
         warmup_steps=method.warmup_steps,

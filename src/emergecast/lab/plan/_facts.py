@@ -127,8 +127,11 @@ class _Finder:
 
     def _known(self, kind: type[_F], mark: str) -> _F | None:
         known = None if self.ledger is None else self.ledger.known_facts(mark)
-        if known is None or not known.keys() <= {each.name for each in fields(kind)}:
+        names = {each.name for each in fields(kind)}
+        if known is None or not known.keys() <= names:
             return None  # or a later version wrote it, which knew more
+        if known.keys() < names and not self.remember:
+            return None  # an earlier version wrote it, which knew less: look again
         return kind(**known)
 
     def _hash(self, kind: type[_F], what: object) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from emergecast.errors import Mistake
 from emergecast.lab.experiment import (
+    HALF_PRECISION,
     PROTOCOL,
     Experiment,
     ListedCheckpoint,
@@ -167,6 +168,8 @@ def _finetuned(
 ) -> Iterator[Run]:
     task, known = about
     fixed = _identity(experiment, checkpoint, facts, RunKind.FINETUNED)
+    if facts.models[checkpoint.series, checkpoint.name].half_precision:
+        fixed["half_precision"] = HALF_PRECISION
     fixed |= _asked(experiment, task, known) | {"shots": 0, "task_hash": known.zero_shot_hash}
     for examples in amounts(experiment, task):
         recipe = settle(method, checkpoint, examples)

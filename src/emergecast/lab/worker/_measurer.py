@@ -25,6 +25,8 @@ class ModelFacts:
     params: int
     tokenizer_hash: str
     """The same for the same vocabulary and rules."""
+    half_precision: bool | None = None
+    """Whether its weights are of 16 bits; None where version 0.1.0 looked, which did not ask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

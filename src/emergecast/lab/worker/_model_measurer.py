@@ -73,6 +73,7 @@ class ModelMeasurer:
             architecture=found.architecture,
             params=params,
             tokenizer_hash=found.tokenizer_hash,
+            half_precision=found.dtype in {"bfloat16", "float16"},
         )
 
     def task_facts(self, task: ListedTask, limit: int | None) -> TaskFacts:  # noqa: ARG002  the experiment's

@@ -9,6 +9,7 @@ also how it learns that the runner was killed.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import math
 import os
@@ -65,7 +66,8 @@ def main() -> int:
             line.say("ready")
             while True:
                 run = run_from_json(orders.get())
-                _do(run, _Desk(experiment, measurer, ledger, owner, line))
+                if not _do(run, _Desk(experiment, measurer, ledger, owner, line)):
+                    gc.collect()  # a training that failed is a ring of objects with its weights
     except LedgerError as error:
         line.say("stop", message=str(error))
     except EmergecastError as error:
@@ -92,10 +94,11 @@ class _Desk:
     line: _Says
 
 
-def _do(run: Run, desk: _Desk) -> None:
+def _do(run: Run, desk: _Desk) -> bool:
+    """Do a run, unless another worker is doing it; False where it failed."""
     if not desk.ledger.claim(run.key, run.title, desk.owner):
         desk.line.say("busy", key=run.key)
-        return
+        return True
     desk.line.say("begun", key=run.key)
     folder = desk.experiment.training_folder(run.key)
     started = time.time()
@@ -139,11 +142,12 @@ def _do(run: Run, desk: _Desk) -> None:
         desk.ledger.fail(attempt(), shown, traceback.format_exc())
         _remove(folder)
         desk.line.say("failed", key=run.key, error=shown)
-        return
+        return False
     finished = attempt()
     desk.ledger.record(finished, outcome)
     _remove(folder)
     desk.line.say("done", key=run.key, seconds=finished.seconds)
+    return True
 
 
 def check_outcome(outcome: Outcome) -> None:
