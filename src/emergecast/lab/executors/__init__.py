@@ -1,4 +1,4 @@
-"""Who does the runs that are missing: worker processes of this machine.
+"""Worker processes of this machine that do the missing runs.
 
 A session may be killed at any moment and started again: it does what is missing and nothing twice.
 It refuses to record a failed run as a score.
