@@ -1,4 +1,4 @@
-"""Forecasts held against what later checkpoints show: ladders, ablations, skill.
+"""Forecasts scored against what later checkpoints show: ladders, ablations, skill.
 
 A backtest hides checkpoints, forecasts from the others, and scores the forecast beside guesses that
 need no law. The truth never sees what a forecast said, and a refused forecast is not scored.

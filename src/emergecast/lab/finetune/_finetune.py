@@ -60,7 +60,7 @@ def finetune(
         pairs: The examples, each seen as often as the steps allow.
         method: How.
         seed: Decides the order of the examples, adapters at the start, and dropout.
-        session: Where training checkpoints go, whether to resume, who is told.
+        session: Where training checkpoints go, whether to resume, who is notified.
 
     Raises:
         LabError: The loss is no longer a number, an example cannot be tokenised, or a tracker is
@@ -100,7 +100,7 @@ def finetune(
         trainer.session = session
         before = last_whole_checkpoint(session.folder) if session.resume else None
         if model.device.type == "cpu":
-            _spare_the_collector()
+            _freeze_existing_objects()
         try:
             trainer.train(resume_from_checkpoint=None if before is None else str(before))
         finally:
@@ -118,18 +118,18 @@ def finetune(
 
 
 def _end_tracking(session: Session) -> None:
-    """Let the next finetuning of this process be a run of its own: the Trainer does not for W&B."""
+    """Make the next finetuning of this process a separate run: for W&B the Trainer does not."""
     if "wandb" in session.trackers and "wandb" in sys.modules:
         sys.modules["wandb"].finish()
 
 
 @lru_cache(maxsize=1)
-def _spare_the_collector() -> None:
-    """Keep the garbage collector from what is there at the first finetuning on a CPU.
+def _freeze_existing_objects() -> None:
+    """Exempt what exists at the first finetuning on a CPU from garbage collection.
 
     The Trainer begins with a full collection, to free the memory of a GPU; over the hundreds of
     thousands of objects of the libraries that takes longer than finetuning a tiny model. They stay
-    as long as the process anyway; what comes later is collected as ever.
+    as long as the process anyway; what comes later is collected as usual.
     """
     gc.collect()
     gc.freeze()

@@ -1,6 +1,6 @@
-"""What an experiment comes to: facts, choice of checkpoints, the grid, where it stands, the table.
+"""What an experiment consists of: facts, choice of checkpoints, the grid, its state, the table.
 
-It refuses to begin an experiment that cannot end: every checkpoint, task and corpus is looked at
+It refuses to start an experiment that cannot end: every checkpoint, task and corpus is looked at
 before anything expensive, and every mistake is quoted at its line.
 """
 
