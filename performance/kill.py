@@ -4,7 +4,7 @@
 real one, such as the smoke preset of the proving ground. Each of `--kills` sessions is killed: the
 runner alone, a worker and then the runner, or all of them at once. Then the experiment is finished,
 and the table is compared with that of an undisturbed run, byte by byte. Where the experiment is
-finished before so many kills, it begins anew.
+finished before so many kills, it starts again.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ SHARE = 0.2
 LEAST = 1e-4
 """Nats that a run must add to be named; the rest of a plan is then made by price."""
 STEP = 1.3
-"""The other policies are fitted anew each time they have this many times as many runs."""
+"""The other policies are fitted again each time they have this many times as many runs."""
 NARROW = 0.12
 """Nats at which a policy may stop: no target is narrower."""
 TARGETS = (0.25, 0.2, 0.15)

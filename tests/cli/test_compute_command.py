@@ -165,7 +165,7 @@ def test_a_law_from_a_file_brings_its_draws(table: Path, tmp_path: Path):
         (("--scaling-law", "nowhere.json"), "nowhere.json"),
         (("--at-model", "70B"), "--at-model takes parameters and tokens"),
         (("--at-model", "70B,1T,3"), "--at-model takes parameters and tokens"),
-        (("--at-model", "70B,x"), "--at-model 'x' is no amount"),
+        (("--at-model", "70B,x"), "--at-model 'x' is not an amount"),
         (("--at-flops", "0"), "not positive"),
         (("--token-budget", "1T", "--model-size", "7B"), "in 2 ways. Give one."),
         (("--no-anchor",), "--no-anchor is about a law that is given"),

@@ -54,7 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_readme_shows_commands_and_python():
-    """So that the tests below do not pass for want of anything to test."""
+    """So that the tests below do not pass because there is nothing to test."""
     shown = {line.split()[1] for line in commands()}
     assert shown >= {"demo", "template", "check", "fit", "import"}
     assert blocks("python")

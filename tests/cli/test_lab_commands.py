@@ -135,7 +135,7 @@ def test_a_failed_run_ends_with_status_1_and_can_be_tried_again(file: Path):
     assert "Traceback" in failure["traceback"]
     out = file.parent / "table.csv"
     assert "1 runs have no result yet, or failed" in call("export", file, "-o", out).stderr
-    assert "No failed run fits" in call("retry", file, "--match", "*S-1*").stdout
+    assert "No failed run matches" in call("retry", file, "--match", "*S-1*").stdout
     assert call("retry", file, "--json") == {"cleared": 1}
     file.write_text(EXPERIMENT, "utf-8")
     assert call("run", file, "--json")["states"] == ALL
@@ -166,7 +166,7 @@ def test_what_forbids_to_begin_ends_with_status_2(file: Path):
     again = call("run", file, "--keep-going")
     assert "line 11" in again.stderr.split("Left out: ")[1]
     assert "What is left out is not measured" in again.stdout
-    assert "All is measured" not in again.stdout
+    assert "Everything is measured" not in again.stdout
     assert call("plan", file, "--workers", "0", status=2)
 
 

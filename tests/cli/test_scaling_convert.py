@@ -163,7 +163,7 @@ def test_a_folder_is_no_law_but_holds_one(tmp_path: Path):
         (("--loss", 2, "--law", "nowhere.json"), 'no file "nowhere.json"'),
         (("--loss", 2, "--law", "A=1,B=2"), "lacks E, alpha, beta"),
         (("--params", "-7B", "--law", "epoch"), "--params '-7B' is not positive"),
-        (("--tokens", "lots", "--law", "epoch"), "--tokens 'lots' is no amount"),
+        (("--tokens", "lots", "--law", "epoch"), "--tokens 'lots' is not an amount"),
         (("--law", "epoch"), "give either --loss"),
         (("--loss", 2, "--tokens", "1T", "--law", "epoch"), "--model-size and --token-budget fix"),
         (
@@ -173,8 +173,8 @@ def test_a_folder_is_no_law_but_holds_one(tmp_path: Path):
         (("--loss", 2, "--law", "epoch", "--tokens-per-param", 0), "--tokens-per-param '0'"),
         (("--loss", 1.4, "--law", "snell-llama2", "--compute-optimal"), "no compute-optimal split"),
         (("--loss", 1.4, "--law", "snell-llama2", "--floor", 1.6), "at least 0 and below that"),
-        (("--loss", 2, "--law", "epoch", "--span", "7B"), "--span '7B' is no LOW,HIGH"),
-        (("--loss", 2, "--law", "epoch", "--span", "7B,6B"), "is no LOW,HIGH"),
+        (("--loss", 2, "--law", "epoch", "--span", "7B"), "--span '7B' is not LOW,HIGH"),
+        (("--loss", 2, "--law", "epoch", "--span", "7B,6B"), "is not LOW,HIGH"),
         (("--params", "7B", "--tokens", "1T", "--law", "snell-llama2"), "Give exactly those"),
     ],
 )

@@ -35,7 +35,7 @@ def test_amounts_as_people_write_them(text, amount):
 )
 def test_what_is_no_amount_is_refused(text):
     """The option and the text are quoted."""
-    with pytest.raises(ScalingError, match=r"^--params .*(no amount|not positive and finite)"):
+    with pytest.raises(ScalingError, match=r"^--params .*(not an amount|not positive and finite)"):
         parse_amount(text, "--params")
 
 

@@ -312,7 +312,7 @@ def test_the_rate_is_measured_where_the_table_says_what_runs_took():
     assert cost.measured(read_table(as_text), 1000).rate == pytest.approx(1e12, rel=1e-3)
     for bad in ("-1", "0", "two", "inf"):
         tuned[3]["gpu_hours"] = bad
-        with pytest.raises(TableError, match=rf"column gpu_hours: these are no .*value {bad}"):
+        with pytest.raises(TableError, match=rf"column gpu_hours: these are not .*value {bad}"):
             cost.measured(read_table(table), 1000)
     given = Cost(flops_per_second=7.0, overhead_hours=0.1)
     assert given.measured(read_table(table), 1000) is given

@@ -40,7 +40,7 @@ def frozen_with(table: list[designs.Row], **options) -> FrozenForecast:
 
 @pytest.fixture(scope="module")
 def by_calendar() -> FrozenForecast:
-    """Frozen upon the whole table with what comes later hidden, as `simulate` suggests."""
+    """Frozen on the whole table with what comes later hidden, as `simulate` suggests."""
     return frozen_with(rows(), where=(("future", "false"),))
 
 

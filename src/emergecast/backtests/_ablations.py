@@ -64,7 +64,7 @@ def _amounts(selection: Selection) -> Iterator[Ablation]:
 
 
 def _subsets(selection: Selection) -> Iterator[Ablation]:
-    """One sample only; rows that name no subset stay, since nothing says that they are another."""
+    """One sample only; rows that name no subset stay, since nothing says that they differ."""
     subsets = selection.rows["subset"].drop_nulls().unique().sort().to_list()
     for i, which in enumerate(("first", "second")):
         if len(subsets) < 2:

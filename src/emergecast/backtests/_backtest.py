@@ -1,4 +1,4 @@
-"""Run a backtest: forecast in every setting of its plan, and hold that against the truth."""
+"""Run a backtest: forecast in every setting of its plan, and score that against the truth."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CONTINUOUS = ("logprob", "log_prob", "loglikelihood", "log_likelihood", "brier_s
 FAILURES = (FitError, SelectionError, ArithmeticError, np.linalg.LinAlgError)
 
 OnRow = Callable[[int, int, BacktestRow], None]
-"""Called after each row with the settings done, the settings in all, and the row."""
+"""Called after each row with the number of settings done, their total, and the row."""
 
 
 def backtest(
@@ -46,7 +46,7 @@ def backtest(
     options: BacktestOptions | None = None,
     on_row: OnRow | None = None,
 ) -> Backtest:
-    """Forecasts from the weaker checkpoints of a table, held against what the stronger ones show.
+    """Forecasts from the weaker checkpoints of a table, scored against what the stronger ones show.
 
     Args:
         table: whatever `read_table` takes.
@@ -55,7 +55,7 @@ def backtest(
         law: law of the forecasts, the default of `fit` if none; of several the first, and all of
             them in the part `laws`.
         options: what to try.
-        on_row: told of every row as it is done.
+        on_row: called with every row as it is done.
 
     Raises:
         TableError, SelectionError, OptionError: as `fit`.

@@ -32,10 +32,10 @@ class Part(StrEnum):
 
 
 class BacktestOutcome(StrEnum):
-    """What came of a row."""
+    """How a row ended."""
 
     SCORED = "scored"
-    """There is a distribution, and it was held against the truth."""
+    """There is a distribution, and it was scored against the truth."""
     REFUSED = "refused"
     """The forecast was refused by its verdict, so there is nothing to score."""
     NOT_DEFINED = "not defined"
@@ -124,7 +124,7 @@ class Skill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backtest:
-    """Forecasts from part of a table, held against what the whole of it shows."""
+    """Forecasts from part of a table, scored against what all of it shows."""
 
     task: str
     metric: str

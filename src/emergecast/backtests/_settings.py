@@ -63,7 +63,7 @@ class BacktestOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestSetting:
-    """One forecast to make, and the baselines to hold it against."""
+    """One forecast to make, and the baselines to compare it with."""
 
     part: Part
     name: str
@@ -158,7 +158,7 @@ def _shown(selection: Selection) -> tuple[float, GroundTruth]:
     if limit is None:
         raise FitError(
             f"no checkpoint of task {selection.task!r} is above chance few-shot, so there is "
-            "nothing to hide and no truth to hold a forecast against: add few-shot scores of "
+            "nothing to hide and no truth to score a forecast against: add few-shot scores of "
             "stronger checkpoints, or use `emergecast fit`."
         )
     if truth is None:
@@ -184,7 +184,7 @@ def _refuse_horizons(asked: Sequence[float], selection: Selection, limit: float)
         if loss < limit:
             raise OptionError(
                 f"--horizon {loss:g} keeps checkpoints that are above chance few-shot, so the "
-                f"forecast would see what it is to foresee: the horizon of {of} is "
+                f"forecast would see what it should predict: the horizon of {of} is "
                 f"{_at_least(limit)} nats, the loss of the weakest checkpoint above chance. Give "
                 "that or a higher loss, or leave --horizon out."
             )

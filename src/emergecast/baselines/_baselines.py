@@ -46,7 +46,7 @@ SHARE = 0.25
 NEAREST = 5
 """Strongest losses whose mean gap is the other part."""
 TOLERANCE = 0.02
-"""How far above chance a curve has left it, as in the rule of which checkpoints are at chance."""
+"""How far above chance a curve has left chance, as in the rule for checkpoints at chance."""
 FEWEST = 4
 """Few-shot scores at different losses that a curve needs."""
 CROSSING = 0.9
@@ -232,12 +232,14 @@ def _extrapolated(
 ) -> Guess:
     """The loss at which a curve through the few-shot scores reaches chance + 0.02."""
     if np.unique(loss).size < FEWEST:
-        return _silent(f"Only {np.unique(loss).size} few-shot losses, and a curve needs {FEWEST}.")
+        return _no_guess(
+            f"Only {np.unique(loss).size} few-shot losses, and a curve needs {FEWEST}."
+        )
     if curve is sigmoid and scale.best is None:
-        return _silent("A sigmoid needs the metric's best score, which is not known.")
+        return _no_guess("A sigmoid needs the metric's best score, which is not known.")
     flat = rises(curve, loss, score, scale)
     if flat > FLAT:
-        return _silent(
+        return _no_guess(
             f"The few-shot scores are flat: it is no better than a constant (p = {flat:.2f})."
         )
     return _smoothed(crossings(curve, loss, score, scale, rng))
@@ -250,22 +252,22 @@ def _two_step(rows: pl.DataFrame | None, scale: Scale, rng: np.random.Generator)
     chance say nothing about it.
     """
     if rows is None or rows.is_empty():
-        return _silent("There is no continuous metric of this task beside the score.")
+        return _no_guess("There is no continuous metric of this task beside the score.")
     if scale.best is None:
-        return _silent("A sigmoid needs the metric's best score, which is not known.")
+        return _no_guess("A sigmoid needs the metric's best score, which is not known.")
     few_shot = rows.filter(pl.col("few_shot"))
     loss = few_shot["loss"].to_numpy().astype(np.float64)
     metric = few_shot["continuous"].to_numpy().astype(np.float64)
     if np.unique(loss).size < FEWEST:
-        return _silent(f"Only {np.unique(loss).size} few-shot losses with the continuous metric.")
+        return _no_guess(f"Only {np.unique(loss).size} few-shot losses with the continuous metric.")
     every = rows["continuous"].to_numpy().astype(np.float64)
     score = rows["score"].to_numpy().astype(np.float64)
     if np.unique(every).size < FEWEST or np.unique(metric).size < FEWEST:
-        return _silent("The continuous metric hardly varies.")
+        return _no_guess("The continuous metric hardly varies.")
     # Curves take positive abscissas on which lower is better; how far is left is up to the origin.
     origin = every.max() + 10.0 * np.ptp(every)
     if max(rises(line, loss, metric, scale), rises(sigmoid, origin - every, score, scale)) > FLAT:
-        return _silent("The continuous metric does not rise, or the score does not follow it.")
+        return _no_guess("The continuous metric does not rise, or the score does not follow it.")
     needed = origin - crossings(sigmoid, origin - every, score, scale, rng)
     past = loss - loss.mean()
     slope = past @ metric / np.sum(past**2)
@@ -282,7 +284,7 @@ def _smoothed(crossing: Floats) -> Guess:
     """A kernel estimate through resampled crossings, or none where too many never cross."""
     found = crossing[np.isfinite(crossing)]
     if found.size < CROSSING * crossing.size:
-        return _silent(
+        return _no_guess(
             f"Too flat to extrapolate: {crossing.size - found.size} of {crossing.size} resamples "
             "never leave chance at a possible loss."
         )
@@ -297,5 +299,5 @@ def _smoothed(crossing: Floats) -> Guess:
     )
 
 
-def _silent(reason: str) -> Guess:
+def _no_guess(reason: str) -> Guess:
     return Guess(distribution=None, reason=reason)

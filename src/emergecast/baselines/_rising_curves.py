@@ -153,7 +153,7 @@ EXTRA: dict[Curve, int] = {line: 1, sigmoid: 1, broken_power_law: 3}
 
 
 def _possible(crossing: Floats) -> Floats:
-    """A loss at or below 0 is never reached, and one of 1e6 nats is no loss."""
+    """A loss at or below 0 is never reached, and one of 1e6 nats is not a loss."""
     inside = np.nan_to_num(crossing, nan=-1.0, posinf=-1.0, neginf=-1.0)
     return np.where((inside > 0) & (inside < 1e6), crossing, np.nan)
 

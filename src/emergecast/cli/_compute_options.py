@@ -29,7 +29,7 @@ ScalingLawOption = Annotated[
 ]
 TokensPerParamOption = Annotated[
     str | None,
-    typer.Option("--tokens-per-param", metavar="R", help="In compute: so many tokens a parameter."),
+    typer.Option("--tokens-per-param", metavar="R", help="In compute: tokens per parameter."),
 ]
 TokenBudgetOption = Annotated[
     str | None,
@@ -92,7 +92,7 @@ def compute_options(
     no_anchor: bool = False,
     by_date: Path | None = None,
 ) -> ComputeOptions:
-    """What the options ask for; every file is read, so that a wrong one is told at once.
+    """What the options ask for; every file is read, so that a wrong one is reported at once.
 
     Raises:
         EmergecastError: a law, an amount or a table cannot be read, or two allocations are given.
@@ -130,7 +130,7 @@ def law_of(text: str, span: str | None) -> tuple[ScalingLaw, ScalingLaw | None]:
         return law, draws
     ends = [parse_amount(part, "--span") for part in span.split(",")]
     if len(ends) != 2 or not ends[0] < ends[1]:
-        raise OptionError(f"--span {span!r} is no LOW,HIGH. Give two amounts, such as 7B,70B.")
+        raise OptionError(f"--span {span!r} is not LOW,HIGH. Give two amounts, such as 7B,70B.")
     return dataclasses.replace(law, span=(ends[0], ends[1])), draws
 
 

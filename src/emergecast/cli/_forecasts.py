@@ -29,7 +29,7 @@ FOLDERS_SHOWN: Final = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastOrError:
-    """One task and series: a forecast, or what stood in its way."""
+    """One task and series: a forecast, or the error that prevented it."""
 
     name: str
     forecast: Forecast | None
@@ -39,7 +39,7 @@ class ForecastOrError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The models to say something about."""
+    """The models that are asked about."""
 
     losses: tuple[float, ...] = ()
     scores: tuple[float, ...] = ()
@@ -110,7 +110,7 @@ def exit_by(results: list[ForecastOrError]) -> None:
 
 
 def asked_for(losses: list[float] | None, scores: list[float] | None, *, positive: bool) -> Asked:
-    """The losses and scores to say something about; nan and inf have nothing to be said about."""
+    """The losses and scores that are asked about; nan and inf are refused."""
     for option, values in (("--at-loss", losses), ("--score", scores)):
         for value in values or ():
             if not math.isfinite(value):

@@ -40,7 +40,7 @@ RELABELLING: Final = (
 STRONGEST: Final = "as the strongest checkpoint of the fit"
 ALL: Final = "as all checkpoints of the fit"
 LOOSE: Final = 0.05
-"""Scatter or trend of the checkpoints about a given law, nats, from which on it is warned of."""
+"""Scatter or trend of the checkpoints about a given law, nats, above which there is a warning."""
 MEDIAN_STDERR: Final = 1.2533
 """Standard error of a median of n normals, times sqrt(n), in standard deviations."""
 

@@ -113,7 +113,7 @@ class Compute:
     scatter_nats: Floats
     """Scatter of a single run about each draw of the law, nats."""
     flops: Quantiles | None
-    """Training FLOPs; None where law and allocation do not determine them; so below."""
+    """Training FLOPs; None where law and allocation do not determine them; the same below."""
     params: Quantiles | None
     tokens: Quantiles | None
     multiple_of_strongest: Quantiles | None
@@ -288,8 +288,8 @@ def _finite(value: float) -> float | None:
 def _other_floors(elbow: ElbowOnAxis, scale: LossToCompute) -> tuple[FloorRow, ...]:
     """Medians where the floor is fixed at a few telling values.
 
-    The series' own law is inferred anew under each; a given law keeps the runs that it gives, along
-    the allocation, to the highest and the lowest visible loss.
+    The series' own law is inferred again under each; a given law keeps the runs that it gives,
+    along the allocation, to the highest and the lowest visible loss.
     """
     if scale.kind is LawKind.STRAIGHT:
         return ()

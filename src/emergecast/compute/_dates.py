@@ -64,9 +64,9 @@ def read_compute_dates(path: str | os.PathLike[str]) -> ComputeDates:
     """The table in a CSV file with columns date (ISO, as 2027-01-31) and flops, in any row order.
 
     Raises:
-        TableError: a column is missing, a cell is no date or no number above 0, a date occurs
-            twice, compute falls with time, or there are fewer than two rows; every problem is
-            listed with file, row, column and value.
+        TableError: a column is missing, a cell is not a date or not a number above 0, a date
+            occurs twice, compute falls with time, or there are fewer than two rows; every problem
+            is listed with file, row, column and value.
         OSError: the file cannot be read.
     """
     name = os.fspath(path)
@@ -91,7 +91,9 @@ def read_compute_dates(path: str | os.PathLike[str]) -> ComputeDates:
         day, flops = _day(cells["date"]), _amount(cells["flops"])
         if day is None:
             problems.append(
-                _problem(name, row, "date", cells["date"], "this is no date.", "Write 2027-01-31.")
+                _problem(
+                    name, row, "date", cells["date"], "this is not a date.", "Write 2027-01-31."
+                )
             )
         if flops is None:
             problems.append(
@@ -100,7 +102,7 @@ def read_compute_dates(path: str | os.PathLike[str]) -> ComputeDates:
                     row,
                     "flops",
                     cells["flops"],
-                    "this is no number of FLOPs.",
+                    "this is not a number of FLOPs.",
                     "Write a number above 0, such as 5e26.",
                 )
             )

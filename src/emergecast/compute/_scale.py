@@ -1,4 +1,4 @@
-"""How a forecast in loss becomes one in compute: the options, and the law that comes of them."""
+"""How a forecast in loss becomes one in compute: the options, and the law that results."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class LossToCompute:
     """The visible checkpoint of lowest loss whose compute is known."""
     strongest_flops: float | None = None
     lowest_loss: float = math.inf
-    """Of the visible checkpoints, nats; so below."""
+    """Of the visible checkpoints, nats; the same below."""
     highest_loss: float = math.inf
     notes: tuple[str, ...] = field(default=())
 

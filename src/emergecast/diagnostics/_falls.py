@@ -46,7 +46,7 @@ def find_falls(fit: Fit, draws: Draws) -> tuple[Fall, ...]:
     """Falls beyond noise, the surest first.
 
     Every sequence (the finetuned scores of one amount and series against loss; of one checkpoint
-    against amount) is held against its best monotone fit plus noise of the posterior median size,
+    against amount) is compared with its best monotone fit plus noise of the posterior median size,
     the deviations of checkpoints included where checkpoints differ.
     """
     data = fit.data

@@ -2,7 +2,7 @@
 
 Amounts are left out by a refit. For checkpoints the draws of the fit are weighted by how unlikely
 they make the rows that are left out (leave-one-out importance sampling, the deviation of the
-checkpoint integrated out); where too few draws stay effective, the law is fitted anew.
+checkpoint integrated out); where too few draws stay effective, the law is fitted again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DRAWS = 1500
 """Draws of each law."""
 FEWEST_EFFECTIVE = 60.0
 """Effective draws, over all laws, that the median without a checkpoint must rest on: to a sixth of
-its standard deviation. A law that has too few of its share is fitted anew."""
+its standard deviation. A law that has too few of its share is fitted again."""
 FEWEST_EXACT = 100.0
 """For a plain law, whose fit is cheap."""
 CHEAP = Effort(particles=1024, chains=128, final_steps=16)
@@ -215,8 +215,8 @@ def _without(
     weight /= weight.sum()
     if sample.weighable and 1 / np.sum(weight**2) >= fewest:
         return sample, weight
-    anew = Sample(fit, refit(fit, rows))
-    return anew, np.full(DRAWS, 1 / DRAWS)
+    refitted = Sample(fit, refit(fit, rows))
+    return refitted, np.full(DRAWS, 1 / DRAWS)
 
 
 def _reweighted(

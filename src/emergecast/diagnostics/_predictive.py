@@ -48,8 +48,8 @@ class Check:
 def predictive_checks(fit: Fit) -> tuple[Check, ...]:
     """The posterior predictive checks of a fit, the smallest tail probability first.
 
-    Replicates keep the deviations of checkpoints and draw noise anew; the rise of the few-shot
-    scores alone is held against what the finetuned rows predict without having seen them.
+    Replicates keep the deviations of checkpoints and draw new noise; the rise of the few-shot
+    scores alone is compared with what the finetuned rows predict without having seen them.
     """
     rng = np.random.default_rng(SEED)
     draws = fit.posterior.draws(DRAWS, rng)

@@ -24,7 +24,7 @@ BEYOND = 0.15
 def typical(fit: Fit, latest: float) -> tuple[Fit, Draws]:
     """The law whose median lies nearest the forecast's, and one draw of it.
 
-    Of the draws whose few-shot elbow is all but the forecast's median, it is the one whose scores
+    Of the draws whose few-shot elbow is close to the forecast's median, it is the one whose scores
     lie nearest the middle of theirs, at the rows and where the few-shot line ends.
 
     Args:

@@ -87,11 +87,11 @@ def bootstrap(
         mode, rise = refit(counts[:, start : start + BLOCK])
         modes.append(mode)
         risen.append(rise)
-    sound = _sound(data, counts) & np.concatenate(risen)
+    usable = _usable(data, counts) & np.concatenate(risen)
     return Bootstrap(
         resample=resample,
-        modes=data.to_nats(np.concatenate(modes)[sound]),
-        degenerate=int(n - np.count_nonzero(sound)),
+        modes=data.to_nats(np.concatenate(modes)[usable]),
+        degenerate=int(n - np.count_nonzero(usable)),
     )
 
 
@@ -180,7 +180,7 @@ def _separate_runs(data: FitData, rows: Ints) -> bool:
     return bool(data.level[rows[0]] > 0 and not data.snapshot[rows].any())
 
 
-def _sound(data: FitData, counts: Floats) -> NDArray[np.bool_]:
+def _usable(data: FitData, counts: Floats) -> NDArray[np.bool_]:
     """Which resamples hold enough checkpoints and data amounts to say anything, shape (n,)."""
     present = counts > 0
 

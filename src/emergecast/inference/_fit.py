@@ -104,7 +104,7 @@ class Fit:
         """The posterior under other priors, at another D0, or from some of the rows.
 
         Units (S, R and the strongest loss) and the prior's anchor stay those of all rows. A sampled
-        posterior is weighted anew rather than sampled anew, where the two are close enough.
+        posterior is reweighted rather than sampled again, where the two are close enough.
 
         Args:
             priors: priors to use instead.

@@ -1,4 +1,4 @@
-"""The measurement table: one row is one measured score, from wherever it came.
+"""The measurement table: one row is one measured score, wherever it came from.
 
 Reads and writes tables, imports other tools' result files, and picks the rows of one fit. It
 refuses a table with a bad row rather than drop the row, names every problem at once, never takes a

@@ -16,12 +16,12 @@ PROVING_GROUND_TASK: Final = "proving_ground_matching"
 RANDOM_WEIGHTS: Final = "-random"
 """End of the names of the series of models with random weights."""
 _SMALLEST: Final = "S-"
-"""Begin of the names of checkpoints of the smallest size, whose few-shot accuracy is no function of
-loss alone."""
+"""Start of the names of checkpoints of the smallest size, whose few-shot accuracy does not depend
+on loss alone."""
 
 
 def proving_ground() -> Measurements:
-    """2,720 scores of tiny transformers trained from nothing, in which a few-shot skill emerges.
+    """2,720 scores of tiny transformers trained from scratch, in which a few-shot skill emerges.
 
     Five sizes (0.08 to 0.77 million parameters), two seeds, 16 checkpoints each, few-shot and
     finetuned on 16 to 16,384 examples of a synthetic matching task with four answers, and on 8 to

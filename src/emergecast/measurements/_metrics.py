@@ -12,7 +12,7 @@ class MetricKind(StrEnum):
     """How the sampling error of a score comes about."""
 
     PROPORTION = "proportion"
-    """A share of test items answered rightly: binomial error."""
+    """A share of test items answered correctly: binomial error."""
     CONTINUOUS = "continuous"
     """Anything else: the error is the evaluator's, or unknown."""
 

@@ -13,7 +13,7 @@ import polars as pl
 
 
 class Setting(StrEnum):
-    """How the model was brought to the task."""
+    """How the model was adapted to the task."""
 
     FEW_SHOT = "few_shot"
     """As pretrained, with examples in the prompt at most."""
@@ -53,7 +53,7 @@ class Role(StrEnum):
     MEASURED = "measured"
     """The measured value and what is known about its error."""
     REFERENCE = "reference"
-    """Needed to read the score, and no part of the key."""
+    """Needed to read the score, and not part of the key."""
     SOURCE = "source"
     """Where the row comes from."""
 
@@ -292,7 +292,7 @@ COLUMNS: Final[dict[str, Column]] = {column.name: column for column in _COLUMNS}
 """Known columns by name, in the order of the table."""
 
 KEY: Final[tuple[str, ...]] = tuple(c.name for c in _COLUMNS if c.role is Role.KEY)
-"""Two rows that agree on these are duplicates; unknown columns are no part of it."""
+"""Two rows that agree on these are duplicates; unknown columns are not part of it."""
 
 LOSS_FACTS: Final = ("loss", "loss_stderr", "loss_source")
 """The same in all rows of one checkpoint on one corpus."""

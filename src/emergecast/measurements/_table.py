@@ -47,7 +47,7 @@ class Measurements:
     hash: str
     """SHA-256 of the content, in hexadecimal: the same for any row order and any file format."""
     warnings: tuple[str, ...] = ()
-    """What looks odd and is no error, in sentences."""
+    """What looks odd but is not an error, in sentences."""
 
     def __len__(self) -> int:
         return self.frame.height

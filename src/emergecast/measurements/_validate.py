@@ -257,14 +257,14 @@ def check_across(known: Columns, findings: Findings, also: Columns | None = None
         if earlier != row:
             findings.add(
                 f"the row measures the same as {findings.name_of(earlier)}:"
-                f" {_spelt(columns, key)}.",
+                f" {_described(columns, key)}.",
                 "Delete one, or tell them apart by seed, subset or another column of the key.",
                 row=row,
                 value=known["score"][row],
             )
 
 
-def _spelt(columns: Columns, key: tuple[Any, ...]) -> str:
+def _described(columns: Columns, key: tuple[Any, ...]) -> str:
     return ", ".join(
         f"{name} {cell}"
         for name, cell in zip(columns, key, strict=True)

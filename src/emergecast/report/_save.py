@@ -14,7 +14,7 @@ _SCALE = 2  # px of the PNG per px of the layout, for sharp text on dense screen
 
 
 def save(chart: alt.TopLevelMixin, folder: Path, stem: str) -> tuple[Path, ...]:
-    """Write `stem`.svg and `stem`.png to `folder`, making it if need be.
+    """Write `stem`.svg and `stem`.png to `folder`, making it if needed.
 
     Both are rendered before either is written, and each file is replaced in one step, so that a
     reader never finds half a picture.

@@ -1,7 +1,7 @@
 """Pretraining scaling laws: from parameters, tokens and FLOPs to a loss, and back.
 
 Evaluates, inverts and fits laws, keeps published constants under their names and counts FLOPs. It
-refuses to pretend that such a loss was measured: whoever uses one marks it as estimated. It
+refuses to pretend that such a loss was measured: callers mark it as estimated. It
 refuses a loss that no run of the law reaches, and says which it does reach. It fits no constants
 that the runs do not decide, drops no run unasked, and prints none without its error.
 """

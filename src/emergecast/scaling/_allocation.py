@@ -1,4 +1,4 @@
-"""How parameters and tokens are tied to each other, and the run that comes of it."""
+"""How parameters and tokens are tied to each other, and the run that results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Tie(StrEnum):
     COMPUTE_OPTIMAL = "compute_optimal"
     """Parameters and tokens are those of the least loss for their FLOPs."""
     RATIO = "ratio"
-    """So many tokens per parameter."""
+    """A fixed number of tokens per parameter."""
     TOKENS = "tokens"
     """The number of training tokens."""
     PARAMS = "params"
@@ -64,7 +64,7 @@ class Allocation:
 
     @classmethod
     def ratio(cls, tokens_per_param: float) -> Allocation:
-        """So many training tokens for every parameter."""
+        """A fixed number of training tokens for every parameter."""
         return cls(tie=Tie.RATIO, value=float(tokens_per_param))
 
     @classmethod

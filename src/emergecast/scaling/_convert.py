@@ -129,7 +129,7 @@ def convert_run(
 
     Raises:
         ScalingError: the amounts and the allocation determine the run twice or not at all; its loss
-            is no finite number; or as `run_at`, `loss_of` and `with_floor`.
+            is not a finite number; or as `run_at`, `loss_of` and `with_floor`.
     """
     amounts = {resource.value: amount for resource, amount in given.items()}
     if len(given) > 1 and allocation is not None:

@@ -122,16 +122,16 @@ def run_at_loss(
         loss: nats per token, any shape; with draws, one that broadcasts with (n,).
         allocation: how parameters and tokens are tied. None means compute-optimal for a Chinchilla
             law; for a power law it means that only the law's own resource is asked for.
-        unreachable: "inf" gives infinite amounts where the loss is at or below `least_loss`, be it
-            negative, and amounts below one where it is very high, as draws need it; "raise" refuses
-            both.
+        unreachable: "inf" gives infinite amounts where the loss is at or below `least_loss`,
+            even if negative, and amounts below one where it is very high, as draws need it;
+            "raise" refuses both.
 
     Returns:
         The amounts that law and allocation determine, of the broadcast shape of loss and constants.
 
     Raises:
-        ScalingError: a loss is no positive number; the law cannot take the allocation; or, unless
-            `unreachable` is "inf", no run of at least one parameter and token has that loss.
+        ScalingError: a loss is not a positive number; the law cannot take the allocation; or,
+            unless `unreachable` is "inf", no run of at least one parameter and token has that loss.
     """
     if unreachable not in {"raise", "inf"}:
         raise ScalingError(f'unreachable is {unreachable!r}. Use "raise" or "inf".')
@@ -147,7 +147,7 @@ def run_at_loss(
         amount = np.where(below, np.inf, np.exp(ln_amount))
     run = complete_run(law, allocation, resource, amount)
     if unreachable == "raise":
-        _refuse_absurd(law, wanted, allocation, run)
+        _refuse_out_of_range(law, wanted, allocation, run)
     return run
 
 
@@ -254,7 +254,7 @@ def _too_low(law: ScalingLaw, wanted: Array, allocation: Allocation | None) -> s
     )
 
 
-def _refuse_absurd(
+def _refuse_out_of_range(
     law: ScalingLaw, wanted: Array, allocation: Allocation | None, run: PretrainingRun
 ) -> None:
     """Refuse a run of less than one parameter or token, or of more than a float can hold."""

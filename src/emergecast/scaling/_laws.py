@@ -22,7 +22,7 @@ _EXPONENTS: Final = frozenset({"alpha", "beta"})
 
 
 class Resource(StrEnum):
-    """What a model is made with more of, so that its loss falls."""
+    """What a model gets more of so that its loss falls."""
 
     PARAMS = "params"
     """Parameters of the model (count)."""
@@ -181,7 +181,7 @@ def counts(resource: Resource, amount: ArrayLike) -> NDArray[np.float64]:
     """The amounts as floats, of the shape they came in.
 
     Raises:
-        ScalingError: an amount is no number, or is not positive and finite.
+        ScalingError: an amount is not a number, or is not positive and finite.
     """
     try:
         found = np.asarray(amount, dtype=np.float64)
@@ -199,7 +199,7 @@ def counts(resource: Resource, amount: ArrayLike) -> NDArray[np.float64]:
 
 
 def _check(name: str, constants: dict[str, Constant]) -> None:
-    """Refuse constants that are no law: draws of unequal number, or a value below 0.
+    """Refuse constants that do not make a law: draws of unequal number, or a value below 0.
 
     Raises:
         ScalingError: names the constant and its value.

@@ -22,8 +22,8 @@ def parse_law(text: str) -> ScalingLaw:
     where it is left out of the latter.
 
     Raises:
-        ScalingError: there is no such law; a constant is missing, unknown, given twice, no number
-            or impossible.
+        ScalingError: there is no such law; a constant is missing, unknown, given twice, not a
+            number, or impossible.
     """
     if "=" not in text:
         return named_law(text.strip())
@@ -61,7 +61,7 @@ def _pairs(text: str) -> dict[str, str]:
     for part in text.split(","):
         name, equals, value = (each.strip() for each in part.partition("="))
         if not (name and equals and value):
-            raise ScalingError(f'"{text}": {part!r} is no NAME=VALUE. Write like {_EXAMPLES}.')
+            raise ScalingError(f'"{text}": {part!r} is not NAME=VALUE. Write like {_EXAMPLES}.')
         if name in given:
             raise ScalingError(f'"{text}": {name} is given twice. Give it once.')
         given[name] = value
@@ -74,5 +74,5 @@ def _number(text: str, name: str, value: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ScalingError(f'"{text}": {name}={value} is no finite number. Give one.')
+        raise ScalingError(f'"{text}": {name}={value} is not a finite number. Give one.')
     return number

@@ -83,8 +83,8 @@ class Runs:
         """Runs from arrays of one length; two of params, tokens and flops give the third.
 
         Raises:
-            ScalingError: nothing, or values that are no positive finite numbers, or of unequal
-                length.
+            ScalingError: nothing, or values that are not positive finite numbers, or are of
+                unequal length.
         """
         found = {"loss": loss, "params": params, "tokens": tokens, "flops": flops}
         given = {
@@ -207,10 +207,10 @@ class Runs:
                 f"{constants + 1}, better five times as many"
                 + (", or fix the floor with --floor E." if free_floor else ".")
             )
-        self._refuse_alike(amounts, form, 3 if free_floor or len(amounts) > 1 else 2)
+        self._check_distinct(amounts, form, 3 if free_floor or len(amounts) > 1 else 2)
         return amounts
 
-    def _refuse_alike(self, amounts: Floats, form: Form, fewest: int) -> None:
+    def _check_distinct(self, amounts: Floats, form: Form, fewest: int) -> None:
         for resource, cells in zip(form.resources, amounts, strict=True):
             distinct = len(np.unique(cells))
             if distinct < fewest:
@@ -240,7 +240,9 @@ def _positive(column: str, cells: ArrayLike) -> Floats:
     try:
         found = np.asarray(cells, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ScalingError(f"{column} holds something that is no number. Give numbers.") from None
+        raise ScalingError(
+            f"{column} holds something that is not a number. Give numbers."
+        ) from None
     if found.ndim != 1:
         raise ScalingError(
             f"{column} has shape {found.shape}. Give one value for each point, in one dimension."

@@ -29,7 +29,7 @@ _NEGLIGIBLE: Final = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesPrior:
-    """What is thought of a series' law before its checkpoints are seen; all of it proper.
+    """What is assumed of a series' law before its checkpoints are seen; all of it proper.
 
     floor ~ Uniform(0, lowest loss); ln alpha ~ Normal(ln alpha_median, alpha_log_sd); loss above
     the floor at the geometric mean of the amounts ~ Uniform(0, a bound that never matters); scatter
@@ -284,7 +284,7 @@ class _Floor(NamedTuple):
     low: Floats
     """0 in units of the Student-t."""
     high: Floats
-    """The lowest loss, likewise."""
+    """The lowest loss, in the same units."""
 
 
 def _between(dof: float, low: Floats, high: Floats) -> tuple[Floats, Floats, Floats]:

@@ -27,12 +27,12 @@ def parse_amount(text: str, what: str) -> float:
         what: what it is the number of, for the message, such as "--params".
 
     Raises:
-        ScalingError: the text is no number, or the number is not positive and finite.
+        ScalingError: the text is not a number, or the number is not positive and finite.
     """
     match = _AMOUNT.fullmatch(text.strip())
     if match is None:
         raise ScalingError(
-            f"{what} {text!r} is no amount. Give a number, with K, M, B or T if you like: 70B, "
+            f"{what} {text!r} is not an amount. Give a number, with K, M, B or T if you like: 70B, "
             "1.4T, 7e9."
         )
     number, suffix = match.groups()

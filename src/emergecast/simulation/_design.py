@@ -49,7 +49,7 @@ class Truth:
     few_shot_offset: float = 0.0
     """What few-shot rows have beyond that."""
     tau: float
-    """Standard deviation of a run about the law, score, >= 0; few-shot rows scatter so too."""
+    """Standard deviation of a run about the law, score, >= 0; also of few-shot rows."""
 
     def __post_init__(self) -> None:
         for name in (each.name for each in fields(self) if each.name != "form"):

@@ -117,7 +117,7 @@ def _hours(table: Measurements) -> pl.Series:
             row=row + 1,
             column=HOURS,
             value=str(cells[row]),
-            what="these are no GPU-hours.",
+            what="these are not GPU-hours.",
             remedy="Give a number above 0, or leave the cell empty.",
         )
         for row in bad.arg_true().to_list()

@@ -41,7 +41,7 @@ class SuggestOptions:
     amounts: tuple[int, ...] | None = None
     """Amounts of data to consider, where no file of candidates is given; None: a ladder."""
     runs: int = 3
-    """How often each cell may be run anew, where no file of candidates is given."""
+    """How often each cell may be run again, where no file of candidates is given."""
     most: int = 20
     """Runs to suggest at most."""
     least: float = 0.003
@@ -88,7 +88,7 @@ class SuggestedRun:
     information: float
     """What its score adds about E(D0) to all runs before it, nats, expected."""
     hours_so_far: float
-    """GPU-hours of the plan up to and with it."""
+    """GPU-hours of the plan up to and including it."""
     width: float
     """Expected width of the 90% interval of E(D0) after it, nats."""
     reason: str
@@ -135,7 +135,7 @@ class GreedyPlan:
                 )
             best = self._best(heap, budget - spent, len(runs))
             if best is None:
-                return tuple(runs), self._why_nothing(runs, budget - spent)
+                return tuple(runs), self._stop_reason(runs, budget - spent)
             i, information = best
             candidate = self._offered[i]
             reason = self._reason(i, made)
@@ -180,7 +180,7 @@ class GreedyPlan:
                 return i, -value * hours
         return None
 
-    def _why_nothing(self, runs: list[SuggestedRun], left: float) -> str:
+    def _stop_reason(self, runs: list[SuggestedRun], left: float) -> str:
         least = self._options.least
         cheapest = min(each.gpu_hours for each in self._offered)
         if cheapest > left:

@@ -1,4 +1,4 @@
-"""The later table that a frozen forecast is held against: its rows, and what to know of them."""
+"""The later table that a frozen forecast is scored against: its rows, and what to know of them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def warnings_of(frozen: FrozenForecast, later: Selection | None) -> tuple[str, .
         found.append(f"This is the table the forecast was made from: {BACKTEST}.")
     elif hidden:
         found.append(
-            f"The table frozen upon already held {len(hidden)} later checkpoints, which the "
+            f"The table it was frozen on already held {len(hidden)} later checkpoints, which the "
             f"forecast did not use: {PARTLY}."
         )
     if later is None:

@@ -1,4 +1,4 @@
-"""Frozen forecasts held against what came later."""
+"""Frozen forecasts scored against what came later."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class FrozenScore:
                 "verdict": Verdict(record["verdict"]),
                 "status": ScoreStatus(record["status"]),
                 "warnings": tuple(record.get("warnings", ())),
-                "known": record["known"] if "known" in record else _said_known(record),
+                "known": record["known"] if "known" in record else _warned_of_known(record),
             }
             if record.get("log_score") == "-Infinity":
                 kept["log_score"] = -math.inf
@@ -134,7 +134,7 @@ def score_frozen(
 
     Raises:
         SelectionError: the table has no rows of the frozen task and series.
-        OptionError: neither a table nor a truth, or a truth that is no value of the axis.
+        OptionError: neither a table nor a truth, or a truth that is not a value of the axis.
     """
     unit = frozen.unit
     if table is None and truth is None:
@@ -209,11 +209,11 @@ def _unscored(
     )
 
 
-def _said_known(record: Mapping[str, Any]) -> bool:
+def _warned_of_known(record: Mapping[str, Any]) -> bool:
     """Whether a line written before there was a field for it warns that the answer was known."""
     texts = [str(text) for text in record.get("warnings", ())]
-    told = any(words in text for text in texts for words in (BACKTEST, PARTLY))
-    return record.get("truth") is not None and told
+    known = any(words in text for text in texts for words in (BACKTEST, PARTLY))
+    return record.get("truth") is not None and known
 
 
 def _shown(later: Selection) -> GroundTruth | None:

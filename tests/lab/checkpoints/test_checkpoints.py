@@ -110,7 +110,7 @@ def _empty(path):
         ("model.safetensors", _bad_json, "corrupt: its header cannot be read"),
         ("model.safetensors", _empty, "corrupt"),
         ("model.safetensors", Path.unlink, "holds no weights"),
-        ("config.json", Path.unlink, "is no model folder"),
+        ("config.json", Path.unlink, "is not a model folder"),
         ("config.json", _bad_json, "is not JSON"),
         ("tokenizer.json", Path.unlink, "holds no tokenizer"),
     ],
@@ -189,7 +189,7 @@ def test_a_loaded_model_is_the_one_that_was_saved(folder, tiny):
     [
         ("num_hidden_layers", 3, "lacks weights that the model needs"),
         ("num_hidden_layers", 1, "weights that the model does not use"),
-        ("hidden_size", 20, "cannot be loaded|another shape"),
+        ("hidden_size", 20, "cannot be loaded|shape differs"),
         ("model_type", "unheard-of", "cannot be loaded"),
     ],
 )

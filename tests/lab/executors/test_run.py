@@ -22,7 +22,7 @@ from emergecast.lab.plan import Survey, clear_failures, make_table, survey
 from emergecast.lab.worker._full_disk import disk_is_full
 from emergecast.lab.worker._measurer import Progress
 from emergecast.lab.worker._rehearsal import RehearsalMeasurer
-from emergecast.lab.worker._worker import _Desk, _do, check_outcome
+from emergecast.lab.worker._worker import _do_run, _RunContext, check_outcome
 
 Write = Callable[..., Path]
 ONE = RunOptions(workers=1)
@@ -100,7 +100,7 @@ def test_a_failed_run_is_tried_again_when_it_is_cleared_and_not_before(write: Wr
     third, _ = run(file)
     assert (third.done, third.failed) == (0, 1)
     assert clear_failures(read_experiment(file)) == 1
-    file = write()  # the cause is mended
+    file = write()  # the cause is fixed
     last, _ = run(file)
     assert (last.done, last.failed) == (1, 0)
 
@@ -244,7 +244,7 @@ def test_ctrl_c_stops_at_once_and_loses_nothing(write: Write):
         assert time.monotonic() - began < 5
     assert process.returncode == 130
     assert "Traceback" not in said
-    assert "go on with: emergecast run" in said
+    assert "continue with: emergecast run" in said
     found = survey(read_experiment(file))
     with contextlib.closing(sqlite3.connect(read_experiment(file).ledger)) as connection:
         assert connection.execute("SELECT count(*) FROM claims").fetchone() == (0,), "given back"
@@ -262,7 +262,7 @@ def test_a_ledger_that_cannot_be_written_stops_with_a_message(write: Write):
     experiment = read_experiment(file)
     experiment.ledger.parent.mkdir()
     experiment.ledger.write_text("my notes " * 999)
-    with pytest.raises(LedgerError, match="damaged, or no ledger"):
+    with pytest.raises(LedgerError, match="damaged, or not a ledger"):
         run(file)
 
 
@@ -312,7 +312,7 @@ class Bad(RehearsalMeasurer):
 class Silent:
     """Nobody listens to the worker."""
 
-    def say(self, event: str, **values: object) -> None:
+    def send(self, event: str, **values: object) -> None:
         """Say nothing."""
 
 
@@ -320,9 +320,9 @@ def worked(file: Path, bad: Exception | Outcome) -> Survey:
     """The first run, done by a bad measurer."""
     experiment = read_experiment(file)
     with Ledger.open(experiment.ledger) as ledger:
-        desk = _Desk(experiment, Bad(experiment, bad), ledger, this_process(), Silent())
+        context = _RunContext(experiment, Bad(experiment, bad), ledger, this_process(), Silent())
         first = survey(experiment).plan.runs[0]
-        _do(first, desk)
+        _do_run(first, context)
     return survey(experiment)
 
 
@@ -332,14 +332,14 @@ NAN = Outcome(scores=(Score(metric="acc", score=float("nan"), stderr=None, n_ite
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        (NAN, "the acc is nan, which is no measurement"),
+        (NAN, "the acc is nan, which is not a measurement"),
         (ValueError("three is no two"), "ValueError: three is no two"),
         (MemoryError(), "MemoryError"),
         (LabError("it will not do."), "it will not do."),
     ],
 )
 def test_whatever_a_run_does_it_is_a_failure_and_no_score(write: Write, bad, said):
-    """In the worker: what it raises, and what it returns that is no number."""
+    """In the worker: what it raises, and what it returns that is not a number."""
     found = worked(write(), bad)
     assert not found.results
     (failure,) = found.failures
@@ -358,7 +358,7 @@ def test_a_run_that_finds_the_disk_full_is_no_failure(write: Write):
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_what_is_no_number_is_no_measurement(bad: float):
-    """What is no number is no measurement."""
+    """What is not a number is not a measurement."""
     loss = Loss(
         nats_per_token=bad,
         stderr=None,
@@ -369,7 +369,7 @@ def test_what_is_no_number_is_no_measurement(bad: float):
     )
     score = Score(metric="acc", score=bad, stderr=None, n_items=1)
     for outcome in (Outcome(loss=loss), Outcome(scores=(score,)), Outcome()):
-        with pytest.raises(LabError, match=r"no measurement|neither"):
+        with pytest.raises(LabError, match=r"not a measurement|neither"):
             check_outcome(outcome)
 
 

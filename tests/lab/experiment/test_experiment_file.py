@@ -65,8 +65,8 @@ def test_a_text_and_its_file_are_one_experiment(tmp_path: Path):
         ("chance: 0.25", "chance: .nan", 16, "tasks[0].chance", '".nan" is not a number'),
         ("[16, 64]", "[16, 16, 64]", 18, "finetune.examples[1]", "named twice"),
         ("{16: 2, 64: 1}", "{16: 2}", 19, "finetune.seeds", "no value for 64"),
-        ("{16: 2, 64: 1}", "{16: 2, 64: 1, 7: 1}", 19, "finetune.seeds.7", "7 is none of"),
-        ("{16: 2, 64: 1}", "{16: 2, 64: 9999}", 19, "finetune.seeds", "a great many"),
+        ("{16: 2, 64: 1}", "{16: 2, 64: 1, 7: 1}", 19, "finetune.seeds.7", "7 is not one of"),
+        ("{16: 2, 64: 1}", "{16: 2, 64: 9999}", 19, "finetune.seeds", "that is too many"),
         ("name: full", "name: lora", 21, "finetune.methods[0].name", '"lora"'),
         ("steps: {16: 40", "steps: {16: 0", 22, "finetune.methods[0].steps.16", '"0" is too'),
         ("warmup_steps: 10", "warmup_steps: 50", 24, "finetune.methods[0].warmup_steps", "16 ex"),
@@ -121,7 +121,7 @@ def test_a_rate_relative_to_an_unknown_one_is_refused_for_each_checkpoint():
     ],
 )
 def test_what_is_no_experiment_is_refused(text: str, said: str):
-    """What is no experiment is refused."""
+    """What is not an experiment is refused."""
     assert any(said in str(found) for found in mistakes(text))
 
 

@@ -75,7 +75,7 @@ def test_a_second_result_of_a_run_is_refused(ledger: Ledger):
 
 
 def test_a_result_that_is_no_number_cannot_get_in(ledger: Ledger):
-    """A result that is no number cannot get in."""
+    """A result that is not a number cannot get in."""
     bad = Outcome(scores=(Score(metric="acc", score=float("nan"), stderr=None, n_items=1),))
     with pytest.raises(ValueError, match="JSON"):
         ledger.record(attempt(), bad)
@@ -183,10 +183,10 @@ def test_of_processes_that_race_for_runs_each_run_has_one_winner(tmp_path: Path)
 
 
 def test_what_is_no_ledger_is_refused_and_left_alone(tmp_path: Path):
-    """What is no ledger is refused and left alone."""
+    """What is not a ledger is refused and left alone."""
     path = tmp_path / "ledger.sqlite"
     path.write_text("my notes, " * 1000)
-    with pytest.raises(LedgerError, match="damaged, or no ledger"):
+    with pytest.raises(LedgerError, match="damaged, or not a ledger"):
         Ledger.open(path)
     assert path.read_text().startswith("my notes")
 

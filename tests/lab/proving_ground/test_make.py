@@ -154,9 +154,9 @@ def test_a_folder_of_something_else_is_left_alone(ground, small, tmp_path):
     with pytest.raises(LabError, match=r"another proving ground: preset smoke, seeds \[0\]"):
         make(replace(small, seeds=(7,)), ground)
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(LabError, match="no proving ground"):
+    with pytest.raises(LabError, match="not a proving ground"):
         make(small, tmp_path)
-    with pytest.raises(LabError, match="is no folder"):
+    with pytest.raises(LabError, match="is not a folder"):
         make(small, tmp_path / "thesis.tex")
 
 

@@ -214,7 +214,7 @@ def test_a_task_without_training_split_trains_nothing(tasks_folder, tmp_path):
         (_without_type, "cannot be loaded"),
         (_rolling, "no score per item"),
         (lambda folder: (folder / "matching.yaml").unlink(), "there is no task"),
-        (shutil.rmtree, "is no folder"),
+        (shutil.rmtree, "is not a folder"),
     ],
 )
 def test_a_task_that_cannot_be_used_is_refused(tasks_folder, tmp_path, spoil, said):

@@ -291,7 +291,7 @@ FILES = {
     "not UTF-8": ("latin.csv", "checkpoint,loss\ncaf\u00e9,2\n".encode("latin-1")),
     "has 1 cells": ("ragged.csv", b"a,b\n1,2\n3\n"),
     "not CSV": ("quotes.csv", b'a,b\n"1,2\n'),
-    "another mark": ("semicolon.csv", b"checkpoint;loss\na;2\n"),
+    "something other than commas": ("semicolon.csv", b"checkpoint;loss\na;2\n"),
     "more than once": ("twice.csv", b"loss,loss\n1,2\n"),
     "no rows": ("header.csv", b"checkpoint,loss\n"),
     "is not JSON": ("broken.jsonl", b'{"a": 1}\n{"a": \n'),

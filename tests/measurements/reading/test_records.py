@@ -1,4 +1,4 @@
-"""Small tables that are no measurements."""
+"""Small tables that are not measurements."""
 
 from __future__ import annotations
 

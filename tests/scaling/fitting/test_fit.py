@@ -339,7 +339,7 @@ def test_a_resource_that_does_nothing_has_a_term_of_zero():
 
 
 def test_a_step_is_no_power_law():
-    """The exponent wants to leave its bounds, and the status says so."""
+    """The exponent would leave its bounds, and the status says so."""
     x = np.geomspace(1e7, 1e11, 41)
     fit = fitted(Runs.of(np.where(x < 1.1e7, 9.0, 2.0), params=x), options=ALONE)
     assert fit.status in {ScalingStatus.EXPONENT_AT_BOUND, ScalingStatus.TERM_AT_ZERO}
@@ -496,13 +496,14 @@ def test_a_law_written_by_hand_is_read(tmp_path):
         ("{", "is not JSON"),
         ("[1]", "holds no scaling law"),
         ('{"kind": "forecast", "constants": {}}', "holds no scaling law"),
-        ('{"constants": [1]}', "is no object"),
+        ('{"constants": [1]}', "is not an object"),
         ('{"constants": {"E": 1, "A": 2}}', "lacks B, alpha, beta"),
         ('{"constants": {"E": 1, "A": 2, "alpha": 1, "B": 2}, "of": "params"}', "has B too many"),
         ('{"constants": {"E": 1, "A": 2, "alpha": 1}, "of": "steps"}', "Give params, tokens"),
         ('{"constants": {"E": "x", "A": 2, "alpha": 1}, "of": "params"}', "E of .* is 'x'"),
         ('{"constants": {"E": -1, "A": 2, "alpha": 1}, "of": "params"}', "E of .* is -1"),
-        ('{"constants": {"E": 1, "A": 2, "alpha": 1}, "of": "flops", "draws": {"E": 1}}', "no li"),
+        ('{"constants": {"E": 1, "A": 2, "alpha": 1}, "of": "flops", "draws": {"E": 1}}',
+         "are not a list"),
     ],
 )  # fmt: skip
 def test_a_file_that_holds_no_law_is_refused(text, message, tmp_path):

@@ -1,4 +1,4 @@
-"""The command that holds forecasts against what came later: backtest."""
+"""The command that scores forecasts against what came later: backtest."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Result:
-    """One task and series: a backtest, or what stood in its way."""
+    """One task and series: a backtest, or the error that prevented it."""
 
     name: str
     backtest: Backtest | None

@@ -1,4 +1,4 @@
-"""The command that holds two pretraining series against each other: compare."""
+"""The command that compares two pretraining series: compare."""
 
 from __future__ import annotations
 

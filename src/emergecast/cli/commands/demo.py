@@ -36,7 +36,7 @@ def demo(
         bool,
         typer.Option(
             "--from-scratch",
-            help="Make the measurements anew: train the models, finetune and evaluate them. Takes "
+            help="Make the measurements again: train the models, finetune and evaluate them. Takes "
             "up to 10 minutes on two cores; may be stopped and started again. Needs the extra lab.",
         ),
     ] = False,
@@ -56,9 +56,9 @@ def demo(
 ) -> None:
     """Forecast from real measurements, and compare with what came later.
 
-    The measurements come from the proving ground: tiny transformers trained from nothing, in which
+    The measurements come from the proving ground: tiny transformers trained from scratch, in which
     a few-shot skill really does emerge. Only checkpoints that are still at chance are used. The
-    table of measurements is bundled, unless it is made anew from scratch; -o writes it too.
+    table of measurements is bundled, unless --from-scratch makes a new one; -o writes it too.
 
     Example: `emergecast demo -o demo`
     """
@@ -69,13 +69,13 @@ def demo(
     if preset is not None and not from_scratch:
         raise OptionError("--preset goes with --from-scratch; the bundled table is of preset full.")
     if out is not None and out.exists() and not out.is_dir():
-        raise OptionError(f'"{out}" is no folder. Give another one with -o.')
+        raise OptionError(f'"{out}" is not a folder. Give another one with -o.')
     if from_scratch:
         out = out or FOLDER
         try:
             table = _measure(preset or "default", out)
         except KeyboardInterrupt:
-            _say(f"Stopped. What is done is kept in {out}; the same command goes on.")
+            _say(f"Stopped. What is done is kept in {out}; run the same command to continue.")
             raise typer.Exit(INTERRUPTED) from None
     else:
         table = proving_ground()
@@ -101,7 +101,7 @@ def _introduction(table: Measurements, chosen: SelectOptions) -> str:
     text = (
         f"The proving ground: transformers of {' to '.join(sizes)} million parameters,"
         f" {seeds} seed{'s' * (seeds > 1)}, trained"
-        " from nothing on a synthetic language in which matching words to labels from eight"
+        " from scratch on a synthetic language in which matching words to labels from eight"
         " examples in the prompt is a skill that appears late. The forecast sees only the"
         " checkpoints that do not have it yet."
     )

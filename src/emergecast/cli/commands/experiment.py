@@ -30,7 +30,7 @@ WorkersOption = Annotated[
 
 
 def plan(file: FileArgument, workers: WorkersOption = None, as_json: JsonOption = False) -> None:
-    """Say what an experiment comes to: the grid, what is done, what is left, time, disk, cost.
+    """Show what an experiment takes: the grid, what is done, what is left, time, disk, cost.
 
     Example: `emergecast plan experiment.yaml`
     """
@@ -58,7 +58,7 @@ def _show_plan(found: Survey, workers: int | None, *, as_json: bool) -> None:
 
 
 def _refuse(found: Survey, *, as_json: bool) -> None:
-    """Say what forbids to begin, and end."""
+    """Print what prevents the start, and exit."""
     from emergecast.errors import ExperimentError
 
     if not as_json:
@@ -106,14 +106,14 @@ def run(
     except KeyboardInterrupt:
         print(
             f"Stopped. What was recorded is in {experiment.ledger};"
-            f" go on with: emergecast run {file}",
+            f" continue with: emergecast run {file}",
             file=sys.stderr,
         )
         raise typer.Exit(INTERRUPTED) from None
-    _conclude(experiment, report, as_json=as_json)
+    _print_report(experiment, report, as_json=as_json)
 
 
-def _conclude(experiment: Experiment, report: Report, *, as_json: bool) -> None:
+def _print_report(experiment: Experiment, report: Report, *, as_json: bool) -> None:
     from emergecast.cli.texts.experiments import failure_lines, state_lines
     from emergecast.lab.ledger import State
     from emergecast.lab.plan import survey
@@ -140,9 +140,9 @@ def _conclude(experiment: Experiment, report: Report, *, as_json: bool) -> None:
         if failures:
             print(f"Try the failed ones again with: emergecast retry {file}")
         elif report.plan.problems:
-            print("What is left out is not measured; the rest is. Mend it and run again.")
+            print("What is left out is not measured; the rest is. Fix it and run again.")
         elif not count[State.MISSING] and not report.plan.undecided:
-            print(f"All is measured. Next: emergecast export {file} -o table.csv")
+            print(f"Everything is measured. Next: emergecast export {file} -o table.csv")
     if count[State.FAILED]:
         raise typer.Exit(FAILED)
 
@@ -214,8 +214,8 @@ def export(
         warnings.append(f"{exported.without_loss:,} scores are left out: their loss is missing.")
     if exported.without_chance:
         warnings.append(
-            f"left out for want of a chance level: {', '.join(exported.without_chance)}. Write"
-            " chance: {METRIC: NUMBER} in the task to have them."
+            f"left out, because no chance level is stated: {', '.join(exported.without_chance)}."
+            " Write chance: {METRIC: NUMBER} in the task to include them."
         )
     if exported.invented:
         warnings.append("the scores are invented: the experiment says worker: rehearsal.")
@@ -239,11 +239,11 @@ def retry(
     file: FileArgument,
     match: Annotated[
         str,
-        typer.Option(help="Only runs whose title fits, like '*/S-108 finetuned*'."),
+        typer.Option(help="Only runs whose title matches, like '*/S-108 finetuned*'."),
     ] = "*",
     as_json: JsonOption = False,
 ) -> None:
-    """Make failed runs missing again, so that the next `emergecast run` tries them anew.
+    """Make failed runs missing again, so that the next `emergecast run` tries them again.
 
     Example: `emergecast retry experiment.yaml`
     """
@@ -256,7 +256,7 @@ def retry(
     elif cleared:
         print(f"{cleared:,} failed runs are missing again. Next: emergecast run {file}")
     else:
-        print("No failed run fits.")
+        print("No failed run matches.")
 
 
 @contextlib.contextmanager

@@ -188,7 +188,7 @@ def score(
     loss_from: LossFromOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hold frozen forecasts against what came later.
+    """Score frozen forecasts against what came later.
 
     Hit or miss of the 90% interval, CRPS and log score, beside the guess that nothing changes; and
     a tally over all of them. A forecast whose truth is not visible yet is pending.

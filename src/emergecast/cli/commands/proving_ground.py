@@ -22,9 +22,7 @@ def proving_ground(
     folder: Annotated[Path, typer.Argument(help="Where to make it.", show_default=False)],
     preset: Annotated[
         str,
-        typer.Option(
-            metavar="smoke|default|full", help="One minute, some minutes, or the whole programme."
-        ),
+        typer.Option(metavar="smoke|default|full", help="One minute, some minutes, or everything."),
     ] = "default",
     seed: Annotated[
         list[int] | None,
@@ -64,7 +62,9 @@ def proving_ground(
         with training_progress(todo) as on_progress:
             made = make(wanted, folder, jobs=jobs, on_progress=on_progress)
     except KeyboardInterrupt:
-        print("Stopped. Finished models are kept; the same command goes on.", file=sys.stderr)
+        print(
+            "Stopped. Finished models are kept; run the same command to continue.", file=sys.stderr
+        )
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
         described = {

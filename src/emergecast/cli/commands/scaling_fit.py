@@ -40,7 +40,7 @@ def fit(
         typer.Option(
             "--columns",
             metavar="NAME=HEADING",
-            help="Heading of loss, params, tokens, flops or run where it is another; repeatable, "
+            help="Heading of loss, params, tokens, flops or run where it differs; repeatable, "
             "or several with commas between.",
         ),
     ] = None,

@@ -68,7 +68,7 @@ def simulate(
 
     if design is None:
         raise OptionError(
-            "nothing says what to simulate. Give --design NAME; --list names those that there are."
+            "nothing says what to simulate. Give --design NAME; --list shows all of them."
         )
     if out is None:
         raise OptionError("nothing says where to write the table. Give -o TABLE.")
@@ -151,7 +151,7 @@ def _lines(design: Design, simulated: Simulated, seed: int) -> Iterator[str]:
     yield f"Truth: {shown}; D0 = {design.few_shot_examples:g}."
     yield f"Departure: {simulated.departure or 'none'}."
     yield (
-        "Estimand: none, for no ReLU fits the noiseless few-shot scores."
+        "Estimand: none, because no ReLU fits the noiseless few-shot scores."
         if simulated.estimand is None
         else f"Estimand: {simulated.estimand:.4f} nats, the elbow of a ReLU fitted to the "
         "noiseless few-shot scores."

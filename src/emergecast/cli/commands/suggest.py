@@ -73,7 +73,7 @@ def suggest(
         ),
     ] = None,
     runs: Annotated[
-        int, typer.Option("--runs", min=1, help="How often a cell may be run anew.")
+        int, typer.Option("--runs", min=1, help="How often a cell may be run again.")
     ] = 3,
     most: Annotated[int, typer.Option("--most", min=1, help="Runs to suggest at most.")] = 20,
     least: Annotated[
@@ -95,7 +95,7 @@ def suggest(
         ),
     ] = None,
     overhead_hours: Annotated[
-        float, typer.Option(help="Cost: GPU-hours that every run takes besides.")
+        float, typer.Option(help="Cost: further GPU-hours that every run takes.")
     ] = 0.05,
     at_chance_only: AtChanceOnlyOption = False,
     law: LawOption = None,

@@ -154,7 +154,7 @@ def lm_eval(
         bool, typer.Option("--keep-going", help="Import the good files where others are broken.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read and say, but write nothing.")
+        bool, typer.Option("--dry-run", help="Read and report, but write nothing.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

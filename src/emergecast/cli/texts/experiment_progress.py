@@ -1,4 +1,4 @@
-"""What is seen of an experiment while it runs."""
+"""What is shown of an experiment while it runs."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from emergecast.lab.plan import seconds_each
 
 
 class Lines:
-    """A line for each run that ends, where nobody looks at bars."""
+    """A line for each run that ends, where bars cannot be shown."""
 
     def __init__(self) -> None:
         self._ended = 0
         self._all = 0
 
     def hear(self, event: Event) -> None:
-        """Tell of one event."""
+        """Report one event."""
         if event.plan is not None:
             self._all = len(event.plan.states)
             self._ended = sum(s in {State.DONE, State.FAILED} for s in event.plan.states.values())

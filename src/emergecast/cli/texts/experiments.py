@@ -48,7 +48,7 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
 
 
 def state_lines(plan: Plan) -> Iterator[str]:
-    """How many runs of each kind stand where."""
+    """How many runs of each kind are in each state."""
     rows = [["", *(str(state) for state in State), "all"]]
     total: Counter[State] = Counter()
     for kind in RunKind:

@@ -17,7 +17,7 @@ WIDTH = 100
 HEADINGS = ("5%", "25%", "50%", "75%", "95%")
 NAMES = ("p05", "p25", "p50", "p75", "p95")
 NEVER = "never"
-"""What stands for a quantile that no run reaches."""
+"""Printed for a quantile that no run reaches."""
 
 
 def compute_lines(forecast: Forecast, asked: list[dict[str, Any]]) -> Iterator[str]:

@@ -4,8 +4,8 @@ The box is halved again and again. A box is dropped when even an optimistic boun
 negligible. The misfit above a noise floor that no law can beat behaves like a squared distance, and
 a box can hardly shrink that distance by more than its fitted mean moves from the centre to the
 faces. That move is measured at seven points and not proven to be the largest: the bound is a guess
-with a margin (`SAFETY`), held against brute force. It is what finds narrow ridges and distant modes
-at any noise.
+with a margin (`SAFETY`), checked against brute force. It is what finds narrow ridges and distant
+modes at any noise.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ MOST_POINTS = 400_000
 
 def scan(data: FitData, coordinates: Coordinates) -> tuple[Boxes, int]:
     """Boxes that hold all but a negligible part of the posterior, and how many points it took."""
-    judge = _ScanJudge(data, coordinates)
+    density = _DensityBounds(data, coordinates)
     live = Boxes.grid(*coordinates.box(), FIRST_GRID)
     fine = np.zeros(len(live), dtype=bool)
     done: list[Boxes] = []
     bounds: list[Floats] = []
-    while len(live) and judge.count < MOST_POINTS:
-        bound, strain, fine = judge(live, fine)
-        keep = bound > judge.best - NEGLIGIBLE
+    while len(live) and density.count < MOST_POINTS:
+        bound, strain, fine = density(live, fine)
+        keep = bound > density.best - NEGLIGIBLE
         small = strain.max(axis=1) <= SCAN_STEP
         done.append(live.take(keep & small))
         bounds.append(bound[keep & small])
@@ -67,7 +67,7 @@ def scan(data: FitData, coordinates: Coordinates) -> tuple[Boxes, int]:
         fine = np.tile(fine[again], 2)
     boxes = Boxes.join(*done, live)
     bound = np.concatenate([*bounds, np.full(len(live), np.inf)])
-    return boxes.take(_holding_mass(boxes, np.minimum(bound, judge.best))), judge.count
+    return boxes.take(_holding_mass(boxes, np.minimum(bound, density.best))), density.count
 
 
 def _holding_mass(boxes: Boxes, ln_density: Floats) -> Mask:
@@ -81,7 +81,7 @@ def _holding_mass(boxes: Boxes, ln_density: Floats) -> Mask:
     return keep
 
 
-class _ScanJudge:
+class _DensityBounds:
     """Bounds the density of boxes and says along which axis each is still too wide."""
 
     def __init__(self, data: FitData, coordinates: Coordinates) -> None:

@@ -7,7 +7,7 @@ Given elbows and scales a row is
 and all of B, Delta, delta, u, v and A have normal priors (A cut at 0). The deviations u are
 independent between checkpoints, so a division per checkpoint removes them; what is left is a
 small linear system per vector, with A as its last unknown, so that the Cholesky factor holds A's
-marginal mean and variance in its last row. With slopes of their own the unknowns are A + delta_j,
+marginal mean and variance in its last row. With a slope per level the unknowns are A + delta_j,
 which the data know, rather than delta_j, which would cancel against A.
 In standard units; vectors are rows of (N, size).
 """
@@ -314,7 +314,7 @@ def _dot(left: Floats, right: Floats) -> Floats:
 
 
 def _sum_of_logs(values: Floats) -> Floats:
-    """Sum of ln over the rows, (N,), from products of a few rows: logarithms are dear."""
+    """Sum of ln over the rows, (N,), from products of a few rows: logarithms are slow."""
     whole = values.shape[0] // FACTORS * FACTORS
     products = values[:whole].reshape(-1, FACTORS, values.shape[1]).prod(axis=1)
     rest = values[whole:].prod(axis=0)

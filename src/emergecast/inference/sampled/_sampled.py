@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 KEPT = 3072
 """Draws that are kept of all the states of the last round."""
 REWEIGHTED = 1024
-"""Draws that are weighted anew for a slightly different model."""
+"""Draws that are reweighted for a slightly different model."""
 FEWEST_EFFECTIVE = 100.0
-"""Below so many effective ones, weights are not trusted and the posterior is sampled anew."""
+"""Below so many effective ones, weights are not trusted and the posterior is sampled again."""
 QUICK = Effort(particles=2048, chains=128, final_steps=48)
 """Then with this effort."""
 GROUPS = 16
@@ -141,7 +141,7 @@ class SampledPosterior(Posterior):
         """The posterior of a slightly different model of the same law: other priors, D0 or rows.
 
         The draws are weighted by how much likelier they are there; where too few stay effective,
-        that model is sampled anew, with `effort`.
+        that model is sampled again, with `effort`.
         """
         space, other = self._model.space, model.space
         if space.pivot == other.pivot and space.amounts[space.pivot] == other.amounts[other.pivot]:
@@ -162,7 +162,7 @@ class SampledPosterior(Posterior):
         return sampled(model, effort)
 
     def draws(self, n: int, rng: np.random.Generator) -> Draws:
-        """`n` draws of all parameters, what enters linearly drawn anew."""
+        """`n` draws of all parameters, with new draws of what enters linearly."""
         pick = _systematic(self._weight, n, rng)
         model, data = self._model, self._model.data
         vectors = self._vectors[pick]

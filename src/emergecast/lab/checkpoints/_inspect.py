@@ -121,7 +121,7 @@ def _config(file: Path) -> dict[str, Any]:
         config = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LabError(
-            f'there is no "{file}", so "{file.parent}" is no model folder. Give the folder that'
+            f'there is no "{file}", so "{file.parent}" is not a model folder. Give the folder that'
             " save_pretrained wrote."
         ) from None
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Load a checkpoint as a transformers model, and refuse one that is not wholly there."""
+"""Load a checkpoint as a transformers model, and refuse one that is not complete."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def load(
         # transformers raises OSError, ValueError, KeyError, SafetensorError, ... for a bad folder.
         raise LabError(
             f'checkpoint "{checkpoint.name}" in "{folder}" cannot be loaded:'
-            f" {type(error).__name__}: {_first_line(error)}. Check that the folder is whole and"
+            f" {type(error).__name__}: {_first_line(error)}. Check that the folder is complete and"
             " that transformers knows its architecture."
         ) from error
     for kind, what in (
         ("missing_keys", "lacks weights that the model needs"),
         ("unexpected_keys", "holds weights that the model does not use"),
-        ("mismatched_keys", "holds weights of another shape than the model's"),
+        ("mismatched_keys", "holds weights whose shape differs from the model's"),
     ):
         if names := sorted(str(name) for name in info[kind]):
             raise LabError(

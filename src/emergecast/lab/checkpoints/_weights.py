@@ -14,7 +14,7 @@ from emergecast.errors import LabError
 _INDEX: Final = "model.safetensors.index.json"
 _OLD_INDEX: Final = "pytorch_model.bin.index.json"
 _LONGEST_HEADER: Final = 100_000_000
-"""Bytes; the format allows no longer one."""
+"""Bytes; the format allows no longer header."""
 _CHUNK: Final = 1 << 22
 _FLOATS: Final = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 """Types as safetensors and as torch name them."""
@@ -48,7 +48,7 @@ def count_params(files: tuple[Path, ...]) -> int | None:
     """Parameters in these files, read off the headers; None where they are not safetensors.
 
     Raises:
-        LabError: A file is cut short or no safetensors file.
+        LabError: A file is cut short or is not a safetensors file.
     """
     if any(file.suffix != ".safetensors" for file in files):
         return None

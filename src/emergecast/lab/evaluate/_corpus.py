@@ -93,7 +93,7 @@ def read_corpus(path: Path) -> tuple[str, ...]:
     """The documents of a corpus file.
 
     Raises:
-        LabError: It cannot be read, a line is no JSON object with text, or there is none.
+        LabError: It cannot be read, a line is not a JSON object with text, or there is none.
     """
     try:
         state = path.stat()

@@ -54,7 +54,7 @@ def evaluate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: T
     score, stderr = _mean([item.correct for item in items])
     if not math.isfinite(score):
         raise LabError(
-            f'task "{task.name}" scores {score}, which is no finite number. Look at its metric'
+            f'task "{task.name}" scores {score}, which is not a finite number. Look at its metric'
             f' "{task.metric}".'
         )
     known = [item.logprob for item in items if item.logprob is not None]

@@ -28,10 +28,10 @@ from emergecast.lab.ledger import Attempt, Ledger, State, machine
 from emergecast.lab.plan import Plan, gather_facts, plan_now
 from emergecast.lab.worker import measurer_of
 
-_PATIENCE: Final = 2.0
-"""Seconds between two looks at what other runners are doing."""
-_DEATHS: Final = 2
-"""So many workers may a run kill before it counts as failed."""
+_CHECK_SECONDS: Final = 2.0
+"""Seconds between checks of what other runners are doing."""
+_MOST_DEATHS: Final = 2
+"""How many workers a run may kill before it counts as failed."""
 
 
 class EventKind(StrEnum):
@@ -68,14 +68,14 @@ class RunOptions:
     workers: int | None = None
     """Worker processes; one per GPU, or per CPU core where there is none, if None."""
     limit: int | None = None
-    """Do at most so many runs, then stop; all that are missing if None."""
+    """Do at most this many runs, then stop; all that are missing if None."""
     keep_going: bool = False
     """Do what can be done where some of the experiment's entries cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What became of an experiment."""
+    """How running an experiment ended."""
 
     plan: Plan
     done: int
@@ -95,7 +95,7 @@ def run_all(
     Args:
         experiment: what to do.
         options: how.
-        listener: is told what happens, in this thread.
+        listener: called with each event, in this thread.
 
     Raises:
         ExperimentError: something that the experiment names cannot be used; nothing was run.
@@ -113,13 +113,13 @@ def run_all(
         plan = plan_now(experiment, facts, ledger)
         if plan.problems and not options.keep_going:
             raise ExperimentError(plan.problems)
-        _sweep(plan)
+        _remove_leftovers(plan)
         session = _Session(plan, ledger, options, listener)
         with session:
             return session.run()
 
 
-def _sweep(plan: Plan) -> None:
+def _remove_leftovers(plan: Plan) -> None:
     """Remove training checkpoints of runs that are done, left by a runner that was killed."""
     for key, state in plan.states.items():
         if state is State.DONE:
@@ -138,7 +138,7 @@ class _Session:
     pending: deque[Run] = field(default_factory=deque)
     elsewhere: dict[str, Run] = field(default_factory=dict)
     deaths: Counter[str] = field(default_factory=Counter)
-    stillborn: int = 0
+    failed_starts: int = 0
     """Workers that died before they were ready."""
     events: queue.Queue[tuple[WorkerProcess, dict[str, Any] | None]] = field(
         default_factory=queue.Queue
@@ -146,7 +146,7 @@ class _Session:
     started: int = 0
     done: int = 0
     failed: int = 0
-    looked: float = 0.0
+    last_check: float = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -177,11 +177,13 @@ class _Session:
             before = self.done + self.failed
             self._round()
             self.plan = plan_now(self.plan.experiment, self.plan.facts, self.ledger)
-            if self._spent() or (self.done + self.failed == before and not self.plan.missing):
+            if self._limit_reached() or (
+                self.done + self.failed == before and not self.plan.missing
+            ):
                 break
         return Report(plan=self.plan, done=self.done, failed=self.failed)
 
-    def _spent(self) -> bool:
+    def _limit_reached(self) -> bool:
         return self.options.limit is not None and self.started >= self.options.limit
 
     def _busy(self) -> bool:
@@ -191,21 +193,21 @@ class _Session:
         """Until nothing is pending here, running here, or running elsewhere."""
         while True:
             self._hand_out()
-            waiting = self.elsewhere and not self._spent()
-            if not self._busy() and not waiting and (not self.pending or self._spent()):
+            waiting = self.elsewhere and not self._limit_reached()
+            if not self._busy() and not waiting and (not self.pending or self._limit_reached()):
                 return
             try:
-                worker, said = self.events.get(timeout=_PATIENCE / 4)
+                worker, message = self.events.get(timeout=_CHECK_SECONDS / 4)
             except queue.Empty:
                 pass
             else:
-                self._hear(worker, said)
-            self._look_elsewhere()
+                self._handle(worker, message)
+            self._check_other_runners()
 
     def _hand_out(self) -> None:
         """Give work to idle workers, and start workers as long as there is work for them."""
         wanted = self.options.workers or default_workers()[0]
-        while self.pending and not self._spent():
+        while self.pending and not self._limit_reached():
             idle = next((w for w in self.workers if w.run is None), None)
             if idle is None:
                 if len(self.workers) >= wanted:
@@ -234,7 +236,7 @@ class _Session:
 
     def _read(self, worker: WorkerProcess, stream: IO[str]) -> None:
         """Pass on what a worker says, and None when it is gone."""
-        with contextlib.suppress(ValueError):  # closed under our feet: the session is over
+        with contextlib.suppress(ValueError):  # the stream was closed: the session is over
             for line in stream:
                 self.events.put((worker, json.loads(line)))
         self.events.put((worker, None))
@@ -246,39 +248,39 @@ class _Session:
                 stream.write(json.dumps(message) + "\n")
                 stream.flush()
 
-    def _hear(self, worker: WorkerProcess, said: dict[str, Any] | None) -> None:
-        if said is None:
-            self._bury(worker)
+    def _handle(self, worker: WorkerProcess, message: dict[str, Any] | None) -> None:
+        if message is None:
+            self._worker_died(worker)
             return
-        run, what = worker.run, said["event"]
-        if what == "ready":
+        run, event = worker.run, message["event"]
+        if event == "ready":
             worker.ready = True
-            self.stillborn = 0
-        elif what == "stop":
-            raise LabError(said["message"])
+            self.failed_starts = 0
+        elif event == "stop":
+            raise LabError(message["message"])
         elif run is None:
             return
-        elif what == "begun":
+        elif event == "begun":
             self.listener(Event(kind=EventKind.BEGUN, run=run))
-        elif what == "progress":
-            numbers = {"done": said["done"], "total": said["total"]}
+        elif event == "progress":
+            numbers = {"done": message["done"], "total": message["total"]}
             self.listener(Event(kind=EventKind.PROGRESS, run=run, **numbers))
         else:
             worker.run = None
-            self._settle(run, said)
+            self._finish(run, message)
 
-    def _settle(self, run: Run, said: Mapping[str, Any]) -> None:
-        if said["event"] == "done":
+    def _finish(self, run: Run, message: Mapping[str, Any]) -> None:
+        if message["event"] == "done":
             self.done += 1
-            self.listener(Event(kind=EventKind.DONE, run=run, seconds=said["seconds"]))
-        elif said["event"] == "failed":
+            self.listener(Event(kind=EventKind.DONE, run=run, seconds=message["seconds"]))
+        elif message["event"] == "failed":
             self.failed += 1
-            self.listener(Event(kind=EventKind.FAILED, run=run, error=said["error"]))
+            self.listener(Event(kind=EventKind.FAILED, run=run, error=message["error"]))
         else:  # busy
             self.started -= 1
             self.elsewhere[run.key] = run
 
-    def _bury(self, worker: WorkerProcess) -> None:
+    def _worker_died(self, worker: WorkerProcess) -> None:
         """A worker died; its run is tried again, or recorded as failed."""
         if worker not in self.workers:
             return
@@ -289,22 +291,22 @@ class _Session:
             return
         self.started -= 1
         if not worker.ready:
-            self.stillborn += 1
-            if self.stillborn >= _DEATHS:
+            self.failed_starts += 1
+            if self.failed_starts >= _MOST_DEATHS:
                 raise LabError(
-                    f"worker processes cannot start (exit status {status}). The last words of one"
-                    f' are in "{worker.log}".'
+                    f"worker processes cannot start (exit status {status}). The end of the log of"
+                    f' one says why: "{worker.log}".'
                 )
             self.pending.appendleft(run)
             return
         self.deaths[run.key] += 1
-        if self.deaths[run.key] < _DEATHS:
+        if self.deaths[run.key] < _MOST_DEATHS:
             self.pending.appendleft(run)
             return
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         error = (
-            f"the worker process died {_DEATHS} times ({how}), as when memory runs out. Use fewer"
-            f' workers or a smaller batch; its last words are in "{worker.log}".'
+            f"the worker process died {_MOST_DEATHS} times ({how}), as when memory runs out. Use"
+            f' fewer workers or a smaller batch; its log is "{worker.log}".'
         )
         attempt = Attempt(
             key=run.key,
@@ -320,11 +322,11 @@ class _Session:
         self.failed += 1
         self.listener(Event(kind=EventKind.FAILED, run=run, error=error))
 
-    def _look_elsewhere(self) -> None:
-        """See what became of runs that other runners are doing."""
-        if not self.elsewhere or time.monotonic() - self.looked < _PATIENCE:
+    def _check_other_runners(self) -> None:
+        """Check on runs that other runners are doing."""
+        if not self.elsewhere or time.monotonic() - self.last_check < _CHECK_SECONDS:
             return
-        self.looked = time.monotonic()
+        self.last_check = time.monotonic()
         states = self.ledger.states()
         for key, run in list(self.elsewhere.items()):
             state = states.get(key, State.MISSING)

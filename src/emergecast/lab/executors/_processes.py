@@ -58,7 +58,7 @@ class WorkerProcess:
                 self.process.stdin.close()
 
     def close(self) -> int:
-        """Close what leads to a worker that ends; its exit status."""
+        """Close the pipes to the worker, wait until it ends, and return its exit status."""
         self.close_input()
         status = self.process.wait()
         if self.process.stdout is not None:

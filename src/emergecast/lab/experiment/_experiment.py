@@ -18,7 +18,7 @@ class WorkerKind(StrEnum):
 
 
 class Schedule(StrEnum):
-    """How the learning rate goes after the warmup."""
+    """How the learning rate changes after the warmup."""
 
     LINEAR = "linear"
     COSINE = "cosine"
@@ -185,7 +185,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """What shall be measured, of which checkpoints, on which tasks, after how much finetuning."""
+    """What is measured, of which checkpoints, on which tasks, after how much finetuning."""
 
     name: str
     file: Path

@@ -81,12 +81,12 @@ def by_amount(
         try:
             amount = int(name.replace("_", "").replace(",", ""))
         except ValueError:
-            each.wrong(f'"{name}" is no amount of data.', "Write examples as whole numbers.")
+            each.wrong(f'"{name}" is not an amount of data.', "Write examples as whole numbers.")
             continue
         if amount not in examples:
             shown = ", ".join(map(str, examples)) or "none"
             each.wrong(
-                f"{amount} is none of the amounts of data ({shown}).",
+                f"{amount} is not one of the amounts of data ({shown}).",
                 "Add it to examples, or remove it here.",
             )
         named.add(amount)
@@ -105,7 +105,7 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """How the file calls it."""
+        """Its name in the file."""
         ...
 
 

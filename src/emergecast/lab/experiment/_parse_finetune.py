@@ -40,7 +40,7 @@ _METHOD: Final = (
 )
 _NAME: Final = re.compile(r"full|lora-[1-9][0-9]{0,3}")
 _MOST_REPEATS: Final = 1000
-"""Bound of subsets and of seeds, so that a slip of the finger is no endless grid."""
+"""Bound of subsets and of seeds, so that a typing mistake does not make an endless grid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ def _examples(entry: Entry | None) -> tuple[int, ...]:
 def _repeats(entry: Entry | None, examples: Sequence[int]) -> dict[int, int]:
     found = by_amount(entry, examples, whole(1))
     if entry is not None and found is not None and max(found.values(), default=1) > _MOST_REPEATS:
-        entry.wrong("that is a great many.", f"Write at most {_MOST_REPEATS}.")
+        entry.wrong("that is too many.", f"Write at most {_MOST_REPEATS}.")
     return found if found is not None else dict.fromkeys(examples, 1)
 
 

@@ -31,8 +31,8 @@ PROTOCOL: Final[Mapping[RunKind, int]] = {
 """Version of the code that makes a result of each kind, as far as it moves numbers.
 
 It is part of every key, so a change of the code that changes results raises it, and the runs are
-done again. The version of the package is no part of it: months of measurements must not be thrown
-away because a message was reworded. It is recorded with each result instead.
+done again. The version of the package is not part of it: months of measurements must not be
+thrown away because a message was reworded. It is recorded with each result instead.
 """
 
 
@@ -89,7 +89,7 @@ class Run:
 
     @property
     def key(self) -> str:
-        """SHA-256 of the identity, in hexadecimal: names and folders are no part of it."""
+        """SHA-256 of the identity, in hexadecimal: names and folders are not part of it."""
         return hashlib.sha256(canonical(self.identity).encode()).hexdigest()
 
     @property

@@ -121,7 +121,7 @@ class Entry:
                 yield name, entry
 
     def mapping(self, known: Sequence[str], required: Sequence[str] = ()) -> dict[str, Entry]:
-        """The values by name; reports unknown names, missing ones, and what is no mapping."""
+        """The values by name; reports unknown names, missing ones, and what is not a mapping."""
         if not self.is_mapping:
             names = ", ".join(known)
             self.wrong(f"{self.shown} is written here.", f"Write names with values: {names}.")
@@ -151,7 +151,9 @@ class Entry:
     def text(self) -> str | None:
         """Text that is not empty."""
         if not isinstance(self.node, yaml.ScalarNode) or self.is_null or not self.node.value:
-            self.wrong(f"{self.shown} is written where text is wanted.", "Write a name or a path.")
+            self.wrong(
+                f"{self.shown} is written where text is expected.", "Write a name or a path."
+            )
             return None
         return str(self.node.value)
 
@@ -240,7 +242,7 @@ def read_document(text: str, name: str) -> Entry:
         said = " ".join(str(error).split())
         document.add(None, None, f"this is not YAML: {said}.", _SYNTAX)
     except RecursionError:
-        document.add(None, None, "lists are nested too deeply.", "Write the experiment flatly.")
+        document.add(None, None, "lists are nested too deeply.", "Write it with less nesting.")
     if node is None and not document.problems:
         document.add(None, None, "the file is empty.", "Describe an experiment in it.")
     document.stop_if_wrong()
@@ -256,7 +258,7 @@ def read_text(path: Path) -> str:
     """The text of an experiment file.
 
     Raises:
-        ExperimentError: it does not exist, cannot be read, or is no text.
+        ExperimentError: it does not exist, cannot be read, or is not text.
     """
     name = str(path)
     what, remedy = "", "Check the path and its permissions."

@@ -1,4 +1,4 @@
-"""Finetune a copy of a checkpoint on so many examples of a task.
+"""Finetune a copy of a checkpoint on a number of examples of a task.
 
 transformers' Trainer with a batch of our own: a prompt and its completion as the evaluation cuts
 them, the loss on the completion alone. The same seed gives the same weights to the last bit on one

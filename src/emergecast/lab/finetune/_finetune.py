@@ -63,7 +63,7 @@ def finetune(
         pairs: The examples, each seen as often as the steps allow.
         method: How.
         seed: Decides the order of the examples, adapters at the start, and dropout.
-        session: Where training checkpoints go, whether to resume, who is told.
+        session: Where training checkpoints go, whether to resume, who is notified.
 
     Raises:
         LabError: The loss is no longer a number, an example cannot be tokenised, or a tracker is
@@ -75,7 +75,7 @@ def finetune(
     from emergecast.lab.finetune._batches import Examples
 
     session = session or Session()
-    _spare_the_collector()
+    _freeze_existing_objects()
     examples = Examples(pairs, tokenizer, max_length(model))
     set_seed(seed)
     if not method.train_embeddings:
@@ -96,7 +96,7 @@ def finetune(
         )
         done = _train(trained, examples, arguments, session)
     _narrow(model, widened)
-    gc.collect()  # the Trainer is a ring of objects, and holds the optimiser: twice the weights
+    gc.collect()  # the Trainer is a reference cycle that holds the optimiser: twice the weights
     trained.eval()
     return Finetuned(
         model=trained,
@@ -145,8 +145,8 @@ def _train(trained: Any, examples: Examples, arguments: Any, session: Session) -
 def _widen(model: PreTrainedModel) -> dict[str, torch.dtype]:
     """Put the weights into 32 bits; the names and types of those that were not.
 
-    Numbers that a model of 16 bits keeps in 32, such as the frequencies of its rotary positions,
-    are none of them: in 16 they would not be the same again.
+    A model of 16 bits keeps some numbers in 32, such as the frequencies of its rotary positions;
+    they are left alone, since in 16 bits they would be rounded.
     """
     tensors = chain(model.named_parameters(), model.named_buffers())
     narrow = {
@@ -176,18 +176,18 @@ def _unwrap(trained: Any) -> None:  # noqa: ANN401  PEFT's or transformers' mode
 
 
 def _end_tracking(session: Session) -> None:
-    """Let the next finetuning of this process be a run of its own: the Trainer does not for W&B."""
+    """Make the next finetuning of this process a separate run: for W&B the Trainer does not."""
     if "wandb" in session.trackers and "wandb" in sys.modules:
         sys.modules["wandb"].finish()
 
 
 @lru_cache(maxsize=1)
-def _spare_the_collector() -> None:
-    """Keep the garbage collector from what is there before the first finetuning.
+def _freeze_existing_objects() -> None:
+    """Exempt what exists before the first finetuning from garbage collection.
 
     A finetuning begins and ends with a full collection, to free memory; over the hundreds of
     thousands of objects of the libraries that takes longer than finetuning a tiny model. They stay
-    as long as the process anyway; what comes later is collected as ever.
+    as long as the process anyway; what comes later is collected as usual.
     """
     import emergecast.lab.finetune._trainer  # noqa: F401  loads the most of them
 

@@ -1,4 +1,4 @@
-"""The one thing a training may not do: go on with a loss that is not a number."""
+"""Stop a training whose loss is not a number."""
 
 from __future__ import annotations
 

@@ -34,14 +34,15 @@ class FinetuneMethod:
     batch_size: int = 32
     """Examples per step; all of them where there are fewer."""
     schedule: str = "linear"
-    """Linear or cosine decay to nothing, or constant."""
+    """Linear or cosine decay to zero, or constant."""
     warmup_steps: int = 0
     weight_decay: float = 0.0
     max_grad_norm: float | None = 1.0
     """Longer gradients are cut to this norm; None for none."""
     train_embeddings: bool = True
-    """Whether the embeddings of tokens learn too. Tied to the output they had better not on tiny
-    models: an answer pushes every other token down a little, and Adam makes a full step of that."""
+    """Whether the embeddings of tokens learn too. On tiny models whose output is tied to
+    them they should not: an answer pushes every other token down a little, and Adam makes a full
+    step of that."""
 
     def __post_init__(self) -> None:
         """Refuse values that no training can have.
@@ -73,7 +74,7 @@ class FinetuneMethod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """Where a finetuning keeps its work and to whom it reports; no influence on the weights."""
+    """Where a finetuning keeps its work and reports to; the weights do not depend on it."""
 
     folder: Path | None = None
     """Where training checkpoints go; None for none."""

@@ -46,7 +46,7 @@ class LeanTrainer(Trainer):
         """Train on one batch, or a part of it, and keep its loss.
 
         Raises:
-            LabError: The loss is no number.
+            LabError: The loss is not a number.
         """
         loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
         if self.state.global_step != self._summed:

@@ -24,7 +24,7 @@ from emergecast.lab.ledger._outcome import Loss, Outcome, Score
 from emergecast.lab.ledger._owner import Owner, is_alive
 
 _FORMAT: Final = 1
-_PATIENCE: Final = 60.0
+_LOCK_SECONDS: Final = 60.0
 """Seconds to wait for another writer."""
 
 _TABLES: Final = """
@@ -140,10 +140,10 @@ class Ledger:
         except OSError as error:
             raise LedgerError(
                 f'the folder "{path.parent}" cannot be made: {error.strerror or error}.'
-                " Choose another output, or mend its permissions."
+                " Choose another output, or fix its permissions."
             ) from None
-        with _said_clearly(path):
-            connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+        with _clear_errors(path):
+            connection = sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)
             ledger = cls(path, connection)
             try:
                 ledger._prepare()
@@ -163,9 +163,9 @@ class Ledger:
             raise LedgerError(
                 f'there is no ledger "{path}": nothing was run yet. Run the experiment first.'
             )
-        with _said_clearly(path):
+        with _clear_errors(path):
             uri = f"{path.absolute().as_uri()}?mode=ro"
-            connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
+            connection = sqlite3.connect(uri, uri=True, timeout=_LOCK_SECONDS, isolation_level=None)
             try:
                 _check_format(path, connection)
             except sqlite3.OperationalError:
@@ -204,7 +204,7 @@ class Ledger:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it or nothing."""
-        with _said_clearly(self.path):
+        with _clear_errors(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -215,7 +215,7 @@ class Ledger:
                 raise
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with _said_clearly(self.path):
+        with _clear_errors(self.path):
             return self._connection.execute(query, values).fetchall()
 
     # --------------------------------------------------------------------------------- results
@@ -309,7 +309,7 @@ class Ledger:
             connection.execute("DELETE FROM claims WHERE key = ?", (attempt.key,))
 
     def clear(self, keys: Sequence[str]) -> int:
-        """Make failed runs missing again, so that they are tried anew; how many there were."""
+        """Make failed runs missing again, so that they are tried again; returns how many."""
         cleared = 0
         with self._writing() as connection:
             for key in keys:
@@ -323,7 +323,7 @@ class Ledger:
     # ---------------------------------------------------------------------------------- claims
 
     def claim(self, key: str, title: str, owner: Owner) -> bool:
-        """Take a run on; False where it is done, failed, or taken on by a live process."""
+        """Claim a run; False where it is done, failed, or claimed by a live process."""
         with self._writing() as connection:
             if connection.execute("SELECT 1 FROM results WHERE key = ?", (key,)).fetchone():
                 return False
@@ -340,13 +340,13 @@ class Ledger:
             return True
 
     def beat(self, owner: Owner) -> None:
-        """Say that `owner` still lives."""
+        """Record that `owner` is still alive."""
         with self._writing() as connection:
             values = (time.time(), owner.name)
             connection.execute("UPDATE claims SET beat = ? WHERE owner = ?", values)
 
     def release(self, owner: Owner) -> None:
-        """Give back what `owner` has taken on."""
+        """Give back the claims of `owner`."""
         with self._writing() as connection:
             connection.execute("DELETE FROM claims WHERE owner = ?", (owner.name,))
 
@@ -388,7 +388,7 @@ def _check_format(path: Path, connection: sqlite3.Connection) -> None:
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found != _FORMAT:
         raise LedgerError(
-            f'"{path}" is no ledger of this version (format {found}, wanted {_FORMAT}).'
+            f'"{path}" is not a ledger of this version (format {found}, expected {_FORMAT}).'
             " Use the version of emergecast that made it, or another output."
         )
 
@@ -397,7 +397,7 @@ _SAFE: Final = "Nothing that was recorded is lost."
 
 
 @contextlib.contextmanager
-def _said_clearly(path: Path) -> Iterator[None]:
+def _clear_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite raises into a message with a remedy."""
     try:
         yield
@@ -410,9 +410,13 @@ def _said_clearly(path: Path) -> Iterator[None]:
         elif "unable to open" in said:
             what = f"it cannot be opened ({said}). Check the path and its permissions."
         elif "locked" in said:
-            what = f"another program has locked it for {_PATIENCE:g} seconds. {_SAFE} Run again."
+            what = (
+                f"another program has locked it for {_LOCK_SECONDS:g} seconds. {_SAFE} Run again."
+            )
         elif "not a database" in said or "malformed" in said:
-            what = f"it is damaged, or no ledger ({said}). Move it away, or choose another output."
+            what = (
+                f"it is damaged, or not a ledger ({said}). Move it away, or choose another output."
+            )
         else:
             what = f"SQLite says: {said}."
         raise LedgerError(f'the ledger "{path}" cannot be used: {what}') from error

@@ -1,4 +1,4 @@
-"""Which machine and process this is, and whether another process still lives."""
+"""Which machine and process this is, and whether another process is still alive."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SILENCE: Final = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """The process that has taken a run on."""
+    """The process that has claimed a run."""
 
     name: str
-    """Unique for all times."""
+    """Unique among all processes, past ones too."""
     host: str
     pid: int
     born: str
@@ -31,11 +31,11 @@ class Owner:
 def this_process() -> Owner:
     """The running process as an owner of runs."""
     pid = os.getpid()
-    return Owner(name=uuid.uuid4().hex, host=_host(), pid=pid, born=_born(pid))
+    return Owner(name=uuid.uuid4().hex, host=_host(), pid=pid, born=_start_of(pid))
 
 
 def is_alive(host: str, pid: int, born: str, beat: float) -> bool:
-    """Whether the process that is described so still lives, as far as can be known from here."""
+    """Whether the process with this description is still alive, as far as can be known here."""
     if host != _host() or sys.platform == "win32":
         return time.time() - beat < SILENCE
     try:
@@ -43,8 +43,8 @@ def is_alive(host: str, pid: int, born: str, beat: float) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # it lives, and is another user's
-    return _born(pid) == born
+        pass  # it is alive, and is another user's
+    return _start_of(pid) == born
 
 
 def machine() -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _host() -> str:
     return f"{socket.gethostname()} {boot} {space}"
 
 
-def _born(pid: int) -> str:
+def _start_of(pid: int) -> str:
     """Start of a process in clock ticks since the boot; "" where unknown or a zombie's."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()

@@ -1,6 +1,6 @@
 """An experiment as a whole: its grid of runs, cost, state, and table of results.
 
-It refuses to begin an experiment that cannot end: every checkpoint, task and corpus is looked at
+It refuses to start an experiment that cannot end: every checkpoint, task and corpus is looked at
 before anything expensive, and every mistake is quoted at its line.
 """
 

@@ -1,4 +1,4 @@
-"""Which checkpoints are evaluated: by loss alone, for a choice by score would bias the table."""
+"""Which checkpoints are evaluated: by loss alone, since a choice by score would bias the table."""
 
 from __future__ import annotations
 

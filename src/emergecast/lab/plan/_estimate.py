@@ -1,4 +1,4 @@
-"""What the rest of an experiment will take: time, disk, money. Rough, and it says from what."""
+"""What the rest of an experiment will take: time, disk, money. Rough, and says what it rests on."""
 
 from __future__ import annotations
 

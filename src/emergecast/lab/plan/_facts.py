@@ -1,4 +1,4 @@
-"""What is known of checkpoints, tasks and corpora before any run, and what forbids one."""
+"""What is known of checkpoints, tasks and corpora before any run, and what prevents one."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def gather_facts(
     """Look at everything that the experiment names.
 
     Weights and corpora are hashed once: what was found before is taken from the ledger as long as
-    no file's name, size or time has changed. Tasks are looked at anew, since their data may lie
-    anywhere, unless `remember` says that what is known will do: then so does what is known of
-    models that have been deleted since.
+    no file's name, size or time has changed. Tasks are looked at every time, since their data
+    may lie anywhere, unless `remember` says that what is known is enough: then it is enough for
+    models that have been deleted since, too.
     """
     facts = Facts()
     finder = _Finder(
@@ -196,7 +196,7 @@ def _compare(experiment: Experiment, facts: Facts) -> None:
             ):
                 if mine != its:
                     what = (
-                        f'"{each.name}" has another {name} ({mine}) than "{first.name}" ({its}),'
+                        f'"{each.name}" and "{first.name}" differ in {name} ({mine} and {its}),'
                         f' and series "{series.name}" is one curve of one kind of loss.'
                     )
                     remedy = "Put it into a series of its own."
@@ -233,8 +233,8 @@ def _check_task(experiment: Experiment, task: ListedTask, about: TaskFacts, fact
         return
     if not about.training_size:
         what = (
-            f'task "{task.name}" has no training split, and it shall be finetuned on'
-            f" {wanted[0]:,} examples and more."
+            f'task "{task.name}" has no training split, but is to be finetuned on'
+            f" {wanted[0]:,} examples or more."
         )
         remedy = "Name a training_split in the task, or write examples: [] for it."
         facts.problems.append(mistake(experiment, task, what, remedy))

@@ -28,7 +28,7 @@ from emergecast.lab.worker import TaskFacts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What an experiment comes to."""
+    """The runs of an experiment."""
 
     experiment: Experiment
     facts: Facts
@@ -42,7 +42,7 @@ class Plan:
 
     @property
     def problems(self) -> tuple[Mistake, ...]:
-        """What forbids to begin, in the order of the lines."""
+        """What prevents the start, in the order of the lines."""
         return tuple(sorted(self.facts.problems, key=lambda problem: problem.line or 0))
 
     @property
@@ -55,7 +55,7 @@ class Plan:
         return tuple(found.values())
 
     def count(self) -> Counter[State]:
-        """How many runs stand where."""
+        """How many runs are in each state."""
         return Counter(self.states.values())
 
 

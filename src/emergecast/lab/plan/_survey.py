@@ -17,7 +17,7 @@ from emergecast.lab.worker import measurer_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """An experiment as things stand."""
+    """The current state of an experiment."""
 
     plan: Plan
     results: Mapping[str, Result]
@@ -30,7 +30,7 @@ def survey(experiment: Experiment, *, remember: bool = False) -> Survey:
     """Where an experiment stands.
 
     Looks at every checkpoint, task and corpus, unless `remember` says that what the ledger knows of
-    them will do. The ledger is made where it can be, so that weights are hashed once.
+    them is enough. The ledger is made where it can be, so that weights are hashed once.
 
     Raises:
         LedgerError: there is a ledger and it cannot be read.

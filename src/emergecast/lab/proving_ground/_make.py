@@ -153,7 +153,7 @@ def _train(
     pool = ProcessPoolExecutor(
         max_workers=min(jobs, len(todo)),
         mp_context=context,
-        initializer=_begin,
+        initializer=_start_worker,
         initargs=(reports,),
     )
     with pool:
@@ -167,8 +167,8 @@ def _train(
                     future.result()
         except BrokenProcessPool as error:
             raise LabError(
-                "a process that pretrains a model died; the system may have ended it for want of"
-                " memory. What is finished is kept: start again, with fewer --jobs."
+                "a process that pretrains a model died; the system may have killed it because"
+                " memory ran out. What is finished is kept: start again, with fewer --jobs."
             ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -180,7 +180,7 @@ _REPORTS: list[Reports] = []
 """In a worker: where it reports to."""
 
 
-def _begin(reports: Reports) -> None:
+def _start_worker(reports: Reports) -> None:
     _REPORTS.append(reports)
 
 
@@ -251,12 +251,13 @@ def _check_folder(order: Order, folder: Path) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise LabError(f'"{folder}" is no folder. Give another one.')
+        raise LabError(f'"{folder}" is not a folder. Give another one.')
     manifest = folder / MANIFEST
     if not manifest.is_file():
         if any(folder.iterdir()):
             raise LabError(
-                f'"{folder}" holds files that are no proving ground. Give an empty or new folder.'
+                f'"{folder}" holds files that are not a proving ground. Give an empty or new'
+                " folder."
             )
         return
     try:

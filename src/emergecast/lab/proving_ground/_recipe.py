@@ -1,4 +1,4 @@
-"""Who is trained on what and for how long: the numbers of the proving ground, in one place."""
+"""What is trained on what and for how long: the numbers of the proving ground, in one place."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Every word has an attribute `a` of 8 and an attribute `b` of 4, and a rank of frequency within its
 class (a, b). In the *language*, a and b each follow a noisy cycle. An *exercise* is a document of
-pairs, word and label, where the label stands for the word's b under a map that is drawn anew for
+pairs, word and label, where the label stands for the word's b under a map that is drawn for
 each document. Only a third of the words ever occur in exercises; the task uses the others, so what
 a model knows of their b it learned from the language alone.
 """
@@ -28,7 +28,7 @@ WORDS: Final = CYCLE_A * CLASSES * RANKS
 LABELS: Final = 16
 """Label tokens, of which a document uses CLASSES."""
 STEP_A: Final = 0.75
-"""Probability that a goes one step along its cycle; otherwise it is drawn anew."""
+"""Probability that a goes one step along its cycle; otherwise it is drawn at random."""
 STEP_B: Final = 0.5
 """The same of b."""
 RANK_OFFSET: Final = 4.0
@@ -45,7 +45,7 @@ WORLD_SEED: Final = 123
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """Which word is what, and who uses it."""
+    """What each word is, and where it is used."""
 
     word: Ids
     """[CYCLE_A, CLASSES, RANKS]: the word of an attribute pair and a rank."""
@@ -177,5 +177,5 @@ def prompts(words: Ids, world: World, count: int, *, rng: np.random.Generator) -
 
 
 def _maps(count: int, rng: np.random.Generator) -> Ids:
-    """The label token of each class, drawn anew for each document, [count, CLASSES]."""
+    """The label token of each class, drawn for each document, [count, CLASSES]."""
     return WORDS + rng.permuted(np.tile(np.arange(LABELS), (count, 1)), axis=1)[:, :CLASSES]

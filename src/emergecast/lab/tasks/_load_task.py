@@ -78,6 +78,7 @@ def _manager(include_path: Path | None) -> TaskManager:
         return TaskManager()
     if not include_path.is_dir():
         raise LabError(
-            f'include_path "{include_path}" is no folder. Give the folder of the task\'s YAML file.'
+            f'include_path "{include_path}" is not a folder. Give the folder of the task\'s YAML'
+            " file."
         )
     return TaskManager(include_path=str(include_path), include_defaults=False)

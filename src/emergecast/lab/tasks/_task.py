@@ -237,7 +237,7 @@ class Task:
         return pairs
 
     def check_training(self, examples: int) -> None:
-        """Whether so many training examples can be had.
+        """Check that there are this many training examples.
 
         Raises:
             LabError: The task has no training split, or not so many examples.

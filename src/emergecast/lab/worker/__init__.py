@@ -1,6 +1,6 @@
 """How one run is done: with the models themselves, or rehearsed with invented scores.
 
-It refuses an outcome that is not finite, and says of invented scores that they are invented.
+It refuses an outcome that is not finite, and marks invented scores as invented.
 """
 
 from __future__ import annotations

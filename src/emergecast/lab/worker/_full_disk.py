@@ -10,7 +10,7 @@ _FULL_SAID: Final = ("No space left on device", "Disk quota exceeded", "File too
 
 
 def disk_is_full(error: BaseException) -> bool:
-    """Whether an error is not the run's fault: some library could not write for want of space."""
+    """Whether an error is not the run's fault: a library could not write to a full disk."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in _FULL:

@@ -1,6 +1,6 @@
-"""What the runner asks of whoever measures, and what comes back.
+"""What the runner asks of a measurer, and what it returns.
 
-The runner knows no model: it plans, claims, records. Who measures is behind one interface with two
+The runner knows no model: it plans, claims, records. Measuring is behind one interface with two
 implementations, the models themselves and a rehearsal that loads nothing.
 """
 
@@ -65,14 +65,14 @@ Progress = Callable[[int, int], None]
 
 
 class Measurer(Protocol):
-    """Whoever looks at checkpoints, tasks and corpora, and does runs."""
+    """Looks at checkpoints, tasks and corpora, and does runs."""
 
     def prepare(self) -> None:
         """Load libraries, so that the first run does not pay for them."""
         ...
 
     def folder(self, checkpoint: ListedCheckpoint) -> Path:
-        """Where the files of `checkpoint` are, downloaded if need be. LabError: nowhere."""
+        """Where the files of `checkpoint` are, downloaded if needed. LabError: nowhere."""
         ...
 
     def model_facts(self, checkpoint: ListedCheckpoint) -> ModelFacts:

@@ -1,4 +1,4 @@
-"""Who measures for an experiment."""
+"""The measurer of an experiment."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class ModelMeasurer:
         _ = self._device, lm_eval.tasks.TaskManager, transformers.Trainer
 
     def folder(self, checkpoint: ListedCheckpoint) -> Path:
-        """Where the files of the checkpoint are, downloaded if need be."""
+        """Where the files of the checkpoint are, downloaded if needed."""
         return checkpoints.folder_of(_place(checkpoint))
 
     def model_facts(self, checkpoint: ListedCheckpoint) -> ModelFacts:
@@ -179,7 +179,7 @@ class ModelMeasurer:
     ) -> finetune.Finetuned:
         """Finetune the loaded model, from the session's training checkpoint where there is one.
 
-        What an interrupted run left behind may be damaged in any way; then it starts afresh.
+        What an interrupted run left behind may be damaged in any way; then it starts over.
         """
         recipe, folder = run.recipe, session.folder
         if recipe is None or folder is None or run.examples is None:
@@ -194,7 +194,7 @@ class ModelMeasurer:
         except Exception as error:
             if not interrupted or disk_is_full(error):
                 raise
-            _LOG.warning("%s cannot be resumed (%s) and starts afresh.", run.title, error)
+            _LOG.warning("%s cannot be resumed (%s) and starts over.", run.title, error)
         shutil.rmtree(folder)
         folder.mkdir(parents=True)
         loaded = self._load(run)
@@ -246,7 +246,7 @@ class _Stopwatch:
         self._since = time.perf_counter()
 
     def stop(self, part: str) -> None:
-        """Book the time since the last part to this one."""
+        """Count the time since the last part as this one's."""
         now = time.perf_counter()
         self.seconds[part] = now - self._since
         self._since = now

@@ -2,7 +2,7 @@
 
 It reads JSON lines from standard input, first the experiment, then one run each, and answers with
 JSON lines on standard output. It writes results into the ledger itself, so that they are safe
-whatever becomes of the runner; it gives its claim back and ends when standard input ends, which is
+whatever happens to the runner; it gives its claim back and ends when standard input ends, which is
 also how it learns that the runner was killed.
 """
 
@@ -30,19 +30,19 @@ from emergecast.lab.worker._full_disk import disk_is_full
 from emergecast.lab.worker._measurer import Measurer
 from emergecast.lab.worker._measurer_of import measurer_of
 
-_BEAT: Final = 15.0
-"""Seconds between signs of life."""
+_HEARTBEAT_SECONDS: Final = 15.0
+"""Seconds between heartbeats."""
 
 
-class _Line:
-    """Standard output, for answers alone: what libraries print goes where errors go."""
+class _StandardOutput:
+    """Standard output, kept for answers: what libraries print goes to standard error."""
 
     def __init__(self) -> None:
         self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
         self._lock = threading.Lock()
         os.dup2(2, 1)
 
-    def say(self, event: str, **values: object) -> None:
+    def send(self, event: str, **values: object) -> None:
         """Send one answer; a runner that is gone is noticed elsewhere."""
         with self._lock, contextlib.suppress(OSError):
             self._out.write(json.dumps({"event": event, **values}) + "\n")
@@ -51,56 +51,56 @@ class _Line:
 
 def main() -> int:
     """Do the runs that standard input names, until it ends."""
-    line = _Line()
+    output = _StandardOutput()
     owner = this_process()
     setup = json.loads(sys.stdin.readline())
     orders: queue.Queue[dict[str, Any]] = queue.Queue()
     ledger_path = Path(setup["ledger"])
     threading.Thread(target=_listen, args=(orders, ledger_path, owner), daemon=True).start()
-    threading.Thread(target=_live, args=(ledger_path, owner), daemon=True).start()
+    threading.Thread(target=_send_heartbeats, args=(ledger_path, owner), daemon=True).start()
     try:
         experiment = parse_experiment(setup["text"], setup["file"])
         measurer = measurer_of(experiment)
         measurer.prepare()
         with Ledger.open(ledger_path) as ledger:
-            line.say("ready")
+            output.send("ready")
             while True:
                 run = run_from_json(orders.get())
-                if not _do(run, _Desk(experiment, measurer, ledger, owner, line)):
-                    gc.collect()  # a training that failed is a ring of objects with its weights
+                if not _do_run(run, _RunContext(experiment, measurer, ledger, owner, output)):
+                    gc.collect()  # a failed training leaves a cycle of objects with its weights
     except LedgerError as error:
-        line.say("stop", message=str(error))
+        output.send("stop", message=str(error))
     except EmergecastError as error:
-        line.say("stop", message=f"a worker could not begin: {error}")
+        output.send("stop", message=f"a worker could not start: {error}")
     return 1
 
 
-class _Says(Protocol):
+class _Output(Protocol):
     """Where answers go."""
 
-    def say(self, event: str, **values: object) -> None:
+    def send(self, event: str, **values: object) -> None:
         """Send one answer."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
-    """What a run is done with."""
+class _RunContext:
+    """What a run needs."""
 
     experiment: Experiment
     measurer: Measurer
     ledger: Ledger
     owner: Owner
-    line: _Says
+    output: _Output
 
 
-def _do(run: Run, desk: _Desk) -> bool:
+def _do_run(run: Run, context: _RunContext) -> bool:
     """Do a run, unless another worker is doing it; False where it failed."""
-    if not desk.ledger.claim(run.key, run.title, desk.owner):
-        desk.line.say("busy", key=run.key)
+    if not context.ledger.claim(run.key, run.title, context.owner):
+        context.output.send("busy", key=run.key)
         return True
-    desk.line.say("begun", key=run.key)
-    folder = desk.experiment.training_folder(run.key)
+    context.output.send("begun", key=run.key)
+    folder = context.experiment.training_folder(run.key)
     started = time.time()
     clock = time.perf_counter()
 
@@ -112,21 +112,21 @@ def _do(run: Run, desk: _Desk) -> bool:
             identity=run.identity,
             started=started,
             seconds=time.perf_counter() - clock,
-            versions=desk.measurer.versions(),
+            versions=context.measurer.versions(),
             machine=machine(),
         )
 
-    said = 0.0
+    last_sent = 0.0
 
     def progress(done: int, total: int) -> None:
-        nonlocal said
+        nonlocal last_sent
         now = time.perf_counter()
-        if now - said > 0.2 or done == total:
-            said = now
-            desk.line.say("progress", key=run.key, done=done, total=total)
+        if now - last_sent > 0.2 or done == total:
+            last_sent = now
+            context.output.send("progress", key=run.key, done=done, total=total)
 
     try:
-        outcome = desk.measurer.measure(run, folder, progress)
+        outcome = context.measurer.measure(run, folder, progress)
         check_outcome(outcome)
     except LedgerError:
         raise
@@ -139,19 +139,19 @@ def _do(run: Run, desk: _Desk) -> bool:
         shown = (
             str(error) if isinstance(error, EmergecastError) else f"{type(error).__name__}: {error}"
         )
-        desk.ledger.fail(attempt(), shown, traceback.format_exc())
+        context.ledger.fail(attempt(), shown, traceback.format_exc())
         _remove(folder)
-        desk.line.say("failed", key=run.key, error=shown)
+        context.output.send("failed", key=run.key, error=shown)
         return False
     finished = attempt()
-    desk.ledger.record(finished, outcome)
+    context.ledger.record(finished, outcome)
     _remove(folder)
-    desk.line.say("done", key=run.key, seconds=finished.seconds)
+    context.output.send("done", key=run.key, seconds=finished.seconds)
     return True
 
 
 def check_outcome(outcome: Outcome) -> None:
-    """Refuse what is no measurement.
+    """Refuse what is not a measurement.
 
     Raises:
         LabError: a loss or a score is not a finite number.
@@ -169,7 +169,7 @@ def check_outcome(outcome: Outcome) -> None:
     for name, value in numbers.items():
         if value is not None and not math.isfinite(value):
             raise LabError(
-                f"the {name} is {value}, which is no measurement. The model's numbers overflow;"
+                f"the {name} is {value}, which is not a measurement. The model's numbers overflow;"
                 " try another checkpoint, or a smaller learning rate."
             )
 
@@ -188,10 +188,10 @@ def _listen(orders: queue.Queue[dict[str, Any]], path: Path, owner: Owner) -> No
     os._exit(0)
 
 
-def _live(path: Path, owner: Owner) -> None:
-    """Give signs of life, for runners on other machines; a failure to do so hurts nobody."""
+def _send_heartbeats(path: Path, owner: Owner) -> None:
+    """Send heartbeats, for runners on other machines; a failure to send one is harmless."""
     while True:
-        time.sleep(_BEAT)
+        time.sleep(_HEARTBEAT_SECONDS)
         with contextlib.suppress(LedgerError), Ledger.open(path) as ledger:
             ledger.beat(owner)
 

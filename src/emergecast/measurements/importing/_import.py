@@ -255,7 +255,7 @@ def _joined(
 
 
 def _measured(score: TaskScore) -> dict[str, Any]:
-    told = {
+    stated = {
         "task": score.task,
         "metric": score.metric,
         "score": score.score,
@@ -263,7 +263,7 @@ def _measured(score: TaskScore) -> dict[str, Any]:
         "shots": score.shots,
         "n_items": score.n_items,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in stated.items() if value is not None}
 
 
 def _from_path(

@@ -2,8 +2,8 @@
 
 Known layouts: keys `acc` (before version 0.4) and `acc,none`, `exact_match,strict-match` (since);
 groups in `results`, in `groups` or in both; `n-samples` or `sample_len`, where there is a number of
-items at all. Only scores, shots, items and choices are read; paths, arguments and the machine of
-whoever ran the evaluation are not looked at.
+items at all. Only scores, shots, items and choices are read; paths, arguments and the machine that
+ran the evaluation are not looked at.
 """
 
 from __future__ import annotations
@@ -254,8 +254,8 @@ def _shots(file: _File, task: str) -> int | None:
     lm_eval/api/task.py builds the prompt).
     """
     config = file.configs.get(task)
-    told = config.get("num_fewshot") if isinstance(config, dict) else None
-    for value in (file.shots.get(task), told, file.config.get("num_fewshot")):
+    stated = config.get("num_fewshot") if isinstance(config, dict) else None
+    for value in (file.shots.get(task), stated, file.config.get("num_fewshot")):
         count = _count(value, 0)
         if count is not None:
             return count
@@ -263,10 +263,10 @@ def _shots(file: _File, task: str) -> int | None:
 
 
 def _items(file: _File, task: str) -> int | None:
-    told = file.samples.get(task)
-    if isinstance(told, dict):
-        count = _count(told.get("effective"), 1)
-        return count if count is not None else _count(told.get("original"), 1)
+    stated = file.samples.get(task)
+    if isinstance(stated, dict):
+        count = _count(stated.get("effective"), 1)
+        return count if count is not None else _count(stated.get("original"), 1)
     own = file.results.get(task, {})
     return _count(own.get("sample_len"), 1)
 

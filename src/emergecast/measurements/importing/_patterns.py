@@ -13,7 +13,7 @@ _TOKEN: Final = re.compile(r"\{([^{}]*)\}|(\*\*/|\*)|([^{}*]+)")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FILE_SAYS: Final = frozenset({Role.MEASURED, Role.REFERENCE, Role.SOURCE})
 STEP: Final = "step"
-"""Field that is no column: optimiser steps of a finetuning run."""
+"""Field that is not a column: optimiser steps of a finetuning run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,7 +118,7 @@ def _word(cell: object, column: Column) -> str:
     if column.name == "method" and rank != text and _RANK.fullmatch(rank):
         return text
     words = ", ".join(column.words[:-1]) + f" or {column.words[-1]}"
-    raise NotThatKindError(f"this is no {column.name}.", f"Write {words}.")
+    raise NotThatKindError(f"this is not a {column.name}.", f"Write {words}.")
 
 
 def _flag(cell: object) -> bool:
@@ -187,7 +187,7 @@ def settle(cells: Sequence[Any], name: str, findings: Findings, *, text_only: bo
     its JSON text. With `text_only` (CSV) the type is guessed, and only where writing it again would
     give the same text.
     """
-    cells = [_tidy(cell) for cell in cells]
+    cells = [_plain_value(cell) for cell in cells]
     for row, cell in enumerate(cells):
         if isinstance(cell, str) and not writable(cell):
             findings.add(
@@ -216,7 +216,7 @@ def settle(cells: Sequence[Any], name: str, findings: Findings, *, text_only: bo
     return [None if cell is None else as_text(cell) for cell in cells]
 
 
-def _tidy(cell: object) -> object:
+def _plain_value(cell: object) -> object:
     if isinstance(cell, str):
         return cell or None
     cell = _plain(cell)

@@ -191,7 +191,7 @@ def _from_csv(text: str, name: str, if_empty: str) -> RawTable:
 def _header(record: list[str], findings: Findings) -> list[str]:
     if len(record) == 1 and any(mark in record[0] for mark in ";\t|"):
         findings.add(
-            "the header is one column, as if another mark than the comma separated the columns.",
+            "the header is one column, as if something other than commas separated the columns.",
             "Save the table with commas between the columns.",
             value=record[0],
         )

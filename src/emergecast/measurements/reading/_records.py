@@ -1,4 +1,4 @@
-"""Small tables of the user's that are no measurements: what could be measured, and the like."""
+"""Small tables from the user that are not measurements: what could be measured, and the like."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         SelectionError: the rows asked for are none, or do not make one fit; the message says which
             option decides.
         OptionError: an `axis` or a `shift` that cannot be read.
-        TableError: values that have no place on the axis, or that are no amounts of the shift.
+        TableError: values that have no place on the axis, or that are not amounts of the shift.
     """
     axis, shift = Axis.parse(options.axis), Shift.parse(options.shift)
     frame = _where(table.frame.with_row_index(ROW, offset=1), options)

@@ -60,7 +60,7 @@ class BacktestView(Protocol):
 
     @property
     def truth(self) -> TruthView:
-        """What the forecasts are held against."""
+        """What the forecasts are scored against."""
         ...
 
     def to_frame(self) -> pl.DataFrame:

@@ -31,7 +31,7 @@ _TITLES = {
 
 
 def ablations(view: BacktestView) -> alt.VConcatChart:
-    """Draw median and 90% interval of every setting that is no rung of the ladder.
+    """Draw median and 90% interval of every setting that is not a rung of the ladder.
 
     Settings without a number say why. Stronger models are on the right, as in every picture.
     """

@@ -62,7 +62,7 @@ def read_architecture(path: str | Path, context: int | None = None) -> Architect
         context: tokens of a training sequence; None takes the longest the model is configured for.
 
     Raises:
-        ScalingError: the file is no such config; names the key, its value and what is possible.
+        ScalingError: the file is not such a config; names the key, its value and what is possible.
         OSError: the file cannot be read.
     """
     where = f'"{path}"'

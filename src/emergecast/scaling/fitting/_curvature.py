@@ -52,7 +52,7 @@ def covariance(
         V = H^-1 M H^-1,  H = sum_i k_i J_i J_i',  M = sum_g s_g s_g',  s_g = sum_{i in g} psi_i J_i
 
     with J the derivatives of ln L and psi = clip(r, -delta, delta). The inverse of the Hessian
-    alone would be no variance: most residuals lie beyond delta, where the Huber loss is a straight
+    alone is not a variance: most residuals lie beyond delta, where the Huber loss is a straight
     line, so the fit is nearly one of medians and H is delta times the density of the residuals at
     0. Only the few within delta say anything about it, so a window of half width h >= delta takes
     their place: k_i = (delta / h) [|r_i| <= h], h from the rule of Hall and Sheather.

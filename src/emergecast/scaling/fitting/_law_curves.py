@@ -1,4 +1,4 @@
-"""A fitted law as curves and points, for whoever draws it."""
+"""A fitted law as curves and points, for drawing."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 EXPONENTS: Final = (0.002, 4.0)
-"""Exponents that are looked at; a fit that wants to leave says so in its status."""
+"""Exponents that are looked at; a fit that would leave them says so in its status."""
 _TOLERANCE: Final = 1e-12
 """Slope at which a search ends."""
 _CONVERGED: Final = 1e-10

@@ -168,7 +168,7 @@ def _loaded(file: Path) -> dict[str, Any]:
 def _object(file: Path, found: dict[str, Any], key: str) -> dict[str, Any]:
     value = found[key]
     if not isinstance(value, dict):
-        raise ScalingError(f'"{key}" of "{file}" is no object. Give constants by name.')
+        raise ScalingError(f'"{key}" of "{file}" is not an object. Give constants by name.')
     return value
 
 
@@ -183,7 +183,7 @@ def _number(file: Path, name: str, value: object) -> float:
 
 def _numbers(file: Path, name: str, cells: object) -> Any:  # noqa: ANN401
     if not isinstance(cells, list) or not cells:
-        raise ScalingError(f'the draws of {name} in "{file}" are no list. Give numbers.')
+        raise ScalingError(f'the draws of {name} in "{file}" are not a list. Give numbers.')
     return np.array([_number(file, name, cell) for cell in cells])
 
 

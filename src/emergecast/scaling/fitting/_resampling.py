@@ -138,7 +138,7 @@ def good(ended: Descended, box: Box) -> NDArray[np.bool_]:
 def same_optimum(value: Floats, best: Floats | float, n: int, delta: float) -> NDArray[np.bool_]:
     """Whether an objective is as low as `best`: to 1e-9 of it, and to rounding where it is nothing.
 
-    A table without noise has an objective of rounding errors; it is held against n delta^2, what
+    A table without noise has an objective of rounding errors; it is compared with n delta^2, what
     the objective is of when every residual is about delta.
     """
     found: NDArray[np.bool_] = np.asarray(

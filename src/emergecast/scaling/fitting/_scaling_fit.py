@@ -68,14 +68,14 @@ class ScalingStatus(StrEnum):
             "is zero to rounding.",
             ScalingStatus.FLOOR_AT_ZERO: "The best floor is 0: these points do not show that the "
             "loss levels off. Add larger runs, or say what is meant with --no-floor or --floor E.",
-            ScalingStatus.EXPONENT_AT_BOUND: "An exponent wants to leave "
-            f"{EXPONENTS[0]:g} to {EXPONENTS[1]:g}: these points are no power law. Add runs over a "
-            "wider range, or drop a resource with --law.",
+            ScalingStatus.EXPONENT_AT_BOUND: "An exponent would leave "
+            f"{EXPONENTS[0]:g} to {EXPONENTS[1]:g}: these points do not follow a power law. Add "
+            "runs over a wider range, or drop a resource with --law.",
             ScalingStatus.TERM_AT_ZERO: "A term of the law is 0, and its exponent means nothing: "
             "the loss does not fall with that resource here. Add runs over a wider range of it, or "
             "leave it out with --law.",
             ScalingStatus.UNFINISHED: "The search ended before the gradient was zero, so the "
-            "constants are no optimum. Report this table.",
+            "constants are not an optimum. Report this table.",
         }[self]
 
 
