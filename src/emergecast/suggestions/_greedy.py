@@ -124,7 +124,7 @@ class GreedyPlan:
         """The plan, and why it ends."""
         budget, spent = self._options.budget, 0.0
         # what a run adds hardly ever grows as others are taken, so a stale value is a bound
-        heap = [(-each.per_hour, 0, i) for i, each in enumerate(self.prospects)]
+        heap = [(-each.per_hour, 0, i, each.information) for i, each in enumerate(self.prospects)]
         heapq.heapify(heap)
         made = [0] * len(self._offered)
         runs: list[SuggestedRun] = []
@@ -153,7 +153,8 @@ class GreedyPlan:
                 )
             )
             if made[i] < candidate.runs:
-                heapq.heappush(heap, (-information / candidate.gpu_hours, len(runs) - 1, i))
+                value = -information / candidate.gpu_hours
+                heapq.heappush(heap, (value, len(runs) - 1, i, information))
             if on_run is not None:
                 on_run(min(spent / budget, 1.0))
         left = budget - spent
@@ -163,21 +164,21 @@ class GreedyPlan:
         )
 
     def _best(
-        self, heap: list[tuple[float, int, int]], left: float, taken: int
+        self, heap: list[tuple[float, int, int, float]], left: float, taken: int
     ) -> tuple[int, float] | None:
         """Index and information of the affordable run with most information per hour."""
         while heap:
-            value, judged, i = heapq.heappop(heap)
+            _, judged, i, information = heapq.heappop(heap)
             hours = self._offered[i].gpu_hours
             if hours > left:
                 continue
             if judged < taken:
                 information = self._outlook.information(self._predicted[i])
-                heapq.heappush(heap, (-information / hours, taken, i))
-            elif -value * hours < self._options.least:
+                heapq.heappush(heap, (-information / hours, taken, i, information))
+            elif information < self._options.least:
                 continue
             else:
-                return i, -value * hours
+                return i, information
         return None
 
     def _stop_reason(self, runs: list[SuggestedRun], left: float) -> str:
