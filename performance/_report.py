@@ -13,8 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 # Before NumPy and JAX are imported: a ratio on one core needs every method on one core.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):
+for _name in ONE_THREAD:
     os.environ[_name] = "1"
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -34,18 +35,28 @@ def one_core() -> None:
 
 def machine(also: Iterable[str] = ()) -> str:
     """One line: processor, system, Python and the versions that matter."""
+    names = ("emergecast", "numpy", "scipy", "polars", "jax", "numpyro", "emcee", *also)
+    return f"One process on one core of: {system()}; {versions(names)}."
+
+
+def system() -> str:
+    """Processor, operating system and Python."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    processor = names[0] if names else platform.processor() or platform.machine()
+    return f"{processor}, {platform.system()}, Python {platform.python_version()}"
+
+
+def versions(names: Iterable[str]) -> str:
+    """Distributions with their installed versions."""
     parts = []
-    for name in ("emergecast", "numpy", "scipy", "polars", "jax", "numpyro", "emcee", *also):
+    for name in names:
         try:
             parts.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             parts.append(f"{name} not installed")
-    processor = names[0] if names else platform.processor() or platform.machine()
-    where = f"{processor}, {platform.system()}, Python {platform.python_version()}"
-    return f"One process on one core of: {where}; {', '.join(parts)}."
+    return ", ".join(parts)
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
