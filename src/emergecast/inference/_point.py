@@ -272,18 +272,20 @@ def _polish(problem: _Problem, theta: Floats, tau: float) -> tuple[float, Floats
     lower = np.array([-np.inf, -np.inf, LN_ALPHA[0], -np.inf, -np.inf, -np.inf])
     upper = np.array([np.inf, 2 * LN_FARTHEST, LN_ALPHA[1], np.inf, np.inf, np.inf])
     for _ in range(ROUNDS):
-        solution = least_squares(
-            problem.residuals,
-            theta,
-            jac=problem.jacobian,
-            bounds=(lower, upper),
-            args=(problem.sd(tau),),
-            x_scale="jac",
-            ftol=1e-14,
-            xtol=1e-14,
-            gtol=1e-14,
-            max_nfev=60,
-        )
+        # scipy's trust region overflows on rows of absurd errors, and rejects the step itself
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            solution = least_squares(
+                problem.residuals,
+                theta,
+                jac=problem.jacobian,
+                bounds=(lower, upper),
+                args=(problem.sd(tau),),
+                x_scale="jac",
+                ftol=1e-14,
+                xtol=1e-14,
+                gtol=1e-14,
+                max_nfev=60,
+            )
         theta = solution.x
         line = minimize_scalar(
             lambda ln_tau, at=theta: -problem.log_likelihood(at, math.exp(ln_tau)),
