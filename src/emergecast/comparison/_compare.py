@@ -147,8 +147,8 @@ def compare(
     Each series is fitted on its own, and the two posteriors are taken as independent. At equal
     loss the answer is P(elbow of the first > elbow of the second), which is not stated where losses
     per token were measured with different tokenizers or on different held-out text. At equal
-    compute each elbow is turned into FLOPs by its own series' frontier of loss against compute,
-    which needs no common loss. The baseline ranks the series by their scores at one size.
+    compute each elbow is turned into FLOPs as in its own forecast, which needs no common loss. The
+    baseline ranks the series by their scores at one size.
 
     Args:
         table: what `read_table` takes.

@@ -213,7 +213,11 @@ def _table(comparison: Comparison) -> Iterator[str]:
         line += f"{e.p05:8.3f}{e.p50:8.3f}{e.p95:8.3f}"
         cell = "-"
         if compute is not None:
-            cell = f"{compute.p50:.2f} ({compute.p05:.2f}-{compute.p95:.2f})"
+            low, mid, high = (
+                "never" if value is None else f"{value:.2f}"
+                for value in (compute.p05, compute.p50, compute.p95)
+            )
+            cell = f"{mid} ({low}-{high})"
         yield f"{line}{cell:>28}{'-' if truth is None else format(truth.elbow, '.3f'):>11}"
 
 
