@@ -136,6 +136,9 @@ def _forecast(ground: Ground, table: Measurements, row: BacktestRow) -> Backtest
         row = replace(row, outcome=BacktestOutcome.REFUSED)
     else:
         row = _scored(ground, row, made)
+        if made.compute is not None and made.compute.flops is not None:
+            flops = made.compute.flops
+            row = replace(row, flops_p05=flops.p05, flops_p50=flops.p50, flops_p95=flops.p95)
     return replace(row, seconds=time.perf_counter() - started)
 
 

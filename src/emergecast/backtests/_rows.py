@@ -74,6 +74,11 @@ class BacktestRow:
     p05: float | None = None
     p50: float | None = None
     p95: float | None = None
+    flops_p05: float | None = None
+    """Training FLOPs of the elbow by the forecast's own conversion; None where it has none, or no
+    run reaches the elbow, and for baselines."""
+    flops_p50: float | None = None
+    flops_p95: float | None = None
     error: float | None = None
     """Median minus truth."""
     covered: bool | None = None
