@@ -365,6 +365,7 @@ def made_up(*rows: BacktestRow) -> Backtest:
         horizon=2.1,
         law="log-power",
         few_shot_examples=5,
+        overridden=(),
         rows=rows,
         warnings=(),
         table_hash="0",

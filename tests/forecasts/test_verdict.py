@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from tests import designs
 
 import emergecast
 from emergecast.errors import FitError
-from emergecast.forecasts import Forecast, Thresholds, Verdict, forecast
+from emergecast.forecasts import Forecast, Verdict, forecast
 from emergecast.inference import Fit, FitStatus
 
 STRICT: dict[str, tuple[Any, str]] = {
@@ -26,7 +25,7 @@ STRICT: dict[str, tuple[Any, str]] = {
 def judged(rows: list[designs.Row], **thresholds: Any) -> Forecast:
     """The forecast of a table under some thresholds, without a bootstrap."""
     fit = emergecast.fit(rows, task="quiz", law="log-power")
-    return forecast(fit, thresholds=Thresholds(**thresholds), bootstraps=0)
+    return forecast(fit, rules=thresholds, bootstraps=0)
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +186,7 @@ def test_laws_of_a_mixture_must_agree_with_it():
     """The farthest law is named, once, and how many are too far."""
     rows = designs.rows(losses=designs.DENSE[::2])
     fit = emergecast.fit(rows, law=["log-power", "power"])
-    found = forecast(fit, thresholds=Thresholds(law_gap=0.0), bootstraps=0)
+    found = forecast(fit, rules={"law_gap": 0.0}, bootstraps=0)
     middle = float(fit.posterior.quantile(0.5))
     gaps = {str(m.law): abs(float(m.posterior.quantile(0.5)) - middle) for m in fit.members}
     farthest = max(gaps, key=lambda name: gaps[name])
@@ -201,7 +200,7 @@ def test_laws_of_a_mixture_must_agree_with_it():
 def test_each_threshold_alone_makes_the_same_table_weak(good: Fit, name: str):
     """One reason, that threshold's, and one sentence on what to measure next."""
     value, says = STRICT[name]
-    found = forecast(good, thresholds=replace(Thresholds(), **{name: value}), bootstraps=0)
+    found = forecast(good, rules={name: value}, bootstraps=0)
     assert found.verdict is Verdict.WEAK
     assert len(found.reasons) == 2
     assert says in found.reasons[0]
@@ -215,7 +214,7 @@ def test_structural_thresholds_are_options_too(good: Fit):
         ("min_checkpoints", 14, "There are 13 checkpoints"),
         ("seen_checkpoints", 14, "at least 14 checkpoints above chance"),
     ):
-        found = forecast(good, thresholds=replace(Thresholds(), **{name: value}), bootstraps=0)
+        found = forecast(good, rules={name: value}, bootstraps=0)
         assert found.verdict is Verdict.REFUSED
         assert says in found.reasons[0]
 

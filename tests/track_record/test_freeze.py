@@ -15,7 +15,7 @@ from tests import designs
 
 import emergecast
 from emergecast.errors import FrozenError
-from emergecast.forecasts import Forecast, Thresholds
+from emergecast.forecasts import Forecast
 from emergecast.inference import fit
 from emergecast.measurements import SelectOptions
 from emergecast.track_record import (
@@ -29,14 +29,14 @@ from emergecast.track_record import (
 )
 
 OPTIONS = SelectOptions(at_chance_only=True, exclude=("c0",), where=(("task", "quiz"),))
-THRESHOLDS = Thresholds(width=0.4)
+RULES = {"width": 0.4}
 
 
 def made(**options) -> Forecast:
     """A forecast of a small table."""
     rows = designs.rows(losses=designs.DENSE[::4], amounts=(64, 512, 4096), **options)
     fitted = fit(rows, law="log-power", select_options=OPTIONS)
-    return emergecast.forecast(fitted, bootstraps=0, thresholds=THRESHOLDS)
+    return emergecast.forecast(fitted, bootstraps=0, rules=RULES)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def forecast() -> Forecast:
 @pytest.fixture
 def frozen(forecast: Forecast) -> FrozenForecast:
     """The same, frozen."""
-    return freeze(forecast, options=OPTIONS, thresholds=THRESHOLDS, note="before the big run")
+    return freeze(forecast, options=OPTIONS, note="before the big run")
 
 
 def test_a_file_read_back_is_the_forecast_that_was_frozen(frozen: FrozenForecast, tmp_path: Path):
