@@ -185,7 +185,8 @@ def _write(
     """forecast.json and the pictures, in one folder a fit where there are several."""
     if out is None:
         return []
-    from emergecast.report import compute, distribution, fan, influence, save, save_text
+    from emergecast.files import save_text
+    from emergecast.report import compute, distribution, fan, influence, save
 
     written: list[Path] = []
     folders = folder_names([result.name for result in results])

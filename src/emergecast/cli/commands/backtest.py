@@ -236,7 +236,8 @@ def _write(results: list[_Result], records: list[dict[str, Any]], out: Path | No
     if out is None:
         return []
     from emergecast.backtests import Part
-    from emergecast.report import ablations, ladder, save, save_text
+    from emergecast.files import save_text
+    from emergecast.report import ablations, ladder, save
 
     written: list[Path] = []
     folders = folder_names([result.name for result in results])

@@ -143,7 +143,8 @@ def compare(
 def _write(comparison: Comparison, record: dict[str, object], out: Path | None) -> list[Path]:
     if out is None:
         return []
-    from emergecast.report import comparison_distribution, comparison_fan, save, save_text
+    from emergecast.files import save_text
+    from emergecast.report import comparison_distribution, comparison_fan, save
 
     written = [save_text(json.dumps(record, indent=2) + "\n", out, "comparison.json")]
     written += save(comparison_fan(comparison), out, "comparison-fan")
