@@ -155,6 +155,15 @@ def test_an_edited_file_is_recognised(
         read_frozen(path)
 
 
+def test_a_file_without_its_hash_is_no_frozen_forecast(frozen: FrozenForecast, tmp_path: Path):
+    """Whoever edits a file cannot get round the hash by taking it out."""
+    path = tmp_path / "f.json"
+    content = {name: value for name, value in frozen.content.items() if name != "sha256"}
+    path.write_text(json.dumps(content), "utf-8")
+    with pytest.raises(FrozenError, match="was edited after it was frozen"):
+        read_frozen(path)
+
+
 def test_formatting_is_no_edit(frozen: FrozenForecast, tmp_path: Path):
     """Another order of keys and other spaces are the same content."""
     path = tmp_path / "f.json"
