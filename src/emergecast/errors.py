@@ -16,7 +16,23 @@ A message says what happened, the value seen, and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+
+def nearest(name: str, names: Iterable[str], *, alike: float = 0.6) -> str | None:
+    """The name most like `name`; None where none is alike enough (0 to 1, 1 is the same)."""
+    from difflib import get_close_matches  # most runs make no mistake
+
+    found = get_close_matches(name, tuple(names), n=1, cutoff=alike)
+    return found[0] if found else None
+
+
+def near(name: str, names: Sequence[str]) -> str:
+    """A sentence that suggests the name most like `name`, or lists those there are."""
+    found = nearest(name, names)
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return f'Did you mean "{found}"?' if found else f"There are: {shown}."
 
 
 class EmergecastError(Exception):

@@ -22,6 +22,7 @@ from emergecast.backtests import (
     BacktestOutcome,
     BacktestRow,
     Part,
+    _backtest,
     backtest,
 )
 from emergecast.backtests._ablations import ablations
@@ -354,6 +355,27 @@ def test_d0_beyond_the_smallest_amount_is_not_possible(rows: Rows):
 # ------------------------------------------------------------------------------ sums and skill
 
 
+def test_a_forecast_is_made_once_for_each_table_law_and_d0(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch
+):
+    """Each setting has the one made for it, however many other settings share two of the three."""
+    made: list[tuple[int, str | None, float | None]] = []
+
+    def numbered(_: Ground, table: Any, row: BacktestRow) -> BacktestRow:
+        made.append((id(table), row.law, row.few_shot_examples))
+        return replace(row, p50=float(len(made)))
+
+    monkeypatch.setattr(_backtest, "_forecast", numbered)
+    options = BacktestOptions(baselines=(), rungs=2)
+    ground = ground_of(read_table(rows), None, None, "log-power", options)
+    settings = [each for each in settings_of(ground) if each.table is not None]
+    assert {each.few_shot_examples for each in settings} >= {1, 2, 5, 10}
+    for each in settings:
+        (row,) = _backtest._run(ground, each)
+        assert made[int(row.p50 or 0) - 1] == (id(each.table), each.law, each.few_shot_examples)
+    assert len(made) == len(set(made)) < len(settings)
+
+
 def made_up(*rows: BacktestRow) -> Backtest:
     """A backtest with these rows."""
     truth = GroundTruth(elbow=2.0, p05=1.9, p95=2.1, slope=1, base=0.25, residual=0.01, n=9)
@@ -365,6 +387,7 @@ def made_up(*rows: BacktestRow) -> Backtest:
         horizon=2.1,
         law="log-power",
         few_shot_examples=5,
+        overridden=(),
         rows=rows,
         warnings=(),
         table_hash="0",

@@ -183,6 +183,22 @@ def test_resampled_crossings_spread_as_the_theory_says():
     assert np.median(found) == pytest.approx(at, abs=delta)
 
 
+def test_residuals_are_widened_for_the_freedom_of_the_fit():
+    """Five scores: those redrawn lie sqrt(5/3) times as far from scipy's line as those measured."""
+    loss = np.array([2.0, 2.3, 2.5, 2.9, 3.0])
+    score = 0.25 - 0.1 * (loss - 2.5) + np.array([0.03, -0.02, 0.01, -0.04, 0.02])
+    found = stats.linregress(loss, score)
+    fitted = found.intercept + found.slope * loss
+
+    def first(losses: np.ndarray, scores: np.ndarray, scale: Scale, /) -> tuple[Any, Any]:
+        """A curve whose crossing is the first of the scores it is fitted to."""
+        return line(losses, scores, scale)[0], scores[0]
+
+    drawn = np.unique(crossings(first, loss, score, SCALE, np.random.default_rng(0)))
+    wanted = np.sort(fitted[0] + math.sqrt(5 / 3) * (score - fitted))
+    np.testing.assert_allclose(drawn, wanted)
+
+
 def test_flat_scores_say_nothing(flat: Fit):
     """No curve, but a reason; and no two-step without a continuous metric."""
     found = baselines(flat)

@@ -239,6 +239,13 @@ def test_options_reach_the_fit(table: Path):
     assert forecast_of(table, "--where", "setting=finetuned")["n_rows"] == 7 * 3
 
 
+def test_a_threshold_reaches_the_verdict(table: Path):
+    """The table has seven checkpoints, so a rule that asks for eight refuses it and says so."""
+    found = forecast_of(table, "--threshold", "min_checkpoints=8")
+    assert found["verdict"] == "refused"
+    assert "a forecast needs at least 8" in found["reasons"][0]
+
+
 def test_chance_can_be_given(table: Path, tmp_path: Path):
     """For a table that does not state it."""
     without = tmp_path / "without.csv"

@@ -337,6 +337,32 @@ def test_a_given_law_is_anchored_by_its_median_residual():
     assert any("lie +0.2" in note for note in free.notes)
 
 
+def test_draws_of_a_law_and_the_error_of_its_anchor_add():
+    """Independent: the variance of the floor is the sum of those of the two."""
+    n = 20_000
+    floors = 1.2 + 0.03 * np.random.default_rng(1).standard_normal(n)
+    draws = replace(TRUE, floor_nats=floors, a=np.full(n, TRUE.a), alpha=np.full(n, TRUE.alpha))
+    given = LossToCompute(kind=LawKind.GIVEN, law=TRUE, law_draws=draws, anchor_stderr=0.04)
+    drawn, _ = given.draws(n, np.random.default_rng(2))
+    assert np.std(drawn.floor_nats) == pytest.approx(0.05, rel=0.02)
+
+
+def test_every_draw_of_an_anchored_law_passes_through_the_checkpoints():
+    """Of laws that lie above, on and below them: the median residual of each is 0 by itself."""
+    draws = replace(
+        TRUE,
+        floor_nats=np.array([1.2, 1.5, 0.9]),
+        a=np.array([100.0, 80.0, 200.0]),
+        alpha=np.array([0.1, 0.1, 0.11]),
+    )
+    anchored = found(measured, law=TRUE, draws=draws).law_draws
+    assert isinstance(anchored, PowerLaw)
+    flops = np.array([[flops_of(loss)] for loss in LOSSES])
+    left = np.array(LOSSES)[:, None] - (anchored.floor_nats + anchored.a * flops**-anchored.alpha)
+    np.testing.assert_allclose(np.median(left, axis=0), 0.0, atol=1e-12)
+    assert np.ptp(anchored.floor_nats - draws.floor_nats) > 0.05
+
+
 def test_a_law_that_is_not_theirs_is_warned_of():
     """The checkpoints fall faster than it: scatter, and drift with its sign."""
     law = replace(TRUE, alpha=0.02, a=1.8 * flops_of(3.0) ** 0.02)

@@ -98,6 +98,17 @@ def test_bytes_that_are_no_text_are_told(tmp_path: Path):
         read_compute_dates(path)
 
 
+def test_a_run_that_is_possible_within_a_day_has_the_next_date(tmp_path: Path):
+    """Half of 365 days after 1 January is noon of 2 July, so all quantiles are 3 July."""
+    law = PowerLaw(name="", source="", of=Resource.FLOPS, floor_nats=0.0, a=1.0, alpha=1.0)
+    posterior: Any = SimpleNamespace(quantile=lambda p: np.full(np.shape(p), 10.0**-25.5))
+    elbow = ElbowOnAxis(posterior=posterior, axis=Axis())
+    scale = LossToCompute(kind=LawKind.GIVEN, law=law)
+    dates = _through(elbow, scale, table(GOOD, tmp_path)).dates
+    assert dates is not None
+    assert {dates.p05, dates.p50, dates.p95} == {"2026-07-03"}
+
+
 def test_dates_of_a_forecast(tmp_path: Path):
     """FLOPs uniform in the log from 1e24 to 1e28: a quarter at once, a quarter after the end."""
     law = PowerLaw(name="", source="", of=Resource.FLOPS, floor_nats=0.0, a=1.0, alpha=1.0)

@@ -19,7 +19,7 @@ from emergecast.diagnostics._influence import Sample, leave_out
 from emergecast.diagnostics._predictive import few_shot_rise, predictive_checks
 from emergecast.diagnostics._residuals import residuals
 from emergecast.errors import EmergecastError
-from emergecast.forecasts import Thresholds, Verdict, forecast
+from emergecast.forecasts import Verdict, forecast
 from emergecast.inference import Fit
 from emergecast.report import influence, save
 
@@ -313,7 +313,7 @@ def test_each_rule_alone_makes_a_table_weak(name: str):
     assert forecast(fit, bootstraps=0).verdict is Verdict.IDENTIFIED
     value, says = RULES[name]
     changed: dict[str, Any] = {name: value}
-    strict = forecast(fit, thresholds=replace(Thresholds(), **changed), bootstraps=0)
+    strict = forecast(fit, rules=changed, bootstraps=0)
     assert strict.verdict is Verdict.WEAK
     assert any(reason.startswith(says) for reason in strict.reasons)
 

@@ -13,7 +13,7 @@ import pytest
 from tests import designs
 
 import emergecast
-from emergecast.forecasts import Forecast, Thresholds, json_schema
+from emergecast.forecasts import Forecast, json_schema
 from emergecast.inference import FitStatus, Mixture, Resample
 
 ISSUE_KEYS = {
@@ -193,7 +193,7 @@ def test_a_law_of_no_weight_does_not_disagree(table: list[designs.Row], weight: 
         abs(float(m.posterior.quantile(0.5) - fit.posterior.quantile(0.5))) for m in fit.members
     ]
     assert gaps[0] < gaps[1]
-    found = emergecast.forecast(fit, bootstraps=0, thresholds=Thresholds(law_gap=sum(gaps) / 2))
+    found = emergecast.forecast(fit, bootstraps=0, rules={"law_gap": sum(gaps) / 2})
     assert any("The laws disagree" in reason for reason in found.reasons) == (weight > 0.01)
 
 

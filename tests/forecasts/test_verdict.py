@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+import math
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pytest
 from tests import designs
 
 import emergecast
+from emergecast.diagnostics import Diagnostics
+from emergecast.diagnostics._falls import Fall
+from emergecast.diagnostics._influence import Influence, Suspect
+from emergecast.diagnostics._predictive import Check
+from emergecast.diagnostics._residuals import Trend
 from emergecast.errors import FitError
-from emergecast.forecasts import Forecast, Thresholds, Verdict, forecast
-from emergecast.inference import Fit, FitStatus
+from emergecast.forecasts import Forecast, Verdict, _verdict, forecast
+from emergecast.forecasts._doubts import doubts
+from emergecast.forecasts._thresholds import Thresholds
+from emergecast.forecasts._verdict import (
+    Sensitivity,
+    _no_evidence,
+    _observed,
+    _sensitivity,
+    _structural,
+    _weaknesses,
+)
+from emergecast.inference import Fit, FitStatus, Priors
 
 STRICT: dict[str, tuple[Any, str]] = {
     "width": (0.0, "nats wide; identified asks for at most"),
@@ -26,7 +44,7 @@ STRICT: dict[str, tuple[Any, str]] = {
 def judged(rows: list[designs.Row], **thresholds: Any) -> Forecast:
     """The forecast of a table under some thresholds, without a bootstrap."""
     fit = emergecast.fit(rows, task="quiz", law="log-power")
-    return forecast(fit, thresholds=Thresholds(**thresholds), bootstraps=0)
+    return forecast(fit, rules=thresholds, bootstraps=0)
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +205,7 @@ def test_laws_of_a_mixture_must_agree_with_it():
     """The farthest law is named, once, and how many are too far."""
     rows = designs.rows(losses=designs.DENSE[::2])
     fit = emergecast.fit(rows, law=["log-power", "power"])
-    found = forecast(fit, thresholds=Thresholds(law_gap=0.0), bootstraps=0)
+    found = forecast(fit, rules={"law_gap": 0.0}, bootstraps=0)
     middle = float(fit.posterior.quantile(0.5))
     gaps = {str(m.law): abs(float(m.posterior.quantile(0.5)) - middle) for m in fit.members}
     farthest = max(gaps, key=lambda name: gaps[name])
@@ -201,11 +219,178 @@ def test_laws_of_a_mixture_must_agree_with_it():
 def test_each_threshold_alone_makes_the_same_table_weak(good: Fit, name: str):
     """One reason, that threshold's, and one sentence on what to measure next."""
     value, says = STRICT[name]
-    found = forecast(good, thresholds=replace(Thresholds(), **{name: value}), bootstraps=0)
+    found = forecast(good, rules={name: value}, bootstraps=0)
     assert found.verdict is Verdict.WEAK
     assert len(found.reasons) == 2
     assert says in found.reasons[0]
     assert found.reasons[1].startswith("Measure next: the strongest checkpoints (loss near 2.000)")
+
+
+class Instead:
+    """A fit of which some things are as they are stated here."""
+
+    def __init__(self, fit: Fit, **stated: Any) -> None:
+        self._fit = fit
+        vars(self).update(stated)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fit, name)
+
+
+def normal(width: float, sd: float = 0.01) -> Any:
+    """A posterior around 2 nats with a 90% interval of this width."""
+    return SimpleNamespace(quantile=lambda p: 2.0 + width * (np.array(p) - 0.5) / 0.9, sd=sd)
+
+
+def weaknesses(fit: Fit, *others: Sensitivity, **stated: Any) -> list[str]:
+    """Reasons by the default rules, of a posterior that is narrow unless stated otherwise."""
+    changed: Any = Instead(fit, **({"posterior": normal(0.1)} | stated))
+    return _weaknesses(changed, others, Thresholds())
+
+
+def moved(kind: str, nats: float) -> Sensitivity:
+    """Another assumption that moves the median from 2 nats."""
+    return Sensitivity(kind=kind, what="the power law", p05=1.9, p50=2.0 + nats, p95=2.1)
+
+
+EDGES: dict[str, tuple[Callable[[Fit, float], list[str]], float, float, str]] = {
+    "width": (lambda f, w: weaknesses(f, posterior=normal(w)), 0.1999, 0.2001, "nats wide"),
+    "prior_share": (
+        lambda f, share: weaknesses(f, posterior=normal(0.1, share * f.prior_sd)),
+        0.499, 0.501, "as wide as the prior",
+    ),
+    "firm_evidence": (
+        lambda f, factor: weaknesses(f, log_bayes_factor=math.log(factor)), 1.01e4, 0.99e4, "times",
+    ),
+    "prior_shift": (
+        lambda f, nats: weaknesses(f, moved("priors", nats)), 0.0299, -0.0301, "Doubling",
+    ),
+    "few_shot_shift": (
+        lambda f, nats: weaknesses(f, moved("few_shot_examples", nats)), 0.299, -0.301, "few-shot",
+    ),
+    "law_gap": (lambda f, nats: weaknesses(f, moved("law", nats)), 0.0499, -0.0501, "disagree"),
+    "influence": (
+        lambda f, nats: doubted(f, influence=[influence("checkpoint", nats)]),
+        0.0499, -0.0501, "hangs on checkpoint c3",
+    ),
+    "influence of an amount": (
+        lambda f, nats: doubted(f, influence=[influence("amount", nats)]),
+        -0.0499, 0.0501, "hangs on what was measured at",
+    ),
+    "surprise": (lambda f, z: doubted(f, suspects=[suspect(z)]), 3.99, -4.01, "not predicted by"),
+    "surprise above": (
+        lambda f, z: doubted(f, suspects=[suspect(z, "few-shot")]), 3.99, 4.01, "have seen task",
+    ),
+    "predictive": (
+        lambda f, p: doubted(f, predictive=[Check(what="x", observed=1, expected=2, p=p)]),
+        0.0101, 0.0099, "does not fit the rows",
+    ),
+    "monotonicity": (
+        lambda f, p: doubted(
+            f, falls=[Fall(kind="amount", where="c", high="9", low="8", fall=0.1, p=p)]
+        ),
+        0.0101, 0.0099, "fall with more finetuning data",
+    ),
+    "size_effect": (
+        lambda f, nats: doubted(f, trends=[trend(nats, 0.0099)]), 0.0499, -0.0501, "larger models",
+    ),
+    "significance": (lambda f, p: doubted(f, trends=[trend(0.1, p)]), 0.0101, 0.0099, "larger"),
+    "evidence": (
+        lambda f, factor: _no_evidence(
+            cast("Fit", Instead(f, log_bayes_factor=math.log(factor))), Thresholds()
+        ),
+        20.1, 19.9, "no more surely than noise",
+    ),
+}  # fmt: skip
+"""How each rule is asked, a number that it lets pass, one that it does not, and what it says."""
+
+
+def doubted(fit: Fit, **found: Any) -> list[str]:
+    """Reasons by the default rules, of diagnostics that found this and nothing else."""
+    kinds = ("influence", "residuals", "trends", "suspects", "falls", "predictive")
+    nothing: dict[str, Any] = {"optima": None} | dict.fromkeys(kinds, ())
+    return doubts(fit, Diagnostics(**(nothing | found)), Thresholds())
+
+
+def influence(kind: str, nats: float) -> Influence:
+    """One that moves the median so far."""
+    return Influence(
+        kind=kind, what="c3", n_rows=2, p05=1.9, p50=2 + nats, p95=2.1, shift=nats, shift_sd=1.0
+    )
+
+
+def suspect(z: float, rows: str = "finetuned") -> Suspect:
+    """A checkpoint so many standard deviations from what the others predict."""
+    return Suspect(checkpoint="c3", rows=rows, observed=0.4, predicted=0.3, z=z)
+
+
+def trend(nats: float, p: float) -> Trend:
+    """Residuals against size."""
+    return Trend(trait="params", slope=0.1, stderr=0.01, p=p, shift=nats, n=9)
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_a_rule_breaks_just_beyond_its_default(good: Fit, name: str):
+    """One number on each side of the documented default; nothing else is said in either case."""
+    ask, inside, outside, says = EDGES[name]
+    assert ask(good, inside) == []
+    (reason,) = ask(good, outside)
+    assert says in reason
+
+
+@pytest.mark.parametrize(
+    ("counts", "reason"),
+    [
+        ((0, 2, 2, 2), None),
+        ((9, 0, 2, 2), "Only 2 of 6 finetuning amounts visibly leave chance"),
+        ((9, 1, 2, 2), "Only 2 of 6 finetuning amounts visibly leave chance"),
+    ],
+)
+def test_an_elbow_is_seen_where_two_checkpoints_are_above_chance(
+    good: Fit, monkeypatch: pytest.MonkeyPatch, counts: tuple[int, ...], reason: str | None
+):
+    """Three amounts trace the law; few-shot rows are no amount, however many are above chance."""
+    monkeypatch.setattr(_verdict, "checkpoints_above_chance", lambda _: np.array(counts))
+    found = weaknesses(good)
+    assert [each.split(";")[0] for each in found] == ([] if reason is None else [reason])
+
+
+@pytest.mark.parametrize(("counts", "reasons"), [((9, 1, 1), 1), ((0, 0, 2), 0)])
+def test_few_shot_scores_above_chance_are_no_finetuned_curve(
+    good: Fit, monkeypatch: pytest.MonkeyPatch, counts: tuple[int, ...], reasons: int
+):
+    """Two checkpoints above chance on one amount are asked for; no few-shot score replaces them."""
+    monkeypatch.setattr(_verdict, "checkpoints_above_chance", lambda _: np.array(counts))
+    found = _structural(good, Thresholds())
+    assert len(found) == reasons
+    assert all(each.startswith("No finetuned curve leaves chance") for each in found)
+
+
+def test_two_checkpoints_and_19_to_1_make_an_observation(
+    good: Fit, monkeypatch: pytest.MonkeyPatch
+):
+    """Of few-shot rows, and that the elbow lies above the strongest loss."""
+    for count, probability, seen in ((2, 0.951, True), (2, 0.949, False), (1, 0.999, False)):
+        counts = np.array([count, 9, 9])
+        monkeypatch.setattr(_verdict, "checkpoints_above_chance", lambda _, c=counts: c)
+        posterior = SimpleNamespace(emerged=lambda _, p=probability: p)
+        found = _observed(cast("Fit", Instead(good, posterior=posterior)), Thresholds())
+        assert (found is not None) is seen
+
+
+def test_the_priors_are_doubled_one_by_one(good: Fit):
+    """As a fit whose every scale is twice the documented one; medians and the offset stay."""
+    default = Priors.default().as_dict()
+    scales = (
+        "elbow_scale", "shift_scale", "alpha_sd_ln", "slope_scale", "level_scale", "noise_scale",
+    )  # fmt: skip
+    doubled = {name: 2 * default[name] for name in scales}
+    rows = designs.rows(losses=designs.DENSE[::2])
+    other = emergecast.fit(rows, law="log-power", priors=doubled)
+    (found,) = [row for row in _sensitivity(good) if row.kind == "priors"]
+    wanted = other.posterior.quantile([0.05, 0.5, 0.95])
+    assert (found.p05, found.p50, found.p95) == pytest.approx(tuple(wanted), abs=1e-6)
+    assert wanted[2] - wanted[0] > 1.001 * np.ptp(good.posterior.quantile([0.05, 0.95]))
 
 
 def test_structural_thresholds_are_options_too(good: Fit):
@@ -215,7 +400,7 @@ def test_structural_thresholds_are_options_too(good: Fit):
         ("min_checkpoints", 14, "There are 13 checkpoints"),
         ("seen_checkpoints", 14, "at least 14 checkpoints above chance"),
     ):
-        found = forecast(good, thresholds=replace(Thresholds(), **{name: value}), bootstraps=0)
+        found = forecast(good, rules={name: value}, bootstraps=0)
         assert found.verdict is Verdict.REFUSED
         assert says in found.reasons[0]
 

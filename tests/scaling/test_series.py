@@ -145,6 +145,23 @@ def test_a_floor_that_is_given_is_kept():
     assert medians[1.7] == pytest.approx(0.15, rel=0.01)
 
 
+def test_the_scatter_is_drawn_from_its_chi_square():
+    """Floor and exponent given: squares about the best height over sigma^2, of n - 1 + 2 freedom.
+
+    The prior adds its two degrees of freedom and as many of its own squares.
+    """
+    losses = np.array([3.0, 2.86, 2.7, 2.62, 2.5])
+    amounts = np.array([1e20, 3e20, 1e21, 4e21, 1e22])
+    prior = SeriesPrior(alpha_median=0.2, alpha_log_sd=1e-6)
+    drawn = series(amounts, losses, floor_nats=1.5, prior=prior).draws(4000, rng()).scatter_nats
+    z = amounts**-0.2
+    height = np.sum(z * (losses - 1.5)) / np.sum(z**2)
+    squares = np.sum((losses - 1.5 - height * z) ** 2) + 2 * (0.005 * 2.5) ** 2
+    for level in (0.05, 0.25, 0.5, 0.75, 0.95):
+        exact = np.sqrt(squares / chi2.ppf(1 - level, 6))
+        assert np.mean(drawn <= exact) == pytest.approx(level, abs=0.025)
+
+
 @pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say():
     """200 series from the prior: 90% intervals of the compute 0.15 nats below the last loss."""

@@ -207,6 +207,14 @@ def test_the_ladder_fills_the_gaps():
     assert ladder(picked, 5) == (30, 64, 100, 300, 1024, 3000)
 
 
+def test_the_ladder_lies_above_twice_the_shots():
+    """With 15 shots 30 examples are too few; with 40 those measured on 64 go too, and 100 stay."""
+    picked = select(read_table(rows(amounts=(64, 1024))), SelectOptions())
+    assert ladder(picked, 14) == (30, 64, 100, 300, 1024, 3000)
+    assert ladder(picked, 15) == (64, 100, 300, 1024, 3000)
+    assert ladder(picked, 40) == (100, 300, 1024, 3000)
+
+
 def test_a_checkpoint_that_the_table_lacks():
     """It needs a loss, and params or hours; its deviation is not known."""
     offered = [{"checkpoint": "new", "loss": 2.02, "params": 2e9, "examples": 256}]
@@ -341,13 +349,13 @@ def test_what_the_second_subset_was_worth():
 
 
 def test_seeds_are_judged_within_their_subset():
-    """Two seeds of two subsets: both levers; none where nothing repeats."""
+    """Two seeds of two subsets, of other names in each: both levers; none where nothing repeats."""
+    drawn = {("a", "0"): 1, ("a", "1"): 2, ("b", "2"): 3, ("b", "3"): 4}
     both = [
         {**row, "subset": subset, "seed": seed}
-        for subset in ("a", "b")
-        for seed in (0, 1)
-        for row in rows(seed=hash((subset, seed)) % 100)
-        if row["examples"] or (subset, seed) == ("a", 0)
+        for (subset, seed), number in drawn.items()
+        for row in rows(seed=number)
+        if row["examples"] or seed == "0"
     ]
     found = {each.what: each for each in repeats(emergecast.fit(both, law=LAW))}
     assert set(found) == {"data subset", "seed"}

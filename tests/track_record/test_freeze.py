@@ -15,7 +15,7 @@ from tests import designs
 
 import emergecast
 from emergecast.errors import FrozenError
-from emergecast.forecasts import Forecast, Thresholds
+from emergecast.forecasts import Forecast
 from emergecast.inference import fit
 from emergecast.measurements import SelectOptions
 from emergecast.track_record import (
@@ -29,14 +29,14 @@ from emergecast.track_record import (
 )
 
 OPTIONS = SelectOptions(at_chance_only=True, exclude=("c0",), where=(("task", "quiz"),))
-THRESHOLDS = Thresholds(width=0.4)
+RULES = {"width": 0.4}
 
 
 def made(**options) -> Forecast:
     """A forecast of a small table."""
     rows = designs.rows(losses=designs.DENSE[::4], amounts=(64, 512, 4096), **options)
     fitted = fit(rows, law="log-power", select_options=OPTIONS)
-    return emergecast.forecast(fitted, bootstraps=0, thresholds=THRESHOLDS)
+    return emergecast.forecast(fitted, bootstraps=0, rules=RULES)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def forecast() -> Forecast:
 @pytest.fixture
 def frozen(forecast: Forecast) -> FrozenForecast:
     """The same, frozen."""
-    return freeze(forecast, options=OPTIONS, thresholds=THRESHOLDS, note="before the big run")
+    return freeze(forecast, options=OPTIONS, note="before the big run")
 
 
 def test_a_file_read_back_is_the_forecast_that_was_frozen(frozen: FrozenForecast, tmp_path: Path):
@@ -151,6 +151,15 @@ def test_an_edited_file_is_recognised(
     text, count = re.subn(before, after, path.read_text("utf-8"), count=1)
     assert count == 1
     path.write_text(text, "utf-8")
+    with pytest.raises(FrozenError, match="was edited after it was frozen"):
+        read_frozen(path)
+
+
+def test_a_file_without_its_hash_is_no_frozen_forecast(frozen: FrozenForecast, tmp_path: Path):
+    """Whoever edits a file cannot get round the hash by taking it out."""
+    path = tmp_path / "f.json"
+    content = {name: value for name, value in frozen.content.items() if name != "sha256"}
+    path.write_text(json.dumps(content), "utf-8")
     with pytest.raises(FrozenError, match="was edited after it was frozen"):
         read_frozen(path)
 

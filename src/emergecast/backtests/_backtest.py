@@ -77,6 +77,7 @@ def backtest(
         horizon=ground.horizon,
         law=ground.laws[0],
         few_shot_examples=ground.few_shot_examples,
+        overridden=ground.overridden,
         rows=tuple(rows),
         warnings=ground.selection.warnings,
         table_hash=ground.selection.table_hash,
@@ -123,7 +124,7 @@ def _forecast(ground: Ground, table: Measurements, row: BacktestRow) -> Backtest
     try:
         fitted = ground.fit(table, str(row.law), row.few_shot_examples)
         row = _sized(ground, row, fitted)
-        made = forecast(fitted, bootstraps=0, thresholds=ground.options.thresholds)
+        made = forecast(fitted, bootstraps=0, rules=ground.options.rules)
     except FAILURES as error:
         return replace(
             row,
@@ -136,6 +137,9 @@ def _forecast(ground: Ground, table: Measurements, row: BacktestRow) -> Backtest
         row = replace(row, outcome=BacktestOutcome.REFUSED)
     else:
         row = _scored(ground, row, made)
+        if made.compute is not None and made.compute.flops is not None:
+            flops = made.compute.flops
+            row = replace(row, flops_p05=flops.p05, flops_p50=flops.p50, flops_p95=flops.p95)
     return replace(row, seconds=time.perf_counter() - started)
 
 

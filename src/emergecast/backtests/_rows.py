@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
+    from emergecast.forecasts import Override
     from emergecast.observed import GroundTruth
 
 FORECAST = "forecast"
@@ -74,6 +75,11 @@ class BacktestRow:
     p05: float | None = None
     p50: float | None = None
     p95: float | None = None
+    flops_p05: float | None = None
+    """Training FLOPs of the elbow by the forecast's own conversion; None where it has none, or no
+    run reaches the elbow, and for baselines."""
+    flops_p50: float | None = None
+    flops_p95: float | None = None
     error: float | None = None
     """Median minus truth."""
     covered: bool | None = None
@@ -137,6 +143,8 @@ class Backtest:
     """Law of the ladder, the ablations and the D0 rows."""
     few_shot_examples: float
     """D0 of all parts but D0."""
+    overridden: tuple[Override, ...]
+    """Rules of the verdict and priors that were changed by hand."""
     rows: tuple[BacktestRow, ...]
     warnings: tuple[str, ...]
     table_hash: str
@@ -154,6 +162,7 @@ class Backtest:
         return (
             f"few-shot elbow measured at {truth.elbow:.3f} nats (90% {truth.p05:.3f} to "
             f"{truth.p95:.3f}); {self.law} law, D0 = {self.few_shot_examples:g}"
+            + "".join(f"; changed: {each.kind} {each.name}" for each in self.overridden)
         )
 
     @property
@@ -192,6 +201,7 @@ class Backtest:
             "horizon": self.horizon,
             "law": self.law,
             "few_shot_examples": self.few_shot_examples,
+            "overridden": [asdict(each) for each in self.overridden],
             "rows": [
                 {**asdict(row), "reasons": list(row.reasons), "log_score": _finite(row.log_score)}
                 for row in self.rows

@@ -14,12 +14,13 @@ from emergecast.backtests._ladder import ObservedCompute, horizon, limits
 from emergecast.backtests._rows import BacktestRow, Part
 from emergecast.baselines import Baseline
 from emergecast.errors import FitError, OptionError
+from emergecast.forecasts import default_thresholds, overrides
 from emergecast.inference import SEED, fit
 from emergecast.measurements import Measurements, SelectOptions, select
 from emergecast.observed import GroundTruth, ground_truth
 
 if TYPE_CHECKING:
-    from emergecast.forecasts import Thresholds
+    from emergecast.forecasts import Override
     from emergecast.inference import Fit
     from emergecast.measurements import Selection
 
@@ -49,7 +50,8 @@ class BacktestOptions:
     """D0; None: as `fit` chooses at the horizon."""
     priors: Mapping[str, float] = field(default_factory=dict)
     """Prior scales to override, by name."""
-    thresholds: Thresholds | None = None
+    rules: Mapping[str, float] = field(default_factory=dict)
+    """Rules of the verdict to override, by name, as `forecast` takes them."""
     seed: int = SEED
     """Of the baselines' resampling."""
 
@@ -92,6 +94,8 @@ class Ground:
     laws: tuple[str, ...]
     """The first is that of all parts but `laws`."""
     compute: ObservedCompute | None
+    overridden: tuple[Override, ...] = ()
+    """Rules and priors that were changed by hand."""
     known: dict[tuple[int, str, float], BacktestRow] = field(default_factory=dict)
     """Forecasts made already, by table, law and D0: the full design comes in every part."""
 
@@ -144,7 +148,12 @@ def ground_of(
     first = ground.fit(kept, ground.laws[0], options.few_shot_examples)
     for each in ground.laws[1:]:  # so that an unknown law stops here, not half-way
         ground.fit(kept, each, options.few_shot_examples)
-    return replace(ground, few_shot_examples=first.data.few_shot_examples)
+    thresholds = default_thresholds(selection.axis).override(options.rules)
+    return replace(
+        ground,
+        few_shot_examples=first.data.few_shot_examples,
+        overridden=overrides(selection, thresholds, first.priors),
+    )
 
 
 def _shown(selection: Selection) -> tuple[float, GroundTruth]:

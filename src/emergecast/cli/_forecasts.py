@@ -57,18 +57,13 @@ def run_forecasts(
 ) -> list[ForecastOrError]:
     """Every fit that the options ask for; an error of one does not stop the others.
 
-    `ways` are arguments of `fit`, `reading` of `Fit.forecast`, with thresholds to override as
-    `rules`.
+    `ways` are arguments of `fit`, `reading` of `forecast`.
     """
     from emergecast.errors import FitError, SelectionError
-    from emergecast.forecasts import default_thresholds
     from emergecast.forecasts import forecast as forecast_of
     from emergecast.inference import fit as fit_law
     from emergecast.measurements import fits_of
     from emergecast.observed import ground_truth
-
-    rules = reading.get("rules", {})
-    reading = {name: value for name, value in reading.items() if name != "rules"}
 
     wanted = [each for option in options for each in fits_of(table, option)]
     several = len(wanted) > 1
@@ -78,8 +73,7 @@ def run_forecasts(
         try:
             fitted = fit_law(table, select_options=each, **ways)
             truth = ground_truth(fitted.selection) if fitted.selection.hidden else None
-            thresholds = default_thresholds(fitted).override(rules)
-            forecast = forecast_of(fitted, thresholds=thresholds, **reading)
+            forecast = forecast_of(fitted, **reading)
             if truth is not None:
                 forecast = replace(forecast, truth=forecast.axis.to_axis(truth.elbow))
         except (SelectionError, FitError) as error:
@@ -191,7 +185,8 @@ def _write(
     """forecast.json and the pictures, in one folder a fit where there are several."""
     if out is None:
         return []
-    from emergecast.report import compute, distribution, fan, influence, save, save_text
+    from emergecast.files import save_text
+    from emergecast.report import compute, distribution, fan, influence, save
 
     written: list[Path] = []
     folders = folder_names([result.name for result in results])

@@ -153,6 +153,15 @@ def numbers(texts: list[str] | None, option: str) -> dict[str, float]:
     return {name: number(value, f"{option} {name}") for name, value in pairs}
 
 
+def rules_of(texts: list[str] | None) -> dict[str, float]:
+    """The rules of the verdict that --threshold overrides; a wrong name is an error at once."""
+    from emergecast.forecasts import Thresholds
+
+    rules = numbers(texts, "--threshold")
+    Thresholds().override(rules)
+    return rules
+
+
 def pair(text: str, option: str) -> tuple[str, str]:
     """NAME=VALUE as its two parts."""
     name, equals, value = text.partition("=")

@@ -23,9 +23,9 @@ from emergecast.measurements import LossSource, SelectOptions, read_table
 from emergecast.observed import GroundTruth, ground_truth
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from emergecast.forecasts import Forecast, Thresholds
+    from emergecast.forecasts import Forecast
     from emergecast.inference import Fit
     from emergecast.measurements import Measurements
 
@@ -91,7 +91,7 @@ class Comparison:
     def subtitle(self) -> str:
         """Verdicts of both, and the difference."""
         parts = [
-            f"{name}: {each.verdict}"
+            f"{name}: {each.verdict_text}"
             for name, each in zip(self.series, self.forecasts, strict=True)
         ]
         if self.difference is not None:
@@ -138,7 +138,7 @@ def compare(
     *,
     series: Sequence[str] | None = None,
     select_options: SelectOptions | None = None,
-    thresholds: Thresholds | None = None,
+    rules: Mapping[str, float] | None = None,
     per_byte: bool = False,
     **how: Any,  # noqa: ANN401  arguments of `fit` and fields of SelectOptions, checked there
 ) -> Comparison:
@@ -147,14 +147,14 @@ def compare(
     Each series is fitted on its own, and the two posteriors are taken as independent. At equal
     loss the answer is P(elbow of the first > elbow of the second), which is not stated where losses
     per token were measured with different tokenizers or on different held-out text. At equal
-    compute each elbow is turned into FLOPs by its own series' frontier of loss against compute,
-    which needs no common loss. The baseline ranks the series by their scores at one size.
+    compute each elbow is turned into FLOPs as in its own forecast, which needs no common loss. The
+    baseline ranks the series by their scores at one size.
 
     Args:
         table: what `read_table` takes.
         series: the two names, first and second; None where the table has just two.
         select_options: which rows of each to take.
-        thresholds: the rules of the verdicts.
+        rules: rules of the verdicts to override, by name, as `forecast` takes them.
         per_byte: the losses are nats per byte of the same text, so that tokenizers do not matter.
         **how: task, law, priors, few_shot_examples, chance and the other arguments of `fit`.
 
@@ -175,7 +175,7 @@ def compare(
     truths = [_truth(each) for each in fits]
     forecasts = [
         replace(
-            forecast(each, bootstraps=0, thresholds=thresholds),
+            forecast(each, bootstraps=0, rules=rules),
             truth=None if truth is None else truth.elbow,
         )
         for each, truth in zip(fits, truths, strict=True)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.comparison._compute_frontier import ComputeFrontier, compute_frontier
-from emergecast.inference import QUANTILES, SEED
+from emergecast.inference import QUANTILES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from emergecast.compute import Compute
     from emergecast.forecasts import Forecast
 
-N_DRAWS = 20_000
 STEPS = 1_500
 GRID = 401
 LAGS = 3_000
+NOT_IN_FLOPS = "its scaling law and how parameters and tokens are tied do not determine FLOPs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +49,17 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElbowCompute:
-    """Training compute at which one series reaches its few-shot elbow, log10 FLOPs."""
+    """Training compute at which one series reaches its few-shot elbow, log10 FLOPs.
 
-    p05: float
-    p50: float
-    p95: float
-    beyond: float
-    """Share of the draws past the series' strongest checkpoint, where compute is extrapolated."""
+    The quantiles are those of its forecast in compute; None where no compute reaches the elbow.
+    """
+
+    p05: float | None
+    p50: float | None
+    p95: float | None
+    beyond: float | None
+    """Probability that it is more than that of the series' strongest checkpoint; None where the
+    compute of that is not known."""
 
 
 def at_equal_loss(forecasts: list[Forecast], reason: str | None) -> tuple[First, Difference | None]:
@@ -75,36 +80,40 @@ def at_equal_compute(
 ) -> tuple[First, tuple[ElbowCompute | None, ElbowCompute | None]]:
     """P(first emerges at less training compute) and the compute of each; not with a `reason`.
 
-    Each draw of an elbow becomes FLOPs by its own series' `ComputeFrontier`.
+    The compute is that of each forecast (`Forecast.compute`); the two are taken as independent.
     """
-    if reason is None and not forecasts[0].axis.is_loss:
-        reason = f"the axis is {forecasts[0].axis.label}, and compute is read off losses"
     if reason is not None:
         return First(probability=None, reason=reason), (None, None)
-    rng = np.random.default_rng(SEED)
-    drawn: list[NDArray[np.float64] | None] = []
-    summaries: list[ElbowCompute | None] = []
-    for forecast in forecasts:
-        frontier = compute_frontier(forecast.fit.selection.rows)
-        if not isinstance(frontier, ComputeFrontier):
+    a, b = (forecast.compute for forecast in forecasts)
+    drawn = [None if each is None else each.flops_draws for each in (a, b)]
+    summaries = (_elbow_compute(a), _elbow_compute(b))
+    for forecast, draws in zip(forecasts, drawn, strict=True):
+        if draws is None:
             name = ", ".join(forecast.fit.selection.series)
-            reason = f"{name}: {frontier}" if reason is None else reason
-            drawn.append(None)
-            summaries.append(None)
-            continue
-        loss = np.maximum(forecast.quantile(rng.permutation(_middles(N_DRAWS))), 1e-3)
-        ln_flops = frontier.ln_flops_at(loss, rng)
-        p05, p50, p95 = np.quantile(ln_flops, [0.05, 0.5, 0.95]) / np.log(10)
-        beyond = float(np.mean(np.log(loss) < frontier.ln_loss[-1]))
-        drawn.append(ln_flops)
-        summaries.append(
-            ElbowCompute(p05=float(p05), p50=float(p50), p95=float(p95), beyond=beyond)
-        )
-    a, b = drawn
-    if a is None or b is None:
-        return First(probability=None, reason=reason), (summaries[0], summaries[1])
-    first = float(np.mean(a < b) + 0.5 * np.mean(a == b))
-    return First(probability=first, reason=None), (summaries[0], summaries[1])
+            why = (forecast.compute_reason or NOT_IN_FLOPS).rstrip(".")
+            return First(probability=None, reason=f"{name}: {why}"), summaries
+    first, second = (np.sort(np.asarray(draws)) for draws in drawn)
+    less = np.searchsorted(first, second, side="left") + np.searchsorted(
+        first, second, side="right"
+    )
+    probability = float(less.mean() / (2 * first.size))  # over all pairs; a tie counts half
+    return First(probability=probability, reason=None), summaries
+
+
+def _elbow_compute(found: Compute | None) -> ElbowCompute | None:
+    if found is None or found.flops is None or found.flops_draws is None:
+        return None
+    top, flops = found.strongest_flops, found.flops
+    return ElbowCompute(
+        p05=_log10(flops.p05),
+        p50=_log10(flops.p50),
+        p95=_log10(flops.p95),
+        beyond=None if top is None else float(np.mean(found.flops_draws > top)),
+    )
+
+
+def _log10(flops: float | None) -> float | None:
+    return None if flops is None else math.log10(flops)
 
 
 def difference_density(

@@ -334,6 +334,8 @@ def _resource(seen: Seen, asked: Allocation | None) -> tuple[Resource, Allocatio
         shared = seen.common(str(other))
         if shared is None or seen.common(str(of)) is not None:
             continue
+        if seen.with_known(str(of)).height < SeriesLaw.FEWEST:
+            continue  # one size, say, whose tokens nobody states; FLOPs may be stated
         if asked is None:
             return of, Allocation(tie=other, value=shared)
         if asked.tie is other and asked.value is not None:

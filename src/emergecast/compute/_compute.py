@@ -112,6 +112,8 @@ class Compute:
     """Its draws, paired with draws of the elbow; None where the forecast is in FLOPs already."""
     scatter_nats: Floats
     """Scatter of a single run about each draw of the law, nats."""
+    flops_draws: Floats | None
+    """Training FLOPs of each draw, infinite where the loss is out of reach, shape (draws,)."""
     flops: Quantiles | None
     """Training FLOPs; None where law and allocation do not determine them; the same below."""
     params: Quantiles | None
@@ -240,6 +242,7 @@ def _through(elbow: ElbowOnAxis, scale: LossToCompute, dates: ComputeDates | Non
         scale=scale,
         law=law,
         scatter_nats=scatter,
+        flops_draws=amounts["flops"],
         **{name: Quantiles.of(values) for name, values in amounts.items()},
         multiple_of_strongest=Quantiles.of(multiple),
         unreachable=_unreachable(amounts),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from emergecast.emergence_law._forms import LawForm
-from emergecast.errors import OptionError
+from emergecast.errors import OptionError, nearest
 
 
 class Feature(StrEnum):
@@ -65,5 +64,5 @@ class Law:
 
 
 def _near(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f' Did you mean "{near[0]}"?' if near else ""
+    near = nearest(word, known)
+    return f' Did you mean "{near}"?' if near else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from emergecast.forecasts._elbow import Elbow
 from emergecast.forecasts._forecast import AtLoss, Forecast, forecast
 from emergecast.forecasts._json_schema import json_schema
+from emergecast.forecasts._overrides import Override, overrides
 from emergecast.forecasts._thresholds import Thresholds, default_thresholds
 from emergecast.forecasts._verdict import NEGLIGIBLE, Sensitivity, Verdict
 
@@ -17,10 +18,12 @@ __all__ = [
     "AtLoss",
     "Elbow",
     "Forecast",
+    "Override",
     "Sensitivity",
     "Thresholds",
     "Verdict",
     "default_thresholds",
     "forecast",
     "json_schema",
+    "overrides",
 ]

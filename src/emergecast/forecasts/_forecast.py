@@ -28,6 +28,7 @@ from emergecast.forecasts._elbow import (
     sensitivity_on,
 )
 from emergecast.forecasts._lines import curves, schema, typical
+from emergecast.forecasts._overrides import Override, overrides
 from emergecast.forecasts._thresholds import Thresholds, default_thresholds
 from emergecast.forecasts._verdict import Judgement, Sensitivity, Verdict, judge
 from emergecast.inference import (
@@ -44,6 +45,8 @@ from emergecast.inference import (
 from emergecast.suggestions import Repeat, repeats
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
     from emergecast.inference import Posterior
@@ -78,6 +81,8 @@ class Forecast:
     verdict: Verdict
     reasons: tuple[str, ...]
     """Why this verdict, in sentences."""
+    thresholds: Thresholds
+    """The rules that it was reached by, in the unit of `axis`."""
     elbow: Elbow | None
     """None where the forecast is refused."""
     bootstrap: dict[Resample, Bootstrap | None]
@@ -137,6 +142,17 @@ class Forecast:
         """What else a reader must know, in sentences."""
         return self.fit.selection.warnings
 
+    @cached_property
+    def overridden(self) -> tuple[Override, ...]:
+        """Rules and priors that were changed by hand; the verdict is not the usual one then."""
+        return overrides(self.fit.selection, self.thresholds, self.fit.priors)
+
+    @property
+    def verdict_text(self) -> str:
+        """The verdict, and beside it whether rules or priors were changed by hand."""
+        names = ", ".join(f"{each.kind} {each.name}" for each in self.overridden)
+        return f"{self.verdict} (changed: {names})" if names else str(self.verdict)
+
     @property
     def title(self) -> str:
         """The answer in a few words."""
@@ -150,11 +166,11 @@ class Forecast:
     def subtitle(self) -> str:
         """The verdict in a few words."""
         if self.elbow is None:
-            return f"{self.verdict}: {self.reasons[0]}"
+            return f"{self.verdict_text}: {self.reasons[0]}"
         data, number = self.fit.data, self._number
         kind = "data amounts" if self.shift.is_examples else f"amounts of {self.shift.unit}"
         return (
-            f"{self.verdict}; 90% interval {number(self.elbow.p05, 2)} to "
+            f"{self.verdict_text}; 90% interval {number(self.elbow.p05, 2)} to "
             f"{number(self.elbow.p95, 2)} {self.axis.unit}; {data.n_checkpoints} checkpoints, "
             f"{data.amounts.size} {kind}"
         )
@@ -389,6 +405,7 @@ class Forecast:
             "bootstrap": {str(kind): _summary(self.bootstrap.get(kind)) for kind in Resample},
             "verdict": str(self.verdict),
             "reasons": list(self.reasons),
+            "overridden": [asdict(each) for each in self.overridden],
             "status": str(self.status),
             "sensitivity": [asdict(row) for row in self.sensitivity],
             "compute": self.compute and self.compute.to_dict(),
@@ -426,7 +443,7 @@ class Forecast:
             return f"Forecast({self.task!r}: refused. {' '.join(self.reasons)})"
         e = self.elbow
         return (
-            f"Forecast({self.task!r}: {self.verdict}; few-shot emergence at "
+            f"Forecast({self.task!r}: {self.verdict_text}; few-shot emergence at "
             f"{self._number(e.p50, 3)} {self.axis.unit}, "
             f"90% interval {self._number(e.p05, 3)} to {self._number(e.p95, 3)})"
         )
@@ -447,7 +464,7 @@ class Forecast:
 def forecast(
     table_or_fit: Any,  # noqa: ANN401  a Fit, or whatever read_table takes
     *,
-    thresholds: Thresholds | None = None,
+    rules: Mapping[str, float] | None = None,
     bootstraps: int = 200,
     compute: ComputeOptions | None = None,
     **fitting: Any,  # noqa: ANN401  arguments of fit, checked there
@@ -457,7 +474,8 @@ def forecast(
     Args:
         table_or_fit: a `Fit`, or a table to fit first: Measurements, a path, a polars or pandas
             frame, records.
-        thresholds: when a forecast counts as identified or is refused, in the unit of the axis.
+        rules: rules of the verdict to override, by name: fields of `Thresholds`, in the unit of
+            the axis. The others keep the default of that axis.
         bootstraps: resamples of each kind; 0 for none.
         compute: how the loss of emergence becomes compute; the defaults of `ComputeOptions`.
         **fitting: how a table is fitted: task, law, priors, at_chance_only, ...; as `fit`.
@@ -477,18 +495,20 @@ def forecast(
         )
     else:
         fitted = table_or_fit
+    thresholds = default_thresholds(fitted.selection.axis).override(rules or {})
     return _forecast(fitted, thresholds, bootstraps, compute or ComputeOptions())
 
 
 def _forecast(
-    fit: Fit, thresholds: Thresholds | None, bootstraps: int, options: ComputeOptions
+    fit: Fit, thresholds: Thresholds, bootstraps: int, options: ComputeOptions
 ) -> Forecast:
-    judgement: Judgement = judge(fit, thresholds or default_thresholds(fit))
+    judgement: Judgement = judge(fit, thresholds)
     if judgement.verdict is Verdict.REFUSED:
         return Forecast(
             fit=fit,
             verdict=judgement.verdict,
             reasons=judgement.reasons,
+            thresholds=thresholds,
             elbow=None,
             bootstrap=dict.fromkeys(Resample),
             sensitivity=(),
@@ -505,6 +525,7 @@ def _forecast(
         fit=fit,
         verdict=judgement.verdict,
         reasons=judgement.reasons,
+        thresholds=thresholds,
         elbow=elbow,
         bootstrap={
             kind: None if each is None else replace(each, modes=axis.to_axis(each.modes))

@@ -10,7 +10,7 @@ from emergecast.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emergecast.inference import Fit
+    from emergecast.measurements import Axis
 
 IN_NATS = ("width", "prior_shift", "few_shot_shift", "law_gap", "influence", "size_effect")
 """Thresholds that are stated in nats."""
@@ -69,11 +69,11 @@ class Thresholds:
         return replace(self, **changes)
 
 
-def default_thresholds(fit: Fit) -> Thresholds:
-    """The thresholds of a fit: on another axis than loss, nats become what they are worth there.
+def default_thresholds(axis: Axis) -> Thresholds:
+    """The rules on an axis: on another one than loss, nats become what they are worth there.
 
     To three digits, since they are printed.
     """
-    default, per_nat = Thresholds(), fit.selection.axis.per_nat
+    default, per_nat = Thresholds(), axis.per_nat
     worth = {name: float(f"{getattr(default, name) * per_nat:.3g}") for name in IN_NATS}
     return default.override(worth)

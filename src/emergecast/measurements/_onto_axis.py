@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from emergecast.errors import OptionError, Problem, SelectionError
+from emergecast.errors import OptionError, Problem, SelectionError, near
 from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift, Transform
 from emergecast.measurements._schema import Setting
-from emergecast.measurements.reading import near, quoted, table_error
+from emergecast.measurements.reading import quoted, table_error
 
 FIRST_AMOUNT: Final = 10.0
 """What the smallest amount of a shift other than examples counts as: the priors stand there."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from emergecast.errors import OptionError, Problem, SelectionError
+from emergecast.errors import OptionError, Problem, SelectionError, near
 from emergecast.measurements import _validate as rules
 from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift
 from emergecast.measurements._onto_axis import OF_SCORES
@@ -24,7 +24,6 @@ from emergecast.measurements.reading import (
     Findings,
     RawTable,
     as_text,
-    near,
     read_raw,
     table_error,
 )

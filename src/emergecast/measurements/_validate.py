@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from emergecast.errors import OptionError
+from emergecast.errors import OptionError, nearest
 from emergecast.measurements._metrics import MetricKind, metric_of
 from emergecast.measurements._schema import (
     CHECKPOINT_FACTS,
@@ -19,7 +18,7 @@ from emergecast.measurements._schema import (
     LossSource,
     Setting,
 )
-from emergecast.measurements.reading import Findings, RawTable, coerce_column, settle
+from emergecast.measurements.reading import MISSPELT, Findings, RawTable, coerce_column, settle
 from emergecast.scaling import CHINCHILLA_LAWS, training_flops
 
 Columns = dict[str, list[Any]]
@@ -65,9 +64,9 @@ def misspelt(raw: RawTable) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in raw.columns:
         if name not in COLUMNS:
-            near = difflib.get_close_matches(name.lower(), list(absent), n=1, cutoff=0.75)
+            near = nearest(name.lower(), absent, alike=MISSPELT)
             if near:
-                found[name] = absent[near[0]]
+                found[name] = absent[near]
     return found
 
 

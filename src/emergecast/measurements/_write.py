@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import polars as pl
 
 from emergecast.errors import OptionError
+from emergecast.files import write_whole
 from emergecast.measurements.reading import SUFFIXES
 
 
@@ -32,7 +32,6 @@ def check_suffix(path: str | os.PathLike[str]) -> str:
 def write_frame(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
     """Write `frame` beside `path`, then rename: a reader sees the old file or the new one."""
     suffix = check_suffix(path)
-    target = Path(path)
     if suffix == ".parquet":
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
@@ -41,25 +40,7 @@ def write_frame(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
         content = _csv_text(frame).encode()
     else:
         content = _lines_text(frame).encode()
-    write_whole(content, target)
-
-
-def write_whole(content: bytes, target: Path) -> None:
-    """Put `content` into the file `target` in one step, with the permissions of a new file."""
-    try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    except OSError as error:  # it names the temporary file, which nobody asked for
-        raise OSError(error.errno, error.strerror, os.fspath(target)) from None
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(Path(path), content)
 
 
 def _csv_text(frame: pl.DataFrame) -> str:

@@ -7,7 +7,7 @@ Importing it loads altair (about half a second), so only the commands that draw 
 
 from __future__ import annotations
 
-from emergecast.report._save import save, save_text
+from emergecast.report._save import save
 from emergecast.report.drawing._intervals import BacktestView
 from emergecast.report.drawing._view import ElbowView, ForecastView
 from emergecast.report.pictures.ablations import ablations
@@ -41,7 +41,6 @@ __all__ = [
     "influence",
     "ladder",
     "save",
-    "save_text",
     "scaling",
     "suggestion",
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from pathlib import Path
 
 import altair as alt
 import vl_convert
+
+from emergecast.files import write_whole
 
 _SCALE = 2  # px of the PNG per px of the layout, for sharp text on dense screens
 
@@ -35,18 +35,8 @@ def save(chart: alt.TopLevelMixin, folder: Path, stem: str) -> tuple[Path, ...]:
     contents = {"svg": svg.encode(), "png": png}
     paths = []
     for ending, content in contents.items():
-        path = folder / f"{stem}.{ending}"
-        _replace(path, content)
-        paths.append(path)
+        paths.append(write_whole(folder / f"{stem}.{ending}", content))
     return tuple(paths)
-
-
-def save_text(text: str, folder: Path, name: str) -> Path:
-    """Write a text file to `folder` in one step, making the folder if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
-    _replace(path, text.encode())
-    return path
 
 
 def _named(svg: str, stem: str) -> str:
@@ -62,17 +52,3 @@ def _named(svg: str, stem: str) -> str:
         return f"{match[1]}{stem}-clip{number}"
 
     return re.sub(r'(id="|url\(#)(clip\d+)(?=["\)])', renamed, svg)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put `content` at `path` in one step."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from emergecast.errors import ScalingError
+from emergecast.errors import ScalingError, nearest
 from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
 
 _PF_DAY: Final = 1e15 * 86_400
@@ -98,8 +97,8 @@ def named_law(name: str) -> ScalingLaw:
     """
     if name in NAMED_LAWS:
         return NAMED_LAWS[name]
-    near = difflib.get_close_matches(name, NAMED_LAWS, n=1)
-    hint = f'Did you mean "{near[0]}"? ' if near else ""
+    near = nearest(name, NAMED_LAWS)
+    hint = f'Did you mean "{near}"? ' if near else ""
     raise ScalingError(
         f'there is no scaling law "{name}". {hint}There are {", ".join(NAMED_LAWS)}.'
     )

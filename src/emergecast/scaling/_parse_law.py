@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from typing import Final
 
-from emergecast.errors import ScalingError
+from emergecast.errors import ScalingError, nearest
 from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
 from emergecast.scaling._named import named_law
 
@@ -31,8 +30,8 @@ def parse_law(text: str) -> ScalingLaw:
     names = _CHINCHILLA if {"B", "beta"} & set(given) else _POWER
     for name in given:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            near = nearest(name, names, alike=0.5)
+            hint = f" Did you mean {near}?" if near else ""
             raise ScalingError(
                 f'"{text}": there is no constant {name!r} in a law of {", ".join(names)}.{hint}'
             )

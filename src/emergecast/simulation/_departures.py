@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from emergecast.errors import OptionError
+from emergecast.errors import OptionError, near
 
 if TYPE_CHECKING:
     from emergecast.simulation._design import Design
@@ -123,9 +122,3 @@ def as_departure(name: Departure | str) -> Departure:
         raise OptionError(
             f'there is no departure "{name}". {near(str(name), [*Departure])}'
         ) from None
-
-
-def near(name: str, known: list[str]) -> str:
-    """A sentence with the known name nearest to `name`, or with all of them."""
-    found = difflib.get_close_matches(name, known, n=1)
-    return f'Did you mean "{found[0]}"?' if found else f"There are: {', '.join(known)}."

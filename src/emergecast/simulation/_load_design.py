@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from emergecast.emergence_law import LawForm
-from emergecast.errors import OptionError
+from emergecast.errors import OptionError, near
 from emergecast.measurements import MetricKind, metric_of
 from emergecast.scaling import CHINCHILLA_LAWS, ChinchillaLaw
-from emergecast.simulation._departures import near
 from emergecast.simulation._design import Design, DesignCheckpoint, Truth
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from emergecast.errors import FrozenError
-from emergecast.forecasts import Verdict, default_thresholds
+from emergecast.forecasts import Verdict
 from emergecast.measurements import SelectOptions
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from emergecast.forecasts import Forecast, Thresholds
+    from emergecast.forecasts import Forecast
     from emergecast.measurements import Selection
 
 FORMAT = "emergecast-frozen-1"
@@ -246,7 +246,6 @@ def freeze(
     forecast: Forecast,
     *,
     options: SelectOptions | None = None,
-    thresholds: Thresholds | None = None,
     note: str | None = None,
 ) -> FrozenForecast:
     """The forecast, with all that is needed to score it later without fitting again.
@@ -257,7 +256,6 @@ def freeze(
         forecast: what to freeze.
         options: which rows it was made from, so that later rows are chosen alike; without them, the
             task, series, metric, method, shots and corpus that the rows turned out to have.
-        thresholds: the rules of the verdict, where they were not the default ones.
         note: anything to remember, in words.
     """
     from importlib.metadata import version
@@ -269,7 +267,7 @@ def freeze(
         "note": note,
         "target": _target(forecast),
         "forecast": forecast.to_dict(),
-        "thresholds": asdict(thresholds or default_thresholds(forecast.fit)),
+        "thresholds": asdict(forecast.thresholds),
         "selection": asdict(_resolved(forecast, options or SelectOptions())),
         "distribution": None if forecast.elbow is None else _table(forecast),
         "rows": printed_rows(forecast.fit.selection),

@@ -114,6 +114,22 @@ def test_a_limit_stops_after_so_many_runs(write: Write):
         assert report.plan.count()[State.MISSING] == left
 
 
+def test_a_run_that_is_busy_elsewhere_does_not_count_against_the_limit(write: Write):
+    """Claimed by somebody else after the plan was made: two others are done instead."""
+    experiment = read_experiment(write())
+    with Ledger.open(experiment.ledger) as ledger:
+
+        def claim(event: Event) -> None:
+            if event.kind is EventKind.PLANNED and event.plan is not None:
+                first = event.plan.missing[:1]
+                assert all(ledger.claim(run.key, run.title, this_process()) for run in first)
+
+        options = RunOptions(workers=1, limit=2)
+        report = run_all(experiment, options=options, listener=claim)
+        assert report.done == 2
+        assert report.plan.count()[State.RUNNING] == 1
+
+
 def test_scores_follow_when_the_losses_have_decided(write: Write):
     """Scores follow when the losses have decided."""
     file = write(("corpora:", "    choose: {losses: [4.0]}\ncorpora:"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -120,6 +121,42 @@ def test_adapters_leave_the_weights_alone(tiny, words, pairs, matching):
     }
     assert _same(before, after)
     assert evaluate(done.model, words, matching) != score
+
+
+def test_adapters_count_twice(tiny, words, pairs):
+    """A layer gives W x + 2 B A x: alpha is twice the rank, whatever the rank."""
+    done = finetune(tiny(), words, pairs, _method(name="lora-2"), seed=0)
+    layers: list[Any] = [each for each in done.model.modules() if hasattr(each, "lora_A")]
+    assert len(layers) == 8
+    for layer in layers:
+        x = torch.randn(3, layer.in_features, generator=torch.Generator().manual_seed(0))
+        a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+        added = 2 * x @ a.T @ b.T
+        assert float(added.detach().abs().max()) > 1e-4
+        assert torch.allclose(layer(x), layer.base_layer(x) + added, atol=1e-5)
+
+
+def test_weights_decay_by_themselves(tiny, words, pairs):
+    """AdamW: one step with decay ends lower by rate * decay * weight than one without."""
+    rate, decay = 1e-2, 0.5
+    before = _weights(tiny())
+    plain, decayed = (
+        _weights(
+            finetune(
+                tiny(),
+                words,
+                pairs,
+                _method(steps=1, warmup_steps=0, learning_rate=rate, weight_decay=each),
+                seed=0,
+            ).model
+        )
+        for each in (0.0, decay)
+    )
+    matrices = [name for name, value in before.items() if value.ndim == 2]
+    assert len(matrices) >= 8
+    for name in matrices:
+        lost = plain[name] - decayed[name]
+        assert torch.allclose(lost, rate * decay * before[name], atol=1e-6)
 
 
 def test_embeddings_may_be_left_alone(tiny, words, pairs):

@@ -140,6 +140,15 @@ def test_a_failure_stays_until_it_is_cleared(ledger: Ledger):
     assert ledger.states() == {"k": State.DONE}
 
 
+def test_a_failure_of_a_run_that_has_a_result_is_none(ledger: Ledger):
+    """Another worker may have done it before this one failed; other failures stay."""
+    ledger.record(attempt("a"), OUTCOME)
+    for key in ("a", "b"):
+        ledger.fail(attempt(key), "the loss is nan.", "Traceback ...")
+    assert set(ledger.failures()) == {"b"}
+    assert ledger.states() == {"a": State.DONE, "b": State.FAILED}
+
+
 RACE = """
 import random, sys, time
 from pathlib import Path

@@ -2,15 +2,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from tests.lab.small_experiment import EXPERIMENT
 
 from emergecast.errors import LabError
 from emergecast.lab.executors import RunOptions, run_all
-from emergecast.lab.experiment import read_experiment
+from emergecast.lab.experiment import RunKind, parse_experiment, read_experiment
+from emergecast.lab.ledger import Loss, Result, Score
 from emergecast.lab.plan import make_table, survey
 from emergecast.lab.plan._export import Exported
+from emergecast.lab.plan._facts import gather_facts
+from emergecast.lab.plan._plan import make_plan
+from emergecast.lab.worker._rehearsal import RehearsalMeasurer
 
 Write = Callable[..., Path]
 
@@ -29,6 +35,81 @@ def test_rows_stand_in_the_order_of_the_file(write: Write):
     cells = frame.select("checkpoint", "examples", "seed").rows()
     each = [(None, None), (16, "0"), (16, "1"), (64, "0")]
     assert cells == [(name, *cell) for name in ("S-1", "S-2", "S-3") for cell in each]
+
+
+def test_a_row_says_what_was_measured_of_what():
+    """Every cell of a few-shot and of a finetuned row: loss per token, shots of each."""
+    text = EXPERIMENT.replace("shots_in_document: 8", "shots_in_document: 8, shots: 2")
+    experiment = parse_experiment(text, "small.yaml")
+    facts = gather_facts(experiment, RehearsalMeasurer(experiment), None)
+    plan = make_plan(experiment, facts, {}, {})
+    loss = Loss(
+        nats_per_token=3.25,
+        stderr=0.02,
+        nats_per_byte=0.75,
+        byte_stderr=0.005,
+        tokens=100,
+        bytes=400,
+    )
+    results = {}
+    for run in plan.runs:
+        if run.checkpoint != "S-2" or run.examples == 16:
+            continue
+        score = Score(metric="acc", score=0.5 if run.recipe else 0.3, stderr=0.04, n_items=64)
+        results[run.key] = Result(
+            key=run.key,
+            kind=str(run.kind),
+            title=run.title,
+            identity=run.identity,
+            loss=loss if run.kind is RunKind.LOSS else None,
+            scores=() if run.kind is RunKind.LOSS else (score,),
+            training=None,
+            started=0.0,
+            seconds=1.0,
+            timings={},
+            versions={},
+            machine={},
+        )
+    few_shot, finetuned = make_table(plan, results).table.frame.to_dicts()
+    shared = {
+        "series": "v1",
+        "checkpoint": "S-2",
+        "params": 80614,
+        "tokens": 2_000_000,
+        "flops": 6 * 80614 * 2e6,
+        "tokenizer": "words",
+        "loss": 3.25,
+        "loss_stderr": 0.02,
+        "loss_corpus": "held-out",
+        "loss_source": "measured",
+        "loss_per_byte": 0.75,
+        "loss_per_byte_stderr": 0.005,
+        "task": "matching",
+        "metric": "acc",
+        "stderr": 0.04,
+        "n_items": 64,
+        "runs": 1,
+        "chance": 0.25,
+        "snapshot": False,
+        "invented": True,
+    }
+    assert _stated(few_shot) == {**shared, "setting": "few_shot", "shots": 10, "score": 0.3}
+    assert _stated(finetuned) == {
+        **shared,
+        "setting": "finetuned",
+        "shots": 8,
+        "score": 0.5,
+        "examples": 64,
+        "epochs": 30.0,
+        "subset": "0",
+        "seed": "0",
+        "method": "full",
+    }
+
+
+def _stated(row: dict[str, Any]) -> dict[str, Any]:
+    """The cells that hold something."""
+    return {name: cell for name, cell in row.items() if cell is not None}
 
 
 def test_with_two_corpora_every_score_stands_twice(write: Write):

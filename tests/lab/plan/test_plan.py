@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from emergecast.lab.ledger import Ledger, Loss, State
 from emergecast.lab.ledger._ledger import Result
 from emergecast.lab.plan import survey
 from emergecast.lab.plan._choose import choose
-from emergecast.lab.plan._estimate import _line, estimate
+from emergecast.lab.plan._estimate import _line, estimate, flops
 from emergecast.lab.plan._facts import gather_facts
 from emergecast.lab.plan._plan import Plan, make_plan
 from emergecast.lab.worker._measurer import ModelFacts, TaskFacts
@@ -350,6 +351,23 @@ def test_estimates_of_what_nobody_has_measured_say_what_they_assume():
     )
 
 
+def test_the_arithmetic_of_each_kind_of_run_by_hand():
+    """Parameters times tokens, twice for a look and six times for a step on a batch of 8."""
+    plan = planned(EXPERIMENT.replace("warmup_steps: 10", "warmup_steps: 10\n      batch_size: 8"))
+    sized = dataclasses.replace(
+        plan.facts.tasks["matching"], items=50, item_bytes=80.0, zero_shot_item_bytes=40.0
+    )
+    plan.facts.tasks["matching"] = sized
+    found = {run.examples if run.task else "loss": flops(plan, run) for run in plan.runs}
+    per_token = 2 * 80614
+    assert found == {
+        "loss": per_token * 1_000_000 / 4,
+        None: per_token * 50 * 20,
+        16: per_token * (50 + 3 * 40 * 8) * 10,
+        64: per_token * (50 + 3 * 60 * 8) * 10,
+    }
+
+
 def test_the_line_through_timings_is_least_squares_and_never_falls():
     """The line through timings is least squares and never falls."""
     assert _line([(1.0, 3.0), (2.0, 5.0), (3.0, 7.0)]) == pytest.approx((1.0, 2.0))
@@ -380,7 +398,7 @@ def test_what_a_later_version_knew_is_looked_at_anew(write: Write):
 
 
 def test_surveying_hashes_a_model_once(write: Write, monkeypatch: pytest.MonkeyPatch):
-    """Surveying hashes a model once."""
+    """And again where another size or another time shows that its weights were replaced."""
     file = write()
     for name in ("S-1", "S-2", "S-3"):
         (file.parent / name).mkdir()
@@ -398,6 +416,11 @@ def test_surveying_hashes_a_model_once(write: Write, monkeypatch: pytest.MonkeyP
     assert looked == ["S-1", "S-2", "S-3"]
     survey(experiment)
     assert len(looked) == 3
-    (file.parent / "S-2" / "weights").write_text("changed")
-    survey(experiment)
-    assert looked[3:] == ["S-2"]
+    for name, text, later in (("S-2", "of another size", 0), ("S-3", "3-S", 10**9)):
+        weights = file.parent / name / "weights"
+        time = weights.stat().st_mtime_ns + later
+        weights.write_text(text)
+        os.utime(weights, ns=(time, time))
+        survey(experiment)
+        assert looked[-1] == name
+    assert len(looked) == 5

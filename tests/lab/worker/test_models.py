@@ -216,6 +216,94 @@ def test_a_damaged_training_checkpoint_means_a_fresh_start(place: Path, tmp_path
     assert afresh.training["resumed_from"] == 0
 
 
+REPEATED = (
+    ("examples: [8, 32]", "examples: [8]\n  subsets: 2\n  seeds: 2"),
+    ("    - {name: lora-2, steps: 12, batch_size: 8, learning_rate: 1e-3}\n", ""),
+    ("include_path: tasks,", "include_path: tasks, shots: 2,"),
+    ("    - {name: full", "    - {train_embeddings: false, schedule: cosine, name: full"),
+    ("pretraining: 3", "pretraining: 3, warmup_steps: 1, weight_decay: 0.1, max_grad_norm: 0.5"),
+)
+"""Two subsets, two seeds, two shots, and a method in which nothing is as it is by default."""
+
+
+class Trainings(list[Any]):
+    """Stands in for `finetune`: keeps what each call is given, and leaves the model as it is."""
+
+    def __call__(self, model: Any, _: Any, pairs: Any, method: Any, *, seed: int, session: Any):
+        """As `finetune` is called."""
+        self.append((pairs, method, seed, list(session.folder.iterdir()), model))
+        return finetune.Finetuned(
+            model=model, steps=12, resumed_from=0, seconds=0.0, final_loss=1.0
+        )
+
+
+def test_a_run_is_done_as_the_file_says(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its own subset, seed and method; with shots as it is, without them once finetuned."""
+    experiment = changed(place, *REPEATED)
+    asked, scored = Trainings(), []
+    evaluated = evaluate.evaluate
+
+    def score(model: Any, words: Any, task: tasks.Task) -> evaluate.Evaluation:
+        scored.append(task.hash)
+        return evaluated(model, words, task)
+
+    monkeypatch.setattr(finetune, "finetune", asked)
+    monkeypatch.setattr(evaluate, "evaluate", score)
+    measurer = ModelMeasurer(experiment)
+    for run in survey(experiment).plan.runs:
+        if run.checkpoint == "a" and run.task is not None:
+            measurer.measure(run, tmp_path / run.key, ignore)
+    shown, bare = (tasks.load_task("words", place / "tasks", shots) for shots in (2, 0))
+    assert shown.hash != bare.hash
+    assert scored == [shown.hash, *[bare.hash] * 4]
+    subsets = [bare.training_pairs(subset, 8) for subset in (0, 1)]
+    assert len({pair.prompt for pairs in subsets for pair in pairs}) > 8
+    method = finetune.FinetuneMethod(
+        name="full",
+        steps=12,
+        batch_size=8,
+        learning_rate=0.003,
+        schedule="cosine",
+        warmup_steps=1,
+        weight_decay=0.1,
+        max_grad_norm=0.5,
+        train_embeddings=False,
+    )
+    wanted = [(subsets[subset], method, seed) for subset in (0, 1) for seed in (0, 1)]
+    assert [(pairs, how, seed) for pairs, how, seed, _, _ in asked] == wanted
+
+
+def test_a_fresh_start_is_the_same_run_again(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The same examples, method and seed, in an empty folder, from the weights as they were."""
+    experiment = changed(place, *REPEATED)
+    run = finetuned(experiment)
+    assert (run.subset, run.seed) == (1, 1)
+
+    class Torn(Trainings):
+        """The first call spoils the weights and cannot resume."""
+
+        def __call__(self, model: Any, *rest: Any, **more: Any):
+            done = super().__call__(model, *rest, **more)
+            if len(self) == 1:
+                model.get_input_embeddings().weight.data.fill_(7.0)
+                raise ValueError("torn")
+            return done
+
+    asked = Torn()
+    monkeypatch.setattr(finetune, "finetune", asked)
+    folder = tmp_path / "stopped"
+    (folder / "checkpoint-3").mkdir(parents=True)
+    ModelMeasurer(experiment).measure(run, folder, ignore)
+    (*first, found, _), (*second, left, model) = asked
+    assert second == first
+    assert (len(found), left) == (1, [])
+    assert float(model.get_input_embeddings().weight.detach().max()) < 7.0
+
+
 def cut(place: Path) -> None:
     """Cut the weights of b short."""
     file = place / "models" / "b" / "model.safetensors"

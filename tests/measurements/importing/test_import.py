@@ -269,6 +269,19 @@ def test_fields_of_the_path_fill_columns(folder: Path):
     }
 
 
+def test_the_path_goes_before_the_file_and_the_file_before_the_metadata(folder: Path):
+    """Shots stand in all three, in file and metadata, and a family in path and metadata."""
+    write(folder, "meta.csv", "checkpoint,loss,shots,family\nsmall,3.0,7,x\n")
+    write(folder, "both/small/shots3/y/quiz.json", results_file())
+    write(folder, "neither/small/quiz.json", results_file())
+    for pattern, shots, family in (
+        ("both/{checkpoint}/shots{shots}/{family}/{task}.json", 3, "y"),
+        ("neither/{checkpoint}/{task}.json", 5, "x"),
+    ):
+        frame = run(folder, patterns=(pattern,)).table.frame
+        assert frame.select("shots", "family").unique().rows() == [(shots, family)]
+
+
 def test_the_harness_own_folders_newest_result_per_task(tmp_path: Path):
     """`org__name` finds its metadata; an older evaluation of the same task gives way."""
     base = "out/org__small"

@@ -87,6 +87,14 @@ def test_flops_are_six_n_d_unless_given(rows):
     assert by_checkpoint == {"weak": 5000.0, "strong": 6000.0}
 
 
+def test_flops_of_one_row_hold_for_every_row_of_the_checkpoint(rows):
+    """The last of four rows states them; the other three have that number, not 6 N D."""
+    records = [{**row, "params": 10, "tokens": 100} for row in rows()]
+    records[3]["flops"] = 5000.0
+    found = read_table(records).frame.select("checkpoint", "flops").rows()
+    assert found == [("weak", 5000.0)] * 4 + [("strong", 6000.0)] * 4
+
+
 @pytest.mark.parametrize("name", CHINCHILLA_LAWS)
 def test_a_missing_loss_is_estimated_and_marked(rows, name):
     """Only the missing ones, and each says that it is an estimate."""
@@ -217,7 +225,10 @@ def test_two_losses_of_one_checkpoint_on_one_corpus(rows):
     assert len(read_table(records)) == 8
 
 
-@pytest.mark.parametrize(("fact", "one", "other"), [("params", 10, 20), ("tokenizer", "a", "b")])
+@pytest.mark.parametrize(
+    ("fact", "one", "other"),
+    [("params", 10, 20), ("tokens", 10, 20), ("flops", 1e20, 2e20), ("tokenizer", "a", "b")],
+)
 def test_two_facts_about_one_checkpoint(rows, fact, one, other):
     """The same name in another series is another checkpoint."""
     records = rows()

@@ -120,6 +120,14 @@ def test_methods_shots_and_corpora_are_never_mixed(rows):
     )
 
 
+def test_shots_choose_among_few_shot_rows_alone(rows):
+    """Two of four few-shot rows go; all six finetuned ones stay."""
+    zero = [{**r, "shots": 0} for r in rows() if r["setting"] == "few_shot"]
+    for shots in (0, 5):
+        few_shot = chosen(rows() + zero, shots=shots).rows["few_shot"]
+        assert (few_shot.sum(), (~few_shot).sum()) == (2, 6)
+
+
 def test_several_chance_levels_do_not_make_one_fit(rows):
     """A fit has one level before the elbow."""
     records = rows()
@@ -135,6 +143,17 @@ def test_mixing_is_an_error_where_measured_and_a_warning_where_estimated(rows, f
     found = chosen([{**r, "loss_source": "estimated"} for r in records])
     assert any("one, two" in warning for warning in found.warnings)
     assert any("2 of 2 checkpoints are estimated" in warning for warning in found.warnings)
+
+
+def test_one_estimated_loss_is_said(rows):
+    """As soon as there is one, and not where there is none."""
+    records = [
+        {**r, "loss_source": "estimated" if r["checkpoint"] == "weak" else "measured"}
+        for r in rows()
+    ]
+    assert chosen(records).warnings == (
+        "The losses of 1 of 2 checkpoints are estimated from parameters and tokens, not measured.",
+    )
 
 
 def test_snapshots_are_said(rows):
@@ -155,6 +174,7 @@ def test_several_numbers_of_shots_of_finetuned_rows_are_said(rows):
 def test_checkpoints_are_filtered_by_loss_and_name(rows):
     """Bounds are inclusive; names may be patterns; an empty result says which filter emptied it."""
     assert set(chosen(rows(), min_loss=2.6).rows["checkpoint"]) == {"weak"}
+    assert set(chosen(rows(), min_loss=3.0).rows["checkpoint"]) == {"weak"}
     assert set(chosen(rows(), max_loss=2.5).rows["checkpoint"]) == {"strong"}
     assert set(chosen(rows(), exclude=("w*",)).rows["checkpoint"]) == {"strong"}
     assert 'Did you mean "strong"' in refusal(rows(), exclude=("strang",))

@@ -14,7 +14,11 @@ import altair as alt
 import polars as pl
 import pytest
 
+from emergecast.measurements import Axis
 from emergecast.report import distribution, fan, influence, save
+from emergecast.report.drawing import WIDTH
+from emergecast.report.drawing._window import Window
+from emergecast.report.drawing.marks import heading
 
 PICTURES = [fan, distribution]
 
@@ -321,6 +325,16 @@ def test_influence_tells_what_it_leaves_out(view_of, count: int) -> None:
             15: ["3 others move the median by 0.015 nats at most; forecast.json has them all."],
         }[count]
     )
+
+
+@pytest.mark.parametrize(
+    ("axis", "place"),
+    [(Axis(), 0.8), (Axis.parse("flops"), 0.2), (Axis.parse("skill:lower"), 0.8)],
+)
+def test_a_heading_stands_where_its_value_is(axis: Axis, place: float) -> None:
+    """Stronger models are on the right: 2.2 of 2 to 3 is far right where lower is stronger."""
+    spec = heading("elbow", loss=2.2, window=Window(2.0, 3.0, axis), align="left").to_dict()
+    assert spec["encoding"]["x"]["value"] == pytest.approx(place * WIDTH)
 
 
 @pytest.mark.parametrize("draw", PICTURES)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from scipy.stats import norm
 
 from emergecast.errors import OptionError, ScalingError
 from emergecast.scaling import (
@@ -28,6 +29,7 @@ from emergecast.scaling import (
     scaling_record,
 )
 from emergecast.scaling.fitting._curvature import MAD, robust_z
+from emergecast.scaling.fitting._resampling import ResamplePlan, refit
 
 TEXT: Any = ["x", 2.0]
 ALONE = FitOptions(bootstraps=0)
@@ -217,6 +219,29 @@ def test_least_squares_errors_are_the_textbook_ones():
     assert list(fit.stderr_curvature.values()) == pytest.approx(list(textbook), rel=0.1)
 
 
+def test_few_points_widen_the_errors_by_what_the_fit_took():
+    """With 15 points and 3 constants: White's covariance times 15 / 12, by textbook algebra.
+
+    A wide delta makes the fit one of least squares. MacKinnon and White 1985, J. Econometrics 29,
+    305, call it HC1.
+    """
+    x = np.geomspace(1e7, 1e12, 15)
+    loss = (1.7 + 20 / x**0.12) * np.exp(0.01 * np.random.default_rng(4).normal(size=15))
+    fit = fitted(Runs.of(loss, flops=x), options=dataclasses.replace(ALONE, delta=10.0))
+    c = fit.constants
+    term = c["A"] * x ** -c["alpha"]
+    law = c["E"] + term
+    j = np.stack([np.ones(15), term / c["A"], -np.log(x) * term]) / law
+    r = np.log(law / loss)
+    # Columns of length one: the constants are of very different sizes.
+    size = np.linalg.norm(j, axis=1)
+    j = j / size[:, None]
+    inverse = np.linalg.inv(j @ j.T)
+    white = inverse @ ((j * r**2) @ j.T) @ inverse * 15 / 12
+    wanted = np.sqrt(np.diag(white)) / size
+    assert list(fit.stderr_curvature.values()) == pytest.approx(list(wanted), rel=1e-4)
+
+
 def test_robust_z_of_a_normal_sample():
     """One standard deviation is one; rounding alone is no scale."""
     r = np.random.default_rng(0).normal(3.0, 2.0, 20_000)
@@ -243,6 +268,46 @@ def test_refits_are_the_optima_of_their_resamples(size):
         wanted.append(fitted(again, options=ALONE).constants["E"])
     assert found == pytest.approx(sorted(wanted), rel=1e-6)
     assert fit.stderr_bootstrap["E"] == pytest.approx(np.std(wanted, ddof=1), rel=1e-4)
+
+
+def test_the_better_of_two_optima_is_the_refit():
+    """A table with its mirror has two laws without floor, alike but for their exponents' places.
+
+    Begun at either one, refits are the fits of their own rows from many starts: also where the
+    other law is the better for these rows, and where a search from afar ends in the worse one.
+    """
+    params, tokens = amounts(20)
+    loss = 1.8 + 25 / params**0.2 + 25 / tokens**0.2
+    loss = loss * np.exp(0.004 * np.random.default_rng(2).normal(size=20))
+    both = np.concatenate([params, tokens]), np.concatenate([tokens, params])
+    runs = Runs.of(np.tile(loss, 2), params=both[0], tokens=both[1])
+    options = dataclasses.replace(ALONE, starts=16, floor_nats=0.0)
+    fit = fitted(runs, options=options)
+    floor, *terms = fit.theta
+    smaller = min(terms[2:])
+    whole = fit.theta if terms[2] == smaller else np.array([floor, *np.array(terms)[[1, 0, 3, 2]]])
+    plan = ResamplePlan(
+        by=Resampled.POINT, cluster=np.arange(40), count=8, delta=options.delta, floor=0.0
+    )
+    found = refit(fit.points, whole, plan, rng=np.random.default_rng(5))
+    assert found.moved > 0
+    assert found.unequal > 0
+    drawn = np.random.default_rng(5).multinomial(40, np.full(40, 1 / 40), size=8)
+    wanted = [
+        fitted(runs.take(np.repeat(np.arange(40), counts)), options=options).constants["alpha"]
+        for counts in drawn
+    ]
+    np.testing.assert_allclose(found.theta[:, 3], wanted, rtol=1e-6)
+
+
+def test_the_robust_error_is_half_the_central_68_percent():
+    """Of the refits, whose every draw is one: from the 16th to the 84th of a hundred, or nearly."""
+    fit = fitted(noisy_runs(60), options=FitOptions(bootstraps=99, starts=8))
+    assert len(fit.refits.theta) == 99
+    law = fit.draws(99)
+    for name in fit.names:
+        low, high = np.quantile(getattr(law, FIELDS[name]), norm.cdf([-1, 1]))
+        assert fit.stderr_robust[name] == pytest.approx((high - low) / 2, rel=1e-3)
 
 
 def test_runs_are_resampled_whole():

@@ -35,6 +35,7 @@ from emergecast.cli._options import (
     ThresholdOption,
     WhereOption,
     numbers,
+    rules_of,
     select_options,
 )
 
@@ -115,7 +116,6 @@ def backtest(
     Example: `emergecast backtest table.parquet --task mmlu --ladder -o backtest`
     """
     from emergecast.backtests import BacktestOptions, Part
-    from emergecast.forecasts import Thresholds
     from emergecast.measurements import read_table
 
     flags = {Part.LADDER: ladder, Part.ABLATIONS: ablations, Part.LAWS: laws, Part.D0: d0}
@@ -126,7 +126,7 @@ def backtest(
         horizons=tuple(horizon or ()),
         few_shot_examples=few_shot_examples,
         priors=numbers(prior, "--prior"),
-        thresholds=Thresholds().override(numbers(threshold, "--threshold")),
+        rules=rules_of(threshold),
     )
     tasks: list[str | None] = [*task] if task else [None]
     picked = [
@@ -236,7 +236,8 @@ def _write(results: list[_Result], records: list[dict[str, Any]], out: Path | No
     if out is None:
         return []
     from emergecast.backtests import Part
-    from emergecast.report import ablations, ladder, save, save_text
+    from emergecast.files import save_text
+    from emergecast.report import ablations, ladder, save
 
     written: list[Path] = []
     folders = folder_names([result.name for result in results])

@@ -34,6 +34,7 @@ from emergecast.cli._options import (
     ThresholdOption,
     WhereOption,
     numbers,
+    rules_of,
     select_options,
 )
 from emergecast.errors import OptionError
@@ -95,7 +96,6 @@ def compare(
     Example: `emergecast compare table.csv --task mmlu --series v1 v2 --at-chance-only -o compare`
     """
     from emergecast.comparison import compare as compare_series
-    from emergecast.forecasts import Thresholds
     from emergecast.measurements import read_table
 
     options = select_options(
@@ -115,14 +115,14 @@ def compare(
     )
     if few_shot_examples is not None and shift != "examples":
         raise OptionError("--few-shot-examples goes with --shift examples in a comparison.")
-    rules = numbers(threshold, "--threshold")
+    rules = rules_of(threshold)
     names = (*(series or ()), *(more or ()))
     rows = read_table(table, chance=chance, loss_from=loss_from, axis=axis, shift=shift)
     comparison = compare_series(
         rows,
         series=names or None,
         select_options=options,
-        thresholds=Thresholds().override(rules) if rules else None,
+        rules=rules,
         per_byte=per_byte,
         law=law or "mixture",
         few_shot_examples=few_shot_examples,
@@ -143,7 +143,8 @@ def compare(
 def _write(comparison: Comparison, record: dict[str, object], out: Path | None) -> list[Path]:
     if out is None:
         return []
-    from emergecast.report import comparison_distribution, comparison_fan, save, save_text
+    from emergecast.files import save_text
+    from emergecast.report import comparison_distribution, comparison_fan, save
 
     written = [save_text(json.dumps(record, indent=2) + "\n", out, "comparison.json")]
     written += save(comparison_fan(comparison), out, "comparison-fan")
@@ -153,11 +154,16 @@ def _write(comparison: Comparison, record: dict[str, object], out: Path | None) 
 
 def _text(comparison: Comparison) -> Iterator[str]:
     """The comparison for a person to read: warnings first where losses do not compare."""
+    from emergecast.cli.texts.forecasts import changed_lines
+
     a, b = comparison.series
     unit, label = comparison.forecasts[0].axis.unit, comparison.forecasts[0].axis.label
     yield comparison.title
     if not comparison.comparable:
         yield from _wrap(f"WARNING: {comparison.warnings[0]}")
+    yield from changed_lines(
+        tuple(dict.fromkeys(o for f in comparison.forecasts for o in f.overridden))
+    )
     yield ""
     yield from _answer(f"{a} first at equal {label}", comparison.at_equal_loss)
     yield from _answer(f"{a} first at equal compute", comparison.at_equal_compute)
@@ -213,7 +219,11 @@ def _table(comparison: Comparison) -> Iterator[str]:
         line += f"{e.p05:8.3f}{e.p50:8.3f}{e.p95:8.3f}"
         cell = "-"
         if compute is not None:
-            cell = f"{compute.p50:.2f} ({compute.p05:.2f}-{compute.p95:.2f})"
+            low, mid, high = (
+                "never" if value is None else f"{value:.2f}"
+                for value in (compute.p05, compute.p50, compute.p95)
+            )
+            cell = f"{mid} ({low}-{high})"
         yield f"{line}{cell:>28}{'-' if truth is None else format(truth.elbow, '.3f'):>11}"
 
 

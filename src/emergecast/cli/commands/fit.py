@@ -32,6 +32,7 @@ from emergecast.cli._options import (
     OutOption,
     ShiftOption,
     numbers,
+    rules_of,
     select_options,
 )
 
@@ -141,7 +142,6 @@ def fit(
 
     Example: `emergecast fit table.parquet --task mmlu --at-chance-only -o forecast`
     """
-    from emergecast.forecasts import Thresholds
     from emergecast.measurements import Axis, read_table
 
     asked = replace(
@@ -171,8 +171,7 @@ def fit(
         "few_shot_examples": few_shot_examples,
         "priors": numbers(prior, "--prior"),
     }
-    rules = numbers(threshold, "--threshold")
-    Thresholds().override(rules)  # a wrong name is an error before anything is read
+    rules = rules_of(threshold)
     compute = compute_options(
         scaling_law,
         tokens_per_param=tokens_per_param,

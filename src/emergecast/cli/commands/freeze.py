@@ -43,6 +43,7 @@ from emergecast.cli._options import (
     ThresholdOption,
     WhereOption,
     numbers,
+    rules_of,
     select_options,
 )
 from emergecast.errors import FrozenError
@@ -98,7 +99,7 @@ def freeze(
 
     Example: `emergecast freeze table.csv --task mmlu -o mmlu.frozen.json`
     """
-    from emergecast.forecasts import default_thresholds, forecast
+    from emergecast.forecasts import forecast
     from emergecast.inference import fit
     from emergecast.measurements import read_table
     from emergecast.track_record import freeze as freeze_forecast
@@ -125,7 +126,7 @@ def freeze(
         axis=axis,
         shift=shift,
     )
-    rules = numbers(threshold, "--threshold")
+    rules = rules_of(threshold)
     compute = compute_options(
         scaling_law,
         tokens_per_param=tokens_per_param,
@@ -143,9 +144,8 @@ def freeze(
         few_shot_examples=few_shot_examples,
         priors=numbers(prior, "--prior"),
     )
-    thresholds = default_thresholds(fitted).override(rules)
-    made = forecast(fitted, bootstraps=0, thresholds=thresholds, compute=compute)
-    frozen = freeze_forecast(made, options=options, thresholds=thresholds, note=note)
+    made = forecast(fitted, bootstraps=0, rules=rules, compute=compute)
+    frozen = freeze_forecast(made, options=options, note=note)
     frozen.write(out)
     if as_json:
         print(json.dumps({**_summary(frozen), "file": str(out)}, indent=2))
@@ -276,6 +276,12 @@ def _print_frozen(frozen: FrozenForecast, out: Path) -> None:
             f"{frozen.unit}, "
             f"90% interval {e['p05']:.3f} to {e['p95']:.3f}"
         )
+    if changed := frozen.forecast.get("overridden"):  # files of version 0.1.0 do not say
+        said = ", ".join(
+            f"{each['kind']} {each['name']} {each['value']:g} (default {each['default']:g})"
+            for each in changed
+        )
+        print(_wrapped(f"Changed by hand: {said}."))
     print(_wrapped(frozen.target))
     print(f"\nFrozen {frozen.frozen_at:%Y-%m-%d %H:%M:%S} UTC in {out}\nSHA-256 {frozen.sha256}")
     print("To prove the date, publish that hash, or commit the file, where others see it.")

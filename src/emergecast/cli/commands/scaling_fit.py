@@ -164,7 +164,8 @@ def _write(fit: ScalingFit, record: dict[str, Any], out: Path | None) -> list[Pa
     """scaling.json and the picture."""
     if out is None:
         return []
-    from emergecast.report import save, save_text
+    from emergecast.files import save_text
+    from emergecast.report import save
     from emergecast.report import scaling as picture
 
     written = [save_text(json.dumps(record, indent=2) + "\n", out, "scaling.json")]

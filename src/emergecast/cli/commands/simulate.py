@@ -61,8 +61,8 @@ def simulate(
         return
     import numpy as np
 
+    from emergecast.files import save_text
     from emergecast.measurements import check_suffix
-    from emergecast.report import save_text
     from emergecast.simulation import load_design, random_truth
     from emergecast.simulation import simulate as draw
 

@@ -213,7 +213,8 @@ def _progress() -> Iterator[Callable[[float], None] | None]:
 def _write(found: Suggestion, out: Path | None) -> list[Path]:
     if out is None:
         return []
-    from emergecast.report import save, save_text, suggestion
+    from emergecast.files import save_text
+    from emergecast.report import save, suggestion
 
     text = json.dumps(found.to_dict(), indent=2) + "\n"
     return [

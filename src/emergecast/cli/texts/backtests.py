@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from emergecast.backtests import BacktestOutcome, Part
+from emergecast.cli.texts.forecasts import changed_lines
 
 if TYPE_CHECKING:
     from emergecast.backtests import Backtest, BacktestRow, Skill
@@ -40,6 +41,7 @@ def _headline(backtest: Backtest) -> Iterator[str]:
         f"(90% {truth.p05:.3f} to {truth.p95:.3f}). The weakest checkpoint above chance few-shot "
         f"has loss {backtest.horizon:.3f}; no forecast below sees it or any stronger one."
     )
+    yield from changed_lines(backtest.overridden)
     yield f"Law: {backtest.law}. D0 = {backtest.few_shot_examples:g}. Losses, errors, CRPS in nats."
 
 

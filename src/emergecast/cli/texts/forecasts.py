@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emergecast.cli.texts.training import compute_lines
@@ -11,7 +11,7 @@ from emergecast.inference import FitStatus, Resample
 
 if TYPE_CHECKING:
     from emergecast.diagnostics import Diagnostics
-    from emergecast.forecasts import Elbow, Forecast
+    from emergecast.forecasts import Elbow, Forecast, Override
     from emergecast.measurements import Selection
     from emergecast.observed import GroundTruth
 
@@ -49,12 +49,15 @@ def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -
     lines: list[str] = [heading]
     notes: list[str] = []
     judged = False
+    changed: dict[Override, None] = {}
     for name, forecast, error in results:
         if forecast is None:
             lines.append(f"{name:<{width}}  no fit")
             notes += _wrap(f"{name}: {error}", "  ")
             continue
-        line = f"{name:<{width}}  {forecast.verdict:<10}"
+        mark = "*" if forecast.overridden else ""
+        line = f"{name:<{width}}  {forecast.verdict + mark:<10}"
+        changed |= dict.fromkeys(forecast.overridden)
         if forecast.elbow is not None:
             judged = True
             e = forecast.elbow
@@ -63,13 +66,21 @@ def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -
         else:
             notes += _wrap(f"{name}: {forecast.reasons[0]}", "  ")
         lines.append(line)
+    notes += [f"* {line}" for line in changed_lines(tuple(changed))]
     if judged:
         notes.append("For the reasons of one verdict, name its row: --task NAME --series NAME.")
     return "\n".join([*lines, *([""] if notes else []), *notes])
 
 
+def changed_lines(overridden: Sequence[Override]) -> Iterator[str]:
+    """What was changed by hand, to stand beside a verdict; no line where nothing was."""
+    if overridden:
+        yield from _wrap(f"Changed by hand: {', '.join(map(str, overridden))}.", "  ")
+
+
 def _headline(forecast: Forecast) -> Iterator[str]:
     yield f"{forecast.verdict.upper()}  {forecast.title}"
+    yield from changed_lines(forecast.overridden)
     if forecast.elbow is not None:
         e, axis = forecast.elbow, forecast.axis
         of_loss = " of pretraining loss" if axis.is_loss else ""

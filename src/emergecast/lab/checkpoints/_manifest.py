@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from emergecast.errors import LabError
+from emergecast.files import write_whole
 from emergecast.lab.checkpoints._checkpoint import Checkpoint
 
 MANIFEST: Final = "series.json"
@@ -68,11 +69,8 @@ def write_series(folder: Path, series: str, checkpoints: Iterable[Checkpoint]) -
         if checkpoint.path is not None:
             entry["path"] = checkpoint.path.relative_to(folder).as_posix()
         entries.append({name: value for name, value in entry.items() if value is not None})
-    file = folder / MANIFEST
-    new = file.with_suffix(".new")
-    new.write_text(json.dumps({"series": series, "checkpoints": entries}, indent=1) + "\n")
-    new.replace(file)
-    return file
+    text = json.dumps({"series": series, "checkpoints": entries}, indent=1)
+    return write_whole(folder / MANIFEST, f"{text}\n")
 
 
 def _checkpoint(entry: object, *, series: str, file: Path, number: int) -> Checkpoint:

@@ -6,7 +6,6 @@ be `no`, and `1e-3` is a number (YAML 1.1 calls it text).
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from typing import Final
 
 import yaml
 
-from emergecast.errors import ExperimentError, Mistake
+from emergecast.errors import ExperimentError, Mistake, nearest
 
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _NULL: Final = "tag:yaml.org,2002:null"
@@ -133,9 +132,9 @@ class Entry:
                 if not entry.is_null:
                     found[name] = entry
                 continue
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            misspelt.update(near)
-            meant = f'Did you mean "{near[0]}"?' if near else f"Known are {', '.join(known)}."
+            near = nearest(name, known)
+            misspelt |= {near} if near else set()
+            meant = f'Did you mean "{near}"?' if near else f"Known are {', '.join(known)}."
             entry.wrong(f'there is no entry called "{_short(name)}".', meant)
         for name in required:
             if name not in found and name not in misspelt:
@@ -161,8 +160,8 @@ class Entry:
         """One of `words`."""
         text = self.text()
         if text is not None and text not in words:
-            near = difflib.get_close_matches(text, words, n=1, cutoff=0.6)
-            meant = f' Did you mean "{near[0]}"?' if near else ""
+            near = nearest(text, words)
+            meant = f' Did you mean "{near}"?' if near else ""
             self.wrong(f'"{_short(text)}" is not known here.{meant}', f"Use {', '.join(words)}.")
             return None
         return text

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from emergecast.errors import LabError
+from emergecast.files import save_text
 from emergecast.lab.checkpoints import Checkpoint, write_series
 from emergecast.lab.proving_ground._experiment_file import EXPERIMENT, experiment_text
 from emergecast.lab.proving_ground._files import write_corpus, write_matching, write_probe
@@ -120,7 +121,7 @@ def make(
     start = time.perf_counter()
     todo = missing(order, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / MANIFEST, {**_described(order), "finished": False})
+    save_text(_json({**_described(order), "finished": False}), folder, MANIFEST)
     write_corpus(folder)
     write_matching(folder, order.preset.training_prompts)
     if order.preset.probe:
@@ -132,7 +133,7 @@ def make(
     controls = list(dict.fromkeys(plan.controls for plan in order.pretrainings))
     experiment = folder / EXPERIMENT
     experiment.write_text(experiment_text(order.preset, names, controls), encoding="utf-8")
-    _write_json(folder / MANIFEST, {**_described(order), "finished": True})
+    save_text(_json({**_described(order), "finished": True}), folder, MANIFEST)
     return Made(
         folder=folder,
         experiment=experiment,
@@ -196,7 +197,8 @@ def _pretrain_one(plan: Pretraining, folder: Path) -> None:
         "kept": [_as_json(checkpoint, folder) for checkpoint in done.kept],
         "control": None if done.control is None else _as_json(done.control, folder),
     }
-    _write_json(_record(folder, plan), described)
+    path = _record(folder, plan)
+    save_text(_json(described), path.parent, path.name)
 
 
 def _pass_on(reports: Reports, on_progress: Callable[[str, Progress], None]) -> None:
@@ -274,8 +276,5 @@ def _check_folder(order: Order, folder: Path) -> None:
         )
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    new.replace(path)
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1) + "\n"

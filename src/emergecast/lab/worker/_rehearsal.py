@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from emergecast.errors import LabError
+from emergecast.files import write_whole
 from emergecast.lab.experiment import Corpus, Experiment, ListedCheckpoint, ListedTask, Run, RunKind
 from emergecast.lab.ledger import Loss, Outcome, Score
 from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, Progress, TaskFacts
@@ -133,9 +134,7 @@ class RehearsalMeasurer:
             time.sleep(self._options.seconds / _STEPS)
             if self._options.seconds and step % 5 == 4:
                 folder.mkdir(parents=True, exist_ok=True)
-                fresh = folder / "step.json.new"
-                fresh.write_text(json.dumps(step + 1), "utf-8")
-                fresh.replace(saved)
+                write_whole(saved, json.dumps(step + 1))
         progress(_STEPS, _STEPS)
 
 

@@ -6,13 +6,20 @@ It refuses to guess an encoding, a delimiter or a number, and it names every pro
 from __future__ import annotations
 
 from emergecast.measurements.reading._coerce import as_text, coerce_column, settle
-from emergecast.measurements.reading._problems import Findings, describe, near, quoted, table_error
+from emergecast.measurements.reading._problems import (
+    MISSPELT,
+    Findings,
+    describe,
+    quoted,
+    table_error,
+)
 from emergecast.measurements.reading._read import MEMORY, SUFFIXES, RawTable, read_raw
 from emergecast.measurements.reading._read_runs import RUN_COLUMNS, RunsOptions, read_runs
 from emergecast.measurements.reading._records import read_records
 
 __all__ = [
     "MEMORY",
+    "MISSPELT",
     "RUN_COLUMNS",
     "SUFFIXES",
     "Findings",
@@ -21,7 +28,6 @@ __all__ = [
     "as_text",
     "coerce_column",
     "describe",
-    "near",
     "quoted",
     "read_raw",
     "read_records",

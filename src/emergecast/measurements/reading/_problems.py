@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from emergecast.errors import Problem, TableError
 
 _SHOWN: Final = 3
 """Rows printed per kind of problem before the rest is counted."""
+MISSPELT = 0.75
+"""How alike an unknown column and an absent one are where one was probably meant."""
 _WIDTH: Final = 60
 """Longest value that is quoted whole."""
 
@@ -24,13 +25,6 @@ def quoted(value: object) -> str:
         text = "a very long number"
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: _WIDTH + 1])
     return text if len(text) <= _WIDTH else text[:_WIDTH] + "..."
-
-
-def near(name: str, names: Sequence[str]) -> str:
-    """A sentence that suggests the name most like `name`, or lists those there are."""
-    alike = difflib.get_close_matches(name, names, n=1)
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return f'Did you mean "{alike[0]}"?' if alike else f"There are: {shown}."
 
 
 def describe(problems: Sequence[Problem], *, shown: int = _SHOWN) -> str:

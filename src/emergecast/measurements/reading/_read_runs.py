@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from emergecast.errors import SelectionError
+from emergecast.errors import SelectionError, near, nearest
 from emergecast.measurements._schema import Column, Kind, Role
 from emergecast.measurements.reading._coerce import NotThatKindError, as_text, coerce
-from emergecast.measurements.reading._problems import Findings, near, table_error
+from emergecast.measurements.reading._problems import MISSPELT, Findings, table_error
 from emergecast.measurements.reading._read import RawTable, read_raw
 from emergecast.scaling import RUN_LIMITS, Resource, Runs
 
@@ -122,11 +121,11 @@ def _suggest_names(raw: RawTable, headings: Mapping[str, str], findings: Finding
     if len(absent) <= 1:  # two of them give the third
         return
     for title in (title for title in raw.columns if title not in headings.values()):
-        alike = difflib.get_close_matches(title.lower(), absent, n=1, cutoff=0.75)
+        alike = nearest(title.lower(), absent, alike=MISSPELT)
         if alike:
             findings.add(
                 f'the column "{title}" is not known.',
-                f"Rename it to {alike[0]}, or give --columns {alike[0]}={title}, if that is what "
+                f"Rename it to {alike}, or give --columns {alike}={title}, if that is what "
                 "it holds; else rename it to something else.",
                 column=title,
             )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
+from emergecast.errors import nearest
 from emergecast.measurements._schema import Column
 from emergecast.measurements.reading._coerce import coerce_column
-from emergecast.measurements.reading._problems import Findings, table_error
+from emergecast.measurements.reading._problems import MISSPELT, Findings, table_error
 from emergecast.measurements.reading._read import read_raw
 
 
@@ -55,11 +55,11 @@ def _check_header(written: list[str], known: dict[str, Column], findings: Findin
     """Report misspelt columns, and required ones that are absent."""
     absent = [name for name in known if name not in written]
     for name in (name for name in written if name not in known):
-        near = difflib.get_close_matches(name.lower(), absent, n=1, cutoff=0.75)
+        near = nearest(name.lower(), absent, alike=MISSPELT)
         if near:
             findings.add(
                 f'the column "{name}" is not known.',
-                f"Rename it to {near[0]} if that is what it holds, or to something else.",
+                f"Rename it to {near} if that is what it holds, or to something else.",
                 column=name,
             )
     for name in absent:

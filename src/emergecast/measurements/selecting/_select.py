@@ -8,13 +8,13 @@ from typing import Any
 
 import polars as pl
 
-from emergecast.errors import SelectionError
+from emergecast.errors import SelectionError, near
 from emergecast.measurements._axis import Axis, Shift
 from emergecast.measurements._metrics import MetricKind, metric_of
 from emergecast.measurements._onto_axis import ROW, on_axis, shifted, with_worth
 from emergecast.measurements._schema import DEFAULT_METRIC, KEY, LossSource, Setting
 from emergecast.measurements._table import Measurements
-from emergecast.measurements.reading import as_text, near
+from emergecast.measurements.reading import as_text
 from emergecast.measurements.selecting._at_chance import horizon
 from emergecast.measurements.selecting._selection import Selection, SelectOptions
 
