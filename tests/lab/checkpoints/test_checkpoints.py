@@ -58,6 +58,22 @@ def test_facts_are_read_off_the_files(folder, tiny):
     assert facts.tokenizer_hash == hashlib.sha256(tokenizer).hexdigest()
 
 
+@pytest.mark.parametrize("stored", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("said", ["dtype", "torch_dtype", None])
+def test_the_type_is_that_which_transformers_loads(tiny, words, tmp_path, stored, said):
+    """By the configuration, of transformers 5 or 4, or by the weights where it says nothing."""
+    path = tmp_path / "typed"
+    tiny().to(stored).save_pretrained(path)
+    words.save_pretrained(path)
+    file = path / "config.json"
+    config = json.loads(file.read_text("utf-8"))
+    name = config.pop("dtype")
+    file.write_text(json.dumps(config if said is None else {**config, said: name}), "utf-8")
+    facts, loaded = inspect(_at(path)), load(_at(path)).model
+    assert loaded.dtype == stored
+    assert facts.dtype == str(stored).removeprefix("torch.")
+
+
 def test_shards_count_and_hash_like_their_contents_in_order(folder, tiny, words, tmp_path):
     """A sharded folder has the same parameters, and the hash of its files by name."""
     sharded = tmp_path / "sharded"

@@ -397,6 +397,53 @@ def test_what_a_later_version_knew_is_looked_at_anew(write: Write):
         assert not found.plan.problems
 
 
+def test_what_an_earlier_version_did_not_ask_is_looked_at_again(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+):
+    """Facts of 0.1.0 lack `half_precision`; where the models are gone, they do as they are."""
+    file = write()
+    for name in ("S-1", "S-2", "S-3"):
+        (file.parent / name).mkdir()
+        (file.parent / name / "weights").write_text(name)
+    experiment = read_experiment(file)
+    Ledger.open(experiment.ledger).close()
+    survey(experiment)
+    with Ledger.open(experiment.ledger) as ledger:
+        with contextlib.closing(sqlite3.connect(experiment.ledger)) as connection:
+            kept = connection.execute("SELECT fingerprint, facts FROM facts").fetchall()
+        for fingerprint, text in kept:
+            facts = json.loads(text)
+            facts.pop("half_precision", None)
+            ledger.keep_facts(fingerprint, facts)
+    looked: list[str] = []
+    original = RehearsalMeasurer.model_facts
+
+    def counted(self: RehearsalMeasurer, checkpoint) -> ModelFacts:
+        looked.append(checkpoint.name)
+        return original(self, checkpoint)
+
+    monkeypatch.setattr(RehearsalMeasurer, "model_facts", counted)
+    survey(experiment, remember=True)
+    assert looked == []
+    survey(experiment)
+    assert looked == ["S-1", "S-2", "S-3"]
+
+
+def test_finetunings_of_16_bits_have_keys_of_their_own(monkeypatch: pytest.MonkeyPatch):
+    """0.1.0 measured them otherwise; losses and few-shot scores keep their keys."""
+    before = {run.title: (run.kind, run.key) for run in planned().runs}
+    original = RehearsalMeasurer.model_facts
+
+    def halved(self: RehearsalMeasurer, checkpoint) -> ModelFacts:
+        return dataclasses.replace(original(self, checkpoint), half_precision=True)
+
+    monkeypatch.setattr(RehearsalMeasurer, "model_facts", halved)
+    after = {run.title: (run.kind, run.key) for run in planned().runs}
+    changed = {title for title in before if before[title] != after[title]}
+    finetuned = {title for title, (kind, _) in before.items() if kind is RunKind.FINETUNED}
+    assert changed == finetuned != set()
+
+
 def test_surveying_hashes_a_model_once(write: Write, monkeypatch: pytest.MonkeyPatch):
     """And again where another size or another time shows that its weights were replaced."""
     file = write()
