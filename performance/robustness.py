@@ -2,7 +2,7 @@
 
 `python performance/robustness.py` runs what `tests/test_robustness.py` runs a share of. Any damaged
 table must end in a verdict or in a named error, with no warning; none of pure chance may come back
-identified or observed. Takes about a quarter of an hour on one core.
+identified or observed. Takes a quarter of an hour or more on one core.
 """
 
 from __future__ import annotations
