@@ -17,7 +17,7 @@ from emergecast.errors import EmergecastError
 from emergecast.forecasts import Verdict
 
 CASES, CHUNKS = 500, 4
-"""Tables of a chunk, and chunks: CI's share of the ten chunks that `performance/robustness.py` runs."""
+"""Tables of a chunk, and chunks: a share of the ten that `performance/robustness.py` runs."""
 
 Row = dict[str, Any]
 
