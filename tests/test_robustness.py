@@ -16,7 +16,7 @@ import emergecast
 from emergecast.errors import EmergecastError
 from emergecast.forecasts import Verdict
 
-CASES, CHUNKS = 500, 4
+CASES, CHUNKS = 500, 2
 """Tables of a chunk, and chunks: a share of the ten that `performance/robustness.py` runs."""
 
 Row = dict[str, Any]
@@ -462,7 +462,7 @@ def test_scores_without_any_order_have_an_estimate_or_none(amounts: tuple[int, .
 
 # ------------------------------------------------------------------------------------ pure chance
 
-CHANCE_CHUNK, CHANCE_CHUNKS = 250, 2
+CHANCE_CHUNK, CHANCE_CHUNKS = 250, 1
 """As above, of twenty."""
 
 
