@@ -137,3 +137,10 @@ def test_a_wrong_rule_in_python_is_an_option_error():
     """As on the command line."""
     with pytest.raises(OptionError, match="no threshold 'widht'"):
         emergecast.forecast(designs.rows(**SMALL), law="log-power", rules={"widht": 1})
+
+
+@pytest.mark.parametrize("value", ["wide", None, float("nan"), -0.1])
+def test_a_rule_that_is_not_a_number_of_at_least_0_is_an_option_error(value: Any):
+    """Text and None as much as NaN: the rule is named and the value quoted."""
+    with pytest.raises(OptionError, match=f"threshold width .* not {value!r}"):
+        emergecast.forecast(designs.rows(**SMALL), law="log-power", rules={"width": value})

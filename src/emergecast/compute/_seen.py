@@ -86,7 +86,7 @@ class Seen:
 
 
 class StrongestFields(TypedDict):
-    """Fields of a `Scale`."""
+    """Fields of a `LossToCompute`."""
 
     strongest: str | None
     strongest_flops: float | None

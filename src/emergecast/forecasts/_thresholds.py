@@ -63,7 +63,7 @@ class Thresholds:
             if name not in known:
                 message = f"there is no threshold {name!r}; they are {', '.join(known)}."
                 raise OptionError(message)
-            if not value >= 0:
+            if not isinstance(value, int | float) or not value >= 0:
                 message = f"threshold {name} must be a number of at least 0, not {value!r}."
                 raise OptionError(message)
         return replace(self, **changes)
