@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 from _report import arguments, one_core, publish, table
+from emergecast.inference import FitOptions
+from emergecast.measurements import SelectOptions
 
 # isort: split
 
@@ -22,9 +24,8 @@ def main() -> None:
     for i, drawn in enumerate(simulate.random_tables(options.tables, options.seed)):
         fit = emergecast.fit(
             simulate.as_rows(drawn),
-            task="t",
-            few_shot_examples=drawn.few_shot_examples,
-            law=drawn.law,
+            SelectOptions(task="t"),
+            FitOptions(few_shot_examples=drawn.few_shot_examples, law=drawn.law),
         )
         for kind in Resample:
             began = time.perf_counter()

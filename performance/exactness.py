@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from _report import arguments, one_core, publish, table
+from emergecast.inference import FitOptions
+from emergecast.measurements import SelectOptions
 
 # isort: split
 
@@ -70,9 +72,8 @@ def product_quantiles(drawn: simulate.SimulatedTable) -> tuple[Floats | None, fl
 
     fit: Any = emergecast.fit(
         simulate.as_rows(drawn),
-        task="t",
-        few_shot_examples=drawn.few_shot_examples,
-        law=drawn.law,
+        SelectOptions(task="t"),
+        FitOptions(few_shot_examples=drawn.few_shot_examples, law=drawn.law),
     )
     posterior = fit.posterior
     return np.asarray(posterior.quantile(LEVELS)), float(posterior.error)

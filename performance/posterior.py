@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from _report import arguments, one_core, publish, table, timed
+from emergecast.inference import FitOptions
+from emergecast.measurements import SelectOptions
 
 # isort: split
 
@@ -32,7 +34,9 @@ def main() -> None:
 
         def product(loaded: object = loaded, drawn: simulate.SimulatedTable = drawn) -> Any:  # noqa: ANN401
             return emergecast.fit(
-                loaded, task="t", few_shot_examples=drawn.few_shot_examples, law=drawn.law
+                loaded,
+                SelectOptions(task="t"),
+                FitOptions(few_shot_examples=drawn.few_shot_examples, law=drawn.law),
             ).posterior.quantile([0.05, 0.5, 0.95])
 
         seconds, _ = timed(product)

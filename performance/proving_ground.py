@@ -89,7 +89,7 @@ def forecasts(measured: Measurements, chosen: dict[str, tuple[str, ...]]) -> str
     lines = []
     for name, series in chosen.items():
         options = proving_ground_options(measured, series)
-        fitted = emergecast.fit(measured, select_options=options)
+        fitted = emergecast.fit(measured, options)
         forecast = emergecast.forecast(fitted)
         truth = ground_truth(fitted.selection)
         if truth is None or forecast.elbow is None:

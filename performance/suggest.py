@@ -27,6 +27,8 @@ from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
+from emergecast.inference import FitOptions
+
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
     os.environ[_name] = "1"
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,7 +102,7 @@ class Runs:
 
     def state(self) -> list[float]:
         """GPU-hours, runs, and the 5, 50 and 95% quantiles of the forecast."""
-        found = fit(self.made, law=LAW).posterior.quantile([0.05, 0.5, 0.95])
+        found = fit(self.made, options=FitOptions(law=LAW)).posterior.quantile([0.05, 0.5, 0.95])
         return [self.spent, self.runs, *map(float, found)]
 
 
@@ -130,7 +132,11 @@ def follow_suggest(pool: Runs) -> list[list[float]]:
         most = max(1, int(SHARE * pool.runs))
         options = SuggestOptions(budget=1e9, most=most, least=LEAST)
         plan = suggest(
-            read_table(pool.made), options=options, candidates=offered, cost=COST, law=LAW
+            read_table(pool.made),
+            fitting=FitOptions(law=LAW),
+            options=options,
+            candidates=offered,
+            cost=COST,
         )
         if pool.runs:
             course.append([pool.spent, pool.runs, *plan.quantiles])

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
+
+from emergecast.inference import FitOptions
+from emergecast.measurements import SelectOptions
 
 Row = dict[str, Any]
 
@@ -16,6 +20,14 @@ SLOPE = 0.6
 SHOTS = 5
 DENSE = tuple(float(loss) for loss in np.linspace(3.0, 2.0, 25))
 AMOUNTS = (16, 64, 256, 1024, 4096, 16384)
+
+
+def asked(**options: Any) -> tuple[SelectOptions, FitOptions]:
+    """Options of `fit`, each in the record that it belongs to."""
+    mine = {field.name for field in fields(SelectOptions)}
+    rows = {name: value for name, value in options.items() if name in mine}
+    rest = {name: value for name, value in options.items() if name not in mine}
+    return SelectOptions(**rows), FitOptions(**rest)
 
 
 def elbow(examples: float, *, at_d0: float = 1.93, per_log: float = 0.11) -> float:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import emergecast
 from emergecast.errors import EmergecastError
-from emergecast.forecasts import Verdict
+from emergecast.forecasts import ForecastOptions, Verdict
+from tests.designs import asked
 
 CASES, CHUNKS = 500, 2
 """Tables of a chunk, and chunks: a share of the ten that `performance/robustness.py` runs."""
@@ -50,10 +51,10 @@ def outcome(table: object, read: Row, ways: Row) -> str:
     except EmergecastError as error:
         return f"read_table: {_named(error)}"
     try:
-        fit = emergecast.fit(rows, **ways)
+        fit = emergecast.fit(rows, *asked(**ways))
     except EmergecastError as error:
         return f"fit: {_named(error)}"
-    forecast = emergecast.forecast(fit, bootstraps=0)
+    forecast = emergecast.forecast(fit, options=ForecastOptions(bootstraps=0))
     record = forecast.to_dict()
     assert not_finite(record) == []
     assert all(record["reasons"])
@@ -430,7 +431,11 @@ def test_odd_designs_end_well(name: str):
         assert ended == "fit: FitError"
         return
     assert ended in set(Verdict), ended
-    forecast = emergecast.forecast(rows, **{"law": "log-power", **ways}, bootstraps=20)
+    forecast = emergecast.forecast(
+        rows,
+        *asked(**{"law": "log-power", **ways}),
+        options=ForecastOptions(bootstraps=20),
+    )
     assert not_finite(forecast.to_dict()) == []
     if forecast.elbow is None:
         return
@@ -453,7 +458,7 @@ def test_scores_without_any_order_have_an_estimate_or_none(amounts: tuple[int, .
             {**row, "score": float(rng.uniform())}
             for row in law_rows(EVEN, amounts, stderr=None, n_items=1000)
         ]
-        found = emergecast.fit(rows, law="log-power").mle
+        found = emergecast.fit(rows, options=FitOptions(law="log-power")).mle
         if found is not None:
             assert math.isfinite(found.elbow)
             assert math.isfinite(found.log_likelihood)

@@ -13,8 +13,8 @@ from emergecast.backtests._ablations import ablations
 from emergecast.baselines import Baseline, baselines
 from emergecast.emergence_law import LawForm
 from emergecast.errors import EmergecastError
-from emergecast.forecasts import Thresholds
-from emergecast.inference import DEFAULT_MIXTURE, Fit, fit
+from emergecast.forecasts import ForecastOptions, Thresholds
+from emergecast.inference import DEFAULT_MIXTURE, Fit, FitOptions, fit
 from emergecast.measurements import Measurements, SelectOptions
 from emergecast.simulation import Departure, Design, Simulated, load_design, random_truth, simulate
 from emergecast.track_record import crps, log_score
@@ -42,7 +42,7 @@ def ablation(task: str, number: int) -> list[dict[str, Any]]:
     """All nineteen ablations of one replicate of a task's design, with their verdicts."""
     design = load_design(f"openllama-v1-{task}")
     simulated = simulate(design, rng=np.random.default_rng([17, number, *task.encode()]))
-    full = fit(simulated.table, select_options=PRESENT, law="log-power")
+    full = fit(simulated.table, PRESENT, FitOptions(law="log-power"))
     found = []
     for each in ablations(full.selection):
         record: dict[str, Any] = {"task": task, "number": number, "ablation": each.name}
@@ -74,7 +74,7 @@ def _scored(table: Measurements, truth: float | None, *, verdict: bool) -> dict[
     if truth is None:
         return {"error": "the few-shot scores of this table show no elbow"}
     try:
-        fitted = fit(table, select_options=PRESENT)
+        fitted = fit(table, PRESENT)
     except EmergecastError as error:
         return {"error": str(error)}
     record: dict[str, Any] = {"truth": truth, "strongest": fitted.data.strongest_loss}
@@ -82,7 +82,7 @@ def _scored(table: Measurements, truth: float | None, *, verdict: bool) -> dict[
     if not verdict and fitted.log_bayes_factor < math.log(Thresholds().evidence):
         return record | {"verdict": "refused"}
     if verdict:
-        forecast = emergecast.forecast(fitted, bootstraps=0)
+        forecast = emergecast.forecast(fitted, options=ForecastOptions(bootstraps=0))
         record |= {"verdict": str(forecast.verdict), "reasons": list(forecast.reasons)}
         if forecast.elbow is None:
             return record

@@ -38,7 +38,8 @@ from emergecast.backtests._settings import (
 from emergecast.baselines import Baseline
 from emergecast.baselines._baselines import NormalMixture
 from emergecast.errors import FitError, OptionError, SelectionError
-from emergecast.inference import fit
+from emergecast.forecasts import ForecastOptions
+from emergecast.inference import FitOptions, fit
 from emergecast.measurements import SelectOptions, read_table, select
 from emergecast.observed import GroundTruth
 from emergecast.track_record import crps, log_score
@@ -63,7 +64,7 @@ def rows_of(**more: Any) -> Rows:
 def run(rows: object, *parts: Part, **more: Any) -> Backtest:
     """The parts asked for, with the fast law."""
     options = BacktestOptions(parts=parts, **more)
-    return backtest(rows, law="log-power", options=options)
+    return backtest(rows, fitting=FitOptions(law="log-power"), options=options)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,9 @@ def test_a_rung_is_the_fit_of_what_it_keeps(rows: Rows, ladder: Backtest):
     for row in forecasts(ladder, Part.LADDER):
         assert row.strongest_loss is not None
         kept = [r for r in rows if r["loss"] > row.strongest_loss - 1e-9]
-        made = emergecast.forecast(fit(kept, law="log-power"), bootstraps=0)
+        made = emergecast.forecast(
+            fit(kept, options=FitOptions(law="log-power")), options=ForecastOptions(bootstraps=0)
+        )
         assert row.verdict == made.verdict
         if row.outcome is BacktestOutcome.REFUSED:
             continue
@@ -303,7 +306,10 @@ def test_what_a_table_does_not_allow_is_listed():
 def plan(rows: object, *parts: Part, picked: SelectOptions | None = None) -> list[BacktestSetting]:
     """The settings of these parts; nothing is inferred."""
     ground = ground_of(
-        read_table(rows), None, picked, "log-power", BacktestOptions(parts=parts, rungs=2)
+        read_table(rows),
+        picked or SelectOptions(),
+        FitOptions(law="log-power"),
+        BacktestOptions(parts=parts, rungs=2),
     )
     settings = list(settings_of(ground))
     for setting in settings:
@@ -367,7 +373,7 @@ def test_a_forecast_is_made_once_for_each_table_law_and_d0(
 
     monkeypatch.setattr(_backtest, "_forecast", numbered)
     options = BacktestOptions(baselines=(), rungs=2)
-    ground = ground_of(read_table(rows), None, None, "log-power", options)
+    ground = ground_of(read_table(rows), SelectOptions(), FitOptions(law="log-power"), options)
     settings = [each for each in settings_of(ground) if each.table is not None]
     assert {each.few_shot_examples for each in settings} >= {1, 2, 5, 10}
     for each in settings:
@@ -473,7 +479,7 @@ def test_rows_are_told_as_they_are_done(rows: Rows):
     )
     backtest(
         rows,
-        law="log-power",
+        fitting=FitOptions(law="log-power"),
         options=options,
         on_row=lambda done, total, row: told.append((done, total, row.forecaster)),
     )
@@ -507,7 +513,9 @@ def test_a_failing_row_does_not_stop_the_others(rows: Rows, monkeypatch: pytest.
 
     monkeypatch.setattr(Ground, "fit", broken)
     options = BacktestOptions(parts=(Part.LAWS,))
-    good, bad = backtest(rows, law=["log-power"], options=options).rows
+    good, bad = backtest(
+        rows, fitting=FitOptions(law="log-power"), options=options
+    ).rows
     assert good.outcome is BacktestOutcome.SCORED
     assert (bad.outcome, bad.reasons, bad.p50) == (
         BacktestOutcome.FAILED,
@@ -564,15 +572,20 @@ def test_bad_options_are_refused(rows: Rows):
     """Before anything is fitted."""
     told: list[BacktestRow] = []
     with pytest.raises(OptionError, match="no law 'cubic'"):
-        backtest(rows, law=["log-power", "cubic"], on_row=lambda _d, _t, row: told.append(row))
+        backtest(
+            rows,
+            fitting=FitOptions(law="log-power"),
+            options=BacktestOptions(laws=("cubic",)),
+            on_row=lambda _d, _t, row: told.append(row),
+        )
     assert not told
     with pytest.raises(OptionError, match="no prior"):
-        backtest(rows, options=BacktestOptions(priors={"elbow": 1.0}))
+        backtest(rows, fitting=FitOptions(priors={"elbow": 1.0}))
     with pytest.raises(OptionError, match="at least one rung"):
         BacktestOptions(rungs=0)
     with pytest.raises(OptionError, match="above 0"):
         BacktestOptions(horizons=(-1.0,))
     with pytest.raises(OptionError, match="leave both out"):
-        backtest(rows, select_options=SelectOptions(axis="flops"))
+        backtest(rows, SelectOptions(axis="flops"))
     with pytest.raises(SelectionError, match="no row has the task"):
-        backtest(rows, task="other")
+        backtest(rows, SelectOptions(task="other"))

@@ -10,6 +10,8 @@ import pytest
 
 import emergecast
 from emergecast.backtests import BacktestOptions, Part
+from emergecast.forecasts import ForecastOptions
+from emergecast.inference import FitOptions
 from emergecast.measurements import Measurements, SelectOptions, proving_ground
 from emergecast.simulation import load_design
 
@@ -18,7 +20,12 @@ LAW = "log-power"
 
 def of_fit(table: Measurements, **rows: Any) -> tuple[float | None, ...]:
     """5, 50 and 95% of the FLOPs of a forecast."""
-    compute = emergecast.forecast(table, law=LAW, bootstraps=0, at_chance_only=True, **rows).compute
+    compute = emergecast.forecast(
+        table,
+        SelectOptions(at_chance_only=True, **rows),
+        FitOptions(law=LAW),
+        options=ForecastOptions(bootstraps=0),
+    ).compute
     assert compute is not None
     assert compute.flops is not None
     return compute.flops.p05, compute.flops.p50, compute.flops.p95
@@ -26,7 +33,12 @@ def of_fit(table: Measurements, **rows: Any) -> tuple[float | None, ...]:
 
 def of_compare(table: Measurements, names: tuple[str, str], **rows: Any) -> list[Any]:
     """The same of both series of a comparison."""
-    found = emergecast.compare(table, series=names, law=LAW, at_chance_only=True, **rows)
+    found = emergecast.compare(
+        table,
+        names,
+        rows=SelectOptions(at_chance_only=True, **rows),
+        fitting=FitOptions(law=LAW),
+    )
     return [
         tuple(None if x is None else 10**x for x in (each.p05, each.p50, each.p95))
         for each in found.compute
@@ -38,7 +50,7 @@ def of_backtest(table: Measurements, **rows: Any) -> tuple[float | None, ...]:
     """The same of the first rung, which hides what is above chance."""
     options = BacktestOptions(parts=(Part.LADDER,), rungs=1, baselines=())
     (row,) = emergecast.backtest(
-        table, law=[LAW], options=options, select_options=SelectOptions(**rows)
+        table, SelectOptions(**rows), FitOptions(law=LAW), options=options
     ).rows
     return row.flops_p05, row.flops_p50, row.flops_p95
 

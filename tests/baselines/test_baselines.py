@@ -32,7 +32,7 @@ LOSS = np.linspace(2.2, 3.0, 12)
 
 def fit_of(rows: list[designs.Row], **more: Any) -> Fit:
     """The plain fit whose rows the baselines use."""
-    return fit(rows, law="log-power", **more)
+    return fit(rows, *designs.asked(law="log-power", **more))
 
 
 @pytest.fixture(scope="module")

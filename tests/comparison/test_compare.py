@@ -24,6 +24,7 @@ from emergecast.comparison._ranking import Ranking, rankings
 from emergecast.compute import Quantiles
 from emergecast.errors import OptionError, SelectionError
 from emergecast.forecasts import Forecast, Verdict
+from emergecast.inference import FitOptions
 from emergecast.measurements import Axis, SelectOptions, read_table, select
 
 AMOUNTS = (64, 512, 4096)
@@ -97,8 +98,8 @@ def test_where_higher_is_stronger_the_lower_elbow_is_first():
 def test_the_series_that_emerges_at_a_higher_loss_comes_first():
     """Elbows at 1.97 and 1.85, frozen nothing: the answer, its sign, and what came true."""
     both = series("a", at_d0=1.85) + series("b", at_d0=1.97, seed=1)
-    found = compare(both, series=("a", "b"), law="log-power")
-    swapped = compare(both, series=("b", "a"), law="log-power")
+    found = compare(both, fitting=FitOptions(law="log-power"), series=("a", "b"))
+    swapped = compare(both, fitting=FitOptions(law="log-power"), series=("b", "a"))
     assert found.at_equal_loss.probability is not None
     assert found.at_equal_loss.probability < 0.05
     assert swapped.at_equal_loss.probability == pytest.approx(
@@ -114,8 +115,12 @@ def test_the_series_that_emerges_at_a_higher_loss_comes_first():
 def test_each_series_is_forecast_as_it_is_alone():
     """Nothing leaks from one series to the other."""
     both = series("a", at_d0=1.85) + series("b", at_d0=1.97, seed=1)
-    found = compare(both, series=("a", "b"), law="log-power")
-    alone = compare(series("a", at_d0=1.85) + series("c"), series=("a", "c"), law="log-power")
+    found = compare(both, fitting=FitOptions(law="log-power"), series=("a", "b"))
+    alone = compare(
+        series("a", at_d0=1.85) + series("c"),
+        fitting=FitOptions(law="log-power"),
+        series=("a", "c"),
+    )
     assert found.forecasts[0].elbow == alone.forecasts[0].elbow
 
 
@@ -130,7 +135,12 @@ def test_what_came_true_stands_beside_both():
             at=partial(designs.elbow, at_d0=at),
         )
         both += [{**row, "series": name} for row in made]
-    found = compare(both, series=("a", "b"), at_chance_only=True, law="log-power")
+    found = compare(
+        both,
+        rows=SelectOptions(at_chance_only=True),
+        fitting=FitOptions(law="log-power"),
+        series=("a", "b"),
+    )
     assert found.truths[0] is not None
     assert found.truths[1] is not None
     assert found.truths[0].elbow == pytest.approx(1.85, abs=0.02)
@@ -148,7 +158,7 @@ def test_equal_compute_can_turn_the_answer_round():
     both = series("a", at_d0=1.85) + series("b", at_d0=1.97, seed=1)
     for row in both:
         row["flops"] *= 100 if row["series"] == "b" else 1
-    found = compare(both, series=("a", "b"), law="log-power")
+    found = compare(both, fitting=FitOptions(law="log-power"), series=("a", "b"))
     assert found.at_equal_loss.probability is not None
     assert found.at_equal_loss.probability < 0.05
     assert found.at_equal_compute.probability is not None
@@ -167,7 +177,7 @@ def test_equal_compute_can_turn_the_answer_round():
 def test_the_probability_is_that_of_independent_draws():
     """Against every pair of draws of the two forecasts, by brute force."""
     both = series("a", at_d0=1.9) + series("b", at_d0=1.94, seed=1)
-    found = compare(both, series=("a", "b"), law="log-power")
+    found = compare(both, fitting=FitOptions(law="log-power"), series=("a", "b"))
     a, b = (forecast.compute for forecast in found.forecasts)
     assert a is not None
     assert b is not None
@@ -189,7 +199,7 @@ def test_quantiles_out_of_reach_are_none():
 def test_without_compute_the_answer_at_equal_loss_stays():
     """The reason names the series."""
     both = series("a") + [{**row, "flops": None, "params": None} for row in series("b")]
-    found = compare(both, series=("a", "b"), law="log-power")
+    found = compare(both, fitting=FitOptions(law="log-power"), series=("a", "b"))
     assert found.at_equal_loss.probability is not None
     assert found.at_equal_compute.probability is None
     assert found.at_equal_compute.reason is not None
@@ -217,7 +227,9 @@ def marked(a: str | None, b: str | None, column: str, **more: Any) -> list[Any]:
 )
 def test_losses_that_do_not_compare_give_no_probability(column: str, what: str, remedy: str):
     """A warning first, with the way out; equal compute is still answered."""
-    found = compare(marked("x", "y", column), series=("a", "b"), law="log-power")
+    found = compare(
+        marked("x", "y", column), fitting=FitOptions(law="log-power"), series=("a", "b")
+    )
     assert not found.comparable
     assert found.at_equal_loss.probability is None
     assert found.difference is None
@@ -233,7 +245,7 @@ def test_losses_that_do_not_compare_give_no_probability(column: str, what: str, 
 def test_losses_per_byte_compare_across_tokenizers():
     """The user's word for it."""
     table = marked("x", "y", "tokenizer")
-    found = compare(table, series=("a", "b"), law="log-power", per_byte=True)
+    found = compare(table, fitting=FitOptions(law="log-power"), series=("a", "b"), per_byte=True)
     assert found.comparable
     assert found.at_equal_loss.probability is not None
 
@@ -241,14 +253,16 @@ def test_losses_per_byte_compare_across_tokenizers():
 @pytest.mark.parametrize(("a", "b"), [("x", "x"), ("x", None)])
 def test_a_tokenizer_that_is_not_stated_stops_nothing(a: str | None, b: str | None):
     """Nothing says that they differ."""
-    found = compare(marked(a, b, "tokenizer"), series=("a", "b"), law="log-power")
+    found = compare(
+        marked(a, b, "tokenizer"), fitting=FitOptions(law="log-power"), series=("a", "b")
+    )
     assert found.comparable
 
 
 def test_estimated_losses_compare_with_a_warning():
     """They are functions of parameters and tokens, not of a tokenizer."""
     table = marked("x", "y", "tokenizer", loss_source="estimated")
-    found = compare(table, series=("a", "b"), law="log-power")
+    found = compare(table, fitting=FitOptions(law="log-power"), series=("a", "b"))
     assert found.comparable
     assert any("estimated losses stand for different tokenizers" in w for w in found.warnings)
 
@@ -325,7 +339,7 @@ def refused(**options: Any) -> str:
     """The message of the OptionError."""
     table = series("a") + series("b") + series("c")
     with pytest.raises(OptionError) as error:
-        compare(table, law="log-power", **options)
+        compare(table, fitting=FitOptions(law="log-power"), **options)
     return str(error.value)
 
 
@@ -342,24 +356,27 @@ def test_other_than_two_series_is_an_error():
 def test_a_table_of_one_series_is_an_error():
     """With what to do."""
     with pytest.raises(OptionError, match=r"has only a\. Put the rows of both into one table"):
-        compare(series("a"), law="log-power")
+        compare(series("a"), fitting=FitOptions(law="log-power"))
 
 
 def test_an_unknown_series_is_an_error_with_a_guess():
     """As everywhere."""
     with pytest.raises(SelectionError, match='no row has the series "bb"'):
-        compare(series("a") + series("b"), series=("a", "bb"), law="log-power")
+        compare(series("a") + series("b"), fitting=FitOptions(law="log-power"), series=("a", "bb"))
 
 
 def test_two_series_need_not_be_named():
     """Where the table has just two."""
-    assert compare(series("a") + series("b"), law="log-power").series == ("a", "b")
+    assert compare(series("a") + series("b"), fitting=FitOptions(law="log-power")).series == (
+        "a",
+        "b",
+    )
 
 
 def test_a_refused_forecast_gives_no_probability():
     """The reason says whose it is."""
     few = [row for row in series("b") if row["examples"] in {None, 64}]
-    found = compare(series("a") + few, series=("a", "b"), law="log-power")
+    found = compare(series("a") + few, fitting=FitOptions(law="log-power"), series=("a", "b"))
     assert found.forecasts[1].verdict is Verdict.REFUSED
     for answer in (found.at_equal_loss, found.at_equal_compute):
         assert answer.probability is None

@@ -21,8 +21,8 @@ from emergecast.compute._chosen_law import scale_of
 from emergecast.compute._compute import _through, compute_of
 from emergecast.compute._scale import LossToCompute
 from emergecast.errors import ScalingError
-from emergecast.forecasts import Forecast, json_schema
-from emergecast.inference import ElbowOnAxis
+from emergecast.forecasts import Forecast, ForecastOptions, json_schema
+from emergecast.inference import ElbowOnAxis, FitOptions
 from emergecast.measurements import Axis, SelectOptions, read_table, select
 from emergecast.scaling import (
     NAMED_LAWS,
@@ -99,7 +99,9 @@ def made_up(law: Any, quantile: Callable[[Any], Any], **more: Any) -> Any:
 def forecast() -> Forecast:
     """Of measured losses on the true law of FLOPs; the plain emergence law, which is fast."""
     rows = with_facts(designs.rows(**QUICK), measured)
-    return emergecast.forecast(rows, law="log-power", bootstraps=0)
+    return emergecast.forecast(
+        rows, fitting=FitOptions(law="log-power"), options=ForecastOptions(bootstraps=0)
+    )
 
 
 def compute(forecast: Forecast) -> Compute:
@@ -253,7 +255,9 @@ def test_absurd_amounts_end_in_a_sentence():
     reason = scale(lambda loss: {"flops": 10.0 ** (-300 - 2 * loss)})
     assert isinstance(reason, LossToCompute | str)
     rows = with_facts(designs.rows(**QUICK), lambda loss: {"flops": 10.0 ** (300 - 10 * loss)})
-    forecast = emergecast.forecast(rows, law="log-power", bootstraps=0)
+    forecast = emergecast.forecast(
+        rows, fitting=FitOptions(law="log-power"), options=ForecastOptions(bootstraps=0)
+    )
     assert forecast.compute is not None or forecast.compute_reason
 
 
@@ -481,7 +485,9 @@ def test_half_a_run_is_refused(forecast: Forecast, run: dict[str, float]):
 def test_another_token_budget_is_refused():
     """A law of parameters at 2T tokens says nothing of 300B."""
     rows = with_facts(designs.rows(**QUICK), same_tokens)
-    forecast = emergecast.forecast(rows, law="log-power", bootstraps=0)
+    forecast = emergecast.forecast(
+        rows, fitting=FitOptions(law="log-power"), options=ForecastOptions(bootstraps=0)
+    )
     assert 0 < forecast.emerged_at(params=5e9, tokens=2e12).emerged < 1
     with pytest.raises(ScalingError, match="the checkpoints all have 2e\\+12 tokens"):
         forecast.emerged_at(params=5e9, tokens=3e11)
@@ -489,7 +495,9 @@ def test_another_token_budget_is_refused():
 
 def test_refused_and_unknown_say_why():
     """A refused forecast has nothing to convert; without compute there is nothing to ask."""
-    refused = emergecast.forecast(designs.rows(amounts=(64, 512)), bootstraps=0)
+    refused = emergecast.forecast(
+        designs.rows(amounts=(64, 512)), options=ForecastOptions(bootstraps=0)
+    )
     assert refused.compute is None
     assert "refused" in (refused.compute_reason or "")
     assert refused.to_dict()["compute"] is None
@@ -509,9 +517,9 @@ def test_hidden_checkpoints_do_not_leak():
             if row["loss"] == strongest:
                 row["flops"] *= change
                 row["loss"] -= 0.01 * (change != 1)
-        fit = emergecast.fit(facts, law="log-power", at_chance_only=True)
+        fit = emergecast.fit(facts, SelectOptions(at_chance_only=True), FitOptions(law="log-power"))
         assert len(fit.selection.hidden) == 2
-        return emergecast.forecast(fit, bootstraps=0).to_dict()["compute"]
+        return emergecast.forecast(fit, options=ForecastOptions(bootstraps=0)).to_dict()["compute"]
 
     assert record(1.0) == record(1e-6)
     assert record(1.0) is not None
@@ -520,7 +528,9 @@ def test_hidden_checkpoints_do_not_leak():
 def test_a_unit_of_compute_changes_the_multiple_by_nothing(forecast: Forecast):
     """FLOPs in another unit: the same multiples of the strongest checkpoint."""
     rows = with_facts(designs.rows(**QUICK), lambda loss: {"flops": flops_of(loss) / 8.64e19})
-    other = emergecast.forecast(rows, law="log-power", bootstraps=0)
+    other = emergecast.forecast(
+        rows, fitting=FitOptions(law="log-power"), options=ForecastOptions(bootstraps=0)
+    )
     one, two = (compute(each).multiple_of_strongest for each in (forecast, other))
     assert one is not None
     assert two is not None
@@ -532,7 +542,12 @@ def test_a_unit_of_compute_changes_the_multiple_by_nothing(forecast: Forecast):
 def test_on_the_axis_of_flops_no_law_is_needed():
     """The forecast is in FLOPs already: its quantiles are ten to those of the axis."""
     rows = with_facts(designs.rows(**QUICK), measured)
-    forecast = emergecast.forecast(rows, law="log-power", axis="flops", bootstraps=0)
+    forecast = emergecast.forecast(
+        rows,
+        SelectOptions(axis="flops"),
+        FitOptions(law="log-power"),
+        options=ForecastOptions(bootstraps=0),
+    )
     result = compute(forecast)
     assert forecast.elbow is not None
     assert result.scale.kind is LawKind.STRAIGHT
@@ -552,7 +567,12 @@ def test_on_the_axis_of_flops_no_law_is_needed():
 def test_on_another_axis_there_is_none():
     """And the reason names the axis."""
     rows = with_facts(designs.rows(**QUICK), measured)
-    forecast = emergecast.forecast(rows, law="log-power", axis="params", bootstraps=0)
+    forecast = emergecast.forecast(
+        rows,
+        SelectOptions(axis="params"),
+        FitOptions(law="log-power"),
+        options=ForecastOptions(bootstraps=0),
+    )
     assert forecast.compute is None
     assert "log10 parameters" in (forecast.compute_reason or "")
 

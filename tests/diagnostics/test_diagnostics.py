@@ -19,8 +19,8 @@ from emergecast.diagnostics._influence import Sample, leave_out
 from emergecast.diagnostics._predictive import few_shot_rise, predictive_checks
 from emergecast.diagnostics._residuals import residuals
 from emergecast.errors import EmergecastError
-from emergecast.forecasts import Verdict, forecast
-from emergecast.inference import Fit
+from emergecast.forecasts import ForecastOptions, Verdict, forecast
+from emergecast.inference import Fit, FitOptions
 from emergecast.report import influence, save
 
 LOSSES = designs.DENSE[::2]
@@ -28,7 +28,7 @@ LOSSES = designs.DENSE[::2]
 
 def fitted(rows: list[designs.Row], law: str = "log-power") -> Fit:
     """A fit of the plain law, which is fast."""
-    return emergecast.fit(rows, law=law)
+    return emergecast.fit(rows, options=FitOptions(law=law))
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_a_checkpoint_that_saw_task_data_is_named(rows: list[designs.Row]):
         assert suspect.rows in ("light", "few-shot")
         assert suspect.z > 8
         assert suspect.predicted == pytest.approx(designs.CHANCE, abs=0.02)
-    verdict = forecast(fitted(planted), bootstraps=0)
+    verdict = forecast(fitted(planted), options=ForecastOptions(bootstraps=0))
     assert verdict.verdict is Verdict.WEAK
     (said,) = [reason for reason in verdict.reasons if "task data in pretraining" in reason]
     assert "c9" in said
@@ -140,7 +140,7 @@ def test_an_overtrained_checkpoint_is_named(rows: list[designs.Row]):
     suspect = leave_out(fitted(planted))[1][0]
     assert (suspect.checkpoint, suspect.rows) == ("c11", "finetuned")
     assert suspect.z < -8
-    reasons = " ".join(forecast(fitted(planted), bootstraps=0).reasons)
+    reasons = " ".join(forecast(fitted(planted), options=ForecastOptions(bootstraps=0)).reasons)
     assert "A checkpoint is not predicted by the others: c11" in reasons
 
 
@@ -166,7 +166,7 @@ def test_falls_are_found_and_named():
     assert scores[fall.high] == max(scores.values())
     assert fall.fall == pytest.approx(max(scores.values()) - scores["c24"])
     assert fall.p <= 0.01
-    reasons = " ".join(forecast(fit, bootstraps=0).reasons)
+    reasons = " ".join(forecast(fit, options=ForecastOptions(bootstraps=0)).reasons)
     assert f"beyond noise: from {fall.high} to c24 by" in reasons
 
 
@@ -217,7 +217,7 @@ def test_model_size_that_matters_at_equal_loss_is_found(rows: list[designs.Row])
     assert trend.slope == pytest.approx(0.06, abs=4 * trend.stderr)
     assert trend.p < 0.01
     assert trend.shift == pytest.approx(trend.slope / designs.SLOPE, rel=0.2)
-    said = " ".join(forecast(fit, bootstraps=0).reasons)
+    said = " ".join(forecast(fit, options=ForecastOptions(bootstraps=0)).reasons)
     assert "Loss alone does not tell the story: larger models score higher at equal loss" in said
 
 
@@ -244,7 +244,7 @@ def from_the_model(n: int) -> list[Fit]:
         if np.isnan(table.stderr).any() or table.few_shot.sum() < 6:
             continue
         try:
-            fit = emergecast.fit(simulate.as_rows(table), law="log-power")
+            fit = emergecast.fit(simulate.as_rows(table), options=FitOptions(law="log-power"))
         except EmergecastError:
             continue
         fits.append(fit)
@@ -281,7 +281,7 @@ def test_few_shot_rows_that_contradict_the_finetuned_ones_are_noticed(*, early: 
     assert rise is not None
     assert rise.p < 0.001
     assert (rise.observed > rise.expected) == early
-    found = forecast(fit, bootstraps=0)
+    found = forecast(fit, options=ForecastOptions(bootstraps=0))
     assert found.verdict is not Verdict.IDENTIFIED
     assert "The few-shot scores contradict the finetuned ones" in " ".join(found.reasons)
 
@@ -291,8 +291,15 @@ def test_too_few_few_shot_rows_give_no_rise(rows: list[designs.Row]):
     two = [r for r in rows if r["setting"] == "finetuned" or r["checkpoint"] in ("c1", "c2")]
     assert few_shot_rise(fitted(two)) is None
     none = [r for r in rows if r["setting"] == "finetuned"]
-    assert few_shot_rise(emergecast.fit(none, law="log-power", few_shot_examples=5)) is None
-    checks = predictive_checks(emergecast.fit(none, law="log-power", few_shot_examples=5))
+    assert (
+        few_shot_rise(
+            emergecast.fit(none, options=FitOptions(law="log-power", few_shot_examples=5))
+        )
+        is None
+    )
+    checks = predictive_checks(
+        emergecast.fit(none, options=FitOptions(law="log-power", few_shot_examples=5))
+    )
     assert not any("few-shot" in check.what for check in checks)
 
 
@@ -310,10 +317,10 @@ RULES: dict[str, tuple[float, str]] = {
 def test_each_rule_alone_makes_a_table_weak(name: str):
     """An identified table, and one threshold that no table meets."""
     fit = fitted(designs.rows(losses=LOSSES))
-    assert forecast(fit, bootstraps=0).verdict is Verdict.IDENTIFIED
+    assert forecast(fit, options=ForecastOptions(bootstraps=0)).verdict is Verdict.IDENTIFIED
     value, says = RULES[name]
     changed: dict[str, Any] = {name: value}
-    strict = forecast(fit, rules=changed, bootstraps=0)
+    strict = forecast(fit, options=ForecastOptions(rules=changed, bootstraps=0))
     assert strict.verdict is Verdict.WEAK
     assert any(reason.startswith(says) for reason in strict.reasons)
 
@@ -347,7 +354,7 @@ def test_an_axis_where_higher_is_stronger_mirrors_everything(plain: Fit, found: 
 def test_the_picture_draws_them(rows: list[designs.Row], tmp_path):
     """With and without known sizes."""
     for table in (rows, sized(rows, 0.02)):
-        drawn = forecast(fitted(table), bootstraps=0)
+        drawn = forecast(fitted(table), options=ForecastOptions(bootstraps=0))
         paths = save(influence(drawn), tmp_path, "influence")
         assert all(path.stat().st_size > 1000 for path in paths)
         svg = paths[0].read_text()

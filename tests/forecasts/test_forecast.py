@@ -13,8 +13,9 @@ import pytest
 from tests import designs
 
 import emergecast
-from emergecast.forecasts import Forecast, json_schema
-from emergecast.inference import FitStatus, Mixture, Resample
+from emergecast.forecasts import Forecast, ForecastOptions, json_schema
+from emergecast.inference import FitOptions, FitStatus, Mixture, Resample
+from emergecast.measurements import SelectOptions
 
 ISSUE_KEYS = {
     "task", "metric", "series", "few_shot_examples", "law", "elbow", "bootstrap", "verdict",
@@ -40,7 +41,9 @@ def table() -> list[designs.Row]:
 @pytest.fixture(scope="module")
 def forecast(table: list[designs.Row]) -> Forecast:
     """A forecast of the plain law, which is fast, with a bootstrap."""
-    return emergecast.forecast(table, law="log-power", bootstraps=50)
+    return emergecast.forecast(
+        table, fitting=FitOptions(law="log-power"), options=ForecastOptions(bootstraps=50)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +114,9 @@ def test_a_record_says_what_the_table_says(forecast: Forecast, table: list[desig
 def test_a_bootstrap_can_be_left_out_and_one_run_a_cell_has_none(table: list[designs.Row]):
     """Null, rather than an interval of no width."""
     single = [row for row in table if row.get("seed") is None]
-    record = emergecast.forecast(single, law="log-power", bootstraps=10).to_dict()
+    record = emergecast.forecast(
+        single, fitting=FitOptions(law="log-power"), options=ForecastOptions(bootstraps=10)
+    ).to_dict()
     assert record["bootstrap"]["by_run"] is None
     assert record["bootstrap"]["by_checkpoint"]["n"] == 10
 
@@ -170,8 +175,16 @@ def test_probabilities_of_scores_are_those_of_the_law_over_draws(forecast: Forec
 
 def test_a_mixture_is_held_against_each_of_its_laws(table: list[designs.Row]):
     """One row a law, its own posterior; the record lists them with their weights."""
-    fit = emergecast.fit(table, law=["log-power", "power"])
-    found = emergecast.forecast(fit, bootstraps=0)
+    fit = emergecast.fit(
+        table,
+        options=FitOptions(
+            law=(
+                "log-power",
+                "power",
+            )
+        ),
+    )
+    found = emergecast.forecast(fit, options=ForecastOptions(bootstraps=0))
     rows = [row for row in found.sensitivity if row.kind == "law"]
     assert [row.what for row in rows] == ["log-power law", "power law"]
     for row, member in zip(rows, fit.members, strict=True):
@@ -188,12 +201,14 @@ def test_a_mixture_is_held_against_each_of_its_laws(table: list[designs.Row]):
 def test_a_law_of_no_weight_does_not_disagree(table: list[designs.Row], weight: float):
     """Below 1% what a law says cannot make a forecast weak."""
     mixture = Mixture.of(["log-power", "power"], [1 - weight, weight])
-    fit = emergecast.fit(table, law=mixture)
+    fit = emergecast.fit(table, options=FitOptions(law=mixture))
     gaps = [
         abs(float(m.posterior.quantile(0.5) - fit.posterior.quantile(0.5))) for m in fit.members
     ]
     assert gaps[0] < gaps[1]
-    found = emergecast.forecast(fit, bootstraps=0, rules={"law_gap": sum(gaps) / 2})
+    found = emergecast.forecast(
+        fit, options=ForecastOptions(bootstraps=0, rules={"law_gap": sum(gaps) / 2})
+    )
     assert any("The laws disagree" in reason for reason in found.reasons) == (weight > 0.01)
 
 
@@ -212,7 +227,9 @@ def test_sensitivities_are_what_refits_give(forecast: Forecast, table: list[desi
     ]
     assert [(row.kind, row.what) for row in forecast.sensitivity] == [a[:2] for a in asked]
     for row, (_, _, ways) in zip(forecast.sensitivity, asked, strict=True):
-        posterior = emergecast.fit(table, **{"law": "log-power", **ways}).posterior
+        posterior = emergecast.fit(
+            table, options=FitOptions(**{"law": "log-power", **ways})
+        ).posterior
         np.testing.assert_allclose(
             [row.p05, row.p50, row.p95], posterior.quantile([0.05, 0.5, 0.95]), rtol=1e-12
         )
@@ -324,7 +341,12 @@ def test_hidden_points_are_the_later_few_shot_scores():
     table = designs.rows(
         losses=designs.DENSE[::3], at=lambda examples: designs.elbow(examples) + 0.3
     )
-    seen = emergecast.forecast(table, at_chance_only=True, law="log-power", bootstraps=0)
+    seen = emergecast.forecast(
+        table,
+        SelectOptions(at_chance_only=True),
+        FitOptions(law="log-power"),
+        options=ForecastOptions(bootstraps=0),
+    )
     points = seen.points()
     later = points.filter("hidden")
     assert set(later["checkpoint"]) == set(seen.fit.selection.hidden) != set()
@@ -379,7 +401,9 @@ def sloped() -> list[designs.Row]:
 )
 def test_lines_go_through_the_points_and_the_median(sloped: list[designs.Row], law: list[str]):
     """Each amount by its own slope; few-shot leaves chance at the median that is stated."""
-    found = emergecast.forecast(sloped, law=law, bootstraps=0)
+    found = emergecast.forecast(
+        sloped, fitting=FitOptions(law=law), options=ForecastOptions(bootstraps=0)
+    )
     curves, points = found.curves(), found.points()
     for (label,), part in curves.group_by("label"):
         line, own = part.sort("loss"), points.filter(pl.col("label") == label)
@@ -399,14 +423,31 @@ def test_the_lines_say_what_they_are(forecast: Forecast, refused: Forecast, tabl
     """One draw; of which law, where there are several; nothing where nothing is drawn."""
     assert forecast.lines == "Lines: one typical draw of the posterior."
     assert refused.lines == ""
-    two = emergecast.forecast(table, law=["log-power", "power"], bootstraps=0)
+    two = emergecast.forecast(
+        table,
+        fitting=FitOptions(
+            law=(
+                "log-power",
+                "power",
+            )
+        ),
+        options=ForecastOptions(bootstraps=0),
+    )
     medians = {str(m.law): float(m.posterior.quantile(0.5)) for m in two.fit.members}
     near = min(medians, key=lambda law: abs(medians[law] - float(two.quantile(0.5))))
     assert two.lines == f"Lines: one typical draw of one of the 2 laws, {near}."
-    heavy = emergecast.fit(table, law=Mixture.of(["log-power", "power"], [1, 1e-4]))
-    assert emergecast.forecast(heavy, bootstraps=0).lines.endswith(" log-power.")
-    light = emergecast.fit(table, law=Mixture.of(["log-power", "power"], [1e-4, 1]))
-    assert emergecast.forecast(light, bootstraps=0).lines.endswith(" power.")
+    heavy = emergecast.fit(
+        table, options=FitOptions(law=Mixture.of(["log-power", "power"], [1, 1e-4]))
+    )
+    assert emergecast.forecast(heavy, options=ForecastOptions(bootstraps=0)).lines.endswith(
+        " log-power."
+    )
+    light = emergecast.fit(
+        table, options=FitOptions(law=Mixture.of(["log-power", "power"], [1e-4, 1]))
+    )
+    assert emergecast.forecast(light, options=ForecastOptions(bootstraps=0)).lines.endswith(
+        " power."
+    )
 
 
 @pytest.mark.parametrize("weight", [0.51, 0.49])
@@ -416,14 +457,25 @@ def test_the_lines_are_never_of_a_law_of_no_weight(
     """Even where its median is the nearest: here a law counts for nothing below one half."""
     monkeypatch.setattr("emergecast.forecasts._lines.NEGLIGIBLE", 0.5)
     mixture = Mixture.of(["log-power", "power"], [weight, 1 - weight])
-    found = emergecast.forecast(table, law=mixture, bootstraps=0)
+    found = emergecast.forecast(
+        table, fitting=FitOptions(law=mixture), options=ForecastOptions(bootstraps=0)
+    )
     assert found.lines.endswith(", log-power." if weight > 0.5 else ", power.")
 
 
 def test_the_law_of_maximum_likelihood_is_named_where_it_is_another(forecast: Forecast, table):
     """A mixture has that of the log power law."""
     assert forecast.plain_law is None
-    two = emergecast.forecast(table, law=["log-power", "power"], bootstraps=0)
+    two = emergecast.forecast(
+        table,
+        fitting=FitOptions(
+            law=(
+                "log-power",
+                "power",
+            )
+        ),
+        options=ForecastOptions(bootstraps=0),
+    )
     assert two.plain_law == "log-power"
 
 
@@ -449,6 +501,11 @@ def test_the_pictures_take_a_real_forecast(either: Forecast, tmp_path):
 
 def test_a_forecast_does_not_depend_on_who_resamples(table: list[designs.Row]):
     """The same table gives the same bytes, and both bootstraps their own seed."""
-    first, second = (emergecast.forecast(table, law="log-power", bootstraps=20) for _ in range(2))
+    first, second = (
+        emergecast.forecast(
+            table, fitting=FitOptions(law="log-power"), options=ForecastOptions(bootstraps=20)
+        )
+        for _ in range(2)
+    )
     assert json.dumps(first.to_dict()) == json.dumps(second.to_dict())
     assert set(first.bootstrap) == set(Resample)

@@ -16,7 +16,15 @@ import emergecast
 from emergecast.cli import app
 from emergecast.cli.texts.forecasts import forecast_text, summary_text
 from emergecast.errors import OptionError
-from emergecast.forecasts import Forecast, Override, default_thresholds, json_schema
+from emergecast.forecasts import (
+    Forecast,
+    ForecastOptions,
+    Override,
+    default_thresholds,
+    json_schema,
+)
+from emergecast.inference import FitOptions
+from emergecast.measurements import SelectOptions
 
 SMALL: dict[str, Any] = {"losses": designs.DENSE[::4], "amounts": (64, 512, 4096)}
 RULE = Override(kind="rule", name="width", value=0.9, default=0.2)
@@ -28,17 +36,16 @@ CHANGES = ("--threshold", "width=0.9", "--prior", "elbow_scale=0.5")
 @pytest.fixture(scope="module")
 def changed() -> Forecast:
     """One rule and one prior are not the default ones."""
-    return emergecast.forecast(
-        designs.rows(**SMALL), law="log-power", bootstraps=0,
-        rules={"width": 0.9}, priors={"elbow_scale": 0.5},
-    )  # fmt: skip
+    return emergecast.forecast(designs.rows(**SMALL), fitting=FitOptions(law="log-power", priors={"elbow_scale": 0.5}), options=ForecastOptions(bootstraps=0, rules={"width": 0.9}))
 
 
 @pytest.fixture(scope="module")
 def usual() -> Forecast:
     """Everything by default, a default written out among it."""
     return emergecast.forecast(
-        designs.rows(**SMALL), law="log-power", bootstraps=0, rules={"width": 0.2}
+        designs.rows(**SMALL),
+        fitting=FitOptions(law="log-power"),
+        options=ForecastOptions(bootstraps=0, rules={"width": 0.2}),
     )
 
 
@@ -73,7 +80,7 @@ def test_what_was_changed_is_in_the_record(changed: Forecast, usual: Forecast):
     jsonschema.validate(record, json_schema())
     assert record["overridden"][0] == {
         "kind": "rule", "name": "width", "value": 0.9, "default": 0.2,
-    }  # fmt: skip
+    }
     assert usual.overridden == ()
     assert usual.to_dict()["overridden"] == []
 
@@ -95,13 +102,13 @@ def test_every_text_says_so_beside_the_verdict(changed: Forecast, usual: Forecas
 def test_a_rule_on_another_axis_leaves_the_others_as_they_are_there():
     """An override is of one rule: the rest keep what a nat is worth on that axis."""
     rows = [{**row, "flops": (row["loss"] / 20) ** -10} for row in designs.rows(**SMALL)]
+    flops, law = SelectOptions(axis="flops"), FitOptions(law="log-power")
+    two = [{**row, "series": name} for name in "ab" for row in rows]
+    alone = ForecastOptions(bootstraps=0, rules={"width": 2})
     for found in (
-        emergecast.forecast(rows, law="log-power", bootstraps=0, axis="flops", rules={"width": 2}),
-        *emergecast.compare(
-            [{**row, "series": name} for name in "ab" for row in rows],
-            law="log-power", axis="flops", rules={"width": 2.0},
-        ).forecasts,
-    ):  # fmt: skip
+        emergecast.forecast(rows, flops, law, alone),
+        *emergecast.compare(two, rows=flops, fitting=law, rules={"width": 2.0}).forecasts,
+    ):
         usual = default_thresholds(found.axis)
         assert found.thresholds.width == 2
         assert usual.law_gap != 0.05
@@ -136,11 +143,19 @@ def test_a_wrong_rule_is_an_error_before_anything_is_read(command: str, tmp_path
 def test_a_wrong_rule_in_python_is_an_option_error():
     """As on the command line."""
     with pytest.raises(OptionError, match="no threshold 'widht'"):
-        emergecast.forecast(designs.rows(**SMALL), law="log-power", rules={"widht": 1})
+        emergecast.forecast(
+            designs.rows(**SMALL),
+            fitting=FitOptions(law="log-power"),
+            options=ForecastOptions(rules={"widht": 1}),
+        )
 
 
 @pytest.mark.parametrize("value", ["wide", None, float("nan"), -0.1])
 def test_a_rule_that_is_not_a_number_of_at_least_0_is_an_option_error(value: Any):
     """Text and None as much as NaN: the rule is named and the value quoted."""
     with pytest.raises(OptionError, match=f"threshold width .* not {value!r}"):
-        emergecast.forecast(designs.rows(**SMALL), law="log-power", rules={"width": value})
+        emergecast.forecast(
+            designs.rows(**SMALL),
+            fitting=FitOptions(law="log-power"),
+            options=ForecastOptions(rules={"width": value}),
+        )

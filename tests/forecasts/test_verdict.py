@@ -18,7 +18,7 @@ from emergecast.diagnostics._influence import Influence, Suspect
 from emergecast.diagnostics._predictive import Check
 from emergecast.diagnostics._residuals import Trend
 from emergecast.errors import FitError
-from emergecast.forecasts import Forecast, Verdict, _verdict, forecast
+from emergecast.forecasts import Forecast, ForecastOptions, Verdict, _verdict, forecast
 from emergecast.forecasts._doubts import doubts
 from emergecast.forecasts._thresholds import Thresholds
 from emergecast.forecasts._verdict import (
@@ -29,7 +29,8 @@ from emergecast.forecasts._verdict import (
     _structural,
     _weaknesses,
 )
-from emergecast.inference import Fit, FitStatus, Priors
+from emergecast.inference import Fit, FitOptions, FitStatus, Priors
+from emergecast.measurements import SelectOptions
 
 STRICT: dict[str, tuple[Any, str]] = {
     "width": (0.0, "nats wide; identified asks for at most"),
@@ -43,14 +44,16 @@ STRICT: dict[str, tuple[Any, str]] = {
 
 def judged(rows: list[designs.Row], **thresholds: Any) -> Forecast:
     """The forecast of a table under some thresholds, without a bootstrap."""
-    fit = emergecast.fit(rows, task="quiz", law="log-power")
-    return forecast(fit, rules=thresholds, bootstraps=0)
+    fit = emergecast.fit(rows, SelectOptions(task="quiz"), FitOptions(law="log-power"))
+    return forecast(fit, options=ForecastOptions(rules=thresholds, bootstraps=0))
 
 
 @pytest.fixture(scope="module")
 def good() -> Fit:
     """Six amounts, checkpoints on both sides of every elbow, small noise."""
-    return emergecast.fit(designs.rows(losses=designs.DENSE[::2]), law="log-power")
+    return emergecast.fit(
+        designs.rows(losses=designs.DENSE[::2]), options=FitOptions(law="log-power")
+    )
 
 
 # -------------------------------------------------------------------------------------- refused
@@ -178,8 +181,8 @@ def test_a_few_shot_curve_that_shows_its_elbow_is_observed():
     assert "a measurement, not a forecast" in seen.reasons[0]
     assert seen.elbow is not None
     assert seen.elbow.p50 == pytest.approx(2.23, abs=0.01)
-    hidden = emergecast.fit(table, at_chance_only=True, law="log-power")
-    assert forecast(hidden, bootstraps=0).verdict is not Verdict.OBSERVED
+    hidden = emergecast.fit(table, SelectOptions(at_chance_only=True), FitOptions(law="log-power"))
+    assert forecast(hidden, options=ForecastOptions(bootstraps=0)).verdict is not Verdict.OBSERVED
 
 
 def test_an_observation_keeps_its_weaknesses_as_reasons():
@@ -193,7 +196,7 @@ def test_an_observation_keeps_its_weaknesses_as_reasons():
 
 def test_a_well_designed_table_is_identified_and_right(good: Fit):
     """The 90% interval holds the elbow the table was drawn with, 1.93, past all checkpoints."""
-    found = forecast(good, bootstraps=0)
+    found = forecast(good, options=ForecastOptions(bootstraps=0))
     assert found.verdict is Verdict.IDENTIFIED
     assert len(found.reasons) == 1
     assert found.elbow is not None
@@ -204,8 +207,16 @@ def test_a_well_designed_table_is_identified_and_right(good: Fit):
 def test_laws_of_a_mixture_must_agree_with_it():
     """The farthest law is named, once, and how many are too far."""
     rows = designs.rows(losses=designs.DENSE[::2])
-    fit = emergecast.fit(rows, law=["log-power", "power"])
-    found = forecast(fit, rules={"law_gap": 0.0}, bootstraps=0)
+    fit = emergecast.fit(
+        rows,
+        options=FitOptions(
+            law=(
+                "log-power",
+                "power",
+            )
+        ),
+    )
+    found = forecast(fit, options=ForecastOptions(rules={"law_gap": 0.0}, bootstraps=0))
     middle = float(fit.posterior.quantile(0.5))
     gaps = {str(m.law): abs(float(m.posterior.quantile(0.5)) - middle) for m in fit.members}
     farthest = max(gaps, key=lambda name: gaps[name])
@@ -219,7 +230,7 @@ def test_laws_of_a_mixture_must_agree_with_it():
 def test_each_threshold_alone_makes_the_same_table_weak(good: Fit, name: str):
     """One reason, that threshold's, and one sentence on what to measure next."""
     value, says = STRICT[name]
-    found = forecast(good, rules={name: value}, bootstraps=0)
+    found = forecast(good, options=ForecastOptions(rules={name: value}, bootstraps=0))
     assert found.verdict is Verdict.WEAK
     assert len(found.reasons) == 2
     assert says in found.reasons[0]
@@ -386,7 +397,7 @@ def test_the_priors_are_doubled_one_by_one(good: Fit):
     )  # fmt: skip
     doubled = {name: 2 * default[name] for name in scales}
     rows = designs.rows(losses=designs.DENSE[::2])
-    other = emergecast.fit(rows, law="log-power", priors=doubled)
+    other = emergecast.fit(rows, options=FitOptions(law="log-power", priors=doubled))
     (found,) = [row for row in _sensitivity(good) if row.kind == "priors"]
     wanted = other.posterior.quantile([0.05, 0.5, 0.95])
     assert (found.p05, found.p50, found.p95) == pytest.approx(tuple(wanted), abs=1e-6)
@@ -400,7 +411,7 @@ def test_structural_thresholds_are_options_too(good: Fit):
         ("min_checkpoints", 14, "There are 13 checkpoints"),
         ("seen_checkpoints", 14, "at least 14 checkpoints above chance"),
     ):
-        found = forecast(good, rules={name: value}, bootstraps=0)
+        found = forecast(good, options=ForecastOptions(rules={name: value}, bootstraps=0))
         assert found.verdict is Verdict.REFUSED
         assert says in found.reasons[0]
 

@@ -6,16 +6,16 @@ import pytest
 from tests.referees import simulate
 
 import emergecast
-from emergecast.inference import Fit
+from emergecast.inference import Fit, FitOptions
+from emergecast.measurements import SelectOptions
 
 
 def fit_of(table: simulate.SimulatedTable) -> Fit:
     """The product's fit of a simulated table, under the law it was drawn from."""
     return emergecast.fit(
         simulate.as_rows(table),
-        task="t",
-        law=table.law,
-        few_shot_examples=table.few_shot_examples,
+        SelectOptions(task="t"),
+        FitOptions(law=table.law, few_shot_examples=table.few_shot_examples),
     )
 
 

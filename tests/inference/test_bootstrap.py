@@ -7,8 +7,9 @@ import pytest
 from tests.referees import simulate
 
 import emergecast
-from emergecast.inference import ExactPosterior, Resample
+from emergecast.inference import ExactPosterior, FitOptions, Resample
 from emergecast.inference._bootstrap import _counts, _Refit
+from emergecast.measurements import SelectOptions
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,9 @@ def fit():
         repeated = len(set(table.subset)) > 1
         if repeated and len(set(table.checkpoint)) >= 7 and table.law == "log-power":
             return emergecast.fit(
-                simulate.as_rows(table), task="t", few_shot_examples=table.few_shot_examples
+                simulate.as_rows(table),
+                SelectOptions(task="t"),
+                FitOptions(few_shot_examples=table.few_shot_examples),
             )
     raise AssertionError
 
@@ -83,7 +86,7 @@ def test_nothing_to_resample_is_none_and_not_a_narrow_interval(fit):
         }
         for row in rows.to_dicts()
     ]  # fmt: skip
-    single = emergecast.fit(records, task="t")
+    single = emergecast.fit(records, SelectOptions(task="t"))
     assert single.bootstrap(Resample.RUN, 10) is None
     assert single.bootstrap(Resample.CHECKPOINT, 10) is not None
     snapshots = [
@@ -92,7 +95,7 @@ def test_nothing_to_resample_is_none_and_not_a_narrow_interval(fit):
         if record["setting"] == "finetuned"
         for epochs in (1, 2)
     ]
-    assert emergecast.fit(snapshots, task="t").bootstrap(Resample.RUN, 10) is None
+    assert emergecast.fit(snapshots, SelectOptions(task="t")).bootstrap(Resample.RUN, 10) is None
 
 
 def pl_duplicate():

@@ -7,6 +7,7 @@ import pytest
 
 import emergecast
 from emergecast.errors import FitError, OptionError
+from emergecast.inference import FitOptions
 
 LOSSES = (3.0, 2.5, 2.2, 2.0, 1.9)
 
@@ -62,16 +63,18 @@ def test_d0_is_the_number_of_shots_unless_asked():
     """Four shots give D0 = 4; no shots give 5; an amount is taken from the caller."""
     assert emergecast.fit(rows()).data.few_shot_examples == 4
     assert emergecast.fit(rows(shots=None)).data.few_shot_examples == 5
-    assert emergecast.fit(rows(), few_shot_examples=2).data.few_shot_examples == 2
+    assert (
+        emergecast.fit(rows(), options=FitOptions(few_shot_examples=2)).data.few_shot_examples == 2
+    )
 
 
 def test_d0_stays_below_the_smallest_amount():
     """32 shots beside finetuning on 16 examples: D0 becomes 8, and asking for 32 is an error."""
     assert emergecast.fit(rows(shots=32)).data.few_shot_examples == 8
     with pytest.raises(OptionError, match="below the smallest"):
-        emergecast.fit(rows(), few_shot_examples=32)
+        emergecast.fit(rows(), options=FitOptions(few_shot_examples=32))
     with pytest.raises(OptionError, match="at least 1"):
-        emergecast.fit(rows(), few_shot_examples=0.5)
+        emergecast.fit(rows(), options=FitOptions(few_shot_examples=0.5))
 
 
 def test_tables_that_allow_no_fit_are_named_errors():

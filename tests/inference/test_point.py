@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 
 import emergecast
 from emergecast.emergence_law import EmergenceLaw, LawForm
-from emergecast.inference import FitStatus
+from emergecast.inference import FitOptions, FitStatus
 
 AMOUNTS = (32, 128, 512, 2048, 8192)
 
@@ -47,7 +47,7 @@ def test_noiseless_tables_give_the_parameters_back(form, alpha, seed):
         chance=0.26,
         few_shot_offset=-0.004,
     )
-    found = emergecast.fit(noiseless(truth, losses), law=form).mle
+    found = emergecast.fit(noiseless(truth, losses), options=FitOptions(law=form)).mle
     assert found is not None
     assert found.elbow == pytest.approx(float(truth.elbow(4.0)), abs=1e-6)
     for name in ("alpha", "c", "slope", "chance", "few_shot_offset"):
@@ -111,7 +111,7 @@ def test_a_likelihood_without_a_maximum_is_unbounded_not_a_number():
                     "setting": "finetuned", "examples": amount, "score": score, "stderr": 0.002,
                 }
             )  # fmt: skip
-    fit = emergecast.fit(rows, few_shot_examples=1)
+    fit = emergecast.fit(rows, options=FitOptions(few_shot_examples=1))
     assert fit.mle is None
     assert fit.status is FitStatus.UNBOUNDED
     assert "no maximum" in fit.status.sentence

@@ -9,14 +9,17 @@ import pytest
 from tests.referees import brute_force, model, simulate
 
 import emergecast
-from emergecast.inference import Fit
+from emergecast.inference import Fit, FitOptions
+from emergecast.measurements import SelectOptions
 
 LEVELS = [0.05, 0.5, 0.95]
 
 
 def quantiles(rows, **options) -> np.ndarray:
     """5, 50 and 95% quantiles of the few-shot elbow, nats."""
-    return emergecast.fit(rows, task="t", **options).posterior.quantile(LEVELS)
+    return emergecast.fit(rows, SelectOptions(task="t"), FitOptions(**options)).posterior.quantile(
+        LEVELS
+    )
 
 
 @pytest.mark.slow
@@ -82,7 +85,10 @@ def test_row_order_does_not_matter(simulated_tables):
         shuffled = [rows[i] for i in np.random.default_rng(2).permutation(len(rows))]
         options = {"law": table.law, "few_shot_examples": table.few_shot_examples}
         np.testing.assert_array_equal(quantiles(rows, **options), quantiles(shuffled, **options))
-        one, other = (emergecast.fit(each, task="t", **options).mle for each in (rows, shuffled))
+        one, other = (
+            emergecast.fit(each, SelectOptions(task="t"), FitOptions(**options)).mle
+            for each in (rows, shuffled)
+        )
         assert one == other
 
 
@@ -100,11 +106,11 @@ def test_the_posterior_follows_the_loss_axis(simulated_tables, unit, shift):
 def test_a_metric_where_lower_is_better_is_the_negative_of_one_where_higher_is(simulated_tables):
     """Scores, chance and orientation turned round give the same forecast."""
     rows = simulate.as_rows(simulated_tables[0])
-    options = {"task": "t", "few_shot_examples": simulated_tables[0].few_shot_examples}
+    options = FitOptions(few_shot_examples=simulated_tables[0].few_shot_examples)
     up = [{**row, "metric": "gain", "n_items": None} for row in rows]
     down = [{**row, "score": -row["score"], "chance": -row["chance"]} for row in up]
-    one = emergecast.fit(up, **options)
-    other = emergecast.fit(down, lower_is_better=True, **options)
+    one = emergecast.fit(up, options=options)
+    other = emergecast.fit(down, SelectOptions(lower_is_better=True), options)
     assert other.selection.negated
     np.testing.assert_allclose(
         one.posterior.quantile(LEVELS), other.posterior.quantile(LEVELS), atol=1e-12
@@ -144,7 +150,7 @@ def test_without_scores_past_the_elbow_the_prior_comes_back():
                     "stderr": 50.0,
                 }
             )  # fmt: skip
-    fit = emergecast.fit(rows, task="t", law="log-power")
+    fit = emergecast.fit(rows, SelectOptions(task="t"), FitOptions(law="log-power"))
     priors, n = fit.priors, 400_000
     anchor = priors.elbow_offset + priors.elbow_scale * rng.standard_normal(n)
     shift = np.abs(priors.shift_scale * rng.standard_normal(n))

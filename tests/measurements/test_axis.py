@@ -11,7 +11,8 @@ from tests import designs
 
 import emergecast
 from emergecast.errors import EmergecastError, OptionError, SelectionError, TableError
-from emergecast.forecasts import Forecast, Verdict
+from emergecast.forecasts import Forecast, ForecastOptions, Verdict
+from emergecast.inference import FitOptions
 from emergecast.measurements import (
     Axis,
     Selection,
@@ -42,8 +43,8 @@ def rows(**more: Any) -> list[designs.Row]:
 def forecast(table: list[designs.Row], axis: str = "loss", shift: str = "examples") -> Forecast:
     """The forecast by the plain law."""
     read = read_table(table, axis=axis, shift=shift)
-    fit = emergecast.fit(read, law="log-power", axis=axis, shift=shift)
-    return emergecast.forecast(fit, bootstraps=0)
+    fit = emergecast.fit(read, SelectOptions(axis=axis, shift=shift), FitOptions(law="log-power"))
+    return emergecast.forecast(fit, options=ForecastOptions(bootstraps=0))
 
 
 @pytest.fixture(scope="module")

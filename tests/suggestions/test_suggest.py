@@ -12,7 +12,8 @@ from tests import designs
 
 import emergecast
 from emergecast.errors import OptionError, SelectionError, TableError
-from emergecast.forecasts import json_schema
+from emergecast.forecasts import ForecastOptions, json_schema
+from emergecast.inference import FitOptions
 from emergecast.measurements import SelectOptions, read_table, select
 from emergecast.suggestions import Cost, Suggestion, SuggestOptions, repeats, suggest
 from emergecast.suggestions._candidates import ladder
@@ -33,7 +34,7 @@ def rows(amounts=SOME, **more: Any) -> list[designs.Row]:
 def plan(table, *, budget: float = 5.0, **more: Any) -> Suggestion:
     """A plan under the law that is integrated exactly."""
     options = SuggestOptions(budget=budget, **more.pop("options", {}))
-    return suggest(read_table(table), options=options, law=LAW, **more)
+    return suggest(read_table(table), options, fitting=FitOptions(law=LAW), **more)
 
 
 # ------------------------------------------------------------------------------------ the plan
@@ -98,7 +99,7 @@ def test_information_is_what_refitting_gives():
     table = rows(amounts=(64, 256, 1024))
     candidate = {"checkpoint": table[-1]["checkpoint"], "examples": 16, "gpu_hours": 1.0}
     found = plan(table, candidates=[candidate], options={"most": 1})
-    fit = emergecast.fit(table, law=LAW, planned_amounts=[16.0])
+    fit = emergecast.fit(table, options=FitOptions(law=LAW, planned_amounts=(16.0,)))
     rng = np.random.default_rng(2)
     drawn = fit.posterior.draws(400, rng)
     spread = rng.permutation(np.argsort(drawn.elbow)[5::14])  # as even in E(D0) as 29 can be
@@ -109,7 +110,9 @@ def test_information_is_what_refitting_gives():
         score = mean[i] + drawn.noise[i] * rng.standard_normal()
         score = rng.binomial(1000, min(max(score, 0.0), 1.0)) / 1000
         new = {**table[-1], "setting": "finetuned", "examples": 16, "score": score}
-        falls.append(before - entropy(emergecast.fit([*table, new], law=LAW).posterior))
+        falls.append(
+            before - entropy(emergecast.fit([*table, new], options=FitOptions(law=LAW)).posterior)
+        )
     error = float(np.std(falls)) / math.sqrt(len(falls))
     assert found.prospects[0].information == pytest.approx(np.mean(falls), abs=2.5 * error + 0.01)
     assert np.mean(falls) > 0.1
@@ -174,14 +177,18 @@ def test_plans_leave_the_posterior_as_it_is():
 
     With them few-shot rows alone have a posterior, which does not depend on how many are planned.
     """
-    now = emergecast.fit(rows(), law=LAW).posterior.quantile([0.05, 0.5, 0.95])
-    ahead = emergecast.fit(rows(), law=LAW, planned_amounts=[16.0, 300.0, 1e5]).posterior
+    now = emergecast.fit(rows(), options=FitOptions(law=LAW)).posterior.quantile([0.05, 0.5, 0.95])
+    ahead = emergecast.fit(
+        rows(), options=FitOptions(law=LAW, planned_amounts=(16.0, 300.0, 1e5))
+    ).posterior
     assert ahead.quantile([0.05, 0.5, 0.95]) == pytest.approx(
         now, abs=2e-4
     )  # what integrals differ by
     bare = [
-        emergecast.fit(rows(amounts=()), law=LAW, planned_amounts=amounts).posterior
-        for amounts in ([1e5], [30.0, 1000.0, 1e5])
+        emergecast.fit(
+            rows(amounts=()), options=FitOptions(law=LAW, planned_amounts=amounts)
+        ).posterior
+        for amounts in ((1e5,), (30.0, 1000.0, 1e5))
     ]
     first, second = (posterior.quantile([0.05, 0.5, 0.95]) for posterior in bare)
     assert first == pytest.approx(second, abs=0.004)
@@ -189,8 +196,8 @@ def test_plans_leave_the_posterior_as_it_is():
 
 def test_the_elbow_of_a_planned_amount_follows_the_law():
     """E(D) = c + k (ln D)^alpha at amounts without rows, below and beyond those measured."""
-    planned = [16.0, 300.0, 1e5]
-    fit = emergecast.fit(rows(), law=LAW, planned_amounts=planned)
+    planned = (16.0, 300.0, 1e5)
+    fit = emergecast.fit(rows(), options=FitOptions(law=LAW, planned_amounts=planned))
     drawn = fit.posterior.draws(50, np.random.default_rng(0))
     for amount in planned:
         level = int(np.searchsorted(fit.data.amounts, amount)) + 1
@@ -334,7 +341,7 @@ def test_what_the_second_subset_was_worth():
     """As fitting the first subset alone in the units of all rows, which `posterior_if` does."""
     table = [{**row, "subset": "a"} for row in rows(amounts=(64, 256, 1024))]
     more = [{**row, "subset": "b"} for row in rows(seed=1) if row["examples"] == 64]
-    fit = emergecast.fit([*table, *more], law=LAW)
+    fit = emergecast.fit([*table, *more], options=FitOptions(law=LAW))
     (found,) = repeats(fit)
     first = fit.selection.rows["subset"].fill_null("a").to_numpy() == "a"
     low, high = fit.posterior_if(keep=first).quantile([0.05, 0.95])
@@ -343,7 +350,7 @@ def test_what_the_second_subset_was_worth():
     assert found.sentence("nats").startswith(
         "The repeats by data subset (10 rows in 10 cells) made the 90% interval "
     )
-    record = emergecast.forecast(fit, bootstraps=0).to_dict()
+    record = emergecast.forecast(fit, options=ForecastOptions(bootstraps=0)).to_dict()
     jsonschema.validate(record, json_schema())
     assert record["repeats"][0]["width"] == found.width
 
@@ -357,11 +364,11 @@ def test_seeds_are_judged_within_their_subset():
         for row in rows(seed=number)
         if row["examples"] or seed == "0"
     ]
-    found = {each.what: each for each in repeats(emergecast.fit(both, law=LAW))}
+    found = {each.what: each for each in repeats(emergecast.fit(both, options=FitOptions(law=LAW)))}
     assert set(found) == {"data subset", "seed"}
     assert found["seed"].n_rows == 40
     assert found["data subset"].n_rows == 40
-    assert repeats(emergecast.fit(rows(), law=LAW)) == ()
+    assert repeats(emergecast.fit(rows(), options=FitOptions(law=LAW))) == ()
 
 
 def test_the_plan_as_values(warm: Suggestion):
@@ -379,6 +386,6 @@ def test_the_plan_as_values(warm: Suggestion):
 
 def test_a_plan_without_candidates_is_refused():
     """An empty ladder."""
-    fit = emergecast.fit(rows(), law=LAW)
+    fit = emergecast.fit(rows(), options=FitOptions(law=LAW))
     with pytest.raises(OptionError, match="no run to choose from"):
         GreedyPlan(fit, (), SuggestOptions(budget=1.0))

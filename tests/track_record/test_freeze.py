@@ -15,8 +15,8 @@ from tests import designs
 
 import emergecast
 from emergecast.errors import FrozenError
-from emergecast.forecasts import Forecast
-from emergecast.inference import fit
+from emergecast.forecasts import Forecast, ForecastOptions
+from emergecast.inference import FitOptions, fit
 from emergecast.measurements import SelectOptions
 from emergecast.track_record import (
     FrozenDistribution,
@@ -35,8 +35,8 @@ RULES = {"width": 0.4}
 def made(**options) -> Forecast:
     """A forecast of a small table."""
     rows = designs.rows(losses=designs.DENSE[::4], amounts=(64, 512, 4096), **options)
-    fitted = fit(rows, law="log-power", select_options=OPTIONS)
-    return emergecast.forecast(fitted, bootstraps=0, rules=RULES)
+    fitted = fit(rows, OPTIONS, FitOptions(law="log-power"))
+    return emergecast.forecast(fitted, options=ForecastOptions(bootstraps=0, rules=RULES))
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,11 @@ def _standard_crps(z: float) -> float:
 def test_a_refused_forecast_is_frozen_and_has_no_distribution(tmp_path: Path):
     """It says so, with the reason."""
     rows = designs.rows(losses=designs.DENSE[::4], amounts=(64, 512))
-    refused = freeze(emergecast.forecast(fit(rows, law="log-power"), bootstraps=0))
+    refused = freeze(
+        emergecast.forecast(
+            fit(rows, options=FitOptions(law="log-power")), options=ForecastOptions(bootstraps=0)
+        )
+    )
     refused.write(tmp_path / "r.json")
     again = read_frozen(tmp_path / "r.json")
     assert again.elbow is None

@@ -8,7 +8,8 @@ from tests import designs
 
 import emergecast
 from emergecast.errors import OptionError, SelectionError
-from emergecast.inference import fit
+from emergecast.forecasts import ForecastOptions
+from emergecast.inference import FitOptions, fit
 from emergecast.measurements import SelectOptions
 from emergecast.track_record import (
     FrozenForecast,
@@ -34,8 +35,10 @@ def rows(losses=LATER) -> list[designs.Row]:
 def frozen_with(table: list[designs.Row], **options) -> FrozenForecast:
     """Frozen on these rows, chosen by these options."""
     chosen = SelectOptions(**options)
-    fitted = fit(table, law="log-power", select_options=chosen)
-    return freeze(emergecast.forecast(fitted, bootstraps=0), options=chosen)
+    fitted = fit(table, chosen, FitOptions(law="log-power"))
+    return freeze(
+        emergecast.forecast(fitted, options=ForecastOptions(bootstraps=0)), options=chosen
+    )
 
 
 @pytest.fixture(scope="module")

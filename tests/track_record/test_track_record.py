@@ -15,8 +15,8 @@ import emergecast
 from emergecast.baselines import baselines
 from emergecast.baselines._baselines import Baseline
 from emergecast.errors import FrozenError, OptionError, SelectionError
-from emergecast.forecasts import Verdict
-from emergecast.inference import fit
+from emergecast.forecasts import ForecastOptions, Verdict
+from emergecast.inference import FitOptions, fit
 from emergecast.measurements import SelectOptions, read_table, select
 from emergecast.observed import ground_truth
 from emergecast.track_record import (
@@ -45,8 +45,8 @@ def rows(losses=LATER, **options) -> list[designs.Row]:
 @pytest.fixture(scope="module")
 def frozen() -> FrozenForecast:
     """Frozen when the strongest checkpoint had loss 2.0; the elbow is at 1.93."""
-    fitted = fit(rows(SEEN), law="log-power", series="default")
-    return freeze(emergecast.forecast(fitted, bootstraps=0))
+    fitted = fit(rows(SEEN), SelectOptions(series="default"), FitOptions(law="log-power"))
+    return freeze(emergecast.forecast(fitted, options=ForecastOptions(bootstraps=0)))
 
 
 def test_the_truth_is_that_of_all_later_few_shot_scores(frozen: FrozenForecast):
@@ -70,7 +70,7 @@ def test_the_truth_is_that_of_all_later_few_shot_scores(frozen: FrozenForecast):
 
 def test_no_change_is_the_baseline_of_the_backtest(frozen: FrozenForecast):
     """Rebuilt from the frozen rows alone."""
-    fitted = fit(rows(SEEN), law="log-power")
+    fitted = fit(rows(SEEN), options=FitOptions(law="log-power"))
     guess = baselines(fitted, which=(Baseline.NO_CHANGE,))[Baseline.NO_CHANGE].distribution
     assert guess is not None
     assert score_frozen(frozen, truth=1.9).no_change == pytest.approx(crps(guess, 1.9), rel=1e-6)
@@ -100,8 +100,11 @@ def test_a_truth_that_is_not_visible_yet_is_pending(frozen: FrozenForecast):
 def test_options_that_hid_strong_checkpoints_do_not_hide_the_truth():
     """at_chance_only and min_loss chose the rows of the forecast; the truth needs the others."""
     options = SelectOptions(at_chance_only=True, min_loss=1.95)
-    fitted = fit(rows(), law="log-power", select_options=options)
-    found = score_frozen(freeze(emergecast.forecast(fitted, bootstraps=0), options=options), rows())
+    fitted = fit(rows(), options, FitOptions(law="log-power"))
+    found = score_frozen(
+        freeze(emergecast.forecast(fitted, options=ForecastOptions(bootstraps=0)), options=options),
+        rows(),
+    )
     assert found.status is ScoreStatus.SCORED
     assert any("a backtest, not a forecast" in text for text in found.warnings)
 
@@ -109,8 +112,10 @@ def test_options_that_hid_strong_checkpoints_do_not_hide_the_truth():
 def test_a_weak_checkpoint_that_emerged_later_hides_no_row_of_the_forecast():
     """The horizon of the later table is not that of the frozen one."""
     options = SelectOptions(at_chance_only=True)
-    fitted = fit(rows(SEEN), law="log-power", select_options=options)
-    frozen = freeze(emergecast.forecast(fitted, bootstraps=0), options=options)
+    fitted = fit(rows(SEEN), options, FitOptions(law="log-power"))
+    frozen = freeze(
+        emergecast.forecast(fitted, options=ForecastOptions(bootstraps=0)), options=options
+    )
     early = {**rows((2.5,))[0], "score": 0.6, "checkpoint": "early"}
     assert score_frozen(frozen, [*rows(), early]).warnings == ()
 
@@ -118,8 +123,10 @@ def test_a_weak_checkpoint_that_emerged_later_hides_no_row_of_the_forecast():
 def test_hidden_checkpoints_in_the_frozen_table_are_told():
     """Half a backtest is told from a forecast."""
     options = SelectOptions(at_chance_only=True)
-    fitted = fit(rows(), law="log-power", select_options=options)
-    frozen = freeze(emergecast.forecast(fitted, bootstraps=0), options=options)
+    fitted = fit(rows(), options, FitOptions(law="log-power"))
+    frozen = freeze(
+        emergecast.forecast(fitted, options=ForecastOptions(bootstraps=0)), options=options
+    )
     found = score_frozen(frozen, rows((*LATER, 1.45)))
     assert any("in part a backtest" in text for text in found.warnings)
 
@@ -147,7 +154,11 @@ def test_no_stronger_checkpoint_is_told(frozen: FrozenForecast):
 def test_a_refused_forecast_is_not_scored_and_counts():
     """Even when the truth is known."""
     few = [row for row in rows(SEEN) if row["examples"] in {None, 64}]
-    frozen = freeze(emergecast.forecast(fit(few, law="log-power"), bootstraps=0))
+    frozen = freeze(
+        emergecast.forecast(
+            fit(few, options=FitOptions(law="log-power")), options=ForecastOptions(bootstraps=0)
+        )
+    )
     found = score_frozen(frozen, rows())
     assert found.status is ScoreStatus.REFUSED
     assert found.crps is None

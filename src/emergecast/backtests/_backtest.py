@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -20,7 +20,8 @@ from emergecast.backtests._settings import (
 )
 from emergecast.baselines import Baseline, Guess, baselines
 from emergecast.errors import FitError, SelectionError
-from emergecast.forecasts import Verdict, forecast
+from emergecast.forecasts import ForecastOptions, Verdict, forecast
+from emergecast.inference import FitOptions
 from emergecast.measurements import Measurements, SelectOptions, read_table, select
 from emergecast.track_record import crps, log_score
 
@@ -38,22 +39,19 @@ OnRow = Callable[[int, int, BacktestRow], None]
 
 
 def backtest(
-    table: Any,  # noqa: ANN401  whatever read_table takes
-    *,
-    task: str | None = None,
-    select_options: SelectOptions | None = None,
-    law: str | Sequence[str] | None = None,
+    table: object,
+    rows: SelectOptions | None = None,
+    fitting: FitOptions | None = None,
     options: BacktestOptions | None = None,
+    *,
     on_row: OnRow | None = None,
 ) -> Backtest:
     """Forecasts from the weaker checkpoints of a table, scored against what the stronger ones show.
 
     Args:
-        table: whatever `read_table` takes.
-        task: name of the task; may be left out where the table holds one.
-        select_options: which rows to use; `at_chance_only` is ignored, since hiding is done here.
-        law: law of the forecasts, the default of `fit` if none; of several the first, and all of
-            them in the part `laws`.
+        table: what `read_table` takes.
+        rows: which rows to use; `at_chance_only` is ignored, since hiding is done here.
+        fitting: how every forecast is fitted; D0 is what `fit` chooses at the horizon if none.
         options: what to try.
         on_row: called with every row as it is done.
 
@@ -61,12 +59,17 @@ def backtest(
         TableError, SelectionError, OptionError: as `fit`.
         FitError: there is nothing to hide, or the whole table shows no few-shot elbow.
     """
-    ground = ground_of(read_table(table), task, select_options, law, options or BacktestOptions())
+    ground = ground_of(
+        read_table(table),
+        rows or SelectOptions(),
+        fitting or FitOptions(),
+        options or BacktestOptions(),
+    )
     settings = tuple(settings_of(ground))
-    rows: list[BacktestRow] = []
+    found: list[BacktestRow] = []
     for done, setting in enumerate(settings, 1):
         for row in _run(ground, setting):
-            rows.append(row)
+            found.append(row)
             if on_row is not None:
                 on_row(done, len(settings), row)
     return Backtest(
@@ -75,10 +78,10 @@ def backtest(
         series=ground.selection.series,
         truth=ground.truth,
         horizon=ground.horizon,
-        law=ground.laws[0],
+        law=ground.law,
         few_shot_examples=ground.few_shot_examples,
         overridden=ground.overridden,
-        rows=tuple(rows),
+        rows=tuple(found),
         warnings=ground.selection.warnings,
         table_hash=ground.selection.table_hash,
     )
@@ -124,7 +127,7 @@ def _forecast(ground: Ground, table: Measurements, row: BacktestRow) -> Backtest
     try:
         fitted = ground.fit(table, str(row.law), row.few_shot_examples)
         row = _sized(ground, row, fitted)
-        made = forecast(fitted, bootstraps=0, rules=ground.options.rules)
+        made = forecast(fitted, options=ForecastOptions(bootstraps=0, rules=ground.options.rules))
     except FAILURES as error:
         return replace(
             row,
@@ -207,13 +210,13 @@ def _continuous(ground: Ground, table: Measurements) -> pl.DataFrame | None:
         return None
     key = ["series", "checkpoint", "loss", "few_shot", "examples", "subset", "seed", "snapshot"]
     try:
-        other = select(table, replace(ground.select_options, metric=name, lower_is_better=None))
+        other = select(table, replace(ground.rows, metric=name, lower_is_better=None))
     except SelectionError:
         return None
     means = [
         chosen.rows.group_by(key).agg(pl.col("score").mean().alias(column))
         for chosen, column in (
-            (select(table, replace(ground.select_options, metric=own)), "score"),
+            (select(table, replace(ground.rows, metric=own)), "score"),
             (other, "continuous"),
         )
     ]

@@ -15,7 +15,7 @@ from emergecast.backtests._rows import BacktestRow, Part
 from emergecast.baselines import Baseline
 from emergecast.errors import FitError, OptionError
 from emergecast.forecasts import default_thresholds, overrides
-from emergecast.inference import SEED, fit
+from emergecast.inference import SEED, FitOptions, fit
 from emergecast.measurements import Measurements, SelectOptions, select
 from emergecast.observed import GroundTruth, ground_truth
 
@@ -30,14 +30,12 @@ AMOUNTS = (1.0, 2.0, 5.0, 10.0)
 """Values of D0."""
 MULTIPLES = (2.0, 10.0)
 """Further values of D0, in units of the D0 of the other parts."""
-DEFAULT = "mixture"
-"""The law where none is named, as in `fit`."""
 PLAIN_OPTIONS = SelectOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestOptions:
-    """What to try, and with which priors and rules."""
+    """What to try, and by which rules."""
 
     parts: tuple[Part, ...] = tuple(Part)
     rungs: int = 8
@@ -46,12 +44,10 @@ class BacktestOptions:
     """Hide checkpoints at or below each of these losses (nats) instead of a ladder."""
     baselines: tuple[Baseline, ...] = tuple(Baseline)
     """Rivals on the ladder."""
-    few_shot_examples: float | None = None
-    """D0; None: as `fit` chooses at the horizon."""
-    priors: Mapping[str, float] = field(default_factory=dict)
-    """Prior scales to override, by name."""
+    laws: tuple[str, ...] = ()
+    """Laws of the part `laws`; none: that of all forecasts, and `COMPARED`."""
     rules: Mapping[str, float] = field(default_factory=dict)
-    """Rules of the verdict to override, by name, as `forecast` takes them."""
+    """Rules of the verdict to override, by name, as `ForecastOptions` takes them."""
     seed: int = SEED
     """Of the baselines' resampling."""
 
@@ -70,6 +66,7 @@ class BacktestSetting:
     part: Part
     name: str
     law: str
+    """Its name; a key of `Ground.laws`."""
     few_shot_examples: float
     table: Measurements | None
     """Rows to forecast from; None where the setting is not possible."""
@@ -83,7 +80,10 @@ class Ground:
 
     table: Measurements
     options: BacktestOptions
-    select_options: SelectOptions
+    rows: SelectOptions
+    """Which rows of a part of the table to take."""
+    fitting: FitOptions
+    """How to fit them; the law is that of all parts but `laws`."""
     selection: Selection
     """Of all rows."""
     truth: GroundTruth
@@ -91,35 +91,29 @@ class Ground:
     at_chance: Measurements
     """Rows of the checkpoints weaker than the horizon."""
     few_shot_examples: float
-    laws: tuple[str, ...]
-    """The first is that of all parts but `laws`."""
     compute: ObservedCompute | None
     overridden: tuple[Override, ...] = ()
     """Rules and priors that were changed by hand."""
     known: dict[tuple[int, str, float], BacktestRow] = field(default_factory=dict)
     """Forecasts made already, by table, law and D0: the full design comes in every part."""
 
+    @property
+    def law(self) -> str:
+        """Name of the law of all parts but `laws`."""
+        return str(self.fitting.chosen_law)
+
     def fit(self, table: Measurements, law: str, few_shot_examples: float | None) -> Fit:
         """The fit of some of the rows."""
-        return fit(
-            table,
-            law=law,
-            few_shot_examples=few_shot_examples,
-            priors=self.options.priors,
-            select_options=self.select_options,
-        )
+        own = law == self.law
+        fitting = self.fitting if own else replace(self.fitting, law=law, weights="fixed")
+        return fit(table, self.rows, replace(fitting, few_shot_examples=few_shot_examples))
 
 
 def ground_of(
-    table: Measurements,
-    task: str | None,
-    select_options: SelectOptions | None,
-    law: str | Sequence[str] | None,
-    options: BacktestOptions,
+    table: Measurements, rows: SelectOptions, fitting: FitOptions, options: BacktestOptions
 ) -> Ground:
     """The truth, the horizon, and the rows at chance; every option is checked here."""
-    chosen = replace(select_options or SelectOptions(), at_chance_only=False)
-    chosen = chosen if task is None else replace(chosen, task=task)
+    chosen = replace(rows, at_chance_only=False)
     if (chosen.axis, chosen.shift) != (PLAIN_OPTIONS.axis, PLAIN_OPTIONS.shift):
         raise OptionError(
             f"a backtest runs on loss and finetuning examples, not on axis {chosen.axis!r} and "
@@ -132,22 +126,21 @@ def ground_of(
     table = _chosen(table, selection)
     chosen = replace(chosen, series=None, exclude=(), min_loss=None, max_loss=None)
     kept = replace(table, frame=table.frame.filter(pl.col("loss") > limit))
-    laws = (law,) if isinstance(law, str) else tuple(law or ())
     ground = Ground(
         table=table,
         options=options,
-        select_options=chosen,
+        rows=chosen,
+        fitting=fitting,
         selection=selection,
         truth=truth,
         horizon=limit,
         at_chance=kept,
         few_shot_examples=0.0,
-        laws=laws or (DEFAULT,),
         compute=ObservedCompute.of(selection.rows),
     )
-    first = ground.fit(kept, ground.laws[0], options.few_shot_examples)
-    for each in ground.laws[1:]:  # so that an unknown law stops here, not half-way
-        ground.fit(kept, each, options.few_shot_examples)
+    first = ground.fit(kept, ground.law, fitting.few_shot_examples)
+    for each in options.laws:  # so that an unknown law stops here, not half-way
+        ground.fit(kept, each, fitting.few_shot_examples)
     thresholds = default_thresholds(selection.axis).override(options.rules)
     return replace(
         ground,
@@ -246,7 +239,7 @@ def _ladder(ground: Ground) -> Iterator[BacktestSetting]:
         yield BacktestSetting(
             part=Part.LADDER,
             name=f"loss above {limit:.4f}",
-            law=ground.laws[0],
+            law=ground.law,
             few_shot_examples=ground.few_shot_examples,
             table=kept,
             reason="" if kept else "Not possible: no checkpoint has a higher loss.",
@@ -255,7 +248,7 @@ def _ladder(ground: Ground) -> Iterator[BacktestSetting]:
 
 
 def _ablations(ground: Ground) -> Iterator[BacktestSetting]:
-    whole = select(ground.at_chance, ground.select_options)
+    whole = select(ground.at_chance, ground.rows)
     for design in ablations(whole):
         kept: Measurements | None = ground.at_chance
         if design.reason is not None:
@@ -265,7 +258,7 @@ def _ablations(ground: Ground) -> Iterator[BacktestSetting]:
         yield BacktestSetting(
             part=Part.ABLATIONS,
             name=design.name,
-            law=ground.laws[0],
+            law=ground.law,
             few_shot_examples=ground.few_shot_examples,
             table=kept,
             reason=design.reason or "",
@@ -273,8 +266,7 @@ def _ablations(ground: Ground) -> Iterator[BacktestSetting]:
 
 
 def _laws(ground: Ground) -> Iterator[BacktestSetting]:
-    laws = ground.laws if len(ground.laws) > 1 else (*ground.laws, *COMPARED)
-    for law in dict.fromkeys(laws):
+    for law in dict.fromkeys((ground.law, *(ground.options.laws or COMPARED))):
         yield BacktestSetting(
             part=Part.LAWS,
             name=law,
@@ -286,7 +278,7 @@ def _laws(ground: Ground) -> Iterator[BacktestSetting]:
 
 def _amounts(ground: Ground) -> Iterator[BacktestSetting]:
     base = ground.few_shot_examples
-    rows = select(ground.at_chance, ground.select_options).rows
+    rows = select(ground.at_chance, ground.rows).rows
     smallest = float(rows["examples"].drop_nulls().min())  # type: ignore[arg-type]
     names = {value: f"D0 = {value:g}" for value in sorted({*AMOUNTS, base})}
     names |= {
@@ -297,7 +289,7 @@ def _amounts(ground: Ground) -> Iterator[BacktestSetting]:
         yield BacktestSetting(
             part=Part.D0,
             name=name,
-            law=ground.laws[0],
+            law=ground.law,
             few_shot_examples=value,
             table=ground.at_chance if possible else None,
             reason=f"Not possible: the smallest finetuning amount is {smallest:g}.",

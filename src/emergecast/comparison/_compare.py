@@ -17,8 +17,8 @@ from emergecast.comparison._first import (
 )
 from emergecast.comparison._ranking import Ranking, rankings
 from emergecast.errors import OptionError, SelectionError
-from emergecast.forecasts import Verdict, forecast
-from emergecast.inference import fit
+from emergecast.forecasts import ForecastOptions, Verdict, forecast
+from emergecast.inference import FitOptions, fit
 from emergecast.measurements import LossSource, SelectOptions, read_table
 from emergecast.observed import GroundTruth, ground_truth
 
@@ -135,12 +135,12 @@ class Comparison:
 
 def compare(
     table: object,
-    *,
     series: Sequence[str] | None = None,
-    select_options: SelectOptions | None = None,
+    *,
+    rows: SelectOptions | None = None,
+    fitting: FitOptions | None = None,
     rules: Mapping[str, float] | None = None,
     per_byte: bool = False,
-    **how: Any,  # noqa: ANN401  arguments of `fit` and fields of SelectOptions, checked there
 ) -> Comparison:
     """Two series on one task: forecast of each, and which emerges first.
 
@@ -153,34 +153,32 @@ def compare(
     Args:
         table: what `read_table` takes.
         series: the two names, first and second; None where the table has just two.
-        select_options: which rows of each to take.
-        rules: rules of the verdicts to override, by name, as `forecast` takes them.
+        rows: which rows of each to take.
+        fitting: how to fit them.
+        rules: rules of the verdicts to override, by name, as `ForecastOptions` takes them.
         per_byte: the losses are nats per byte of the same text, so that tokenizers do not matter.
-        **how: task, law, priors, few_shot_examples, chance and the other arguments of `fit`.
 
     Raises:
         OptionError: not two different series.
         SelectionError: the rows of a series do not make one fit.
         FitError: no estimate exists for a series.
     """
-    options = select_options or SelectOptions()
-    named = {name: how.pop(name) for name in SelectOptions.__slots__ if name in how}
-    options = replace(options, **named)
-    rows = read_table(table, chance=how.pop("chance", None), axis=options.axis, shift=options.shift)
-    first, second = _two(rows, series, options.task)
+    rows = rows or SelectOptions()
+    measured = read_table(table, axis=rows.axis, shift=rows.shift)
+    first, second = _two(measured, series, rows.task)
     fits = [
-        fit(rows, select_options=replace(options, series=name, pool=False), **how)
-        for name in (first, second)
+        fit(measured, replace(rows, series=name, pool=False), fitting) for name in (first, second)
     ]
+    options = ForecastOptions(bootstraps=0, rules=rules or {})
     truths = [_truth(each) for each in fits]
     forecasts = [
         replace(
-            forecast(each, bootstraps=0, rules=rules),
+            forecast(each, options=options),
             truth=None if truth is None else truth.elbow,
         )
         for each, truth in zip(fits, truths, strict=True)
     ]
-    apart, warnings = _apart(rows, (forecasts[0], forecasts[1]), per_byte=per_byte)
+    apart, warnings = _apart(measured, (forecasts[0], forecasts[1]), per_byte=per_byte)
     refused = _refusal(forecasts, (first, second))
     at_loss, difference = at_equal_loss(forecasts, refused or apart)
     at_compute, compute = at_equal_compute(forecasts, refused)

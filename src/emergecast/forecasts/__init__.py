@@ -6,24 +6,31 @@ a refused one has no elbow.
 
 from __future__ import annotations
 
+from emergecast.forecasts._each import ForecastOrError, forecast_each, name_of
 from emergecast.forecasts._elbow import Elbow
 from emergecast.forecasts._forecast import AtLoss, Forecast, forecast
 from emergecast.forecasts._json_schema import json_schema
+from emergecast.forecasts._options import BOOTSTRAPS, ForecastOptions
 from emergecast.forecasts._overrides import Override, overrides
 from emergecast.forecasts._thresholds import Thresholds, default_thresholds
 from emergecast.forecasts._verdict import NEGLIGIBLE, Sensitivity, Verdict
 
 __all__ = [
+    "BOOTSTRAPS",
     "NEGLIGIBLE",
     "AtLoss",
     "Elbow",
     "Forecast",
+    "ForecastOptions",
+    "ForecastOrError",
     "Override",
     "Sensitivity",
     "Thresholds",
     "Verdict",
     "default_thresholds",
     "forecast",
+    "forecast_each",
     "json_schema",
+    "name_of",
     "overrides",
 ]

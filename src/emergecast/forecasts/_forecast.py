@@ -28,9 +28,10 @@ from emergecast.forecasts._elbow import (
     sensitivity_on,
 )
 from emergecast.forecasts._lines import curves, schema, typical
+from emergecast.forecasts._options import ForecastOptions
 from emergecast.forecasts._overrides import Override, overrides
 from emergecast.forecasts._thresholds import Thresholds, default_thresholds
-from emergecast.forecasts._verdict import Judgement, Sensitivity, Verdict, judge
+from emergecast.forecasts._verdict import Sensitivity, Verdict, judge
 from emergecast.inference import (
     QUANTILES,
     SEED,
@@ -45,12 +46,10 @@ from emergecast.inference import (
 from emergecast.suggestions import Repeat, repeats
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import ArrayLike, NDArray
 
-    from emergecast.inference import Posterior
-    from emergecast.measurements import Axis, Shift
+    from emergecast.inference import FitOptions, Posterior
+    from emergecast.measurements import Axis, SelectOptions, Shift
 
 N_DRAWS = 4000
 
@@ -462,70 +461,59 @@ class Forecast:
 
 
 def forecast(
-    table_or_fit: Any,  # noqa: ANN401  a Fit, or whatever read_table takes
-    *,
-    rules: Mapping[str, float] | None = None,
-    bootstraps: int = 200,
-    compute: ComputeOptions | None = None,
-    **fitting: Any,  # noqa: ANN401  arguments of fit, checked there
+    table_or_fit: object,
+    rows: SelectOptions | None = None,
+    fitting: FitOptions | None = None,
+    options: ForecastOptions | None = None,
 ) -> Forecast:
     """Where emergence will happen, with a verdict.
 
     Args:
-        table_or_fit: a `Fit`, or a table to fit first: Measurements, a path, a polars or pandas
-            frame, records.
-        rules: rules of the verdict to override, by name: fields of `Thresholds`, in the unit of
-            the axis. The others keep the default of that axis.
-        bootstraps: resamples of each kind; 0 for none.
-        compute: how the loss of emergence becomes compute; the defaults of `ComputeOptions`.
-        **fitting: how a table is fitted: task, law, priors, at_chance_only, ...; as `fit`.
+        table_or_fit: a `Fit`, or a table to fit first, as `fit` takes it.
+        rows: which rows of the table to fit.
+        fitting: how to fit them.
+        options: what to make of the fit.
 
     Raises:
-        OptionError: an impossible option, or `fitting` beside a `Fit`.
+        OptionError: an impossible option, or `rows` or `fitting` beside a `Fit`.
         TableError: the table has bad rows (all of them listed).
         SelectionError: the rows asked for do not make one fit.
         FitError: no estimate exists for these rows.
     """
     if not isinstance(table_or_fit, Fit):
-        fitted = fit(table_or_fit, **fitting)
-    elif fitting:
+        fitted = fit(table_or_fit, rows, fitting)
+    elif rows is not None or fitting is not None:
         raise OptionError(
-            f"{', '.join(fitting)} say how a table is fitted, and this is a fit already: give them "
-            "to emergecast.fit."
+            "rows and fitting say how a table is fitted, and this is a fit already: give them to "
+            "emergecast.fit."
         )
     else:
         fitted = table_or_fit
-    thresholds = default_thresholds(fitted.selection.axis).override(rules or {})
-    return _forecast(fitted, thresholds, bootstraps, compute or ComputeOptions())
-
-
-def _forecast(
-    fit: Fit, thresholds: Thresholds, bootstraps: int, options: ComputeOptions
-) -> Forecast:
-    judgement: Judgement = judge(fit, thresholds)
-    if judgement.verdict is Verdict.REFUSED:
-        return Forecast(
-            fit=fit,
-            verdict=judgement.verdict,
-            reasons=judgement.reasons,
-            thresholds=thresholds,
-            elbow=None,
-            bootstrap=dict.fromkeys(Resample),
-            sensitivity=(),
-            compute_options=options,
-        )
-    posterior, axis = fit.posterior, fit.selection.axis
-    elbow = Elbow(
-        mle=None if fit.mle is None else axis.to_axis(fit.mle.elbow),
-        mode=axis.to_axis(posterior.mode),
-        **ElbowOnAxis(posterior=posterior, axis=axis).quantiles(),
-    )
-    bootstrap = {kind: fit.bootstrap(kind, bootstraps) if bootstraps else None for kind in Resample}
-    return Forecast(
-        fit=fit,
+    options = options or ForecastOptions()
+    thresholds = default_thresholds(fitted.selection.axis).override(options.rules)
+    judgement = judge(fitted, thresholds)
+    made = Forecast(
+        fit=fitted,
         verdict=judgement.verdict,
         reasons=judgement.reasons,
         thresholds=thresholds,
+        elbow=None,
+        bootstrap=dict.fromkeys(Resample),
+        sensitivity=(),
+        compute_options=options.compute,
+    )
+    if judgement.verdict is Verdict.REFUSED:
+        return made
+    posterior, axis = fitted.posterior, fitted.selection.axis
+    elbow = Elbow(
+        mle=None if fitted.mle is None else axis.to_axis(fitted.mle.elbow),
+        mode=axis.to_axis(posterior.mode),
+        **ElbowOnAxis(posterior=posterior, axis=axis).quantiles(),
+    )
+    n = options.bootstraps
+    bootstrap = {kind: fitted.bootstrap(kind, n) if n else None for kind in Resample}
+    return replace(
+        made,
         elbow=elbow,
         bootstrap={
             kind: None if each is None else replace(each, modes=axis.to_axis(each.modes))
@@ -533,7 +521,6 @@ def _forecast(
         },
         sensitivity=tuple(sensitivity_on(axis, row) for row in judgement.sensitivity),
         diagnostics=judgement.diagnostics,
-        compute_options=options,
     )
 
 

@@ -13,6 +13,7 @@ from emergecast.inference._draws import Draws
 from emergecast.inference._fit import SEED, Fit, FitStatus, fit
 from emergecast.inference._mixture import DEFAULT_MIXTURE, Mixture, MixturePosterior
 from emergecast.inference._on_axis import QUANTILES, ElbowOnAxis
+from emergecast.inference._options import FitOptions
 from emergecast.inference._point import PointEstimate, local_optima
 from emergecast.inference._posterior import Posterior
 from emergecast.inference._priors import Priors
@@ -32,6 +33,7 @@ __all__ = [
     "ExactPosterior",
     "Fit",
     "FitData",
+    "FitOptions",
     "FitStatus",
     "LossDistribution",
     "Mixture",

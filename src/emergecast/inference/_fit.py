@@ -15,7 +15,8 @@ from emergecast.errors import OptionError
 from emergecast.inference._bootstrap import Bootstrap, Resample, bootstrap
 from emergecast.inference._coordinates import Coordinates
 from emergecast.inference._data import FitData, fit_data
-from emergecast.inference._mixture import DEFAULT_MIXTURE, Mixture, MixturePosterior
+from emergecast.inference._mixture import Mixture, MixturePosterior
+from emergecast.inference._options import FitOptions
 from emergecast.inference._point import PointEstimate, maximum_likelihood
 from emergecast.inference._priors import Priors
 from emergecast.inference._stacking import stacking_weights
@@ -24,17 +25,13 @@ from emergecast.inference.sampled import Model, SampledPosterior, prior_elbows, 
 from emergecast.measurements import MetricKind, SelectOptions, read_table, select
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from numpy.typing import NDArray
 
     from emergecast.inference._posterior import Posterior
-    from emergecast.measurements import Measurements, Selection
+    from emergecast.measurements import Selection
 
 SEED = 20241122
 """Of every random step whose seed the caller does not choose."""
-WEIGHTS = ("fixed", "stacking")
-"""How the laws of a mixture may be weighted."""
 
 
 class FitStatus(StrEnum):
@@ -234,36 +231,14 @@ class Fit:
         return f"<p>{escape(repr(self))}<br>{next_step}</p>"
 
 
-def fit(  # noqa: PLR0913  the options of the main call, all named
-    table: Any,  # noqa: ANN401  whatever read_table takes
-    *,
-    task: str | None = None,
-    law: Law | Mixture | LawForm | str | Sequence[str | Law] = "mixture",
-    weights: str = "fixed",
-    few_shot_examples: float | None = None,
-    priors: Priors | Mapping[str, float] | None = None,
-    chance: float | None = None,
-    select_options: SelectOptions | None = None,
-    planned_amounts: Sequence[float] = (),
-    **selection: Any,  # noqa: ANN401  fields of SelectOptions, checked below
-) -> Fit:
+def fit(table: object, rows: SelectOptions | None = None, options: FitOptions | None = None) -> Fit:
     """The emergence law fitted to the rows of one task.
 
     Args:
-        table: Measurements, a path (CSV, Parquet, JSON Lines), a polars or pandas frame, records.
-        task: name of the task; may be left out where the table holds one.
-        law: "mixture" (`DEFAULT_MIXTURE`), one law by name ("log-power", "hill+slopes"), or several
-            names for an equally weighted mixture of them.
-        weights: "fixed", or "stacking" to weigh the laws of a mixture by how well they predict
-            checkpoints past an elbow that they have not seen.
-        few_shot_examples: D0, the amount at which the few-shot elbow is read off, in the unit of
-            the shift; default the shots of the few-shot rows.
-        priors: scales to override, by name, or a whole `Priors`.
-        chance: chance level, for a table without that column.
-        select_options: which rows to fit; or give the fields of `SelectOptions` one by one.
-        planned_amounts: amounts of data at which the law is read off too, whether or not there are
-            rows yet; with some, a table without finetuned rows has a posterior (cold start).
-        **selection: series, pool, metric, method, at_chance_only, min_loss, max_loss, exclude, ...
+        table: what `read_table` takes: Measurements, a path (CSV, Parquet, JSON Lines), a polars or
+            pandas frame, records.
+        rows: which rows to fit; all of them if not given.
+        options: how to fit them.
 
     Raises:
         TableError: the table has bad rows (all of them listed).
@@ -271,68 +246,25 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
         OptionError: an impossible option or prior.
         FitError: no estimate exists for these rows.
     """
-    chosen_law = _law(law)
-    if weights not in WEIGHTS:
-        raise OptionError(f"weights are {' or '.join(WEIGHTS)}, not {weights!r}.")
-    if weights == "stacking" and isinstance(chosen_law, Law):
-        raise OptionError(
-            f"weights by stacking are of several laws, and only the {chosen_law} law is fitted: "
-            "leave the weights out, or name more laws."
-        )
-    options = _select_options(select_options, task, selection)
-    picked = select(_measurements(table, chance, options), options)
+    rows, options = rows or SelectOptions(), options or FitOptions()
+    law = options.chosen_law
+    picked = select(read_table(table, axis=rows.axis, shift=rows.shift), rows)
+    few_shot_examples = options.few_shot_examples
     if few_shot_examples is not None and not picked.shift.is_examples:
         smallest = float(picked.rows["examples"].drop_nulls().to_numpy().min())
         few_shot_examples = picked.shift.few_shot_amount(few_shot_examples, smallest)
-    data = fit_data(picked, few_shot_examples=few_shot_examples, planned_amounts=planned_amounts)
-    if isinstance(priors, Priors):
-        chosen = priors
-    else:
-        default = Priors.default(proportion=picked.metric_kind is MetricKind.PROPORTION)
-        chosen = default.override(priors or {})
     return Fit(
-        selection=picked, data=data, law=chosen_law, priors=chosen, stacked=weights == "stacking"
+        selection=picked,
+        data=fit_data(
+            picked,
+            few_shot_examples=few_shot_examples,
+            planned_amounts=options.planned_amounts,
+        ),
+        law=law,
+        priors=options.chosen_priors(proportion=picked.metric_kind is MetricKind.PROPORTION),
+        stacked=options.weights == "stacking",
     )
-
-
-def _measurements(
-    table: Any,  # noqa: ANN401  as fit
-    chance: float | None,
-    options: SelectOptions,
-) -> Measurements:
-    from emergecast.measurements import Measurements
-
-    if isinstance(table, Measurements) and chance is None:
-        return table
-    return read_table(table, chance=chance, axis=options.axis, shift=options.shift)
-
-
-def _law(law: Law | Mixture | LawForm | str | Sequence[str | Law]) -> Law | Mixture:
-    if isinstance(law, Mixture | Law):
-        return law
-    if isinstance(law, str):
-        return DEFAULT_MIXTURE if law == "mixture" else Law.parse(law)
-    names = list(law)
-    return Law.parse(names[0]) if len(names) == 1 else Mixture.of(names)
 
 
 def _named(law: Law | Mixture) -> str:
     return f"{law} law" if isinstance(law, Law) else f"mixture of {len(law.laws)} laws"
-
-
-def _select_options(
-    options: SelectOptions | None, task: str | None, extra: dict[str, Any]
-) -> SelectOptions:
-    options = options or SelectOptions()
-    if task is not None:
-        extra = {**extra, "task": task}
-    unknown = set(extra) - set(SelectOptions.__slots__)
-    if unknown:
-        message = (
-            f"fit() has no option {', '.join(sorted(unknown))}; rows are chosen by "
-            f"{', '.join(SelectOptions.__slots__)}."
-        )
-        raise OptionError(message)
-    if isinstance(extra.get("exclude"), str):
-        extra["exclude"] = (extra["exclude"],)
-    return replace(options, **extra)

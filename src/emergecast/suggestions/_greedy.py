@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from emergecast.errors import OptionError
 from emergecast.inference import SEED
 from emergecast.measurements import MetricKind
 from emergecast.suggestions._candidates import Candidate, typical_items
+from emergecast.suggestions._cost import Cost
 from emergecast.suggestions._information import Outlook, Predicted
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class SuggestOptions:
     """Runs to suggest at most."""
     least: float = 0.003
     """Nats that a run must add to be worth naming; 0.003 narrow an interval by 0.3%."""
+    cost: Cost = field(default_factory=Cost)
+    """What runs cost; the rate is measured on the table's column gpu_hours, if there is one and no
+    rate is given."""
     seed: int = SEED
 
     def __post_init__(self) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from emergecast.errors import SelectionError
-from emergecast.inference import fit
-from emergecast.measurements import Measurements, SelectOptions, read_table, select
+from emergecast.inference import FitOptions, fit
+from emergecast.measurements import SelectOptions, read_table, select
 from emergecast.suggestions._candidates import (
     ladder,
     ladder_candidates,
@@ -157,53 +157,49 @@ class Suggestion:
 
 
 def suggest(
-    table: Any,  # noqa: ANN401  whatever read_table takes
-    *,
+    table: object,
     options: SuggestOptions,
+    rows: SelectOptions | None = None,
+    fitting: FitOptions | None = None,
+    *,
     candidates: object = None,
-    cost: Cost | None = None,
-    select_options: SelectOptions | None = None,
     on_run: Callable[[float], None] | None = None,
-    **ways: Any,  # noqa: ANN401  arguments of `fit`
 ) -> Suggestion:
     """The runs that say most about the few-shot elbow per GPU-hour, greedily one after another.
 
     Works before anything is finetuned too, as long as there are few-shot rows.
 
     Args:
-        table: whatever `read_table` takes.
+        table: what `read_table` takes.
         options: the budget and the like.
+        rows: which rows to look at.
+        fitting: how to fit them.
         candidates: runs to choose from (`CANDIDATE_COLUMNS`): a path, a frame or records. None:
             every checkpoint of the rows on a ladder of amounts.
-        cost: what runs cost; the rate is measured on the table's column gpu_hours, if there is one
-            and no rate is given.
-        select_options: which rows to look at.
         on_run: called with the share of the budget that is planned, for a progress bar.
-        **ways: law, weights, few_shot_examples, priors, chance of `fit`.
 
     Raises:
         TableError, SelectionError, OptionError, FitError: as `fit`; and for bad candidates.
     """
-    picks = select_options or SelectOptions()
-    if not isinstance(table, Measurements):
-        table = read_table(table, chance=ways.pop("chance", None))
-    selection = select(table, picks)
+    rows, fitting = rows or SelectOptions(), fitting or FitOptions()
+    measured = read_table(table)
+    selection = select(measured, rows)
     _refuse_other_axes(selection)
-    chosen_cost = (cost or Cost()).measured(table, typical_items(selection))
+    cost = options.cost.measured(measured, typical_items(selection))
     if candidates is None:
         shots = DEFAULT_SHOTS if selection.shots is None else max(selection.shots, 1)
-        amounts = options.amounts or ladder(selection, ways.get("few_shot_examples") or shots)
-        offered = ladder_candidates(selection, amounts, options.runs, chosen_cost)
+        amounts = options.amounts or ladder(selection, fitting.few_shot_examples or shots)
+        offered = ladder_candidates(selection, amounts, options.runs, cost)
     else:
-        offered = read_candidates(candidates, selection, chosen_cost)
+        offered = read_candidates(candidates, selection, cost)
     planned = sorted({float(each.examples) for each in offered if each.examples is not None})
-    fitted = fit(table, select_options=picks, planned_amounts=planned, **ways)
+    fitted = fit(measured, rows, replace(fitting, planned_amounts=tuple(planned)))
     plan = GreedyPlan(fitted, offered, options)
     runs, stopped = plan.choose(on_run)
     return Suggestion(
         fit=fitted,
         options=options,
-        cost=chosen_cost,
+        cost=cost,
         runs=runs,
         prospects=plan.prospects,
         stopped=stopped,

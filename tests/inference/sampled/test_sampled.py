@@ -12,7 +12,7 @@ from tests.referees import rich_model, rich_simulate, simulate
 import emergecast
 from emergecast.emergence_law import Feature, Law
 from emergecast.errors import FitError, OptionError
-from emergecast.inference import Mixture, Model, Priors, sampled
+from emergecast.inference import FitOptions, Mixture, Model, Priors, sampled
 from emergecast.inference.sampled._space import Space
 
 LEVELS = [0.05, 0.5, 0.95]
@@ -167,7 +167,15 @@ def test_an_unknown_law_is_named_with_what_there_is():
 def test_several_names_make_a_mixture(simulated_tables):
     """`law` may be one name, "mixture", or several names with equal weights."""
     rows = simulate.as_rows(simulated_tables[0])
-    fit = emergecast.fit(rows, law=["log-power", "power"])
+    fit = emergecast.fit(
+        rows,
+        options=FitOptions(
+            law=(
+                "log-power",
+                "power",
+            )
+        ),
+    )
     assert fit.weights == (0.5, 0.5)
     assert len(emergecast.fit(rows).members) > 2
 
@@ -188,7 +196,17 @@ def test_stacking_finds_the_law_that_predicts():
                     "examples": amount, "score": score, "stderr": 0.004,
                 }
             )  # fmt: skip
-    fit = emergecast.fit(rows, law=["power", "hill", "log-power+deviation"], weights="stacking")
+    fit = emergecast.fit(
+        rows,
+        options=FitOptions(
+            law=(
+                "power",
+                "hill",
+                "log-power+deviation",
+            ),
+            weights="stacking",
+        ),
+    )
     power, hill, log_power = fit.weights
     assert hill > 0.8
     assert sum(fit.weights) == pytest.approx(1.0)
@@ -209,7 +227,16 @@ def test_weights_that_cannot_be_had_are_refused():
         for amount in (10, 100, 1000)
     ]  # fmt: skip
     with pytest.raises(OptionError, match="fixed or stacking"):
-        emergecast.fit(flat, weights="even")
-    fit = emergecast.fit(flat, law=["power", "log-power"], weights="stacking")
+        emergecast.fit(flat, options=FitOptions(weights="even"))
+    fit = emergecast.fit(
+        flat,
+        options=FitOptions(
+            law=(
+                "power",
+                "log-power",
+            ),
+            weights="stacking",
+        ),
+    )
     with pytest.raises(FitError, match="use fixed weights"):
         _ = fit.weights

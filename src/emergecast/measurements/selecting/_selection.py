@@ -45,6 +45,11 @@ class SelectOptions:
     shift: str = EXAMPLES
     """What moves the elbow: NAME[:log10|linear][:xNUMBER], as `Shift.parse` takes it."""
 
+    def __post_init__(self) -> None:
+        given: object = self.exclude
+        if isinstance(given, str):  # one name, and not its letters
+            object.__setattr__(self, "exclude", (given,))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Selection:

@@ -1,0 +1,29 @@
+"""What is made of a fit, as one record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from emergecast.compute import ComputeOptions
+from emergecast.errors import OptionError
+
+BOOTSTRAPS = 200
+"""Resamples of each kind, where nobody says how many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastOptions:
+    """What is made of a fit."""
+
+    rules: Mapping[str, float] = field(default_factory=dict)
+    """Rules of the verdict to override, by name (fields of `Thresholds`), in the unit of the axis;
+    the others keep the default of that axis."""
+    bootstraps: int = BOOTSTRAPS
+    """Resamples of each kind; 0 for none."""
+    compute: ComputeOptions = field(default_factory=ComputeOptions)
+    """How the loss of emergence becomes compute."""
+
+    def __post_init__(self) -> None:
+        if self.bootstraps < 0:
+            raise OptionError(f"bootstraps must be at least 0, not {self.bootstraps}.")
