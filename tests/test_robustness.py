@@ -443,7 +443,7 @@ def test_odd_designs_end_well(name: str):
     for parameter in ("elbow", "elbow_high", "alpha", "k", "c", "slope", "chance", "noise"):
         assert np.isfinite(getattr(drawn, parameter)).all(), parameter
     at = forecast.at(forecast.fit.data.strongest_loss, (0.5,))
-    assert all(map(math.isfinite, (at.emerged, at.score, at.exceeds[0.5])))
+    assert all(map(math.isfinite, (at.emerged, at.score, at.exceeds[0].probability)))
     for frame in (forecast.curves(), forecast.distribution()):
         for column in frame.select("loss", frame.columns[-2]).iter_columns():
             assert column.is_finite().all()
@@ -458,7 +458,7 @@ def test_scores_without_any_order_have_an_estimate_or_none(amounts: tuple[int, .
             {**row, "score": float(rng.uniform())}
             for row in law_rows(EVEN, amounts, stderr=None, n_items=1000)
         ]
-        found = emergecast.fit(rows, options=FitOptions(law="log-power")).mle
+        found = emergecast.fit(rows, options=asked(law="log-power")[1]).mle
         if found is not None:
             assert math.isfinite(found.elbow)
             assert math.isfinite(found.log_likelihood)

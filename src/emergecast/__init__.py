@@ -2,7 +2,7 @@
 
 import emergecast
 
-forecast = emergecast.forecast("table.csv", task="mmlu")
+forecast = emergecast.forecast("table.csv", emergecast.SelectOptions(task="mmlu"))
 print(forecast, forecast.quantile([0.05, 0.5, 0.95]), forecast.emerged(1.9))
 """
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from emergecast.backtests import backtest
     from emergecast.comparison import compare
     from emergecast.errors import EmergecastError
-    from emergecast.forecasts import Forecast, Verdict, forecast
-    from emergecast.inference import Fit, Posterior, Priors, fit
+    from emergecast.forecasts import Forecast, ForecastOptions, Verdict, forecast, forecast_each
+    from emergecast.inference import Fit, FitOptions, Posterior, Priors, fit
     from emergecast.measurements import Measurements, SelectOptions, read_table
     from emergecast.simulation import simulate
     from emergecast.suggestions import suggest
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = [
     "EmergecastError",
     "Fit",
+    "FitOptions",
     "Forecast",
+    "ForecastOptions",
     "Measurements",
     "Posterior",
     "Priors",
@@ -33,6 +35,7 @@ __all__ = [
     "compare",
     "fit",
     "forecast",
+    "forecast_each",
     "read_table",
     "simulate",
     "suggest",
@@ -41,7 +44,9 @@ __all__ = [
 _ROOM = {
     "EmergecastError": "errors",
     "Fit": "inference",
+    "FitOptions": "inference",
     "Forecast": "forecasts",
+    "ForecastOptions": "forecasts",
     "Measurements": "measurements",
     "Posterior": "inference",
     "Priors": "inference",
@@ -51,6 +56,7 @@ _ROOM = {
     "compare": "comparison",
     "fit": "inference",
     "forecast": "forecasts",
+    "forecast_each": "forecasts",
     "read_table": "measurements",
     "simulate": "simulation",
     "suggest": "suggestions",

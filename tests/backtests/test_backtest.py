@@ -513,9 +513,7 @@ def test_a_failing_row_does_not_stop_the_others(rows: Rows, monkeypatch: pytest.
 
     monkeypatch.setattr(Ground, "fit", broken)
     options = BacktestOptions(parts=(Part.LAWS,))
-    good, bad = backtest(
-        rows, fitting=FitOptions(law="log-power"), options=options
-    ).rows
+    good, bad = backtest(rows, fitting=FitOptions(law="log-power"), options=options).rows
     assert good.outcome is BacktestOutcome.SCORED
     assert (bad.outcome, bad.reasons, bad.p50) == (
         BacktestOutcome.FAILED,

@@ -38,10 +38,10 @@ def commands() -> list[str]:
 def resolve(arguments: list[str]) -> tuple[Any, list[str]]:
     """The command that the words name, and the words after its name."""
     command: Any = typer.main.get_command(app)
-    while hasattr(command, "commands") and arguments and not arguments[0].startswith("-"):
+    while hasattr(command, "list_commands") and arguments and not arguments[0].startswith("-"):
         name, *arguments = arguments
-        assert name in command.commands, f"there is no command {name}"
-        command = command.commands[name]
+        assert name in command.list_commands(None), f"there is no command {name}"
+        command = command.get_command(None, name)
     return command, arguments
 
 

@@ -468,11 +468,11 @@ def test_several_forecasts_get_a_folder_each(several: Path, tmp_path: Path):
 
 def test_the_last_line_names_every_folder_up_to_six():
     """And counts the others."""
-    from emergecast.cli._forecasts import written_where
+    from emergecast.cli._output import wrote
 
     paths = [Path("out") / f"t{i}" / name for i in range(8) for name in ("fan.png", "fan.svg")]
-    assert written_where(paths[:4]) == "Wrote fan.png, fan.svg to out/t0, out/t1"
-    assert written_where(paths).endswith("out/t5 and 2 more")
+    assert wrote(paths[:4]) == "Wrote fan.png, fan.svg to out/t0, out/t1"
+    assert wrote(paths).endswith("out/t5 and 2 more")
 
 
 def test_names_that_are_one_folder_do_not_overwrite_each_other(tmp_path: Path):

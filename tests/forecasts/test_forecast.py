@@ -161,10 +161,11 @@ def test_probabilities_of_scores_are_those_of_the_law_over_draws(forecast: Forec
         at = forecast.at(loss, bars)
         assert at.loss == loss
         assert at.score == pytest.approx(np.median(score), abs=0.05 * float(np.std(score)))
-        for bar, share in zip(bars, (0.9, 0.5, 0.1), strict=True):
+        for bar, share, found in zip(bars, (0.9, 0.5, 0.1), at.exceeds, strict=True):
             error = 5 * np.sqrt(share * (1 - share) * (1 / 4_000 + 1 / 20_000))
-            assert at.exceeds[bar] == pytest.approx(share, abs=error)
-            assert forecast.exceeds(loss, bar) == at.exceeds[bar]
+            assert found.score == bar
+            assert found.probability == pytest.approx(share, abs=error)
+            assert forecast.exceeds(loss, bar) == found.probability
         emerged = float(np.mean(drawn.elbow >= loss))
         error = 5 * np.sqrt(max(emerged * (1 - emerged), 1e-4) / 20_000)
         assert at.emerged == pytest.approx(emerged, abs=error)

@@ -36,7 +36,11 @@ CHANGES = ("--threshold", "width=0.9", "--prior", "elbow_scale=0.5")
 @pytest.fixture(scope="module")
 def changed() -> Forecast:
     """One rule and one prior are not the default ones."""
-    return emergecast.forecast(designs.rows(**SMALL), fitting=FitOptions(law="log-power", priors={"elbow_scale": 0.5}), options=ForecastOptions(bootstraps=0, rules={"width": 0.9}))
+    return emergecast.forecast(
+        designs.rows(**SMALL),
+        fitting=FitOptions(law="log-power", priors={"elbow_scale": 0.5}),
+        options=ForecastOptions(bootstraps=0, rules={"width": 0.9}),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +83,10 @@ def test_what_was_changed_is_in_the_record(changed: Forecast, usual: Forecast):
     record = changed.to_dict()
     jsonschema.validate(record, json_schema())
     assert record["overridden"][0] == {
-        "kind": "rule", "name": "width", "value": 0.9, "default": 0.2,
+        "kind": "rule",
+        "name": "width",
+        "value": 0.9,
+        "default": 0.2,
     }
     assert usual.overridden == ()
     assert usual.to_dict()["overridden"] == []

@@ -14,7 +14,7 @@ from emergecast.backtests._ladder import ObservedCompute, horizon, limits
 from emergecast.backtests._rows import BacktestRow, Part
 from emergecast.baselines import Baseline
 from emergecast.errors import FitError, OptionError
-from emergecast.forecasts import default_thresholds, overrides
+from emergecast.forecasts import Thresholds, default_thresholds, overrides
 from emergecast.inference import SEED, FitOptions, fit
 from emergecast.measurements import Measurements, SelectOptions, select
 from emergecast.observed import GroundTruth, ground_truth
@@ -52,6 +52,7 @@ class BacktestOptions:
     """Of the baselines' resampling."""
 
     def __post_init__(self) -> None:
+        Thresholds().override(self.rules)  # so that a wrong name stops before anything is fitted
         if self.rungs < 1:
             raise OptionError(f"a ladder needs at least one rung, not {self.rungs}.")
         for loss in self.horizons:

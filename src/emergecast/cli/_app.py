@@ -2,35 +2,129 @@
 
 from __future__ import annotations
 
+import ast
 import os
-from collections.abc import Callable
-from typing import Annotated
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand
 
 from emergecast.cli._failures import ErrorsAsMessages
-from emergecast.cli.commands import (
-    backtest,
-    compare,
-    demo,
-    experiment,
-    fit,
-    freeze,
-    proving_ground,
-    scaling,
-    scaling_fit,
-    simulate,
-    suggest,
-    table,
-)
+
+COMMANDS: Final = {
+    "emergecast": {
+        "demo": "demo",
+        "template": "table",
+        "check": "table",
+        "fit": "fit",
+        "suggest": "suggest",
+        "freeze": "freeze",
+        "score": "freeze",
+        "backtest": "backtest",
+        "compare": "compare",
+        "simulate": "simulate",
+        "plan": "experiment",
+        "run": "experiment",
+        "status": "experiment",
+        "retry": "experiment",
+        "export": "experiment",
+        "proving-ground": "proving_ground",
+        "import": "Make a table from the results of other tools.",
+        "scaling": "Scaling laws: from a loss to parameters, tokens and FLOPs, and back.",
+    },
+    "import": {"lm-eval": "table"},
+    "scaling": {
+        "fit": "scaling_fit",
+        "convert": "scaling",
+        "laws": "scaling",
+        "flops": "scaling",
+    },
+}
+"""Of every group, its commands and the file of each; of a group inside it, what it is for."""
+
+
+class GroupedOptions(TyperCommand):
+    """A command whose help lists its options by the record that they belong to."""
+
+    def format_options(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ANN401
+        """One section for each record, after the arguments."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for each in self.get_params(ctx):
+            line = each.get_help_record(ctx)
+            if line is not None:
+                heading = "Arguments" if each.param_type_name == "argument" else "Options"
+                heading = getattr(each, "rich_help_panel", None) or heading
+                sections.setdefault(heading, []).append(line)
+        last = sections.pop("Options", [])  # of the command itself, and --help
+        for heading, lines in [*sections.items(), ("Options", last)]:
+            with formatter.section(heading):
+                formatter.write_dl(lines, col_max=34)
+
+
+class Commands(ErrorsAsMessages):
+    """A group whose commands are imported when they are called, so that help answers at once."""
+
+    def list_commands(self, _ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Their names, in order."""
+        return list(COMMANDS[self.name or ""])
+
+    def get_command(self, _ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # noqa: ANN401
+        """The command, or the group, of this name; None where there is none."""
+        place = COMMANDS[self.name or ""].get(cmd_name)
+        if place is None:
+            return None
+        if cmd_name in COMMANDS:
+            return _group(cmd_name, place)
+        from emergecast.cli._options import FORMS
+        from emergecast.cli._records import from_records
+
+        command = getattr(import_module(f"emergecast.cli.commands.{place}"), _function(cmd_name))
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(name=cmd_name, cls=GroupedOptions)(from_records(command, FORMS))
+        return typer.main.get_command(single)
+
+    def format_commands(self, _ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ANN401
+        """Each with the first sentence of its docstring, which is read without importing it."""
+        group = COMMANDS[self.name or ""]
+        lines = [
+            (name, place if name in COMMANDS else _about(place, _function(name)))
+            for name, place in group.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(lines)
+
+
+def _group(name: str, about: str) -> Any:  # noqa: ANN401  click's own type has two names
+    group = typer.Typer(
+        cls=Commands, name=name, help=about, no_args_is_help=True, add_completion=False,
+        rich_markup_mode=None, pretty_exceptions_enable=False,
+    )  # fmt: skip
+    group.callback()(lambda: None)
+    return typer.main.get_command(group)
+
+
+def _function(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _about(place: str, function: str) -> str:
+    """The first line of a command's docstring."""
+    source = Path(__file__).with_name("commands") / f"{place}.py"
+    for each in ast.parse(source.read_text("utf-8")).body:
+        if isinstance(each, ast.FunctionDef) and each.name == function:
+            return (ast.get_docstring(each) or "").partition("\n")[0]
+    message = f"{source} has no command {function}"
+    raise LookupError(message)
+
 
 app = typer.Typer(
-    cls=ErrorsAsMessages,
+    cls=Commands,
     name="emergecast",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
     help="Forecast at which pretraining loss a capability will emerge, from checkpoints at chance.",
 )
 
@@ -51,53 +145,6 @@ def _options(
     ] = False,
 ) -> None:
     """Take the options that stand before the command."""
-
-
-_COMMANDS: tuple[Callable[..., None], ...] = (
-    demo.demo,
-    table.template,
-    table.check,
-    fit.fit,
-    suggest.suggest,
-    freeze.freeze,
-    freeze.score,
-    backtest.backtest,
-    compare.compare,
-    simulate.simulate,
-    experiment.plan,
-    experiment.run,
-    experiment.status,
-    experiment.retry,
-    experiment.export,
-    proving_ground.proving_ground,
-)
-_IMPORT: tuple[Callable[..., None], ...] = (table.lm_eval,)
-_SCALING: tuple[Callable[..., None], ...] = (
-    scaling_fit.fit,
-    scaling.convert,
-    scaling.laws,
-    scaling.flops,
-)
-
-
-def _add(to: typer.Typer, commands: tuple[Callable[..., None], ...]) -> None:
-    """Each under the name of its function."""
-    for command in commands:
-        to.command()(command)
-
-
-def _add_group(
-    name: str, about: Callable[[], None], commands: tuple[Callable[..., None], ...]
-) -> None:
-    group = typer.Typer(no_args_is_help=True)
-    group.callback()(about)
-    _add(group, commands)
-    app.add_typer(group, name=name)
-
-
-_add(app, _COMMANDS)
-_add_group("import", table.importing, _IMPORT)
-_add_group("scaling", scaling.scaling, _SCALING)
 
 
 def main() -> None:

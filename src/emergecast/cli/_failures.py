@@ -64,11 +64,16 @@ class ErrorsAsMessages(TyperGroup):
             raise typer.Exit(BAD_INPUT) from None
 
 
+def message_of(error: EmergecastError | OSError) -> str:
+    """What happened and what to do, for a person."""
+    if not isinstance(error, OSError):
+        return str(error)
+    where = f'"{error.filename}": ' if error.filename else ""
+    return f"{where}{error.strerror or error}. Check the path and its permissions."
+
+
 def _report(error: EmergecastError | OSError, *, as_json: bool) -> None:
-    message = str(error)
-    if isinstance(error, OSError):
-        where = f'"{error.filename}": ' if error.filename else ""
-        message = f"{where}{error.strerror or error}. Check the path and its permissions."
+    message = message_of(error)
     if as_json:
         print(json.dumps({"error": message, "problems": problems_as_json(error)}))
     print(f"emergecast: {message}", file=sys.stderr)

@@ -164,12 +164,12 @@ def compare(
         FitError: no estimate exists for a series.
     """
     rows = rows or SelectOptions()
+    options = ForecastOptions(bootstraps=0, rules=rules or {})
     measured = read_table(table, axis=rows.axis, shift=rows.shift)
     first, second = _two(measured, series, rows.task)
     fits = [
         fit(measured, replace(rows, series=name, pool=False), fitting) for name in (first, second)
     ]
-    options = ForecastOptions(bootstraps=0, rules=rules or {})
     truths = [_truth(each) for each in fits]
     forecasts = [
         replace(

@@ -55,6 +55,14 @@ N_DRAWS = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exceedance:
+    """How likely a score above a given one is."""
+
+    score: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AtLoss:
     """What to expect of a model of one loss."""
 
@@ -64,7 +72,7 @@ class AtLoss:
     """Probability that its few-shot score has left chance."""
     score: float
     """Median of its few-shot score, without sampling error."""
-    exceeds: dict[float, float]
+    exceeds: tuple[Exceedance, ...]
     """Probability that this score lies above each asked value."""
 
 
@@ -230,7 +238,10 @@ class Forecast:
             loss=loss,
             emerged=float(self.emerged(loss)),
             score=float(np.median(drawn)),
-            exceeds={score: float(np.mean(drawn > score)) for score in scores},
+            exceeds=tuple(
+                Exceedance(score=score, probability=float(np.mean(drawn > score)))
+                for score in scores
+            ),
         )
 
     def draws(self, n: int = N_DRAWS, seed: int = SEED) -> Draws:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from emergecast.compute import ComputeOptions
 from emergecast.errors import OptionError
+from emergecast.forecasts._thresholds import Thresholds
 
 BOOTSTRAPS = 200
 """Resamples of each kind, where nobody says how many."""
@@ -25,5 +26,6 @@ class ForecastOptions:
     """How the loss of emergence becomes compute."""
 
     def __post_init__(self) -> None:
+        Thresholds().override(self.rules)  # so that a wrong name stops before anything is fitted
         if self.bootstraps < 0:
             raise OptionError(f"bootstraps must be at least 0, not {self.bootstraps}.")

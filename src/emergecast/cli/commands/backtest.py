@@ -2,47 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emergecast.backtests import Backtest, BacktestOptions, BacktestRow, Part
+from emergecast.backtests import backtest as run
 from emergecast.cli._failures import BAD_INPUT
-from emergecast.cli._forecasts import folder_names
 from emergecast.cli._options import (
     ChanceOption,
-    ExcludeOption,
-    FewShotExamplesOption,
     JsonOption,
-    LossCorpusOption,
     LossFromOption,
-    LowerIsBetterOption,
-    MaxLossOption,
-    MethodOption,
-    MetricOption,
-    MinLossOption,
-    PoolOption,
-    PriorOption,
-    SeriesOption,
-    ShotsOption,
     TableArgument,
-    TaskOption,
-    ThresholdOption,
-    WhereOption,
-    numbers,
-    rules_of,
-    select_options,
+    TasksOption,
 )
+from emergecast.cli._output import as_text, deliver, folder_names, progress
+from emergecast.cli._records import Without
+from emergecast.errors import FitError, OptionError, SelectionError
+from emergecast.forecasts import name_of
+from emergecast.inference import FitOptions
+from emergecast.measurements import SelectOptions, fits_of, read_table
 
 if TYPE_CHECKING:
-    from emergecast.backtests import Backtest, BacktestOptions, BacktestRow
     from emergecast.errors import EmergecastError
-    from emergecast.measurements import Measurements, SelectOptions
+    from emergecast.measurements import Measurements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,52 +40,36 @@ class _Result:
     error: EmergecastError | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What to try; everything if nothing is named."""
+
+    ladder: bool = False
+    """Hide the strongest checkpoints step by step."""
+    ablations: bool = False
+    """Try nineteen reduced designs."""
+    laws: bool = False
+    """Compare the laws."""
+    d0: bool = False
+    """Read the elbow off at other D0."""
+
+
 def backtest(
     table: TableArgument,
-    task: TaskOption = None,
-    series: SeriesOption = None,
-    pool: PoolOption = False,
-    ladder: Annotated[
-        bool, typer.Option("--ladder", help="Hide the strongest checkpoints step by step.")
-    ] = False,
-    ablations: Annotated[
-        bool, typer.Option("--ablations", help="Try nineteen reduced designs.")
-    ] = False,
-    laws: Annotated[bool, typer.Option("--laws", help="Compare the laws.")] = False,
-    d0: Annotated[bool, typer.Option("--d0", help="Read the elbow off at other D0.")] = False,
+    tasks: TasksOption = None,
+    *,
+    parts: _Parts,
+    options: Annotated[BacktestOptions, Without("parts", "baselines", "laws", "seed")],
+    rows: Annotated[SelectOptions, Without("task", "at_chance_only", "axis", "shift")],
+    fitting: Annotated[FitOptions, Without("weights", "planned_amounts", "law")],
     law: Annotated[
         list[str] | None,
         typer.Option(
-            "--law",
             metavar="LAW",
             help="Law of every forecast; of several the first, and all of them with --laws. "
             "Default: that of fit.",
         ),
     ] = None,
-    rungs: Annotated[
-        int, typer.Option("--rungs", min=1, help="At most this many steps of the ladder.")
-    ] = 8,
-    horizon: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--horizon",
-            metavar="LOSS",
-            help="Instead of the ladder: hide checkpoints at or below this loss, which is at "
-            "least that of the weakest checkpoint above chance; repeatable.",
-        ),
-    ] = None,
-    min_loss: MinLossOption = None,
-    max_loss: MaxLossOption = None,
-    exclude: ExcludeOption = None,
-    where: WhereOption = None,
-    metric: MetricOption = None,
-    method: MethodOption = None,
-    shots: ShotsOption = None,
-    loss_corpus: LossCorpusOption = None,
-    few_shot_examples: FewShotExamplesOption = None,
-    prior: PriorOption = None,
-    threshold: ThresholdOption = None,
-    lower_is_better: LowerIsBetterOption = None,
     chance: ChanceOption = None,
     loss_from: LossFromOption = None,
     out: Annotated[
@@ -115,39 +85,13 @@ def backtest(
 
     Example: `emergecast backtest table.parquet --task mmlu --ladder -o backtest`
     """
-    from emergecast.backtests import BacktestOptions, Part
-    from emergecast.measurements import read_table
-
-    flags = {Part.LADDER: ladder, Part.ABLATIONS: ablations, Part.LAWS: laws, Part.D0: d0}
-    chosen = tuple(part for part, wanted in flags.items() if wanted)
-    options = BacktestOptions(
-        parts=chosen or tuple(Part),
-        rungs=rungs,
-        horizons=tuple(horizon or ()),
-        few_shot_examples=few_shot_examples,
-        priors=numbers(prior, "--prior"),
-        rules=rules_of(threshold),
-    )
-    tasks: list[str | None] = [*task] if task else [None]
-    picked = [
-        select_options(
-            task=name,
-            series=series,
-            pool=pool,
-            metric=metric,
-            method=method,
-            shots=shots,
-            loss_corpus=loss_corpus,
-            min_loss=min_loss,
-            max_loss=max_loss,
-            exclude=exclude,
-            where=where,
-            lower_is_better=lower_is_better,
-        )
-        for name in tasks
-    ]
-    rows = read_table(table, chance=chance, loss_from=loss_from)
-    results = _run(rows, picked, tuple(law or ()), options)
+    chosen = tuple(part for part in Part if getattr(parts, part.value))
+    options = replace(options, parts=chosen or tuple(Part))
+    if law:
+        fitting = replace(fitting, law=law[0])
+        options = replace(options, laws=tuple(law[1:] and law))
+    wanted = [replace(rows, task=name) for name in tasks or (None,)]
+    results = _run(read_table(table, chance=chance, loss_from=loss_from), wanted, fitting, options)
     _show(results, out, as_json=as_json)
     if all(result.backtest is None for result in results):
         raise typer.Exit(BAD_INPUT)
@@ -155,24 +99,23 @@ def backtest(
 
 def _run(
     table: Measurements,
-    picked: list[SelectOptions],
-    laws: tuple[str, ...],
+    rows: Sequence[SelectOptions],
+    fitting: FitOptions,
     options: BacktestOptions,
 ) -> list[_Result]:
-    """Every backtest that the options ask for; an error of one does not stop the others."""
-    from emergecast.backtests import backtest as run
-    from emergecast.errors import FitError, OptionError, SelectionError
-    from emergecast.measurements import fits_of
-
-    wanted = [each for one in picked for each in fits_of(table, one)]
+    """Every backtest that the rows ask for; an error of one does not stop the others."""
+    wanted = [each for one in rows for each in fits_of(table, one)]
     results = []
     for each in wanted:
-        name = " / ".join(str(part) for part in (each.task, each.series) if isinstance(part, str))
+        name = name_of(each)
         try:
-            with _progress(name) as on_row:
-                done = run(
-                    table, select_options=each, law=laws or None, options=options, on_row=on_row
-                )
+            with progress(name) as move:
+
+                def on_row(done: int, total: int, row: BacktestRow) -> None:
+                    found = row.outcome if row.p50 is None else f"{row.p50:.3f}"
+                    move(done, total, f"{name}: {row.setting}, {row.forecaster}: {found}")  # noqa: B023  called within this turn
+
+                done = run(table, each, fitting, options, on_row=on_row)
         except (SelectionError, FitError, OptionError) as error:
             if len(wanted) == 1:
                 raise
@@ -185,57 +128,31 @@ def _run(
     return results
 
 
-@contextmanager
-def _progress(name: str) -> Iterator[Callable[[int, int, BacktestRow], None]]:
-    """A progress bar on standard error that names each row as it is done, on a terminal only."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _total, _row: None
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(escape(name), total=None)
-
-        def on_row(done: int, total: int, row: BacktestRow) -> None:
-            found = row.outcome if row.p50 is None else f"{row.p50:.3f}"
-            text = escape(f"{name}: {row.setting}, {row.forecaster}: {found}")
-            bar.update(task, completed=done, total=total, description=text)
-
-        yield on_row
-
-
 def _show(results: list[_Result], out: Path | None, *, as_json: bool) -> None:
-    from emergecast.cli.texts.backtests import backtest_text
-
     records: list[dict[str, Any]] = [
         {"name": result.name, "error": str(result.error)}
         if result.backtest is None
         else result.backtest.to_dict()
         for result in results
     ]
-    try:
-        written = _write(results, records, out)
-    finally:  # a folder that cannot be written must not swallow what was found
-        if not as_json:
-            for i, result in enumerate(results):
-                print("\n" * (2 * (i > 0)), end="")
-                if result.backtest is None:
-                    print(f"{result.name}: no backtest. {result.error}")
-                else:
-                    print(backtest_text(result.backtest))
-    if as_json:
-        print(json.dumps(records[0] if len(records) == 1 else {"backtests": records}, indent=2))
-    elif written:
-        print(f"\nWrote {', '.join(sorted({path.name for path in written}))} to {out}")
+    deliver(
+        records[0] if len(records) == 1 else {"backtests": records},
+        lambda: "\n\n\n".join(map(_text, results)),
+        None if out is None else lambda: _write(results, records, out),
+        as_json=as_json,
+    )
 
 
-def _write(results: list[_Result], records: list[dict[str, Any]], out: Path | None) -> list[Path]:
+def _text(result: _Result) -> str:
+    from emergecast.cli.texts.backtests import backtest_text
+
+    if result.backtest is None:
+        return f"{result.name}: no backtest. {result.error}"
+    return backtest_text(result.backtest)
+
+
+def _write(results: list[_Result], records: list[dict[str, Any]], out: Path) -> list[Path]:
     """The records and the pictures, in one folder a backtest where there are several."""
-    if out is None:
-        return []
-    from emergecast.backtests import Part
     from emergecast.files import save_text
     from emergecast.report import ablations, ladder, save
 
@@ -246,7 +163,7 @@ def _write(results: list[_Result], records: list[dict[str, Any]], out: Path | No
         if done is None:
             continue
         folder = out if len(results) == 1 else out / name
-        written.append(save_text(json.dumps(record, indent=2) + "\n", folder, "backtest.json"))
+        written.append(save_text(as_text(record), folder, "backtest.json"))
         written.append(save_text(done.to_frame().write_csv(), folder, "backtest.csv"))
         parts = {row.part for row in done.rows}
         if Part.LADDER in parts:

@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from emergecast.cli._failures import REFUSED
 from emergecast.cli._options import (
-    AtChanceOnlyOption,
-    AxisOption,
     ChanceOption,
-    ExcludeOption,
-    FewShotExamplesOption,
     JsonOption,
-    LawOption,
-    LossCorpusOption,
     LossFromOption,
-    LowerIsBetterOption,
-    MaxLossOption,
-    MethodOption,
-    MetricOption,
-    MinLossOption,
     OutOption,
-    PriorOption,
-    ShiftOption,
-    ShotsOption,
     TableArgument,
-    ThresholdOption,
-    WhereOption,
-    numbers,
-    rules_of,
-    select_options,
 )
+from emergecast.cli._output import as_text, deliver, wrapped
+from emergecast.cli._records import Without
+from emergecast.comparison import compare as compare_series
 from emergecast.errors import OptionError
+from emergecast.forecasts import ForecastOptions
+from emergecast.inference import FitOptions
+from emergecast.measurements import SelectOptions, read_table
 
 if TYPE_CHECKING:
     from emergecast.comparison import Comparison, First, Ranking
-
-WIDTH = 100
 
 
 def compare(
@@ -51,15 +34,14 @@ def compare(
         list[str] | None,
         typer.Argument(metavar="[B]", help="The second series, after --series A.", hidden=True),
     ] = None,
+    *,
     series: Annotated[
         list[str] | None,
         typer.Option(
-            "--series",
             metavar="A B",
             help="The two series, first and second; or --series A --series B.",
         ),
     ] = None,
-    task: Annotated[str | None, typer.Option("--task", help="Task to compare on.")] = None,
     per_byte: Annotated[
         bool,
         typer.Option(
@@ -67,22 +49,9 @@ def compare(
             help="The losses are nats per byte of the same text: compare across tokenizers.",
         ),
     ] = False,
-    at_chance_only: AtChanceOnlyOption = False,
-    min_loss: MinLossOption = None,
-    max_loss: MaxLossOption = None,
-    exclude: ExcludeOption = None,
-    where: WhereOption = None,
-    metric: MetricOption = None,
-    method: MethodOption = None,
-    shots: ShotsOption = None,
-    loss_corpus: LossCorpusOption = None,
-    few_shot_examples: FewShotExamplesOption = None,
-    axis: AxisOption = "loss",
-    shift: ShiftOption = "examples",
-    law: LawOption = None,
-    prior: PriorOption = None,
-    threshold: ThresholdOption = None,
-    lower_is_better: LowerIsBetterOption = None,
+    rows: Annotated[SelectOptions, Without("series", "pool")],
+    fitting: Annotated[FitOptions, Without("planned_amounts", "weights")],
+    options: Annotated[ForecastOptions, Without("bootstraps", "compute")],
     chance: ChanceOption = None,
     loss_from: LossFromOption = None,
     out: OutOption = None,
@@ -95,58 +64,32 @@ def compare(
 
     Example: `emergecast compare table.csv --task mmlu --series v1 v2 --at-chance-only -o compare`
     """
-    from emergecast.comparison import compare as compare_series
-    from emergecast.measurements import read_table
-
-    options = select_options(
-        task=task,
-        metric=metric,
-        method=method,
-        shots=shots,
-        loss_corpus=loss_corpus,
-        at_chance_only=at_chance_only,
-        min_loss=min_loss,
-        max_loss=max_loss,
-        exclude=exclude,
-        where=where,
-        lower_is_better=lower_is_better,
-        axis=axis,
-        shift=shift,
-    )
-    if few_shot_examples is not None and shift != "examples":
+    if fitting.few_shot_examples is not None and rows.shift != SelectOptions().shift:
         raise OptionError("--few-shot-examples goes with --shift examples in a comparison.")
-    rules = rules_of(threshold)
-    names = (*(series or ()), *(more or ()))
-    rows = read_table(table, chance=chance, loss_from=loss_from, axis=axis, shift=shift)
     comparison = compare_series(
-        rows,
-        series=names or None,
-        select_options=options,
-        rules=rules,
+        read_table(table, chance=chance, loss_from=loss_from, axis=rows.axis, shift=rows.shift),
+        (*(series or ()), *(more or ())) or None,
+        rows=rows,
+        fitting=fitting,
+        rules=options.rules,
         per_byte=per_byte,
-        law=law or "mixture",
-        few_shot_examples=few_shot_examples,
-        priors=numbers(prior, "--prior"),
     )
     record = comparison.to_dict()
-    written = _write(comparison, record, out)
-    if as_json:
-        print(json.dumps(record, indent=2))
-    else:
-        print("\n".join(_text(comparison)))
-        if written:
-            print(f"\nWrote {', '.join(sorted(path.name for path in written))} to {out}")
+    deliver(
+        record,
+        lambda: "\n".join(_text(comparison)),
+        None if out is None else lambda: _write(comparison, record, out),
+        as_json=as_json,
+    )
     if any(forecast.elbow is None for forecast in comparison.forecasts):
         raise typer.Exit(REFUSED)
 
 
-def _write(comparison: Comparison, record: dict[str, object], out: Path | None) -> list[Path]:
-    if out is None:
-        return []
+def _write(comparison: Comparison, record: dict[str, Any], out: Path) -> list[Path]:
     from emergecast.files import save_text
     from emergecast.report import comparison_distribution, comparison_fan, save
 
-    written = [save_text(json.dumps(record, indent=2) + "\n", out, "comparison.json")]
+    written = [save_text(as_text(record), out, "comparison.json")]
     written += save(comparison_fan(comparison), out, "comparison-fan")
     written += save(comparison_distribution(comparison), out, "comparison-distribution")
     return written
@@ -160,7 +103,7 @@ def _text(comparison: Comparison) -> Iterator[str]:
     unit, label = comparison.forecasts[0].axis.unit, comparison.forecasts[0].axis.label
     yield comparison.title
     if not comparison.comparable:
-        yield from _wrap(f"WARNING: {comparison.warnings[0]}")
+        yield from wrapped(f"WARNING: {comparison.warnings[0]}")
     yield from changed_lines(
         tuple(dict.fromkeys(o for f in comparison.forecasts for o in f.overridden))
     )
@@ -179,19 +122,19 @@ def _text(comparison: Comparison) -> Iterator[str]:
     yield ""
     yield "Baseline: which scores higher at one size now (DataDecide, arXiv 2504.11393)"
     for ranking in comparison.rankings:
-        yield from _wrap(_ranking(ranking, (a, b)), "  ")
+        yield from wrapped(_ranking(ranking, (a, b)), "  ")
     if comparison.no_ranking:
-        yield from _wrap(f"- none: {comparison.no_ranking}.", "  ")
+        yield from wrapped(f"- none: {comparison.no_ranking}.", "  ")
     rest = comparison.warnings if comparison.comparable else comparison.warnings[1:]
     if rest:
         yield ""
     for text in rest:
-        yield from _wrap(f"Warning: {text}")
+        yield from wrapped(f"Warning: {text}")
 
 
 def _answer(what: str, found: First) -> Iterator[str]:
     if found.probability is None:
-        yield from _wrap(f"{what}: not stated, because {found.reason}.", "  ")
+        yield from wrapped(f"{what}: not stated, because {found.reason}.", "  ")
     else:
         yield f"{what}: probability {found.probability:.3f}"
 
@@ -234,7 +177,7 @@ def _hidden(comparison: Comparison) -> Iterator[str]:
     for name, forecast in zip(comparison.series, comparison.forecasts, strict=True):
         selection = forecast.fit.selection
         if selection.hidden_reason:
-            yield from _wrap(f"{name}: {hidden_text(selection)}", "  ")
+            yield from wrapped(f"{name}: {hidden_text(selection)}", "  ")
 
 
 def _ranking(ranking: Ranking, names: tuple[str, str]) -> str:
@@ -248,7 +191,3 @@ def _ranking(ranking: Ranking, names: tuple[str, str]) -> str:
         )
     )
     return f"- {ranking.setting}, {size}: {scores}{sure}{noise}"
-
-
-def _wrap(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False)

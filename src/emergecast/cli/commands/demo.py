@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from emergecast.cli._compute_options import (
-    AtFlopsOption,
-    AtModelOption,
-    ScalingLawOption,
-    compute_options,
-    runs_asked,
-)
+from emergecast.cli._compute_options import AllocationAsked, LawAsked, RunsAsked
 from emergecast.cli._failures import INTERRUPTED
 from emergecast.cli._forecasts import Asked, exit_by, run_forecasts, show_forecasts
-from emergecast.cli._options import BootstrapOption, JsonOption, OutOption
+from emergecast.cli._options import JsonOption, OutOption
+from emergecast.cli._output import say, wrapped
+from emergecast.cli._records import Without
 from emergecast.errors import OptionError
+from emergecast.forecasts import ForecastOptions
+from emergecast.inference import FitOptions
+from emergecast.measurements import proving_ground, proving_ground_options, select
 
 if TYPE_CHECKING:
     from emergecast.measurements import Measurements, SelectOptions
@@ -28,10 +26,10 @@ FOLDER: Final = Path("demo")
 """Where the experiment goes if no folder is given."""
 TABLE: Final = "measurements.csv"
 """The measurements, in the folder of the forecast."""
-WIDTH: Final = 100
 
 
 def demo(
+    *,
     from_scratch: Annotated[
         bool,
         typer.Option(
@@ -47,10 +45,9 @@ def demo(
             help="With --from-scratch: how much of it (default; full takes an hour).",
         ),
     ] = None,
-    scaling_law: ScalingLawOption = None,
-    at_model: AtModelOption = None,
-    at_flops: AtFlopsOption = None,
-    bootstrap: BootstrapOption = 200,
+    law: Annotated[LawAsked, Without("no_anchor", "compute_by_date")],
+    runs: RunsAsked,
+    options: Annotated[ForecastOptions, Without("rules", "compute")],
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,10 +59,8 @@ def demo(
 
     Example: `emergecast demo -o demo`
     """
-    from emergecast.measurements import proving_ground, proving_ground_options
-
-    asked = Asked(runs=runs_asked(at_model, at_flops))
-    reading = {"bootstraps": bootstrap, "compute": compute_options(scaling_law)}
+    asked = Asked(runs=runs.runs())
+    options = replace(options, compute=law.options(AllocationAsked()))
     if preset is not None and not from_scratch:
         raise OptionError("--preset goes with --from-scratch; the bundled table is of preset full.")
     if out is not None and out.exists() and not out.is_dir():
@@ -75,12 +70,12 @@ def demo(
         try:
             table = _measure(preset or "default", out)
         except KeyboardInterrupt:
-            _say(f"Stopped. What is done is kept in {out}; run the same command to continue.")
+            say(f"Stopped. What is done is kept in {out}; run the same command to continue.")
             raise typer.Exit(INTERRUPTED) from None
     else:
         table = proving_ground()
     chosen = proving_ground_options(table)
-    results = run_forecasts(table, [chosen], {}, reading)
+    results = run_forecasts(table, [chosen], FitOptions(), options)
     if not as_json:
         print(_introduction(table, chosen))
     show_forecasts(results, asked, out, as_json=as_json)
@@ -93,8 +88,6 @@ def demo(
 
 def _introduction(table: Measurements, chosen: SelectOptions) -> str:
     """What the models are."""
-    from emergecast.measurements import select
-
     params = select(table, chosen).all_few_shot["params"].to_list()
     sizes = dict.fromkeys(f"{size / 1e6:.2g}" for size in (min(params), max(params)))
     seeds = len(chosen.series or ())
@@ -105,7 +98,7 @@ def _introduction(table: Measurements, chosen: SelectOptions) -> str:
         " examples in the prompt is a skill that appears late. The forecast sees only the"
         " checkpoints that do not have it yet."
     )
-    return textwrap.fill(text, WIDTH) + "\n"
+    return "\n".join(wrapped(text)) + "\n"
 
 
 def _measure(preset: str, folder: Path) -> Measurements:
@@ -120,23 +113,18 @@ def _measure(preset: str, folder: Path) -> Measurements:
     ground = folder / "proving-ground"
     wanted = order(preset)
     todo = missing(wanted, ground)
-    _say(f"1. Pretraining: {len(todo)} of {len(wanted.pretrainings)} models are to be trained.")
+    say(f"1. Pretraining: {len(todo)} of {len(wanted.pretrainings)} models are to be trained.")
     with training_progress(todo) as on_progress:
         made = make(wanted, ground, on_progress=on_progress)
     experiment = read_experiment(made.experiment)
-    _say(f"2. Measuring {made.checkpoints} checkpoints: {made.experiment}")
+    say(f"2. Measuring {made.checkpoints} checkpoints: {made.experiment}")
     with run_progress() as listener:
         report = run_all(experiment, listener=listener)
     found = survey(experiment, remember=True)
     exported = make_table(found.plan, found.results)
     if report.failed:
-        _say(
+        say(
             f"{report.failed:,} runs failed; emergecast status {made.experiment} --failed says why."
         )
-    _say(f"3. Forecasting from {len(exported.table):,} scores.\n")
+    say(f"3. Forecasting from {len(exported.table):,} scores.\n")
     return exported.table
-
-
-def _say(text: str) -> None:
-    """What is going on, beside the results."""
-    print(text, file=sys.stderr)

@@ -3,89 +3,48 @@
 from __future__ import annotations
 
 import json
-import textwrap
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from emergecast.cli._compute_options import (
-    ByDateOption,
-    ComputeOptimalOption,
-    ModelSizeOption,
-    NoAnchorOption,
-    ScalingLawOption,
-    TokenBudgetOption,
-    TokensPerParamOption,
-    compute_options,
-)
+from emergecast.cli._compute_options import AllocationAsked, LawAsked
 from emergecast.cli._failures import REFUSED
 from emergecast.cli._options import (
-    AtChanceOnlyOption,
-    AxisOption,
     ChanceOption,
-    ExcludeOption,
-    FewShotAmountOption,
     JsonOption,
-    LawOption,
-    LossCorpusOption,
     LossFromOption,
-    LowerIsBetterOption,
-    MaxLossOption,
-    MethodOption,
-    MetricOption,
-    MinLossOption,
-    PoolOption,
-    PriorOption,
-    ShiftOption,
-    ShotsOption,
     TableArgument,
-    ThresholdOption,
-    WhereOption,
-    numbers,
-    rules_of,
-    select_options,
 )
-from emergecast.errors import FrozenError
-
-if TYPE_CHECKING:
-    from emergecast.track_record import FrozenForecast, FrozenScore, TrackRecord
-
-WIDTH = 100
+from emergecast.cli._output import as_text, deliver, wrapped
+from emergecast.cli._records import Without
+from emergecast.errors import FrozenError, OptionError
+from emergecast.forecasts import ForecastOptions, forecast
+from emergecast.inference import FitOptions
+from emergecast.measurements import SelectOptions, read_table
+from emergecast.track_record import (
+    FrozenForecast,
+    FrozenScore,
+    ScoreStatus,
+    TrackRecord,
+    read_frozen,
+    score_frozen,
+    track_record,
+)
+from emergecast.track_record import freeze as freeze_forecast
 
 
 def freeze(
     table: TableArgument,
-    task: Annotated[str | None, typer.Option("--task", help="Task to forecast.")] = None,
-    series: Annotated[
-        list[str] | None, typer.Option("--series", help="Series to fit; repeatable with --pool.")
-    ] = None,
-    pool: PoolOption = False,
-    at_chance_only: AtChanceOnlyOption = False,
-    min_loss: MinLossOption = None,
-    max_loss: MaxLossOption = None,
-    exclude: ExcludeOption = None,
-    where: WhereOption = None,
-    metric: MetricOption = None,
-    method: MethodOption = None,
-    shots: ShotsOption = None,
-    loss_corpus: LossCorpusOption = None,
-    few_shot_examples: FewShotAmountOption = None,
-    axis: AxisOption = "loss",
-    shift: ShiftOption = "examples",
-    law: LawOption = None,
-    prior: PriorOption = None,
-    threshold: ThresholdOption = None,
-    lower_is_better: LowerIsBetterOption = None,
+    *,
+    rows: SelectOptions,
+    fitting: Annotated[FitOptions, Without("planned_amounts", "weights")],
+    options: Annotated[ForecastOptions, Without("bootstraps", "compute")],
+    law: LawAsked,
+    allocation: AllocationAsked,
     chance: ChanceOption = None,
     loss_from: LossFromOption = None,
-    scaling_law: ScalingLawOption = None,
-    tokens_per_param: TokensPerParamOption = None,
-    token_budget: TokenBudgetOption = None,
-    model_size: ModelSizeOption = None,
-    compute_optimal: ComputeOptimalOption = False,
-    no_anchor: NoAnchorOption = False,
-    compute_by_date: ByDateOption = None,
     note: Annotated[str | None, typer.Option(help="Anything to remember, in words.")] = None,
     out: Annotated[
         Path, typer.Option("-o", "--out", help="New file to write; never overwritten.")
@@ -99,56 +58,20 @@ def freeze(
 
     Example: `emergecast freeze table.csv --task mmlu -o mmlu.frozen.json`
     """
-    from emergecast.forecasts import forecast
-    from emergecast.inference import fit
-    from emergecast.measurements import read_table
-    from emergecast.track_record import freeze as freeze_forecast
-
     if out.exists():
         raise FrozenError(
             f'"{out}" is there already, and a frozen forecast is never overwritten. Choose another '
             "name with -o."
         )
-    options = select_options(
-        task=task,
-        series=series,
-        pool=pool,
-        metric=metric,
-        method=method,
-        shots=shots,
-        loss_corpus=loss_corpus,
-        at_chance_only=at_chance_only,
-        min_loss=min_loss,
-        max_loss=max_loss,
-        exclude=exclude,
-        where=where,
-        lower_is_better=lower_is_better,
-        axis=axis,
-        shift=shift,
+    options = replace(options, bootstraps=0, compute=law.options(allocation))
+    measured = read_table(
+        table, chance=chance, loss_from=loss_from, axis=rows.axis, shift=rows.shift
     )
-    rules = rules_of(threshold)
-    compute = compute_options(
-        scaling_law,
-        tokens_per_param=tokens_per_param,
-        token_budget=token_budget,
-        model_size=model_size,
-        compute_optimal=compute_optimal,
-        no_anchor=no_anchor,
-        by_date=compute_by_date,
-    )
-    rows = read_table(table, chance=chance, loss_from=loss_from, axis=axis, shift=shift)
-    fitted = fit(
-        rows,
-        select_options=options,
-        law=law or "mixture",
-        few_shot_examples=few_shot_examples,
-        priors=numbers(prior, "--prior"),
-    )
-    made = forecast(fitted, bootstraps=0, rules=rules, compute=compute)
-    frozen = freeze_forecast(made, options=options, note=note)
+    made = forecast(measured, rows, fitting, options)
+    frozen = freeze_forecast(made, options=rows, note=note)
     frozen.write(out)
     if as_json:
-        print(json.dumps({**_summary(frozen), "file": str(out)}, indent=2))
+        print(as_text({**_summary(frozen), "file": str(out)}), end="")
     else:
         _print_frozen(frozen, out)
     if frozen.elbow is None:
@@ -195,10 +118,6 @@ def score(
 
     Example: `emergecast score mmlu.frozen.json --table later.csv --tally track.jsonl`
     """
-    from emergecast.errors import OptionError
-    from emergecast.measurements import read_table
-    from emergecast.track_record import read_frozen, score_frozen, track_record
-
     forecasts = [read_frozen(path) for path in frozen]
     if truth is not None and len({each.sha256 for each in forecasts}) > 1:
         raise OptionError(
@@ -212,14 +131,14 @@ def score(
         scores.append(score_frozen(each, rows, truth=truth, ignore_filters=ignore_filters))
     everything = scores if record is None else _add(scores, record)
     tally = track_record(everything)
-    if as_json:
-        record_of_all = {"scores": [s.to_dict() for s in scores], "tally": tally.to_dict()}
-        print(json.dumps(record_of_all, indent=2, allow_nan=False))
-        return
-    for found in scores:
-        print("\n".join(_score_lines(found)), end="\n\n")
+    parts = [_score_lines(found) for found in scores]
     if len(everything) > 1 or record is not None:
-        print("\n".join(_tally_lines(tally)))
+        parts.append(_tally_lines(tally))
+    deliver(
+        {"scores": [each.to_dict() for each in scores], "tally": tally.to_dict()},
+        lambda: "\n\n".join("\n".join(part) for part in parts),
+        as_json=as_json,
+    )
 
 
 # ------------------------------------------------------------------------------------ tally file
@@ -227,8 +146,6 @@ def score(
 
 def _add(scores: list[FrozenScore], path: Path) -> list[FrozenScore]:
     """All scores of the file after these were added; a score that is there already is not again."""
-    from emergecast.track_record import FrozenScore
-
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     known = [FrozenScore.from_dict(_line(text, path)) for text in lines if text.strip()]
     latest = {each.sha256: each for each in known}
@@ -268,7 +185,7 @@ def _summary(frozen: FrozenForecast) -> dict[str, object]:
 
 def _print_frozen(frozen: FrozenForecast, out: Path) -> None:
     if frozen.elbow is None:
-        print(_wrapped(f"REFUSED  {frozen.name}: {frozen.forecast['reasons'][0]}"))
+        print("\n".join(wrapped(f"REFUSED  {frozen.name}: {frozen.forecast['reasons'][0]}", "  ")))
     else:
         e = frozen.elbow
         print(
@@ -281,21 +198,19 @@ def _print_frozen(frozen: FrozenForecast, out: Path) -> None:
             f"{each['kind']} {each['name']} {each['value']:g} (default {each['default']:g})"
             for each in changed
         )
-        print(_wrapped(f"Changed by hand: {said}."))
-    print(_wrapped(frozen.target))
+        print("\n".join(wrapped(f"Changed by hand: {said}.", "  ")))
+    print("\n".join(wrapped(frozen.target, "  ")))
     print(f"\nFrozen {frozen.frozen_at:%Y-%m-%d %H:%M:%S} UTC in {out}\nSHA-256 {frozen.sha256}")
     print("To prove the date, publish that hash, or commit the file, where others see it.")
 
 
 def _score_lines(score: FrozenScore) -> list[str]:
     """One forecast: hit or miss first."""
-    from emergecast.track_record import ScoreStatus
-
     head = f"{score.name} (frozen {score.frozen_at[:10]}, {score.verdict})"
     lines = [f"{_WORDS[score.hit]}  {head}"]
     if score.status is not ScoreStatus.SCORED:
         lines = [f"{score.status.upper()}  {head}"]
-    lines.append(_wrapped(score.reason))
+    lines += wrapped(score.reason, "  ")
     if score.status is ScoreStatus.SCORED:
         lines.append(
             f"Forecast {score.p50:.3f} (90%: {score.p05:.3f} to {score.p95:.3f}): off by "
@@ -305,7 +220,7 @@ def _score_lines(score: FrozenScore) -> list[str]:
             f"CRPS {score.crps:.4f} {score.unit} (no change: {score.no_change:.4f}); log score "
             f"{score.log_score:.2f}"
         )
-    return [*lines, *(_wrapped(f"Warning: {text}") for text in score.warnings)]
+    return lines + [line for text in score.warnings for line in wrapped(f"Warning: {text}", "  ")]
 
 
 _WORDS = {True: "HIT", False: "MISS", None: "?"}
@@ -339,18 +254,16 @@ def _tally_lines(tally: TrackRecord) -> list[str]:
     counts = " ".join(str(count) for count in tally.pit_counts)
     lines.append(f"Truths by tenth of the forecast (even where calibrated): {counts}")
     if tally.infinite:
-        lines.append(
-            _wrapped(
-                f"{tally.infinite} of the log scores are minus infinity (the density at the truth "
-                "was 0), and so is every mean that holds one; the median stands beside it."
-            )
+        lines += wrapped(
+            f"{tally.infinite} of the log scores are minus infinity (the density at the truth "
+            "was 0), and so is every mean that holds one; the median stands beside it.",
+            "  ",
         )
     if tally.by_known:
-        lines.append(
-            _wrapped(
-                f"Of the {tally.n} scored, {tally.known} known already: the table they were frozen "
-                "on held the later checkpoints, or some of them. Those are backtests."
-            )
+        lines += wrapped(
+            f"Of the {tally.n} scored, {tally.known} known already: the table they were frozen "
+            "on held the later checkpoints, or some of them. Those are backtests.",
+            "  ",
         )
     if tally.n and tally.mean_crps is None:
         lines.append("The forecasts are in several units, so their scores have no common mean.")
@@ -368,7 +281,3 @@ def _coverage(tally: TrackRecord) -> str:
 
 def _cell(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False)

@@ -1,4 +1,4 @@
-"""The group `scaling`: convert a loss and a run, list the laws, count FLOPs. `fit` joins it."""
+"""Commands of the group `scaling`: convert a loss and a run, list the laws, count FLOPs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emergecast.cli._compute_options import allocation_of, law_of
+from emergecast.cli._compute_options import AllocationAsked, law_of
 from emergecast.cli._options import JsonOption
 
 if TYPE_CHECKING:
     from emergecast.scaling import Conversion, ScalingLaw
-
-
-def scaling() -> None:
-    """Scaling laws: from a loss to parameters, tokens and FLOPs, and back."""
 
 
 WhichLawOption = Annotated[
@@ -30,26 +26,10 @@ WhichLawOption = Annotated[
         "as E=1.69,A=406.4,B=410.7,alpha=0.34,beta=0.28 or A=8.04,alpha=0.067,of=params.",
     ),
 ]
-TokensPerParamOption = Annotated[
-    str | None,
-    typer.Option("--tokens-per-param", metavar="R", help="So many tokens for every parameter."),
-]
-AtTokensOption = Annotated[
-    str | None, typer.Option("--token-budget", metavar="T", help="Fix the training tokens.")
-]
-AtParamsOption = Annotated[
-    str | None, typer.Option("--model-size", metavar="N", help="Fix the parameters.")
-]
-ComputeOptimalOption = Annotated[
-    bool,
-    typer.Option(
-        "--compute-optimal",
-        help="Split FLOPs for the least loss: the default of a law of parameters and tokens.",
-    ),
-]
 
 
 def convert(
+    *,
     law: WhichLawOption,
     loss: Annotated[
         list[float] | None,
@@ -64,10 +44,7 @@ def convert(
     flops: Annotated[
         str | None, typer.Option("--flops", metavar="C", help="FLOPs to find the loss of.")
     ] = None,
-    tokens_per_param: TokensPerParamOption = None,
-    at_tokens: AtTokensOption = None,
-    at_params: AtParamsOption = None,
-    compute_optimal: ComputeOptimalOption = False,
+    allocation: AllocationAsked,
     floor: Annotated[
         list[float] | None,
         typer.Option(
@@ -99,7 +76,7 @@ def convert(
     from emergecast.scaling import Resource, convert_loss, convert_run, parse_amount
 
     found, draws = law_of(law, span)
-    allocation = allocation_of(tokens_per_param, at_tokens, at_params, optimal=compute_optimal)
+    tied = allocation.allocation()
     texts = zip(Resource, (params, tokens, flops), strict=True)
     given = {r: parse_amount(text, f"--{r}") for r, text in texts if text is not None}
     floors = tuple(floor or ())
@@ -114,9 +91,9 @@ def convert(
             )
         )
     if loss:
-        done = [convert_loss(found, each, allocation, floors=floors, draws=draws) for each in loss]
+        done = [convert_loss(found, each, tied, floors=floors, draws=draws) for each in loss]
     else:
-        done = [convert_run(found, allocation, given=given, floors=floors, draws=draws)]
+        done = [convert_run(found, tied, given=given, floors=floors, draws=draws)]
     if as_json:
         records = [_conversion_as_json(each) for each in done]
         print(json.dumps(records if len(records) > 1 else records[0], indent=2))

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import numpy as np
 import typer
 
-from emergecast.cli._options import JsonOption, WhereOption
+from emergecast.cli._options import JsonOption
+from emergecast.cli._output import as_text, deliver, progress
+from emergecast.cli._records import Without, pair
 from emergecast.errors import OptionError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from emergecast.scaling import Form, ScalingFit
+from emergecast.measurements import RunsOptions, read_runs
+from emergecast.scaling import FitOptions, Form, ScalingFit, fit_scaling_law, scaling_record
 
 _NAME = "loss|params|tokens|flops|run"
 
@@ -26,6 +24,7 @@ def fit(
     runs: Annotated[
         Path, typer.Argument(help="A .csv, .parquet, .jsonl or .ndjson table of runs.")
     ],
+    *,
     law: Annotated[
         str | None,
         typer.Option(
@@ -40,27 +39,16 @@ def fit(
         typer.Option(
             "--columns",
             metavar="NAME=HEADING",
-            help="Heading of loss, params, tokens, flops or run where it differs; repeatable, "
+            help="Heading of loss, params, tokens, flops or run where it differs. Repeatable, "
             "or several with commas between.",
         ),
     ] = None,
-    where: WhereOption = None,
-    drop_highest: Annotated[
-        int, typer.Option("--drop-highest", min=0, help="Leave out so many points of highest loss.")
-    ] = 0,
+    table: Annotated[RunsOptions, Without("columns")],
+    options: Annotated[FitOptions, Without("floor_nats", "outlier_z")],
     floor: Annotated[
         float | None, typer.Option("--floor", help="Hold the floor E at this loss (nats).")
     ] = None,
     no_floor: Annotated[bool, typer.Option("--no-floor", help="A law without a floor.")] = False,
-    delta: Annotated[
-        float, typer.Option(help="Residual in ln L from which a point counts linearly.")
-    ] = 1e-3,
-    bootstrap: Annotated[
-        int, typer.Option(min=0, help="Refits to resampled runs, or points; 0 for none.")
-    ] = 1000,
-    starts: Annotated[
-        int, typer.Option(min=1, help="Searches from other exponents, to look for other optima.")
-    ] = 64,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the resamples; the same seed, the same errors.")
     ] = None,
@@ -80,35 +68,18 @@ def fit(
     Example: `emergecast scaling fit runs.csv --columns params="Model Size",flops="Training FLOP"
     -o law`
     """
-    import numpy as np
-
-    from emergecast.measurements import RunsOptions, read_runs
-    from emergecast.scaling import FitOptions, fit_scaling_law
-
     if no_floor and floor is not None:
         raise OptionError("--no-floor and --floor exclude each other. Give one of them.")
+    options = replace(options, floor_nats=0.0 if no_floor else floor)
     form = _form(law)
-    options = FitOptions(
-        delta=delta,
-        floor_nats=0.0 if no_floor else floor,
-        bootstraps=bootstrap,
-        starts=starts,
-    )
-    table = RunsOptions(
-        columns=_columns(columns),
-        where=tuple(_pair(text, "--where") for text in where or ()),
-        drop_highest=drop_highest,
-    )
-    read = read_runs(runs, table)
-    with _progress(bootstrap) as progress:
+    read = read_runs(runs, replace(table, columns=_columns(columns)))
+    with progress("Refitting", options.bootstraps) as move:
         rng = None if seed is None else np.random.default_rng(seed)
-        fit = fit_scaling_law(read, form, options=options, rng=rng, progress=progress)
-    _show(fit, out, as_json=as_json)
+        found = fit_scaling_law(read, form, options=options, rng=rng, progress=move)
+    _show(found, out, as_json=as_json)
 
 
 def _form(name: str | None) -> Form | None:
-    from emergecast.scaling import Form
-
     if name is None:
         return None
     try:
@@ -120,53 +91,24 @@ def _form(name: str | None) -> Form | None:
 def _columns(texts: list[str] | None) -> dict[str, str]:
     """NAME=HEADING pairs; a comma parts two of them only before one of the names."""
     parts = [part for text in texts or () for part in re.split(rf",(?=\s*(?:{_NAME})=)", text)]
-    return dict(_pair(part, "--columns") for part in parts)
-
-
-def _pair(text: str, option: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise OptionError(f"{option} takes NAME=VALUE, not {text!r}.")
-    return name.strip(), value.strip()
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None] | None]:
-    """A progress bar on standard error, where that is a terminal."""
-    if not total or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Refitting", total=total)
-        yield lambda done: bar.update(task, completed=done)
+    return dict(pair(part, "--columns") for part in parts)
 
 
 def _show(fit: ScalingFit, out: Path | None, *, as_json: bool) -> None:
     from emergecast.cli.texts.scaling_fits import fit_text
-    from emergecast.scaling import scaling_record
 
     record = scaling_record(fit)
-    try:
-        written = _write(fit, record, out)
-    finally:  # a folder that cannot be written must not swallow the fit
-        if not as_json:
-            print(fit_text(fit))
-    if as_json:
-        print(json.dumps(record, indent=2))
-    elif written:
-        print(f"\nWrote {', '.join(sorted({path.name for path in written}))} to {out}")
+    deliver(
+        record,
+        lambda: fit_text(fit),
+        None if out is None else lambda: _write(fit, record, out),
+        as_json=as_json,
+    )
 
 
-def _write(fit: ScalingFit, record: dict[str, Any], out: Path | None) -> list[Path]:
-    """scaling.json and the picture."""
-    if out is None:
-        return []
+def _write(fit: ScalingFit, record: dict[str, Any], out: Path) -> list[Path]:
     from emergecast.files import save_text
     from emergecast.report import save
     from emergecast.report import scaling as picture
 
-    written = [save_text(json.dumps(record, indent=2) + "\n", out, "scaling.json")]
-    return [*written, *save(picture(fit), out, "scaling")]
+    return [save_text(as_text(record), out, "scaling.json"), *save(picture(fit), out, "scaling")]

@@ -2,62 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from emergecast.cli._options import (
-    AtChanceOnlyOption,
     ChanceOption,
-    ExcludeOption,
-    FewShotExamplesOption,
     JsonOption,
-    LawOption,
-    LossCorpusOption,
     LossFromOption,
-    LowerIsBetterOption,
-    MaxLossOption,
-    MethodOption,
-    MetricOption,
-    MinLossOption,
-    PoolOption,
-    PriorOption,
-    ShotsOption,
     TableArgument,
-    WhereOption,
-    numbers,
-    select_options,
 )
+from emergecast.cli._output import as_text, deliver, progress, wrapped
+from emergecast.cli._records import Without
 from emergecast.errors import OptionError
+from emergecast.inference import FitOptions
+from emergecast.measurements import SelectOptions, read_table
+from emergecast.suggestions import Cost, Suggestion, SuggestOptions
+from emergecast.suggestions import suggest as plan
 
-if TYPE_CHECKING:
-    from emergecast.suggestions import Suggestion
-
-WIDTH = 100
 NOTHING_TO_SUGGEST = 3
 """Exit status where no affordable run says anything."""
 
 
 def suggest(
     table: TableArgument,
-    budget: Annotated[float, typer.Option("--budget", help="GPU-hours to spend.")],
-    task: Annotated[
-        str | None, typer.Option("--task", help="Name of the task; the only one if not given.")
-    ] = None,
-    series: Annotated[
-        list[str] | None, typer.Option("--series", help="Series to take; repeatable.")
-    ] = None,
-    pool: PoolOption = False,
+    *,
+    options: Annotated[SuggestOptions, Without("amounts", "cost", "seed")],
     candidates: Annotated[
         Path | None,
         typer.Option(
-            "--candidates",
             metavar="FILE",
             help="Runs to choose from: a table with columns checkpoint and examples (0: few-shot), "
             "and, if wanted, series, runs (how often it may be made), gpu_hours, and loss and "
@@ -67,49 +43,13 @@ def suggest(
     examples: Annotated[
         str | None,
         typer.Option(
-            "--examples",
             metavar="N,N,...",
             help="Amounts of data to consider. Default: those measured, and 30, 100, 300, ...",
         ),
     ] = None,
-    runs: Annotated[
-        int, typer.Option("--runs", min=1, help="How often a cell may be run again.")
-    ] = 3,
-    most: Annotated[int, typer.Option("--most", min=1, help="Runs to suggest at most.")] = 20,
-    least: Annotated[
-        float, typer.Option("--least", help="Nats that a run must add to be worth naming.")
-    ] = 0.003,
-    tokens_per_example: Annotated[
-        float, typer.Option(help="Cost: tokens of a finetuning example.")
-    ] = 512,
-    epochs: Annotated[float, typer.Option(help="Cost: passes over the examples.")] = 3,
-    tokens_per_item: Annotated[
-        float, typer.Option(help="Cost: tokens of a test item, with its prompt.")
-    ] = 512,
-    gpu_flops: Annotated[
-        float | None,
-        typer.Option(
-            "--gpu-flops",
-            help="Cost: FLOP/s that one GPU really does. Default: measured on the rows of TABLE "
-            "that have gpu_hours; else 4e14, 40% of an H100's dense bf16.",
-        ),
-    ] = None,
-    overhead_hours: Annotated[
-        float, typer.Option(help="Cost: further GPU-hours that every run takes.")
-    ] = 0.05,
-    at_chance_only: AtChanceOnlyOption = False,
-    law: LawOption = None,
-    min_loss: MinLossOption = None,
-    max_loss: MaxLossOption = None,
-    exclude: ExcludeOption = None,
-    where: WhereOption = None,
-    metric: MetricOption = None,
-    method: MethodOption = None,
-    shots: ShotsOption = None,
-    loss_corpus: LossCorpusOption = None,
-    few_shot_examples: FewShotExamplesOption = None,
-    prior: PriorOption = None,
-    lower_is_better: LowerIsBetterOption = None,
+    cost: Annotated[Cost, Without("measured_on")],
+    rows: Annotated[SelectOptions, Without("axis", "shift")],
+    fitting: Annotated[FitOptions, Without("planned_amounts", "weights")],
     chance: ChanceOption = None,
     loss_from: LossFromOption = None,
     out: Annotated[
@@ -127,55 +67,16 @@ def suggest(
 
     Example: `emergecast suggest table.csv --task mmlu --budget 20 --candidates runs.csv -o next`
     """
-    from emergecast.measurements import read_table
-    from emergecast.suggestions import Cost, SuggestOptions
-    from emergecast.suggestions import suggest as plan
-
-    options = SuggestOptions(
-        budget=budget, amounts=_amounts(examples), runs=runs, most=most, least=least
+    options = replace(options, amounts=_amounts(examples), cost=cost)
+    measured = read_table(table, chance=chance, loss_from=loss_from)
+    with progress("Planning", 1.0) as move:
+        found = plan(measured, options, rows, fitting, candidates=candidates, on_run=move)
+    deliver(
+        found.to_dict(),
+        lambda: suggestion_text(found),
+        None if out is None else lambda: _write(found, out),
+        as_json=as_json,
     )
-    picks = select_options(
-        task=task,
-        series=series,
-        pool=pool,
-        metric=metric,
-        method=method,
-        shots=shots,
-        loss_corpus=loss_corpus,
-        at_chance_only=at_chance_only,
-        min_loss=min_loss,
-        max_loss=max_loss,
-        exclude=exclude,
-        where=where,
-        lower_is_better=lower_is_better,
-    )
-    cost = Cost(
-        tokens_per_example=tokens_per_example,
-        epochs=epochs,
-        tokens_per_item=tokens_per_item,
-        overhead_hours=overhead_hours,
-        flops_per_second=gpu_flops,
-    )
-    rows = read_table(table, chance=chance, loss_from=loss_from)
-    with _progress() as on_run:
-        found = plan(
-            rows,
-            options=options,
-            candidates=candidates,
-            cost=cost,
-            select_options=picks,
-            on_run=on_run,
-            law=law or "mixture",
-            few_shot_examples=few_shot_examples,
-            priors=numbers(prior, "--prior"),
-        )
-    try:
-        written = _write(found, out)
-    finally:  # a folder that cannot be written must not swallow the plan
-        print(json.dumps(found.to_dict(), indent=2) if as_json else suggestion_text(found))
-    if written and not as_json:
-        names = ", ".join(sorted(path.name for path in written))
-        print(f"\nWrote {names} to {out}")
     if not found.runs:
         raise typer.Exit(NOTHING_TO_SUGGEST)
 
@@ -196,29 +97,12 @@ def _amounts(text: str | None) -> tuple[int, ...] | None:
     return tuple(sorted(set(found)))
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[float], None] | None]:
-    """A progress bar on standard error, on a terminal only."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Planning", total=None)
-        yield lambda share: bar.update(task, completed=share, total=1.0)
-
-
-def _write(found: Suggestion, out: Path | None) -> list[Path]:
-    if out is None:
-        return []
+def _write(found: Suggestion, out: Path) -> list[Path]:
     from emergecast.files import save_text
     from emergecast.report import save, suggestion
 
-    text = json.dumps(found.to_dict(), indent=2) + "\n"
     return [
-        save_text(text, out, "suggestion.json"),
+        save_text(as_text(found.to_dict()), out, "suggestion.json"),
         save_text(found.to_frame().write_csv(), out, "plan.csv"),
         *save(suggestion(found), out, "suggestion"),
     ]
@@ -233,13 +117,13 @@ def suggestion_text(found: Suggestion) -> str:
     basis = "few-shot rows and priors alone" if found.cold else f"{found.fit.data.loss.size} scores"
     now = f"Few-shot elbow now, from {basis}: {middle:.3f} nats, 90% interval {low:.3f} to "
     parts = [
-        [found.title, *_wrap(f"{found.subtitle}.")],
-        _wrap(f"{now}{high:.3f}."),
+        [found.title, *wrapped(f"{found.subtitle}.")],
+        wrapped(f"{now}{high:.3f}."),
         list(_runs(found)),
-        _wrap(found.stopped),
-        [line for each in found.repeats for line in _wrap(each.sentence("nats"))],
-        _wrap(_cost(found)),
-        [line for text in found.fit.selection.warnings for line in _wrap(f"Warning: {text}")],
+        wrapped(found.stopped),
+        [line for each in found.repeats for line in wrapped(each.sentence("nats"))],
+        wrapped(_cost(found)),
+        [line for text in found.fit.selection.warnings for line in wrapped(f"Warning: {text}")],
     ]
     if not found.runs:
         parts.pop(0)
@@ -269,9 +153,9 @@ def _runs(found: Suggestion) -> Iterator[str]:
             f"  {run.candidate.gpu_hours:>9.3g}  {run.hours_so_far:>8.3g}"
             f"  {run.information:>6.3f}  {run.width:>9.3f}"
         )
-        yield from textwrap.wrap(run.reason, WIDTH, initial_indent="    ", subsequent_indent="    ")
+        yield from wrapped(run.reason, "    ", first="    ")
     yield ""
-    yield from _wrap(
+    yield from wrapped(
         "nats: expected information about the few-shot elbow beyond the runs above. 90% width: of "
         "its interval, expected once the run is made. An elbow is known to so many nats as its "
         "standard deviation says."
@@ -294,7 +178,3 @@ def _cost(found: Suggestion) -> str:
         f"of finetuning and 2 N x {cost.tokens_per_item:g} tokens x test items of evaluation, at "
         f"{cost.rate:.3g} FLOP/s ({rate}), and {cost.overhead_hours:g} for each run."
     )
-
-
-def _wrap(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)

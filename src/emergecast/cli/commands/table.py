@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from emergecast.cli._failures import BAD_INPUT, problems_as_json
-from emergecast.cli._options import ChanceOption, JsonOption, LossFromOption
+from emergecast.cli._options import ChanceOption, JsonOption, LossFromOption, TableArgument
+from emergecast.cli._output import progress
 
 if TYPE_CHECKING:
     from emergecast.measurements import Grid, Imported, ImportOptions, Measurements
@@ -43,7 +43,7 @@ def template(
 
 
 def check(
-    table: Annotated[Path, typer.Argument(help="A .csv, .parquet, .jsonl or .ndjson table.")],
+    table: TableArgument,
     chance: ChanceOption = None,
     loss_from: LossFromOption = None,
     as_json: JsonOption = False,
@@ -113,10 +113,6 @@ def _grid_lines(grid: Grid) -> Iterator[str]:
         yield "; ".join(notes)
 
 
-def importing() -> None:
-    """Make a table from the results of other tools."""
-
-
 def lm_eval(
     paths: Annotated[
         list[Path], typer.Argument(help="Folders of result files.", show_default=False)
@@ -183,7 +179,7 @@ def lm_eval(
         chance=tuple(_chance(text) for text in chance or ()),
         keep_going=keep_going,
     )
-    with _progress() as on_file:
+    with progress("Reading results") as on_file:
         imported = import_lm_eval(paths, options, on_file=on_file)
     written = out if out is not None and not dry_run else None
     if written is not None:
@@ -228,17 +224,3 @@ def _summarise(
     if options.keep_going and imported.problems:
         print(f"Left out: {describe(imported.problems)}", file=sys.stderr)
     print(f"Wrote {written}." if written is not None else "Wrote nothing (dry run).")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error, only where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Reading results", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from emergecast.backtests import BacktestOutcome, Part
+from emergecast.cli._output import wrapped
 from emergecast.cli.texts.forecasts import changed_lines
 
 if TYPE_CHECKING:
     from emergecast.backtests import Backtest, BacktestRow, Skill
 
-WIDTH = 100
 TITLES = {
     Part.ABLATIONS: "Design",
     Part.LAWS: "Law",
@@ -29,14 +28,14 @@ def backtest_text(backtest: Backtest) -> str:
         parts += [list(_ladder(of[Part.LADDER])), list(_skill(backtest))]
     parts += [list(_settings(TITLES[part], of[part])) for part in TITLES if of[part]]
     parts.append(list(_sums(backtest)))
-    parts.append([line for text in backtest.warnings for line in _wrap(f"Warning: {text}")])
+    parts.append([line for text in backtest.warnings for line in wrapped(f"Warning: {text}")])
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
 def _headline(backtest: Backtest) -> Iterator[str]:
     truth = backtest.truth
     yield f"BACKTEST  {backtest.title}"
-    yield from _wrap(
+    yield from wrapped(
         f"Truth: the few-shot elbow of all {truth.n} few-shot scores is {truth.elbow:.3f} nats "
         f"(90% {truth.p05:.3f} to {truth.p95:.3f}). The weakest checkpoint above chance few-shot "
         f"has loss {backtest.horizon:.3f}; no forecast below sees it or any stronger one."
@@ -59,7 +58,7 @@ def _ladder(rows: list[BacktestRow]) -> Iterator[str]:
             BacktestOutcome.REFUSED,
             BacktestOutcome.NOT_POSSIBLE,
         }:
-            yield from _wrap(f"    {row.reasons[0]}", "    ")
+            yield from wrapped(f"    {row.reasons[0]}", "    ")
     yield from _not_defined(rows)
 
 
@@ -71,7 +70,7 @@ def _not_defined(rows: list[BacktestRow]) -> Iterator[str]:
             found.setdefault(row.forecaster, []).append(row)
     rungs = len({row.setting for row in rows})
     for name, gone in found.items():
-        yield from _wrap(
+        yield from wrapped(
             f"{name} is not defined on {len(gone)} of {rungs} rungs. {gone[0].setting}: "
             f"{gone[0].reasons[0]}",
             "  ",
@@ -95,7 +94,7 @@ def _settings(title: str, rows: list[BacktestRow]) -> Iterator[str]:
         if row.outcome is not BacktestOutcome.SCORED:
             why.setdefault(row.reasons[0], []).append(row.setting)
     for reason, settings in why.items():
-        yield from _wrap(f"  {'; '.join(settings)}: {reason}", "    ")
+        yield from wrapped(f"  {'; '.join(settings)}: {reason}", "    ")
 
 
 def _cells(row: BacktestRow) -> str:
@@ -151,7 +150,3 @@ def _sums(backtest: Backtest) -> Iterator[str]:
 
 def _whole(value: int | None) -> str:
     return "" if value is None else str(value)
-
-
-def _wrap(text: str, indent: str = "") -> Iterable[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from emergecast.cli._output import wrapped
 from emergecast.cli.texts.training import compute_lines
 from emergecast.inference import FitStatus, Resample
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from emergecast.measurements import Selection
     from emergecast.observed import GroundTruth
 
-WIDTH = 100
 FEW_SHOT = "few-shot"
 """What diagnostics call the few-shot rows."""
 HIDDEN_SHOWN = 12
@@ -36,7 +35,7 @@ def forecast_text(forecast: Forecast, record: dict[str, Any], truth: GroundTruth
         if forecast.diagnostics is not None:
             parts.append(list(_diagnostics(forecast, forecast.diagnostics)))
     parts.append(list(_basis(forecast)))
-    parts.append([line for text in forecast.warnings for line in _wrap(f"Warning: {text}")])
+    parts.append([line for text in forecast.warnings for line in wrapped(f"Warning: {text}")])
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -53,7 +52,7 @@ def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -
     for name, forecast, error in results:
         if forecast is None:
             lines.append(f"{name:<{width}}  no fit")
-            notes += _wrap(f"{name}: {error}", "  ")
+            notes += wrapped(f"{name}: {error}", "  ")
             continue
         mark = "*" if forecast.overridden else ""
         line = f"{name:<{width}}  {forecast.verdict + mark:<10}"
@@ -64,7 +63,7 @@ def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -
             for value in (e.p05, e.p50, e.p95):
                 line += f"  {forecast.axis.number(value):>7}"
         else:
-            notes += _wrap(f"{name}: {forecast.reasons[0]}", "  ")
+            notes += wrapped(f"{name}: {forecast.reasons[0]}", "  ")
         lines.append(line)
     notes += [f"* {line}" for line in changed_lines(tuple(changed))]
     if judged:
@@ -75,7 +74,7 @@ def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -
 def changed_lines(overridden: Sequence[Override]) -> Iterator[str]:
     """What was changed by hand, to stand beside a verdict; no line where nothing was."""
     if overridden:
-        yield from _wrap(f"Changed by hand: {', '.join(map(str, overridden))}.", "  ")
+        yield from wrapped(f"Changed by hand: {', '.join(map(str, overridden))}.", "  ")
 
 
 def _headline(forecast: Forecast) -> Iterator[str]:
@@ -89,7 +88,7 @@ def _headline(forecast: Forecast) -> Iterator[str]:
             f"({axis.later} emergence)"
         )
     for reason in forecast.reasons:
-        yield from _wrap(f"- {reason}", "  ")
+        yield from wrapped(f"- {reason}", "  ")
 
 
 def _table(forecast: Forecast, elbow: Elbow) -> Iterator[str]:
@@ -121,7 +120,7 @@ def _table(forecast: Forecast, elbow: Elbow) -> Iterator[str]:
     for (name, _), line in zip(rows, texts, strict=True):
         yield f"{name:<{width}}{''.join(f'{text:>{wide}}' for text in line)}".rstrip()
     unit = "" if shift.is_examples else f" {shift.unit}"
-    yield from _wrap(
+    yield from wrapped(
         f"D0 = {forecast.few_shot_examples:g}{unit}; numerical error "
         f"{forecast.fit.posterior.error:.1g} {axis.unit}."
         + ("" if elbow.mle is not None else f" {_unbounded(forecast)}")
@@ -173,7 +172,7 @@ def _later(forecast: Forecast, elbow: Elbow, truth: GroundTruth) -> Iterator[str
     seen, strongest = (axis.to_axis(x) for x in (truth.elbow, forecast.fit.data.strongest_loss))
     low, high = sorted(axis.to_axis(x) for x in (truth.p05, truth.p95))
     inside = "inside" if elbow.p05 <= seen <= elbow.p95 else "OUTSIDE"
-    yield from _wrap(
+    yield from wrapped(
         f"What came later: the few-shot elbow of all {truth.n} few-shot scores is "
         f"{number(seen)} ({number(low)} to {number(high)}). The median misses it by "
         f"{elbow.p50 - seen:+.3f} {axis.unit}; it lies {inside} the 90% interval. The guess "
@@ -208,9 +207,9 @@ def _diagnostics(forecast: Forecast, found: Diagnostics) -> Iterator[str]:
         f" Of {o.starts} local searches for the maximum likelihood{of} {o.stuck} ended in a worse "
         f"optimum; the others put the elbow at {axis.number(low)} to {axis.number(high)}."
     )
-    yield from _wrap(text)
+    yield from wrapped(text)
     for repeat in forecast.repeats:
-        yield from _wrap(repeat.sentence(axis.unit))
+        yield from wrapped(repeat.sentence(axis.unit))
 
 
 def _basis(forecast: Forecast) -> Iterator[str]:
@@ -219,7 +218,7 @@ def _basis(forecast: Forecast) -> Iterator[str]:
     amounts = ", ".join(shift.number(amount) for amount in data.amounts)
     series = ", ".join(selection.series)
     orientation = ", negated so that higher is better" if forecast.negated else ""
-    yield from _wrap(
+    yield from wrapped(
         f"Rests on {data.loss.size} scores ({forecast.metric}{orientation}; chance "
         f"{selection.chance:g}) of {data.n_checkpoints} checkpoints of {series}, {axis.label} "
         f"{axis.number(axis.to_axis(float(data.loss.max())))} to "
@@ -232,9 +231,9 @@ def _basis(forecast: Forecast) -> Iterator[str]:
     )
     yield from _orientation(forecast)
     if selection.hidden_reason:
-        yield from _wrap(hidden_text(selection))
+        yield from wrapped(hidden_text(selection))
     priors = ", ".join(f"{name} {value:g}" for name, value in forecast.fit.priors.as_dict().items())
-    yield from _wrap(
+    yield from wrapped(
         f"Law: {forecast.fit.law}. Priors (losses in units of S = {data.loss_spread:.3g} "
         f"{axis.unit}, "
         f"scores of R = {data.score_range:.3g}): {priors}."
@@ -252,7 +251,7 @@ def _weights(forecast: Forecast) -> Iterator[str]:
     shown = ", ".join(f"{law} {weight:.0%}" for weight, law in found if weight >= NEGLIGIBLE)
     rest = ", ".join(law for weight, law in found if weight < NEGLIGIBLE)
     light = f"; laws below {NEGLIGIBLE:.0%}: {rest}" if rest else ""
-    yield from _wrap(f"Weights by stacking: {shown}{light}.")
+    yield from wrapped(f"Weights by stacking: {shown}{light}.")
 
 
 def _orientation(forecast: Forecast) -> Iterator[str]:
@@ -260,12 +259,12 @@ def _orientation(forecast: Forecast) -> Iterator[str]:
     axis, shift = forecast.axis, forecast.shift
     if not axis.is_loss:
         way = "higher" if axis.higher_is_stronger else "lower"
-        yield from _wrap(
+        yield from wrapped(
             f"Axis: {axis.label}, {way} is stronger; one nat of the verdict's thresholds counts as "
             f"{axis.per_nat:.3g} {axis.unit}."
         )
     if not shift.is_examples:
-        yield from _wrap(
+        yield from wrapped(
             f"Shift: {shift.unit}; {shift.number(1.0)} of it counts as one finetuning example in "
             "the law and the priors."
         )
@@ -279,9 +278,3 @@ def hidden_text(selection: Selection) -> str:
     rest = len(names) - HIDDEN_SHOWN
     more = f" and {rest} more" if rest > 0 else ""
     return f"{reason} Hidden: {', '.join(names[:HIDDEN_SHOWN])}{more}."
-
-
-def _wrap(text: str, indent: str = "") -> Iterable[str]:
-    return textwrap.wrap(
-        text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
+from emergecast.cli._output import wrapped
 from emergecast.scaling import (
     Form,
     Resampled,
@@ -16,11 +16,10 @@ from emergecast.scaling import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from emergecast.scaling import Ranged, ScalingFit
 
-WIDTH = 100
 OUTLIERS_SHOWN = 8
 DROPPED_SHOWN = 12
 FORMULAS = {
@@ -53,9 +52,9 @@ def fit_text(fit: ScalingFit) -> str:
 def _headline(fit: ScalingFit) -> Iterator[str]:
     yield f"{FORMULAS[fit.form]}   ({SYMBOLS[fit.form]}, L in nats per token)"
     shown = fit.status is ScalingStatus.CONVERGED
-    yield from _wrap(f"{'Status' if shown else 'Warning'}: {fit.status.sentence}")
+    yield from wrapped(f"{'Status' if shown else 'Warning'}: {fit.status.sentence}")
     for sentence in fit.warnings:
-        yield from _wrap(f"Warning: {sentence}")
+        yield from wrapped(f"Warning: {sentence}")
 
 
 def _table(fit: ScalingFit) -> Iterator[str]:
@@ -82,7 +81,7 @@ def _errors(fit: ScalingFit) -> Iterator[str]:
     """Where the standard errors come from."""
     refits = fit.refits
     if refits is None:
-        yield from _wrap(
+        yield from wrapped(
             "No bootstrap: it was not asked for, or there are too few runs to draw from. The "
             "curvature is all there is."
         )
@@ -104,9 +103,9 @@ def _errors(fit: ScalingFit) -> Iterator[str]:
             f" In {refits.moved + refits.unequal:,} refits two starts ended in different optima; "
             "the better counts."
         )
-    yield from _wrap(text)
+    yield from wrapped(text)
     if fit.runs.run is None:
-        yield from _wrap(
+        yield from wrapped(
             "Points count as independent. Where several checkpoints belong to one training run, "
             "say so in a column run: errors are then by run."
         )
@@ -149,17 +148,17 @@ def _search(fit: ScalingFit) -> Iterator[str]:
     text += f" and their constants to {_relative(fit, spread):.0e} ({spread})"
     text += f"; {optima.worse} ended in another" if optima.worse else ""
     text += f"; {optima.unfinished} did not converge" if optima.unfinished else ""
-    yield from _wrap(f"{text}.")
+    yield from wrapped(f"{text}.")
     if optima.next_best is not None:
         other = dict(optima.next_best)
         value = other.pop("objective")
         shown = ", ".join(f"{name} {each:.5g}" for name, each in other.items())
-        yield from _wrap(
+        yield from wrapped(
             f"The next best optimum has an objective {value / fit.objective:.4g} times as large: "
             f"{shown}."
         )
     printed, middle = fit.condition_numbers
-    yield from _wrap(
+    yield from wrapped(
         f"Condition number of the constants {printed:.3g}; {middle:.3g} with A and B taken at the "
         f"middle of the table. Objective {fit.objective:.6g}, a sum of Huber losses of ln L with "
         f"delta {fit.options.delta:g}; gradient {fit.slope:.0e} of the largest that it can have."
@@ -177,7 +176,7 @@ def _outliers(fit: ScalingFit) -> Iterator[str]:
     if not found:
         yield f"No point lies more than {limit} from the law."
         return
-    yield from _wrap(
+    yield from wrapped(
         f"{len(found)} of {fit.runs.n} points lie more than {limit} from the law. They count all "
         "the same:"
     )
@@ -198,7 +197,7 @@ def _basis(fit: ScalingFit) -> Iterator[str]:
         if resource is runs.derived:
             spans[-1] += " (from the two others, 6 N D)"
     of = f" of {len(set(runs.run))} runs" if runs.run is not None else ""
-    yield from _wrap(
+    yield from wrapped(
         f"Rests on {runs.n} points{of} of {runs.name}: loss {runs.loss.min():.4g} to "
         f"{runs.loss.max():.4g}, {', '.join(spans)}. Points are equally weighted."
     )
@@ -206,10 +205,6 @@ def _basis(fit: ScalingFit) -> Iterator[str]:
         rows = ", ".join(f"{row} ({loss:.4g})" for row, loss in runs.dropped[:DROPPED_SHOWN])
         rest = len(runs.dropped) - DROPPED_SHOWN
         more = f" and {rest} more" if rest > 0 else ""
-        yield from _wrap(
+        yield from wrapped(
             f"Dropped on request, the {len(runs.dropped)} of highest loss: rows {rows}{more}."
         )
-
-
-def _wrap(text: str) -> Iterable[str]:
-    return textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from emergecast.cli._output import wrapped
 from emergecast.scaling import Counting, PowerLaw, Resource, amount_text, flops_text
 
 if TYPE_CHECKING:
     from emergecast.scaling import Architecture, Conversion, FlopCount, ScalingLaw
 
-WIDTH = 100
 NAMES = (*Resource,)
 
 
@@ -42,7 +41,7 @@ def conversions_text(done: list[Conversion], *, of_loss: bool) -> str:
     law, allocation = first.law, first.allocation
     lines = [f"{law.name}: {law_text(law)}"]
     if law.source != "given constants":
-        lines += _wrap(f"Source: {law.source}.")
+        lines += wrapped(f"Source: {law.source}.")
     if allocation is not None:
         lines += [f"Parameters and tokens: {allocation}."]
     shown = [name for name in NAMES if any(getattr(each.run, name) is not None for each in done)]
@@ -51,7 +50,7 @@ def conversions_text(done: list[Conversion], *, of_loss: bool) -> str:
     lines += ["", *_table([heading, *rows])]
     notes = list(_notes(done, of_loss=of_loss))
     if notes:
-        lines += ["", *(line for note in notes for line in _wrap(note))]
+        lines += ["", *(line for note in notes for line in wrapped(note))]
     return "\n".join(lines)
 
 
@@ -128,7 +127,7 @@ def laws_text(laws: Iterable[ScalingLaw]) -> str:
         if law.span is not None:
             low, high = (amount(unit, end) for end in law.span)
             lines.append(f"  fitted on {low} to {high} {unit}")
-        lines += _wrap(f"  {law.source}", "  ")
+        lines += wrapped(f"  {law.source}", "  ")
     return "\n".join(lines)
 
 
@@ -183,9 +182,3 @@ def _table(rows: list[list[str]]) -> list[str]:
         ]
         lines.append("  ".join([first, *rest[1:]]).rstrip())
     return lines
-
-
-def _wrap(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(
-        text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )

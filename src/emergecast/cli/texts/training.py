@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from emergecast.cli._output import wrapped
 from emergecast.compute import LawKind
 from emergecast.scaling import PowerLaw, Resource, amount_text, flops_text
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from emergecast.compute import Compute, DateQuantiles, Quantiles
     from emergecast.forecasts import Forecast
 
-WIDTH = 100
 HEADINGS = ("5%", "25%", "50%", "75%", "95%")
 NAMES = ("p05", "p25", "p50", "p75", "p95")
 NEVER = "never"
@@ -25,15 +24,15 @@ def compute_lines(forecast: Forecast, asked: list[dict[str, Any]]) -> Iterator[s
     found = forecast.compute
     if found is None:
         if forecast.elbow is not None:
-            yield from _wrap(f"Not in compute: {forecast.compute_reason}")
+            yield from wrapped(f"Not in compute: {forecast.compute_reason}")
     else:
         yield from _table(found)
-        yield from _wrap(_law(found))
+        yield from wrapped(_law(found))
         yield from _floors(found)
         if found.dates is not None:
-            yield from _wrap(_dates(found.dates))
+            yield from wrapped(_dates(found.dates))
     for each in asked:
-        yield from _wrap(_at(each), "  ")
+        yield from wrapped(_at(each), "  ")
 
 
 def _table(found: Compute) -> Iterator[str]:
@@ -125,7 +124,7 @@ def _floors(found: Compute) -> Iterator[str]:
                 value += f" ({_times(row.multiple_of_strongest)})"
         parts.append(f"{value} at {row.floor_nats:.3g} nats")
     what = "" if found.flops is None else " FLOPs"
-    yield from _wrap(f"Median{what} under other floors of the law: {', '.join(parts)}.")
+    yield from wrapped(f"Median{what} under other floors of the law: {', '.join(parts)}.")
 
 
 def _dates(dates: DateQuantiles) -> str:
@@ -179,9 +178,3 @@ def _share(probability: float) -> str:
     if probability < 0.001:
         return "below 0.1%"
     return f"{probability:.0%}" if 0.005 <= probability <= 0.995 else f"{probability:.1%}"
-
-
-def _wrap(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(
-        text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
