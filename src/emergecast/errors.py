@@ -6,6 +6,7 @@
     ├── OptionError       an option or a prior has an impossible value
     ├── FitError          no estimate exists for these rows
     ├── ScalingError      a scaling law cannot do what was asked, or no law can be fitted
+    ├── RecordError       a file of results is not what its name says
     ├── FrozenError       a frozen forecast was edited, cannot be read, or is there already
     └── LabError          a checkpoint, task, corpus or experiment cannot be used, or a run failed
         ├── ExperimentError   an experiment cannot be run; lists every problem at once
@@ -90,6 +91,10 @@ class FitError(EmergecastError):
 
 class ScalingError(EmergecastError):
     """A scaling law cannot do what was asked, or no law can be fitted."""
+
+
+class RecordError(EmergecastError):
+    """A file of results lacks keys, or holds what cannot be right."""
 
 
 class FrozenError(EmergecastError):

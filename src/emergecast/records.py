@@ -1,21 +1,115 @@
-"""What a record says of itself: its fields with their docstrings."""
+"""Records as JSON and back, and the schema that their fields and docstrings make.
+
+A record is a frozen dataclass. Its JSON has one key for each field. A number that JSON cannot hold
+is an error here: what is missing is None, and says why in a field of its own.
+"""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import math
 import textwrap
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date
+from enum import Enum
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from emergecast.errors import RecordError
+
+T = TypeVar("T")
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def as_json(value: object) -> Any:  # noqa: ANN401  anything that JSON holds
+    """A record, or a collection of them, as `json` writes it: a key for each field.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Enum):
+        return as_json(value.value)
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            message = f"JSON has no number {value}: a record holds None in its place."
+            raise ValueError(message)
+        return float(value)
+    if isinstance(value, Mapping):
+        return {str(key): as_json(each) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [as_json(each) for each in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    message = f"a record holds {type(value).__name__}, which JSON cannot."
+    raise TypeError(message)
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None where there is none that JSON can hold."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def from_json(kind: type[T], value: object, *, what: str) -> T:
+    """The record that `as_json` wrote; `what` names its file in errors.
+
+    Keys that the record does not know are left out, so that a file of a later version can be read.
+
+    Raises:
+        RecordError: keys are missing, or hold something else than the record's fields; all of them
+            are listed.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, each['loc'])) or 'the whole'}: {each['msg']}"
+            for each in error.errors(include_url=False)
+        ]
+        shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" * (len(problems) > 5))
+        raise RecordError(
+            f"{what} is not a record of this version ({shown}). Write it again, or read it with "
+            "the version that wrote it."
+        ) from None
+
+
+def schema(kind: type[Any], *, title: str, description: str) -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) of a record, with the docstring of each field."""
+    from pydantic import TypeAdapter
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class WithDocstrings(GenerateJsonSchema):
+        def dataclass_schema(self, schema: Any) -> Any:  # noqa: ANN401  pydantic's own types
+            made = super().dataclass_schema(schema)
+            texts = docs(schema["cls"])
+            for name, entry in made["properties"].items():
+                entry.pop("title", None)
+                if name in texts:
+                    entry["description"] = texts[name]
+            made["required"] = list(made["properties"])  # `as_json` writes them all
+            return made
+
+    found = TypeAdapter(kind).json_schema(schema_generator=WithDocstrings, mode="serialization")
+    return {"$schema": DIALECT, **found, "title": title, "description": description}
 
 
 def docs(record: type[Any]) -> dict[str, str]:
     """The docstring of every field of a dataclass, those it inherits among them; one line each."""
     found: dict[str, str] = {}
     for base in reversed(record.__mro__[:-1]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
-        statements = body.body if isinstance(body, ast.ClassDef) else []
-        for field, after in pairwise(statements):
+        body = cast("ast.ClassDef", ast.parse(textwrap.dedent(inspect.getsource(base))).body[0])
+        for field, after in pairwise(body.body):
             if (
                 isinstance(field, ast.AnnAssign)
                 and isinstance(field.target, ast.Name)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from emergecast.errors import OptionError, ScalingError
 
 if TYPE_CHECKING:
     from emergecast.compute import ComputeOptions
-    from emergecast.forecasts import Forecast
+    from emergecast.forecasts import AtComputeRecord, Forecast
     from emergecast.scaling import Allocation, ScalingLaw
 
 
@@ -168,13 +168,16 @@ class LossesAsked:
             )
 
 
-def at_compute(forecast: Forecast, runs: tuple[dict[str, float], ...]) -> list[dict[str, Any]]:
-    """One record a run: params, tokens, flops, loss, emerged; or why nothing is known of it."""
-    names = ("params", "tokens", "flops", "loss", "emerged")
-    found: list[dict[str, Any]] = []
+def at_compute(
+    forecast: Forecast, runs: tuple[dict[str, float], ...]
+) -> tuple[AtComputeRecord, ...]:
+    """What to expect of each run; or why nothing is known of it."""
+    from emergecast.forecasts import AtComputeRecord
+
+    found = []
     for run in runs:
         try:
-            found.append(asdict(forecast.emerged_at(**run)))
+            found.append(AtComputeRecord(**asdict(forecast.emerged_at(**run))))
         except ScalingError as error:
-            found.append({**dict.fromkeys(names), **run, "error": str(error)})
-    return found
+            found.append(AtComputeRecord(**run, error=str(error)))
+    return tuple(found)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import sys
+from contextvars import ContextVar
 from typing import Any, Final
 
 import typer
@@ -36,12 +38,22 @@ _OF_THE_LAB: Final = frozenset(
 """What the extra `lab` brings."""
 
 
+_COMMAND_LINE: ContextVar[tuple[str, ...]] = ContextVar("_COMMAND_LINE")
+
+
+def command_line() -> str:
+    """The command line that is running, as it is typed into a shell."""
+    return shlex.join(_COMMAND_LINE.get())
+
+
 class ErrorsAsMessages(TyperGroup):
     """Turns errors raised on purpose, and failing files, into a message and exit status 2."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Remember whether the command was asked for JSON, so that its error is JSON too."""
         ctx.meta[_JSON] = "--json" in args
+        if ctx.parent is None:
+            _COMMAND_LINE.set(("emergecast", *args))
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401

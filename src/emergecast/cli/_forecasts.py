@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from emergecast.cli._compute_options import LossesAsked, at_compute
-from emergecast.cli._failures import BAD_INPUT, REFUSED
+from emergecast.cli._failures import BAD_INPUT, REFUSED, command_line
+from emergecast.records import as_json
 from emergecast.cli._output import as_text, deliver, folder_names, progress
 
 if TYPE_CHECKING:
@@ -75,16 +76,16 @@ def _record(result: ForecastOrError, asked: Asked) -> dict[str, Any]:
     """The JSON object of one result."""
     if result.forecast is None:
         return {"name": result.name, "error": str(result.error)}
-    record = result.forecast.to_dict()
-    if result.forecast.elbow is None:
-        return record
-    if asked.runs:
-        record["at_compute"] = at_compute(result.forecast, asked.runs)
-    if asked.losses.at_loss:
-        record["at_loss"] = [
-            asdict(result.forecast.at(loss, asked.losses.score)) for loss in asked.losses.at_loss
-        ]
-    return record
+    forecast, losses = result.forecast, asked.losses
+    if forecast.elbow is None:
+        asked = Asked()
+    record = forecast.record(
+        at_loss=tuple(forecast.at(loss, losses.score) for loss in asked.losses.at_loss),
+        at_compute=at_compute(forecast, asked.runs),
+        command=command_line(),
+    )
+    found: dict[str, Any] = as_json(record)
+    return found
 
 
 def _write(

@@ -7,6 +7,7 @@ included. It refuses a law that does not belong to the checkpoints, and says why
 from __future__ import annotations
 
 from emergecast.compute._compute import Compute, DateQuantiles, FloorRow, Quantiles, compute_of
+from emergecast.compute._compute_record import ComputeRecord, record_of_compute
 from emergecast.compute._dates import ComputeDates, read_compute_dates
 from emergecast.compute._one_run import (
     NO_CURVE,
@@ -26,6 +27,7 @@ __all__ = [
     "Compute",
     "ComputeDates",
     "ComputeOptions",
+    "ComputeRecord",
     "DateQuantiles",
     "FloorRow",
     "LawKind",
@@ -36,4 +38,5 @@ __all__ = [
     "compute_of",
     "compute_ticks",
     "read_compute_dates",
+    "record_of_compute",
 ]

@@ -6,7 +6,7 @@ other optima. It measures and gives no verdict: what to make of it is decided in
 
 from __future__ import annotations
 
-from emergecast.diagnostics._diagnostics import Diagnostics, Optima, diagnose
+from emergecast.diagnostics._diagnostics import Diagnostics, DiagnosticsRecord, Optima, diagnose
 from emergecast.diagnostics._falls import Fall
 from emergecast.diagnostics._influence import FEW_SHOT, Influence, Suspect
 from emergecast.diagnostics._predictive import RISE, Check

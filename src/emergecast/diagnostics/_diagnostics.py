@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -62,8 +62,8 @@ class Diagnostics:
         """The checkpoint or amount whose rows move the median most."""
         return next((each for each in self.influence if each.kind == kind), None)
 
-    def to_dict(self, axis: Axis) -> dict[str, Any]:
-        """Plain values for forecast.json, losses as values of the axis."""
+    def on_axis(self, axis: Axis) -> Diagnostics:
+        """The same with losses and shifts as values of the axis, mirrored where that is."""
         sign = -1.0 if axis.higher_is_stronger else 1.0
 
         def turned(low: float, high: float) -> tuple[float, float]:
@@ -73,27 +73,75 @@ class Diagnostics:
         influence = []
         for each in self.influence:
             p05, p95 = turned(each.p05, each.p95)
-            quantiles = {"p05": p05, "p50": axis.to_axis(each.p50), "p95": p95}
-            moved = {name: sign * getattr(each, name) for name in ("shift", "shift_sd")}
-            influence.append({**asdict(each), **quantiles, **moved})
-        optima = asdict(self.optima)
-        optima["best"] = axis.to_axis(self.optima.best)
-        for prefix in ("", "lucky_"):
-            ends = turned(optima[f"{prefix}low"], optima[f"{prefix}high"])
-            optima[f"{prefix}low"], optima[f"{prefix}high"] = ends
-        return {
-            "influence": influence,
-            "residuals": {
-                "checkpoints": [
-                    {**asdict(each), "loss": axis.to_axis(each.loss)} for each in self.residuals
-                ],
-                "trends": [{**asdict(each), "shift": sign * each.shift} for each in self.trends],
-                "suspects": [asdict(each) for each in self.suspects],
-            },
-            "monotonicity": [asdict(each) for each in self.falls],
-            "predictive": [asdict(each) for each in self.predictive],
-            "optima": optima,
-        }
+            influence.append(
+                replace(
+                    each,
+                    p05=p05,
+                    p50=axis.to_axis(each.p50),
+                    p95=p95,
+                    shift=sign * each.shift,
+                    shift_sd=sign * each.shift_sd,
+                )
+            )
+        low, high = turned(self.optima.low, self.optima.high)
+        lucky_low, lucky_high = turned(self.optima.lucky_low, self.optima.lucky_high)
+        best = axis.to_axis(self.optima.best)
+        return replace(
+            self,
+            influence=tuple(influence),
+            residuals=tuple(replace(each, loss=axis.to_axis(each.loss)) for each in self.residuals),
+            trends=tuple(replace(each, shift=sign * each.shift) for each in self.trends),
+            optima=replace(
+                self.optima,
+                best=best,
+                low=low,
+                high=high,
+                lucky_low=lucky_low,
+                lucky_high=lucky_high,
+            ),
+        )
+
+    def record(self, axis: Axis) -> DiagnosticsRecord:
+        """As a file holds it: losses as values of the axis."""
+        turned = self.on_axis(axis)
+        return DiagnosticsRecord(
+            influence=turned.influence,
+            residuals=ResidualsRecord(
+                checkpoints=turned.residuals, trends=turned.trends, suspects=turned.suspects
+            ),
+            monotonicity=turned.falls,
+            predictive=turned.predictive,
+            optima=turned.optima,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualsRecord:
+    """Does loss alone tell the story?"""
+
+    checkpoints: tuple[Residual, ...]
+    """Mean of score minus law over the rows past their elbow, by checkpoint."""
+    trends: tuple[Trend, ...]
+    """Residuals against traits of the checkpoints at equal loss."""
+    suspects: tuple[Suspect, ...]
+    """Checkpoints that lie at least three predictive standard deviations from what the others
+    predict."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiagnosticsRecord:
+    """What is checked of a forecast, as a file holds it: losses are values of its axis."""
+
+    influence: tuple[Influence, ...]
+    """The forecast without each checkpoint and data amount, the largest shift first."""
+    residuals: ResidualsRecord
+    """Does loss alone tell the story?"""
+    monotonicity: tuple[Fall, ...]
+    """Scores that fall beyond noise with stronger checkpoints, or with more data."""
+    predictive: tuple[Check, ...]
+    """Posterior predictive checks, the smallest tail probability first."""
+    optima: Optima
+    """Where local searches for the maximum likelihood of the plain law end."""
 
 
 def diagnose(fit: Fit) -> Diagnostics:

@@ -7,9 +7,9 @@ a refused one has no elbow.
 from __future__ import annotations
 
 from emergecast.forecasts._each import ForecastOrError, forecast_each, name_of
-from emergecast.forecasts._elbow import Elbow
-from emergecast.forecasts._forecast import AtLoss, Forecast, forecast
-from emergecast.forecasts._json_schema import json_schema
+from emergecast.forecasts._elbow import AtLoss, Elbow
+from emergecast.forecasts._forecast import Forecast, forecast
+from emergecast.forecasts._forecast_record import AtComputeRecord, ForecastRecord, json_schema, read_forecast
 from emergecast.forecasts._options import BOOTSTRAPS, ForecastOptions
 from emergecast.forecasts._overrides import Override, overrides
 from emergecast.forecasts._thresholds import Thresholds, default_thresholds
@@ -18,11 +18,13 @@ from emergecast.forecasts._verdict import NEGLIGIBLE, Sensitivity, Verdict
 __all__ = [
     "BOOTSTRAPS",
     "NEGLIGIBLE",
+    "AtComputeRecord",
     "AtLoss",
     "Elbow",
     "Forecast",
     "ForecastOptions",
     "ForecastOrError",
+    "ForecastRecord",
     "Override",
     "Sensitivity",
     "Thresholds",
@@ -33,4 +35,5 @@ __all__ = [
     "json_schema",
     "name_of",
     "overrides",
+    "read_forecast",
 ]

@@ -1,4 +1,4 @@
-"""From the loss-like numbers of a fit to those of the axis that a reader knows."""
+"""The elbow, and what to expect of one loss, in the numbers of the axis that a reader knows."""
 
 from __future__ import annotations
 
@@ -23,10 +23,39 @@ class Elbow:
     mode: float
     """Highest point of the posterior density."""
     p05: float
+    """5% quantile."""
     p25: float
+    """25% quantile."""
     p50: float
+    """Median."""
     p75: float
+    """75% quantile."""
     p95: float
+    """95% quantile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exceedance:
+    """How likely a score above a given one is."""
+
+    score: float
+    """The score."""
+    probability: float
+    """Probability that the model's few-shot score lies above it, without sampling error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtLoss:
+    """What to expect of a model of one loss."""
+
+    loss: float
+    """Nats, or the unit of the forecast's axis."""
+    emerged: float
+    """Probability that its few-shot score has left chance."""
+    score: float
+    """Median of its few-shot score, without sampling error."""
+    exceeds: tuple[Exceedance, ...]
+    """Of each score that was asked about."""
 
 
 def sensitivity_on(axis: Axis, row: Sensitivity) -> Sensitivity:

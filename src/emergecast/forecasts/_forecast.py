@@ -23,13 +23,11 @@ from emergecast.compute import (
 )
 from emergecast.diagnostics import Diagnostics
 from emergecast.errors import FitError, OptionError, ScalingError
-from emergecast.forecasts._elbow import (
-    Elbow,
-    sensitivity_on,
-)
+from emergecast.forecasts._elbow import AtLoss, Elbow, Exceedance, sensitivity_on
 from emergecast.forecasts._lines import curves, schema, typical
 from emergecast.forecasts._options import ForecastOptions
 from emergecast.forecasts._overrides import Override, overrides
+from emergecast.forecasts._to_record import record_of
 from emergecast.forecasts._thresholds import Thresholds, default_thresholds
 from emergecast.forecasts._verdict import Sensitivity, Verdict, judge
 from emergecast.inference import (
@@ -43,37 +41,17 @@ from emergecast.inference import (
     Resample,
     fit,
 )
+from emergecast.records import as_json
 from emergecast.suggestions import Repeat, repeats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from emergecast.forecasts._forecast_record import AtComputeRecord, ForecastRecord
     from emergecast.inference import FitOptions, Posterior
     from emergecast.measurements import Axis, SelectOptions, Shift
 
 N_DRAWS = 4000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exceedance:
-    """How likely a score above a given one is."""
-
-    score: float
-    probability: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AtLoss:
-    """What to expect of a model of one loss."""
-
-    loss: float
-    """Nats, or the unit of the forecast's axis."""
-    emerged: float
-    """Probability that its few-shot score has left chance."""
-    score: float
-    """Median of its few-shot score, without sampling error."""
-    exceeds: tuple[Exceedance, ...]
-    """Probability that this score lies above each asked value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -391,61 +369,19 @@ class Forecast:
 
     # -------------------------------------------------------------------- for people and programs
 
+    def record(
+        self,
+        *,
+        at_loss: tuple[AtLoss, ...] = (),
+        at_compute: tuple[AtComputeRecord, ...] = (),
+        command: str | None = None,
+    ) -> ForecastRecord:
+        """The forecast as a file holds it, with what was asked of some models."""
+        return record_of(self, at_loss=at_loss, at_compute=at_compute, command=command)
+
     def to_dict(self) -> dict[str, Any]:
-        """The forecast as plain values; `json_schema` describes the keys."""
-        from importlib.metadata import version
-
-        selection, data = self.fit.selection, self.fit.data
-        series = selection.series
-        return {
-            "task": self.task,
-            "metric": self.metric,
-            "negated": self.negated,
-            "series": series[0] if len(series) == 1 else list(series),
-            "method": selection.method,
-            "loss_corpus": selection.loss_corpus,
-            "few_shot_examples": self.few_shot_examples,
-            "law": str(self.fit.law),
-            "laws": self._laws(),
-            "weights": "stacking" if self.fit.stacked else "fixed",
-            "axis": self.axis.as_dict(),
-            "shift": self.shift.as_dict(),
-            "elbow": None if self.elbow is None else asdict(self.elbow),
-            "quadrature_error": None if self.elbow is None else _finite(self.fit.posterior.error),
-            "bootstrap": {str(kind): _summary(self.bootstrap.get(kind)) for kind in Resample},
-            "verdict": str(self.verdict),
-            "reasons": list(self.reasons),
-            "overridden": [asdict(each) for each in self.overridden],
-            "status": str(self.status),
-            "sensitivity": [asdict(row) for row in self.sensitivity],
-            "compute": self.compute and self.compute.to_dict(),
-            "compute_reason": self.compute_reason,
-            "diagnostics": self.diagnostics and self.diagnostics.to_dict(self.axis),
-            "repeats": [asdict(each) for each in self.repeats],
-            "warnings": list(self.warnings),
-            "hidden": list(selection.hidden),
-            "truth": self.truth,
-            "n_rows": int(data.loss.size),
-            "n_checkpoints": data.n_checkpoints,
-            "weakest_loss": self.axis.to_axis(float(data.loss.max())),
-            "strongest_loss": self.axis.to_axis(data.strongest_loss),
-            "loss_spread": data.loss_spread,
-            "priors": self.fit.priors.as_dict(),
-            "table_hash": selection.table_hash,
-            "version": version("emergecast"),
-        }
-
-    def _laws(self) -> list[dict[str, Any]]:
-        """Name, weight and quantiles of every law."""
-        if self.elbow is None:
-            return []
-        found = []
-        for member, weight in zip(self.fit.members, self.fit.weights, strict=True):
-            quantiles = ElbowOnAxis(posterior=member.posterior, axis=self.axis).quantiles()
-            evidence = member.posterior.log_evidence
-            found.append(
-                {"law": str(member.law), "weight": weight, **quantiles, "log_evidence": evidence}
-            )
+        """The record as plain values; `json_schema` describes the keys."""
+        found: dict[str, Any] = as_json(self.record())
         return found
 
     def __repr__(self) -> str:
@@ -533,17 +469,3 @@ def forecast(
         sensitivity=tuple(sensitivity_on(axis, row) for row in judgement.sensitivity),
         diagnostics=judgement.diagnostics,
     )
-
-
-def _summary(result: Bootstrap | None) -> dict[str, float | int] | None:
-    """Quantiles of a bootstrap, or None where there was nothing to resample or nothing left."""
-    if result is None or result.modes.size == 0:
-        return None
-    values = result.quantile(list(QUANTILES.values()))
-    quantiles = dict(zip(QUANTILES, map(float, values), strict=True))
-    return {**quantiles, "n": result.n, "degenerate": result.degenerate}
-
-
-def _finite(value: float) -> float | None:
-    """The value, or None where it is not a number that JSON can hold."""
-    return value if np.isfinite(value) else None

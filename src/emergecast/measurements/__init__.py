@@ -7,7 +7,7 @@ missing value for zero, and never mixes tokenizers or held-out corpora of measur
 
 from __future__ import annotations
 
-from emergecast.measurements._axis import Axis, Shift, Transform
+from emergecast.measurements._axis import Axis, AxisRecord, Shift, ShiftRecord, Transform
 from emergecast.measurements._bundled import (
     PROVING_GROUND_TASK,
     RANDOM_WEIGHTS,
@@ -34,6 +34,7 @@ __all__ = [
     "RANDOM_WEIGHTS",
     "RUN_COLUMNS",
     "Axis",
+    "AxisRecord",
     "Cell",
     "Column",
     "Examination",
@@ -50,6 +51,7 @@ __all__ = [
     "Selection",
     "Setting",
     "Shift",
+    "ShiftRecord",
     "Transform",
     "above_chance",
     "check_suffix",

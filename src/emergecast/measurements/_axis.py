@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from emergecast.errors import OptionError
 
@@ -122,15 +122,15 @@ class Axis:
             return usual
         return max(usual, math.ceil(1.0 - math.log10(width)))
 
-    def as_dict(self) -> dict[str, Any]:
-        """For forecast.json."""
-        return {
-            "name": self.name,
-            "unit": self.unit,
-            "higher_is_stronger": self.higher_is_stronger,
-            "transform": str(self.transform),
-            "per_nat": self.per_nat,
-        }
+    def record(self) -> AxisRecord:
+        """As a file holds it."""
+        return AxisRecord(
+            name=self.name,
+            unit=self.unit,
+            higher_is_stronger=self.higher_is_stronger,
+            transform=self.transform,
+            per_nat=self.per_nat,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,14 +208,41 @@ class Shift:
             )
         return min(internal, smallest)
 
-    def as_dict(self) -> dict[str, Any]:
-        """For forecast.json."""
-        return {
-            "name": self.name,
-            "unit": self.unit,
-            "transform": str(self.transform),
-            "scale": self.scale,
-        }
+    def record(self) -> ShiftRecord:
+        """As a file holds it."""
+        return ShiftRecord(
+            name=self.name, unit=self.unit, transform=self.transform, scale=self.scale
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AxisRecord:
+    """What stands for capability, as a file holds it."""
+
+    name: str
+    """Column of the table."""
+    unit: str
+    """Unit of every value of the axis, e.g. nats or log10 FLOPs."""
+    higher_is_stronger: bool
+    """False for loss. Where true, p05 is the earlier emergence."""
+    transform: Transform
+    """What is done to the column first."""
+    per_nat: float
+    """What a nat of the verdict's thresholds counts as on this axis; 1 for loss."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShiftRecord:
+    """What moves the elbow to weaker checkpoints, as a file holds it."""
+
+    name: str
+    """Column of the table."""
+    unit: str
+    """Unit of its amounts."""
+    transform: Transform
+    """What is done to the column first."""
+    scale: float
+    """How many finetuning examples one unit counts as in the law and the priors; 1 for examples."""
 
 
 # ------------------------------------------------------------------------------------ words

@@ -158,7 +158,7 @@ def _at(each: dict[str, Any]) -> str:
     if each["tokens"] is not None:
         parts.append(f"{amount_text(each['tokens'])} tokens")
     run = f"A run of {', '.join(parts)}"
-    if "error" in each:
+    if each["error"] is not None:
         return f"{run}: {each['error']}"
     loss = "" if each["loss"] is None else f" (loss {each['loss']:.3f})"
     return f"{run}{loss} has emerged with probability {each['emerged']:.3f}."
