@@ -16,7 +16,7 @@ from scipy.stats import norm
 from tests import designs
 
 import emergecast
-from emergecast.compute import Compute, ComputeOptions, LawKind
+from emergecast.compute import Compute, ComputeOptions, LawKind, NoCompute
 from emergecast.compute._chosen_law import scale_of
 from emergecast.compute._compute import _through, compute_of
 from emergecast.compute._scale import LossToCompute
@@ -87,6 +87,13 @@ def found(facts: Callable[[float], dict[str, Any]] | None, **more: Any) -> LossT
     return result
 
 
+def reason_of(facts: Callable[[float], dict[str, Any]] | None, **more: Any) -> str:
+    """Why there is none."""
+    result = scale(facts, **more)
+    assert isinstance(result, NoCompute), result
+    return result.reason
+
+
 def made_up(law: Any, quantile: Callable[[Any], Any], **more: Any) -> Any:
     """A forecast in compute of an elbow with these quantiles, under a law that is given."""
     posterior: Any = SimpleNamespace(quantile=quantile)
@@ -147,8 +154,9 @@ def test_a_floor_above_the_strongest_checkpoint_is_no_law_of_theirs(forecast: Fo
     elbow = ElbowOnAxis(posterior=forecast.fit.posterior, axis=Axis())
     for anchor, shifted in ((True, "after a shift of -"), (False, "is 9.000 nats, and")):
         options = ComputeOptions(law=steep, anchor=anchor)
-        reason = compute_of(elbow, selection, options)
-        assert isinstance(reason, str), "every quantile was never"
+        nothing = compute_of(elbow, selection, options)
+        assert isinstance(nothing, NoCompute), "every quantile was never"
+        reason = nothing.reason
         for words in (
             '"steep"', shifted, f"loss of {lowest:.3f}", "`emergecast scaling fit`",
             "leave --scaling-law out",
@@ -251,7 +259,7 @@ def test_absurd_amounts_end_in_a_sentence():
     law, _ = wide.draws(200, np.random.default_rng(0))
     assert np.all(np.isfinite(law.alpha))
     reason = scale(lambda loss: {"flops": 10.0 ** (-300 - 2 * loss)})
-    assert isinstance(reason, LossToCompute | str)
+    assert isinstance(reason, LossToCompute | NoCompute)
     rows = with_facts(designs.rows(**QUICK), lambda loss: {"flops": 10.0 ** (300 - 10 * loss)})
     forecast = emergecast.forecast(rows, law="log-power", bootstraps=0)
     assert forecast.compute is not None or forecast.compute_reason
@@ -292,8 +300,7 @@ def test_estimated_losses_are_no_evidence_beside_measured_ones():
 
 def test_unknown_constants_are_said_to_be_unknown():
     """With the nearest set and what to do."""
-    reason = scale(lambda loss: {**estimated(loss), "loss": loss})
-    assert isinstance(reason, str)
+    reason = reason_of(lambda loss: {**estimated(loss), "loss": loss})
     assert "constants that are not known here (nearest: " in reason
     assert "--scaling-law" in reason
 
@@ -386,8 +393,7 @@ def test_a_law_that_is_not_theirs_is_warned_of():
 )
 def test_where_there_is_none_the_reason_says_what_to_do(facts: Any, more: Any, says: str):
     """In one sentence."""
-    reason = scale(facts, **more)
-    assert isinstance(reason, str)
+    reason = reason_of(facts, **more)
     assert says in reason
     assert ":" in reason
     assert reason.endswith(".")

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from emergecast.compute._chosen_law import floor_above, scale_of
-from emergecast.compute._scale import ComputeOptions, LawKind, LossToCompute
+from emergecast.compute._scale import ComputeOptions, LawKind, LossToCompute, NoCompute
 from emergecast.errors import ScalingError
 from emergecast.inference import QUANTILES, SEED
 from emergecast.measurements import Transform
 from emergecast.scaling import (
     CHINCHILLA_LAWS,
     Allocation,
-    ChinchillaLaw,
-    PowerLaw,
     Resource,
     ScalingLaw,
     run_at,
@@ -40,10 +38,6 @@ N_ROUGH: Final = 2048
 """Draws for what is read to two digits: other floors, and the curve of a picture."""
 _NEVER: Final = 1 - min(QUANTILES.values())
 """Probability of being out of reach beyond which no quantile is left."""
-NO_LAW: Final = PowerLaw(
-    name="none", source="", of=Resource.FLOPS, floor_nats=0.0, a=1.0, alpha=1.0
-)
-"""Stands in where FLOPs are known without a law and only parameters and tokens are asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,15 +145,10 @@ class Compute:
         return "" if self.scale.allocation is None else str(self.scale.allocation)
 
     def constants(self) -> dict[str, dict[str, float]]:
-        """Quantiles p05, p50 and p95 of the constants of the law: E, A, alpha, B, beta."""
-        if self.law is None:
-            return {}
-        names = {"E": "floor_nats", "A": "a", "alpha": "alpha"}
-        if isinstance(self.law, ChinchillaLaw):
-            names |= {"B": "b", "beta": "beta"}
+        """Quantiles p05, p50 and p95 of the constants of the law: E, A, B, alpha, beta."""
         found = {}
-        for symbol, name in names.items():
-            values = np.quantile(np.asarray(getattr(self.law, name)), [0.05, 0.5, 0.95])
+        for symbol, draws in ({} if self.law is None else self.law.constants).items():
+            values = np.quantile(np.asarray(draws), [0.05, 0.5, 0.95])
             found[symbol] = dict(zip(("p05", "p50", "p95"), map(float, values), strict=True))
         return found
 
@@ -184,18 +173,11 @@ class Compute:
 
     def _law_dict(self) -> dict[str, Any]:
         law = self.law
-        of = (
-            None
-            if law is None
-            else "params_and_tokens"
-            if isinstance(law, ChinchillaLaw)
-            else law.of
-        )
         return {
             "kind": str(self.scale.kind),
             "name": None if law is None else law.name,
             "source": None if law is None else law.source,
-            "of": of and str(of),
+            "of": None if law is None else "_and_".join(law.form.resources),
             "constants": self.constants(),
             "n_checkpoints": self.scale.n_checkpoints,
             "scatter_nats": float(np.median(self.scatter_nats)) if self.scatter_nats.size else None,
@@ -203,8 +185,10 @@ class Compute:
         }
 
 
-def compute_of(elbow: ElbowOnAxis, selection: Selection, options: ComputeOptions) -> Compute | str:
-    """The elbow in compute; or, in a sentence, why there is none and what to do.
+def compute_of(
+    elbow: ElbowOnAxis, selection: Selection, options: ComputeOptions
+) -> Compute | NoCompute:
+    """The elbow in compute; or why there is none and what to do.
 
     Args:
         elbow: its distribution.
@@ -213,15 +197,15 @@ def compute_of(elbow: ElbowOnAxis, selection: Selection, options: ComputeOptions
     """
     try:
         scale = scale_of(selection, options)
-        if isinstance(scale, str):
+        if isinstance(scale, NoCompute):
             return scale
         doubt = floor_above(scale)
         if doubt is not None:
             scale = replace(scale, notes=(f"{doubt[:1].upper()}{doubt[1:]}", *scale.notes))
         found = _through(elbow, scale, options.dates)
     except ScalingError as error:
-        return str(error)
-    return found if doubt is None or found.unreachable <= _NEVER else doubt
+        return NoCompute(reason=str(error))
+    return found if doubt is None or found.unreachable <= _NEVER else NoCompute(reason=doubt)
 
 
 def _through(elbow: ElbowOnAxis, scale: LossToCompute, dates: ComputeDates | None) -> Compute:
@@ -232,7 +216,7 @@ def _through(elbow: ElbowOnAxis, scale: LossToCompute, dates: ComputeDates | Non
     """
     if scale.kind is LawKind.STRAIGHT:
         law, scatter = None, np.empty(0)
-        run = run_at(NO_LAW, scale.allocation, flops=_on_flops_axis(elbow, _levels(N_DRAWS)))
+        run = run_at(None, scale.allocation, flops=_on_flops_axis(elbow, _levels(N_DRAWS)))
     else:
         law, scatter = scale.draws(N_DRAWS, np.random.default_rng(SEED))
         run = run_at_loss(law, _elbows(elbow, N_DRAWS), scale.allocation, unreachable="inf")

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from emergecast.compute._compute import NO_LAW, Compute, median
-from emergecast.compute._scale import LawKind
+from emergecast.compute._compute import Compute, median
 from emergecast.errors import ScalingError
 from emergecast.inference import SEED
 from emergecast.measurements import Transform, above_chance
 from emergecast.scaling import (
     Allocation,
-    PowerLaw,
     PretrainingRun,
     Resource,
     loss_at,
@@ -76,13 +74,13 @@ def _run(
     found: Compute, flops: float | None, params: float | None, tokens: float | None
 ) -> PretrainingRun:
     """The run that is meant, with all that is known of it."""
-    scale, law = found.scale, found.law or NO_LAW
+    scale = found.scale
     if flops is not None and params is None and tokens is None:
-        return run_at(law, scale.allocation, flops=flops)
+        return run_at(found.law, scale.allocation, flops=flops)
     if flops is not None or params is None or tokens is None:
         raise ScalingError("a run is given by its FLOPs, or by its parameters and its tokens.")
-    if scale.kind is LawKind.OWN and isinstance(law, PowerLaw) and scale.allocation is not None:
-        _check_shared(law.of, scale.allocation, {"params": params, "tokens": tokens})
+    if scale.series is not None and scale.allocation is not None:
+        _check_shared(scale.series.of, scale.allocation, {"params": params, "tokens": tokens})
     return PretrainingRun(params=params, tokens=tokens, flops=float(training_flops(params, tokens)))
 
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from emergecast.errors import ScalingError
 from emergecast.scaling._allocation import Allocation, PretrainingRun
-from emergecast.scaling._along import run_at, run_of_two, settle
+from emergecast.scaling._along import run_at, run_of, settle
 from emergecast.scaling._floor import with_floor
 from emergecast.scaling._invert import loss_at, loss_of, run_at_loss
-from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource
+from emergecast.scaling.counting import Resource
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emergecast.scaling._laws import ScalingLaw
-
-    Draws: TypeAlias = ScalingLaw
 
 LOSS: Final = "loss"
 _LEVELS: Final = (0.05, 0.95)
@@ -70,7 +67,7 @@ def convert_loss(
     allocation: Allocation | None = None,
     *,
     floors: tuple[float, ...] = (),
-    draws: Draws | None = None,
+    draws: ScalingLaw | None = None,
 ) -> Conversion:
     """The run of a loss.
 
@@ -116,7 +113,7 @@ def convert_run(
     *,
     given: Mapping[Resource, float],
     floors: tuple[float, ...] = (),
-    draws: Draws | None = None,
+    draws: ScalingLaw | None = None,
 ) -> Conversion:
     """The loss of a run.
 
@@ -145,7 +142,7 @@ def convert_run(
     def complete(one: ScalingLaw) -> PretrainingRun:
         if len(given) == 1:
             return run_at(one, allocation, **amounts)
-        return run_of_two({name: np.asarray(amount) for name, amount in given.items()})
+        return run_of(given)
 
     def loss(one: ScalingLaw) -> NDArray[np.float64]:
         found = loss_at(one, complete(one))
@@ -170,28 +167,14 @@ def convert_run(
     )
 
 
-def _falling(draws: Draws) -> Draws:
+def _falling(draws: ScalingLaw) -> ScalingLaw:
     """The draws in which loss falls with every resource of the law; the others have no inverse."""
-    keep = np.asarray(draws.a) > 0
-    if isinstance(draws, ChinchillaLaw):
-        keep = keep & (np.asarray(draws.b) > 0)
-    if np.ndim(keep) == 0 or np.all(keep):
-        return draws
-    if not np.any(keep):
+    if not np.any(draws.falls):
         raise ScalingError(
             f'the loss of "{draws.name}" does not fall with every resource in any of its draws, so '
             "there is no interval. Use the constants without draws."
         )
-
-    def kept(constant: float | NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.broadcast_to(constant, keep.shape)[keep]
-
-    floor_nats, a, alpha = (kept(each) for each in (draws.floor_nats, draws.a, draws.alpha))
-    if isinstance(draws, PowerLaw):
-        return dataclasses.replace(draws, floor_nats=floor_nats, a=a, alpha=alpha)
-    return dataclasses.replace(
-        draws, floor_nats=floor_nats, a=a, alpha=alpha, b=kept(draws.b), beta=kept(draws.beta)
-    )
+    return draws if np.all(draws.falls) else draws.take(draws.falls)
 
 
 def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -202,7 +185,7 @@ def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
 
 def _beyond(law: ScalingLaw, run: PretrainingRun) -> float | None:
     """The run's amount over the nearer end of the law's span, 1 within."""
-    amount = run.flops if isinstance(law, ChinchillaLaw) else getattr(run, law.of)
+    amount = getattr(run, law.form.span_of)
     if law.span is None or amount is None:
         return None
     low, high = law.span

@@ -11,7 +11,8 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._laws import PowerLaw, Resource
+from emergecast.scaling._laws import PowerLaw
+from emergecast.scaling.counting import Resource
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -181,7 +181,7 @@ def test_outliers_are_named_and_barely_move_the_law():
     assert all(each.z > 4 for each in fit.outliers[:3]), "above the law is positive"
     assert fit.outliers[0].predicted < fit.outliers[0].loss
     assert fit.runs.n == 200
-    for name in fit.names:
+    for name in fit.form.constants:
         error = clean.stderr_curvature[name]
         assert abs(fit.constants[name] - clean.constants[name]) < 0.5 * error
     squares = fitted(fit.runs, options=dataclasses.replace(ALONE, delta=10.0))
@@ -305,7 +305,7 @@ def test_the_robust_error_is_half_the_central_68_percent():
     fit = fitted(noisy_runs(60), options=FitOptions(bootstraps=99, starts=8))
     assert len(fit.refits.theta) == 99
     law = fit.draws(99)
-    for name in fit.names:
+    for name in fit.form.constants:
         low, high = np.quantile(getattr(law, FIELDS[name]), norm.cdf([-1, 1]))
         assert fit.stderr_robust[name] == pytest.approx((high - low) / 2, rel=1e-3)
 
@@ -538,7 +538,7 @@ def test_a_law_is_read_back_from_its_record(form, tmp_path):
     law, draws = read_law(path)
     assert type(law) is type(fit.law)
     assert law.span == fit.law.span
-    for name in fit.names:
+    for name in fit.form.constants:
         assert getattr(law, FIELDS[name]) == fit.constants[name]
         assert np.std(getattr(draws, FIELDS[name])) == pytest.approx(
             fit.stderr_bootstrap[name], rel=0.2

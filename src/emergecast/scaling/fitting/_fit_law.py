@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._runs import Form, Runs
+from emergecast.scaling._laws import Form
+from emergecast.scaling._runs import Runs
 from emergecast.scaling.fitting._curvature import constants, covariance
 from emergecast.scaling.fitting._newton import Box, Descended, descend
 from emergecast.scaling.fitting._objective import Points, residuals
@@ -27,7 +28,6 @@ from emergecast.scaling.fitting._scaling_fit import (
     ScalingStatus,
     free_of,
     law_of,
-    names_of,
 )
 from emergecast.scaling.fitting._starts import exponents, starts
 
@@ -142,7 +142,7 @@ def _status(theta: Floats, converged: bool, box: Box) -> ScalingStatus:  # noqa:
 def _optima(
     points: Points, ended: Descended, box: Box, same: NDArray[np.bool_], form: Form
 ) -> ScalingOptima:
-    names = names_of(form)
+    names = form.constants
     rows = constants(points, ended.theta)
     worse = ended.converged & ~same
     spread = np.ptp(rows[same], axis=0)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emergecast.errors import OptionError
-from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
-from emergecast.scaling._runs import Form, Runs
+from emergecast.scaling._laws import Form, ScalingLaw
+from emergecast.scaling._runs import Runs
+from emergecast.scaling.counting import Resource
 from emergecast.scaling.fitting._curvature import (
     condition_numbers,
     constants,
@@ -32,15 +33,6 @@ if TYPE_CHECKING:
 
 SEED: Final = 20220329
 """Of the resamples, where the caller gives no generator."""
-FIELDS: Final = {"E": "floor_nats", "A": "a", "B": "b", "alpha": "alpha", "beta": "beta"}
-"""The field of a law that holds each constant."""
-SYMBOLS: Final = {
-    Form.CHINCHILLA: ("N", "D"),
-    Form.PARAMS: ("N",),
-    Form.TOKENS: ("D",),
-    Form.FLOPS: ("C",),
-}
-"""What parameters, tokens and FLOPs are called in a formula."""
 _DEGENERATE: Final = 0.05
 """Share of refits without an optimum that is warned of."""
 _FEW: Final = 12
@@ -168,14 +160,9 @@ class ScalingFit:
     """Covariance of (E, ln c_k, a_k), the coordinates of the search with ln of the terms."""
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The constants: E, A, B, alpha, beta, or E, A, alpha."""
-        return names_of(self.form)
-
-    @property
     def constants(self) -> dict[str, float]:
-        """The constants at the optimum, by name."""
-        return {name: float(getattr(self.law, FIELDS[name])) for name in self.names}
+        """The constants at the optimum, by symbol."""
+        return {symbol: float(value) for symbol, value in self.law.constants.items()}
 
     @property
     def fixed(self) -> tuple[str, ...]:
@@ -230,7 +217,7 @@ class ScalingFit:
         free = free_of(self.theta, self._box)
         shown = self._errors(found)
         k = self.points.terms
-        for i, name in enumerate(self.names):
+        for i, name in enumerate(self.form.constants):
             tied = free[i] and (free[i + k] if 1 <= i <= k else True)
             shown[name] = shown[name] if tied else None
         return shown
@@ -294,14 +281,8 @@ class ScalingFit:
     @property
     def title(self) -> str:
         """The law with its constants."""
-        found = {name: f"{value:.4g}" for name, value in self.constants.items()}
-        symbols = dict(zip(("alpha", "beta"), SYMBOLS[self.form], strict=False))
-        terms = [
-            f"{found[numerator]} / {symbols[exponent]}^{found[exponent]}"
-            for numerator, exponent in (("A", "alpha"), ("B", "beta"))
-            if exponent in symbols
-        ]
-        return " + ".join([f"L = {found['E']}", *terms])
+        shown = {symbol: f"{value:.4g}" for symbol, value in self.constants.items()}
+        return f"L = {self.form.formula(shown)}"
 
     @property
     def subtitle(self) -> str:
@@ -315,9 +296,9 @@ class ScalingFit:
         return f"{text}. Standard errors: {errors}. {self.status.sentence}"
 
     @property
-    def axis(self) -> str:
+    def axis(self) -> Resource:
         """The resource that a picture of the fit has as its axis."""
-        return self.law.of if isinstance(self.law, PowerLaw) else Resource.FLOPS
+        return self.form.span_of
 
     def _refitted(self) -> Floats | None:
         if self.refits is None or len(self.refits.theta) < 2:
@@ -334,7 +315,7 @@ class ScalingFit:
     def _errors(self, values: Floats | None) -> dict[str, float | None]:
         return {
             name: None if values is None or name in self.fixed else float(values[i])
-            for i, name in enumerate(self.names)
+            for i, name in enumerate(self.form.constants)
         }
 
 
@@ -346,20 +327,11 @@ def free_of(theta: Floats, box: Box) -> NDArray[np.bool_]:
     return free
 
 
-def names_of(form: Form) -> tuple[str, ...]:
-    """The constants of a law, in the order of the coordinates."""
-    return ("E", "A", "B", "alpha", "beta") if form is Form.CHINCHILLA else ("E", "A", "alpha")
-
-
 def law_of(runs: Runs, form: Form, values: Floats) -> ScalingLaw:
-    """The law of constants in the order of `names_of`, shape (constants,) or (draws, constants)."""
-    of = Resource.FLOPS if form is Form.CHINCHILLA else form.resources[0]
-    known = runs.given.get(of)
+    """The law of constants in the order of the form, shape (constants,) or (draws, constants)."""
+    known = runs.given.get(form.span_of)
     span = None if known is None else (float(known.min()), float(known.max()))
-    name = f"fit to {PurePath(runs.name).name}"
-    source = f"fitted to {runs.n} points of {PurePath(runs.name).name}"
+    file = PurePath(runs.name).name
     columns = [float(v) if values.ndim == 1 else np.ascontiguousarray(v) for v in values.T]
-    found = dict(zip((FIELDS[each] for each in names_of(form)), columns, strict=True))
-    if form is Form.CHINCHILLA:
-        return ChinchillaLaw(name=name, source=source, span=span, **found)
-    return PowerLaw(name=name, source=source, of=of, span=span, **found)
+    source = f"fitted to {runs.n} points of {file}"
+    return form.law(columns, name=f"fit to {file}", source=source, span=span)
