@@ -144,8 +144,8 @@ def _given(
     if shift is not None and law.floor_nats + shift < 0:
         return NoCompute(
             reason=f'the law "{law.name}" lies {-shift:.3f} nats above the checkpoints, which is '
-            f"more than its floor of {law.floor_nats:g}: leave it unanchored with --no-anchor, or use "
-            "--scaling-law own."
+            f"more than its floor of {law.floor_nats:g}: leave it unanchored with --no-anchor, "
+            "or use --scaling-law own."
         )
     if not left.size and options.anchor:
         none = (
@@ -281,16 +281,16 @@ def _own(seen: Seen, options: ComputeOptions, notes: tuple[str, ...]) -> LossToC
     if known.height < SeriesLaw.FEWEST:
         return NoCompute(
             reason=f"the compute of only {known.height} of {seen.frame.height} checkpoints with a "
-            f"measured loss is known, and a law takes {SeriesLaw.FEWEST}: give flops, or params and tokens;"
-            " or name a law with --scaling-law."
+            f"measured loss is known, and a law takes {SeriesLaw.FEWEST}: give flops, or params "
+            "and tokens; or name a law with --scaling-law."
         )
     amounts, losses = known[str(of)].to_numpy(), known["loss"].to_numpy()
     kept = frontier(amounts, losses)
     if kept.sum() < SeriesLaw.FEWEST:
         return NoCompute(
             reason=f"the loss falls with {of.noun} at only {kept.sum()} of {known.height} "
-            f"checkpoints, and a law takes {SeriesLaw.FEWEST}: check the columns flops, params and tokens, or "
-            "name a law with --scaling-law."
+            f"checkpoints, and a law takes {SeriesLaw.FEWEST}: check the columns flops, params "
+            "and tokens, or name a law with --scaling-law."
         )
     if seen.pooled:
         notes += (f"The law is of the best checkpoints of {_series(seen)} series together.",)

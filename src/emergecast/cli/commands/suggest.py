@@ -91,7 +91,7 @@ def suggest(
         typer.Option(
             "--gpu-flops",
             help="Cost: FLOP/s that one GPU really does. Default: measured on the rows of TABLE "
-            "that have gpu_hours; else 4e14, 40% of an H100's dense bf16.",
+            "that have gpu_hours; else what an H100 did in bf16, a quarter of its peak.",
         ),
     ] = None,
     overhead_hours: Annotated[
@@ -286,7 +286,7 @@ def _cost(found: Suggestion) -> str:
     if cost.measured_on:
         rate = f"measured on {cost.measured_on} rows with gpu_hours"
     elif cost.flops_per_second is None:
-        rate = "40% of an H100; give --gpu-flops, or a column gpu_hours to measure it on"
+        rate = "a quarter of an H100; give --gpu-flops, or a column gpu_hours to measure it on"
     else:
         rate = "as given"
     return (
