@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emergecast.scaling._laws import ScalingLaw
+
+    Found: TypeAlias = tuple[float | NDArray[np.float64], PretrainingRun]
+    """A loss and a run that belong together."""
 
 LOSS: Final = "loss"
 _LEVELS: Final = (0.05, 0.95)
@@ -82,29 +85,12 @@ def convert_loss(
         ScalingError: as `run_at_loss` and `with_floor`.
     """
     allocation = settle(law, allocation)
-    run = run_at_loss(law, loss, allocation)
-    interval = None
-    if draws is not None:
-        many = run_at_loss(_falling(draws), loss, allocation, unreachable="inf")
-        found = {r.value: getattr(many, r) for r in Resource if getattr(many, r) is not None}
-        interval = {name: _ends(values) for name, values in found.items()}
-    return Conversion(
-        law=law,
-        allocation=allocation,
-        loss=loss,
-        run=run,
-        interval=interval,
-        beyond_span=_beyond(law, run),
-        floors=tuple(
-            UnderFloor(
-                floor_nats=floor,
-                law=other,
-                loss=loss,
-                run=run_at_loss(other, loss, allocation, unreachable="inf"),
-            )
-            for floor, other in ((floor, with_floor(law, floor)) for floor in floors)
-        ),
-    )
+    run_at_loss(law, loss, allocation)  # refuses a loss that no run has
+
+    def convert(one: ScalingLaw) -> Found:
+        return loss, run_at_loss(one, loss, allocation, unreachable="inf")
+
+    return _conversion(law, allocation, convert, tuple(Resource), floors=floors, draws=draws)
 
 
 def convert_run(
@@ -139,31 +125,48 @@ def convert_run(
     else:
         loss_of(law, **amounts)  # refuses what the law does not take
 
-    def complete(one: ScalingLaw) -> PretrainingRun:
-        if len(given) == 1:
-            return run_at(one, allocation, **amounts)
-        return run_of(given)
-
-    def loss(one: ScalingLaw) -> NDArray[np.float64]:
-        found = loss_at(one, complete(one))
+    def convert(one: ScalingLaw) -> Found:
+        run = run_at(one, allocation, **amounts) if len(given) == 1 else run_of(given)
+        found = loss_at(one, run)
         if not np.all(np.isfinite(found)):
             raise ScalingError(
                 f'the loss of that run under the law "{one.name}" is more than a number can hold '
                 "(1e308). Give a larger run."
             )
-        return found
+        return found, run
 
+    return _conversion(law, allocation, convert, (LOSS,), floors=floors, draws=draws)
+
+
+def _conversion(
+    law: ScalingLaw,
+    allocation: Allocation | None,
+    convert: Callable[[ScalingLaw], Found],
+    wanted: tuple[str, ...],
+    *,
+    floors: tuple[float, ...],
+    draws: ScalingLaw | None,
+) -> Conversion:
+    """What `convert` makes of the law and other floors, and the `wanted` of it of the draws."""
+    loss, run = convert(law)
+    interval = None
+    if draws is not None:
+        many_losses, many = convert(_falling(draws))
+        found = {name: many_losses if name == LOSS else getattr(many, name) for name in wanted}
+        interval = {name: _ends(each) for name, each in found.items() if each is not None}
+    under = []
+    for floor in floors:
+        other = with_floor(law, floor)
+        its_loss, its_run = convert(other)
+        under.append(UnderFloor(floor_nats=floor, law=other, loss=float(its_loss), run=its_run))
     return Conversion(
         law=law,
         allocation=allocation,
-        loss=float(loss(law)),
-        run=complete(law),
-        interval=None if draws is None else {LOSS: _ends(loss(_falling(draws)))},
-        beyond_span=_beyond(law, complete(law)),
-        floors=tuple(
-            UnderFloor(floor_nats=floor, law=other, loss=float(loss(other)), run=complete(other))
-            for floor, other in ((floor, with_floor(law, floor)) for floor in floors)
-        ),
+        loss=float(loss),
+        run=run,
+        interval=interval,
+        beyond_span=_beyond(law, run),
+        floors=tuple(under),
     )
 
 
@@ -177,7 +180,7 @@ def _falling(draws: ScalingLaw) -> ScalingLaw:
     return draws if np.all(draws.falls) else draws.take(draws.falls)
 
 
-def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
+def _ends(values: float | NDArray[np.float64]) -> tuple[float, float]:
     # No interpolation: between a number and infinity there is nothing.
     low, high = np.quantile(values, _LEVELS, method="inverted_cdf")
     return float(low), float(high)

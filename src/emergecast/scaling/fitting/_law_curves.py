@@ -22,6 +22,8 @@ SIZES: Final = 6
 """Curves of one size."""
 _NODES: Final = 80
 _DRAWS: Final = 1000
+_MARGIN: Final = 2.0
+"""How far past the table's own FLOPs the curves of one size are drawn, as a factor."""
 _BEYOND: Final = 10.0
 """How far past the largest run the law is drawn."""
 
@@ -61,7 +63,7 @@ def size_curves(fit: ScalingFit) -> pl.DataFrame:
     for size in np.geomspace(runs.params.min(), runs.params.max(), SIZES):
         tokens = np.geomspace(runs.tokens.min(), runs.tokens.max(), _NODES)
         amount = training_flops(size, tokens)
-        seen = (amount >= flops.min() / 2) & (amount <= flops.max() * 2)
+        seen = (amount >= flops.min() / _MARGIN) & (amount <= flops.max() * _MARGIN)
         loss = fit.law.loss_of({Resource.PARAMS: size, Resource.TOKENS: tokens})
         frames.append(
             pl.DataFrame(

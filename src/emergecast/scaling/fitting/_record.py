@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emergecast.scaling._laws import Constant
+    from emergecast.scaling.fitting._resampling import Refits
 
 KINDS: Final = ("chinchilla", "power")
 """What the object may call itself: a law of params and tokens, or of the one resource `of`."""
@@ -34,7 +35,38 @@ _LARGEST: Final = 100_000_000
 
 def scaling_record(fit: ScalingFit) -> dict[str, Any]:
     """The fit as plain values for JSON; a number that is not there is null."""
-    refits, optima = fit.refits, fit.optima
+    runs, split = fit.runs, optimal(fit)
+    printed, middle = fit.condition_numbers
+    found: dict[str, Any] = _finite(
+        {
+            "kind": KINDS[fit.form.of is not None],
+            "of": fit.form.of,
+            "constants": _constants(fit),
+            "status": fit.status.value,
+            "status_sentence": fit.status.sentence,
+            "warnings": fit.warnings,
+            "objective": fit.objective,
+            "delta": fit.options.delta,
+            "n": runs.n,
+            "runs": None if runs.run is None else len(set(runs.run)),
+            "bootstrap": None if fit.refits is None else _bootstrap(fit.refits),
+            "optima": dataclasses.asdict(fit.optima),
+            "condition_number": printed,
+            "condition_number_middle": middle,
+            "outliers": [dataclasses.asdict(each) for each in fit.outliers],
+            "dropped": [{"row": row, "loss": loss} for row, loss in runs.dropped],
+            "optimal": None if split is None else dataclasses.asdict(split),
+            "span": {of.value: _ends(cells) for of, cells in runs.given.items()},
+            "loss_span": _ends(runs.loss),
+            "source": runs.name,
+            "derived": runs.derived,
+            "draws": _draws(fit),
+        }
+    )
+    return found
+
+
+def _constants(fit: ScalingFit) -> dict[str, dict[str, float | None]]:
     errors = {
         "stderr_bootstrap": fit.stderr_bootstrap,
         "stderr_robust": fit.stderr_robust,
@@ -42,61 +74,33 @@ def scaling_record(fit: ScalingFit) -> dict[str, Any]:
         "p05": fit.quantile(0.05),
         "p95": fit.quantile(0.95),
     }
-    printed, middle = fit.condition_numbers
-    split = optimal(fit)
-    found: dict[str, Any] = _finite(
-        {
-            "kind": KINDS[fit.form.of is not None],
-            "of": fit.form.of,
-            "constants": {
-                name: {
-                    "value": value,
-                    "fixed": name in fit.fixed,
-                    **{kind: found[name] for kind, found in errors.items()},
-                }
-                for name, value in fit.constants.items()
-            },
-            "status": fit.status.value,
-            "status_sentence": fit.status.sentence,
-            "warnings": list(fit.warnings),
-            "objective": fit.objective,
-            "delta": fit.options.delta,
-            "n": fit.runs.n,
-            "runs": None if fit.runs.run is None else len(set(fit.runs.run)),
-            "bootstrap": None
-            if refits is None
-            else {
-                "by": refits.by.value,
-                "refits": refits.asked,
-                "degenerate": refits.degenerate,
-                "floor_at_zero": refits.floor_at_zero,
-                "several_optima": refits.moved + refits.unequal,
-            },
-            "optima": dataclasses.asdict(optima),
-            "condition_number": printed,
-            "condition_number_middle": middle,
-            "outliers": [dataclasses.asdict(each) for each in fit.outliers],
-            "dropped": [{"row": row, "loss": loss} for row, loss in fit.runs.dropped],
-            "optimal": None if split is None else dataclasses.asdict(split),
-            "span": {
-                resource.value: [float(cells.min()), float(cells.max())]
-                for resource, cells in fit.runs.given.items()
-            },
-            "loss_span": [float(fit.runs.loss.min()), float(fit.runs.loss.max())],
-            "source": fit.runs.name,
-            "derived": None if fit.runs.derived is None else fit.runs.derived.value,
-            "draws": _draws(fit),
+    return {
+        symbol: {
+            "value": value,
+            "fixed": symbol in fit.fixed,
+            **{kind: found[symbol] for kind, found in errors.items()},
         }
-    )
-    return found
+        for symbol, value in fit.constants.items()
+    }
+
+
+def _bootstrap(refits: Refits) -> dict[str, Any]:
+    return {
+        "by": refits.by.value,
+        "refits": refits.asked,
+        "degenerate": refits.degenerate,
+        "floor_at_zero": refits.floor_at_zero,
+        "several_optima": refits.moved + refits.unequal,
+    }
+
+
+def _ends(cells: NDArray[np.float64]) -> list[float]:
+    return [float(cells.min()), float(cells.max())]
 
 
 def _draws(fit: ScalingFit) -> dict[str, list[float]]:
-    drawn = fit.draws(DRAWS, np.random.default_rng(SEED))
-    return {
-        symbol: np.broadcast_to(value, (DRAWS,)).tolist()
-        for symbol, value in drawn.constants.items()
-    }
+    drawn = fit.draws(DRAWS, np.random.default_rng(SEED)).constants
+    return {symbol: np.broadcast_to(each, (DRAWS,)).tolist() for symbol, each in drawn.items()}
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401
