@@ -178,3 +178,11 @@ def test_runs_that_do_not_fix_the_law_are_refused():
         with_floor(EPOCH, 1.5, crossed)
     with pytest.raises(ScalingError, match="the run has no tokens"):
         with_floor(EPOCH, 1.5, (PretrainingRun(params=1e9), PretrainingRun(params=1e10)))
+
+
+@pytest.mark.parametrize("law", [EPOCH, SNELL], ids=["two terms", "one term"])
+def test_a_law_that_is_its_floor_has_no_other(law):
+    """No exponent makes nothing fall."""
+    nothing = dataclasses.replace(law, floor_nats=1.5, a=0.0, **({"b": 0.0} if law is EPOCH else {}))
+    with pytest.raises(ScalingError, match="is its floor whatever the run"):
+        with_floor(nothing, 0.0, ends(law))

@@ -411,6 +411,16 @@ def test_the_highest_loss_that_is_offered_can_be_had():
             assert min(run.params, run.tokens) == pytest.approx(1, rel=1e-3)
 
 
+def test_without_a_law_the_allocation_says_the_rest():
+    """FLOPs that are known need none, unless they are to be split for the least loss."""
+    assert run_at(None, flops=1e22) == PretrainingRun(flops=1e22)
+    run = run_at(None, Allocation.ratio(20), flops=1.2e22)
+    assert (run.params, run.tokens) == (pytest.approx(1e10), pytest.approx(2e11))
+    assert run_at(None, Allocation.at_params(1e10), flops=1.2e22).tokens == pytest.approx(2e11)
+    with pytest.raises(ScalingError, match="without a law there is no compute-optimal split"):
+        run_at(None, Allocation.compute_optimal(), flops=1e22)
+
+
 def test_ten_thousand_runs_take_no_time():
     """No loop over elements: the slow case, two terms at a ratio, for 10,000 draws of a law."""
     rng = np.random.default_rng(3)
