@@ -183,6 +183,8 @@ def test_runs_that_do_not_fix_the_law_are_refused():
 @pytest.mark.parametrize("law", [EPOCH, SNELL], ids=["two terms", "one term"])
 def test_a_law_that_is_its_floor_has_no_other(law):
     """No exponent makes nothing fall."""
-    nothing = dataclasses.replace(law, floor_nats=1.5, a=0.0, **({"b": 0.0} if law is EPOCH else {}))
+    nothing = dataclasses.replace(
+        law, floor_nats=1.5, a=0.0, **({"b": 0.0} if law is EPOCH else {})
+    )
     with pytest.raises(ScalingError, match="is its floor whatever the run"):
         with_floor(nothing, 0.0, ends(law))

@@ -17,8 +17,10 @@ from emergecast.measurements import Transform
 from emergecast.scaling import (
     CHINCHILLA_LAWS,
     Allocation,
+    PretrainingRun,
     Resource,
     ScalingLaw,
+    SeriesLaw,
     run_at,
     run_at_loss,
     with_floor,
@@ -214,25 +216,33 @@ def _through(elbow: ElbowOnAxis, scale: LossToCompute, dates: ComputeDates | Non
     Raises:
         ScalingError: the law cannot take the allocation.
     """
-    if scale.kind is LawKind.STRAIGHT:
+    drawn = scale.draws(N_DRAWS, np.random.default_rng(SEED))
+    if drawn is None:
         law, scatter = None, np.empty(0)
         run = run_at(None, scale.allocation, flops=_on_flops_axis(elbow, _levels(N_DRAWS)))
     else:
-        law, scatter = scale.draws(N_DRAWS, np.random.default_rng(SEED))
+        law, scatter = drawn
         run = run_at_loss(law, _elbows(elbow, N_DRAWS), scale.allocation, unreachable="inf")
-    amounts = {str(name): _array(getattr(run, name)) for name in Resource}
-    multiple = _over(amounts["flops"], scale.strongest_flops)
+    amounts = _amounts(run, scale)
+    flops = amounts["flops"]
     return Compute(
         scale=scale,
         law=law,
         scatter_nats=scatter,
-        flops_draws=amounts["flops"],
+        flops_draws=flops,
         **{name: Quantiles.of(values) for name, values in amounts.items()},
-        multiple_of_strongest=Quantiles.of(multiple),
         unreachable=_unreachable(amounts),
         floor_sensitivity=_other_floors(elbow, scale),
-        dates=None if dates is None else _when(dates, amounts["flops"]),
+        dates=None if dates is None or flops is None else _when(dates, flops),
     )
+
+
+def _amounts(run: PretrainingRun, scale: LossToCompute) -> dict[str, Floats | None]:
+    """Draws of what the run takes: its amounts, and FLOPs in units of the strongest checkpoint."""
+    found = {name.value: _array(getattr(run, name)) for name in Resource}
+    flops, strongest = found["flops"], scale.strongest_flops
+    multiple = None if flops is None or strongest is None else flops / strongest
+    return {**found, "multiple_of_strongest": multiple}
 
 
 def _levels(n: int) -> Floats:
@@ -255,10 +265,6 @@ def _array(amount: ArrayLike | None) -> Floats | None:
     return None if amount is None else np.asarray(amount, dtype=np.float64)
 
 
-def _over(flops: Floats | None, strongest: float | None) -> Floats | None:
-    return None if flops is None or strongest is None else flops / strongest
-
-
 def _unreachable(amounts: dict[str, Floats | None]) -> float:
     """Share of draws in which anything is infinite."""
     known = [np.isinf(values) for values in amounts.values() if values is not None]
@@ -278,28 +284,20 @@ def _other_floors(elbow: ElbowOnAxis, scale: LossToCompute) -> tuple[FloorRow, .
     The series' own law is inferred again under each; a given law keeps the runs that it gives,
     along the allocation, to the highest and the lowest visible loss.
     """
-    if scale.kind is LawKind.STRAIGHT:
+    source = scale.series or scale.law
+    if source is None:
         return ()
     found = []
     for what, floor in _floors(scale.lowest_loss):
         try:
-            law = _under(scale, floor)
+            law = _under(scale, source, floor)
         except ScalingError:  # a floor that no law through these checkpoints can have
             continue
         elbows = _elbows(elbow, N_ROUGH)
-        run = run_at_loss(law, elbows, scale.allocation, unreachable="inf")
-        amounts = {str(name): _array(getattr(run, name)) for name in Resource}
+        amounts = _amounts(run_at_loss(law, elbows, scale.allocation, unreachable="inf"), scale)
         medians = {name: median(values) for name, values in amounts.items()}
-        multiple = median(_over(amounts["flops"], scale.strongest_flops))
-        found.append(
-            FloorRow(
-                what=what,
-                floor_nats=floor,
-                **medians,
-                multiple_of_strongest=multiple,
-                unreachable=_unreachable(amounts),
-            )
-        )
+        row = FloorRow(what=what, floor_nats=floor, unreachable=_unreachable(amounts), **medians)
+        found.append(row)
     return tuple(found)
 
 
@@ -312,22 +310,19 @@ def _floors(lowest: float) -> list[tuple[str, float]]:
     return sorted([*shares, *inside], key=lambda each: each[1])
 
 
-def _under(scale: LossToCompute, floor: float) -> ScalingLaw:
+def _under(scale: LossToCompute, source: SeriesLaw | ScalingLaw, floor: float) -> ScalingLaw:
     """The law with another floor.
 
     Raises:
         ScalingError: no law through these checkpoints has it.
     """
-    if scale.series is not None:
-        return scale.series.with_floor(floor).draws(N_ROUGH, np.random.default_rng(SEED)).law
-    if scale.law is None:
-        message = "a forecast that is in FLOPs already has no law with another floor"
-        raise TypeError(message)
+    if isinstance(source, SeriesLaw):
+        return source.with_floor(floor).draws(N_ROUGH, np.random.default_rng(SEED)).law
     weak, strong = (
-        run_at_loss(scale.law, loss, scale.allocation)
+        run_at_loss(source, loss, scale.allocation)
         for loss in (scale.highest_loss, scale.lowest_loss)
     )
-    return with_floor(scale.law, floor, (weak, strong))
+    return with_floor(source, floor, (weak, strong))
 
 
 def median(values: ArrayLike | None) -> float | None:
@@ -340,10 +335,8 @@ def median(values: ArrayLike | None) -> float | None:
 # ------------------------------------------------------------------------------ dates
 
 
-def _when(dates: ComputeDates, flops: Floats | None) -> DateQuantiles | None:
+def _when(dates: ComputeDates, flops: Floats) -> DateQuantiles:
     """Quantiles of the date at which a run that reaches the elbow is first possible."""
-    if flops is None:
-        return None
     days = dates.days_of(flops)
     levels = np.quantile(days, list(QUANTILES.values()), method="inverted_cdf")
     iso = [

@@ -88,14 +88,16 @@ class LossToCompute:
     highest_loss: float = math.inf
     notes: tuple[str, ...] = field(default=())
 
-    def draws(self, n: int, rng: np.random.Generator) -> tuple[ScalingLaw, Floats]:
-        """Draws of the law and of its scatter in nats, shape (n,); one law where it is certain."""
+    def draws(self, n: int, rng: np.random.Generator) -> tuple[ScalingLaw, Floats] | None:
+        """Draws of the law and of its scatter in nats, shape (n,); one law where it is certain.
+
+        None where the forecast is in FLOPs already.
+        """
         if self.series is not None:
             found = self.series.draws(n, rng)
             return found.law, found.scatter_nats
         if self.law is None:
-            message = "a forecast that is in FLOPs already has no law to draw"
-            raise TypeError(message)
+            return None
         scatter = np.full(n, self.scatter_nats)
         law = self.law if self.law_draws is None else _picked(self.law_draws, n, rng)
         if self.anchor_stderr:

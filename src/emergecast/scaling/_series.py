@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
@@ -137,13 +137,7 @@ class SeriesLaw:
         Raises:
             ScalingError: the floor does not lie below all losses.
         """
-        return SeriesLaw(
-            of=self.of,
-            amounts=self.amounts,
-            losses=self.losses,
-            floor_nats=floor_nats,
-            prior=self.prior,
-        )
+        return replace(self, floor_nats=floor_nats)
 
     def draws(self, n: int, rng: np.random.Generator) -> SeriesDraws:
         """`n` independent draws of (E, A, alpha, sigma); alpha is stratified."""

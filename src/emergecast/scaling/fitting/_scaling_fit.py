@@ -25,6 +25,8 @@ from emergecast.scaling.fitting._newton import EXPONENTS, Box
 from emergecast.scaling.fitting._objective import Points, residuals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from emergecast.scaling.fitting._resampling import Refits
@@ -202,13 +204,13 @@ class ScalingFit:
     @property
     def stderr_bootstrap(self) -> dict[str, float | None]:
         """Standard deviation of the refits by constant; None where fixed, or there is none."""
-        drawn = self._refitted()
-        return self._errors(None if drawn is None else drawn.std(axis=0, ddof=1))
+        return self._of_refits(lambda drawn: drawn.std(axis=0, ddof=1))
 
     @property
     def stderr_robust(self) -> dict[str, float | None]:
         """Half the width of the central 68% of the refits, which no single refit moves."""
-        return self._errors(self._half_width(_CENTRAL))
+        ends = [0.5 - _CENTRAL / 2, 0.5 + _CENTRAL / 2]
+        return self._of_refits(lambda drawn: 0.5 * np.ptp(np.quantile(drawn, ends, axis=0), axis=0))
 
     @property
     def stderr_curvature(self) -> dict[str, float | None]:
@@ -224,8 +226,7 @@ class ScalingFit:
 
     def quantile(self, probability: float) -> dict[str, float | None]:
         """Quantile of the refits by constant; None where fixed, or there are none."""
-        drawn = self._refitted()
-        return self._errors(None if drawn is None else np.quantile(drawn, probability, axis=0))
+        return self._of_refits(lambda drawn: np.quantile(drawn, probability, axis=0))
 
     def draws(self, n: int, rng: np.random.Generator | None = None) -> ScalingLaw:
         """`n` draws of the law, its constants arrays of shape (n,).
@@ -305,12 +306,9 @@ class ScalingFit:
             return None
         return constants(self.points, self.refits.theta)
 
-    def _half_width(self, share: float) -> Floats | None:
+    def _of_refits(self, summary: Callable[[Floats], Floats]) -> dict[str, float | None]:
         drawn = self._refitted()
-        if drawn is None:
-            return None
-        low, high = np.quantile(drawn, [0.5 - share / 2, 0.5 + share / 2], axis=0)
-        return np.asarray(0.5 * (high - low))
+        return self._errors(None if drawn is None else summary(drawn))
 
     def _errors(self, values: Floats | None) -> dict[str, float | None]:
         return {
