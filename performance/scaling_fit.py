@@ -91,7 +91,7 @@ def watched(function: Callable[[], T]) -> tuple[float, float, T]:
 
 def main() -> None:
     """Times both on one table, and compares their objectives refit by refit."""
-    from emergecast.scaling import FitOptions, Runs, fit_scaling_law
+    from emergecast.scaling import Runs, ScalingFitOptions, fit_scaling_law
     from emergecast.scaling.fitting._newton import Box, descend
     from emergecast.scaling.fitting._starts import best_start, exponents
 
@@ -99,9 +99,9 @@ def main() -> None:
     one_core()
     n, d, loss = simulated(options.runs, options.seed)
     runs = Runs.of(loss, params=n, tokens=d)
-    whole = FitOptions(bootstraps=options.refits)
+    whole = ScalingFitOptions(bootstraps=options.refits)
     seconds, peak, fit = watched(lambda: fit_scaling_law(runs, options=whole))
-    alone, _, _ = watched(lambda: fit_scaling_law(runs, options=FitOptions(bootstraps=0)))
+    alone, _, _ = watched(lambda: fit_scaling_law(runs, options=ScalingFitOptions(bootstraps=0)))
 
     ones = np.ones(options.runs)
     many = grid(3)

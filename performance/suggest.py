@@ -60,7 +60,8 @@ STEP = 1.3
 NARROW = 0.12
 """Nats at which a policy may stop: no target is narrower."""
 TARGETS = (0.25, 0.2, 0.15)
-COST = Cost()
+COST = Cost(flops_per_second=4e14)
+"""The rate that the results were made with; it scales all but the overhead."""
 Cell = tuple[str, int]
 Row = dict[str, Any]
 

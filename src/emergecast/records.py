@@ -31,27 +31,30 @@ def as_json(value: object) -> Any:  # noqa: ANN401  anything that JSON holds
     Raises:
         ValueError: a number is not finite.
     """
+    found: Any
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Enum):
-        return as_json(value.value)
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            message = f"JSON has no number {value}: a record holds None in its place."
+        found = {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
+    elif isinstance(value, Mapping):
+        found = {str(key): as_json(each) for key, each in value.items()}
+    elif isinstance(value, tuple | list):
+        found = [as_json(each) for each in value]
+    elif isinstance(value, Enum):
+        found = value.value
+    elif isinstance(value, date):
+        found = value.isoformat()
+    elif isinstance(value, Path):
+        found = str(value)
+    elif value is None or isinstance(value, str | int):
+        found = value
+    elif isinstance(value, float):
+        found = float(value)
+        if not math.isfinite(found):
+            message = f"JSON has no number {found}: a record holds None in its place."
             raise ValueError(message)
-        return float(value)
-    if isinstance(value, Mapping):
-        return {str(key): as_json(each) for key, each in value.items()}
-    if isinstance(value, tuple | list):
-        return [as_json(each) for each in value]
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Path):
-        return str(value)
-    message = f"a record holds {type(value).__name__}, which JSON cannot."
-    raise TypeError(message)
+    else:
+        message = f"a record holds {type(value).__name__}, which JSON cannot."
+        raise TypeError(message)
+    return found
 
 
 def finite(value: float | None) -> float | None:

@@ -189,7 +189,7 @@ def test_a_bad_table_of_dates_names_the_cell(table: Path, tmp_path: Path):
     result = call("fit", table, "--compute-by-date", dates, "--json")
     assert result.exit_code == 2
     problem = json.loads(result.stdout)["problems"][0]
-    assert (problem["row"], problem["column"], problem["value"]) == (1, "flops", "'much'")
+    assert (problem["row"], problem["column"], problem["value"]) == (1, "flops", "much")
 
 
 def test_the_picture_is_written_where_there_are_flops(table: Path, tmp_path: Path):

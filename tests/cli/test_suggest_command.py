@@ -41,7 +41,7 @@ def test_it_prints_the_plan_with_reasons_and_costs(table: Path):
         assert re.search(rf" {number}\. c\d ", text)
     assert re.search(r"the elbow (there|at [\d,]+ examples) is known (only )?to [\d.]+ nats", text)
     assert "The plan holds 3 runs, the most that --most allows;" in text
-    assert "at 4e+14 FLOP/s (40% of an H100; give --gpu-flops" in text
+    assert "at 2.5e+14 FLOP/s (a quarter of an H100; give --gpu-flops" in text
 
 
 def test_as_json(table: Path):

@@ -12,11 +12,12 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import norm
 from tests import designs
 
 import emergecast
-from emergecast.compute import Compute, ComputeOptions, LawKind
+from emergecast.compute import Compute, ComputeOptions, LawKind, NoCompute
 from emergecast.compute._chosen_law import scale_of
 from emergecast.compute._compute import _through, compute_of
 from emergecast.compute._scale import LossToCompute
@@ -30,6 +31,7 @@ from emergecast.scaling import (
     ChinchillaLaw,
     PowerLaw,
     Resource,
+    ScalingLaw,
     loss_of,
     training_flops,
 )
@@ -85,6 +87,20 @@ def found(facts: Callable[[float], dict[str, Any]] | None, **more: Any) -> LossT
     result = scale(facts, **more)
     assert isinstance(result, LossToCompute), result
     return result
+
+
+def reason_of(facts: Callable[[float], dict[str, Any]] | None, **more: Any) -> str:
+    """Why there is none."""
+    result = scale(facts, **more)
+    assert isinstance(result, NoCompute), result
+    return result.reason
+
+
+def drawn_of(scale: LossToCompute, n: int, seed: int) -> tuple[ScalingLaw, NDArray[np.float64]]:
+    """Draws of the law and of the scatter, where there is a law."""
+    drawn = scale.draws(n, np.random.default_rng(seed))
+    assert drawn is not None
+    return drawn
 
 
 def made_up(law: Any, quantile: Callable[[Any], Any], **more: Any) -> Any:
@@ -149,8 +165,9 @@ def test_a_floor_above_the_strongest_checkpoint_is_no_law_of_theirs(forecast: Fo
     elbow = ElbowOnAxis(posterior=forecast.fit.posterior, axis=Axis())
     for anchor, shifted in ((True, "after a shift of -"), (False, "is 9.000 nats, and")):
         options = ComputeOptions(law=steep, anchor=anchor)
-        reason = compute_of(elbow, selection, options)
-        assert isinstance(reason, str), "every quantile was never"
+        nothing = compute_of(elbow, selection, options)
+        assert isinstance(nothing, NoCompute), "every quantile was never"
+        reason = nothing.reason
         for words in (
             '"steep"', shifted, f"loss of {lowest:.3f}", "`emergecast scaling fit`",
             "leave --scaling-law out",
@@ -217,7 +234,7 @@ def test_measured_losses_make_a_law_of_their_own():
     assert result.n_checkpoints == len(LOSSES)
     assert result.allocation is not None
     assert result.allocation.value == pytest.approx(20)
-    law, _ = result.draws(4000, np.random.default_rng(0))
+    law, _ = drawn_of(result, 4000, 0)
     low, high = np.quantile(law.floor_nats, [0.05, 0.95])
     assert low < TRUE.floor_nats < high
 
@@ -250,10 +267,10 @@ def test_another_allocation_makes_it_a_law_of_flops():
 def test_absurd_amounts_end_in_a_sentence():
     """FLOPs over 300 decades, and more than a float holds: no warning, no traceback."""
     wide = found(lambda loss: {"flops": 10.0 ** (150 - 300 * (loss - 2.0))})
-    law, _ = wide.draws(200, np.random.default_rng(0))
+    law, _ = drawn_of(wide, 200, 0)
     assert np.all(np.isfinite(law.alpha))
     reason = scale(lambda loss: {"flops": 10.0 ** (-300 - 2 * loss)})
-    assert isinstance(reason, LossToCompute | str)
+    assert isinstance(reason, LossToCompute | NoCompute)
     rows = with_facts(designs.rows(**QUICK), lambda loss: {"flops": 10.0 ** (300 - 10 * loss)})
     forecast = emergecast.forecast(
         rows, fitting=FitOptions(law="log-power"), options=ForecastOptions(bootstraps=0)
@@ -296,8 +313,7 @@ def test_estimated_losses_are_no_evidence_beside_measured_ones():
 
 def test_unknown_constants_are_said_to_be_unknown():
     """With the nearest set and what to do."""
-    reason = scale(lambda loss: {**estimated(loss), "loss": loss})
-    assert isinstance(reason, str)
+    reason = reason_of(lambda loss: {**estimated(loss), "loss": loss})
     assert "constants that are not known here (nearest: " in reason
     assert "--scaling-law" in reason
 
@@ -333,7 +349,7 @@ def test_a_given_law_is_anchored_by_its_median_residual():
     )
     assert result.law is not None
     assert result.law.floor_nats == pytest.approx(1.69 + (result.anchored_by or 0))
-    drawn, scatter = result.draws(4000, np.random.default_rng(0))
+    drawn, scatter = drawn_of(result, 4000, 0)
     assert np.std(drawn.floor_nats) == pytest.approx(result.anchor_stderr, rel=0.05)
     assert set(scatter) == {result.scatter_nats}
     free = found(facts, law=HOFFMANN, anchor=False)
@@ -347,7 +363,7 @@ def test_draws_of_a_law_and_the_error_of_its_anchor_add():
     floors = 1.2 + 0.03 * np.random.default_rng(1).standard_normal(n)
     draws = replace(TRUE, floor_nats=floors, a=np.full(n, TRUE.a), alpha=np.full(n, TRUE.alpha))
     given = LossToCompute(kind=LawKind.GIVEN, law=TRUE, law_draws=draws, anchor_stderr=0.04)
-    drawn, _ = given.draws(n, np.random.default_rng(2))
+    drawn, _ = drawn_of(given, n, 2)
     assert np.std(drawn.floor_nats) == pytest.approx(0.05, rel=0.02)
 
 
@@ -390,8 +406,7 @@ def test_a_law_that_is_not_theirs_is_warned_of():
 )
 def test_where_there_is_none_the_reason_says_what_to_do(facts: Any, more: Any, says: str):
     """In one sentence."""
-    reason = scale(facts, **more)
-    assert isinstance(reason, str)
+    reason = reason_of(facts, **more)
     assert says in reason
     assert ":" in reason
     assert reason.endswith(".")

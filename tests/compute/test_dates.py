@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from emergecast.compute import ComputeDates, read_compute_dates
@@ -63,14 +64,19 @@ def test_other_columns_and_a_byte_order_mark_do_no_harm(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "there is no column date and no column flops (columns: none)"),
-        ("date,compute\n", "there is no column flops (columns: date, compute)"),
+        ("", "the file is empty. Give a header with date and flops"),
+        ("date,compute\n", "column flops: the column is missing. Add a column flops: the largest"),
+        ("date,flops\n", "the table has no rows"),
         ("date,flops\n2026-01-01,1e25\n", "the table has 1 rows"),
-        ("date,flops\n2026,1e25\n", "row 1, column date: this is not a date. (value '2026')"),
-        ("date,flops\n,1e25\n", "row 1, column date: this is not a date. (value empty)"),
-        ("date,flops\n2026-01-01,-1\n", "row 1, column flops: this is not a number of FLOPs."),
-        ("date,flops\n2026-01-01,nan\n", "(value 'nan')"),
-        ("date,flops\n2026-01-01\n", "row 1, column flops"),
+        ("date,flops\n2026,1e25\n", "row 1, column date: this is not a date. (value 2026) Write"),
+        ("date,flops\n,1e25\n", "row 1, column date: the date is missing."),
+        (
+            "date,flops\n2026-01-01,-1\n",
+            "row 1, column flops: the flops is not above 0. (value -1)",
+        ),
+        ("date,flops\n2026-01-01,nan\n", "row 1, column flops: this is not a finite number."),
+        ("date,flops\n2026-01-01,\n", "row 1, column flops: the flops is missing."),
+        ("date,flops\n2026-01-01\n", "row 1: the row has 1 cells where the header has 2."),
         (f"{GOOD}2027-06-01,1e24\n", "row 4, column flops: the largest run possible falls"),
         (f"{GOOD}2027-01-01,1e26\n", "column date: the date occurs twice."),
     ],
@@ -91,11 +97,20 @@ def test_every_problem_is_listed(tmp_path: Path):
 
 
 def test_bytes_that_are_no_text_are_told(tmp_path: Path):
-    """A spreadsheet itself, say."""
-    path = tmp_path / "dates.xlsx"
-    path.write_bytes(b"PK\x03\x04\xff\xfe")
-    with pytest.raises(TableError, match="not UTF-8"):
-        read_compute_dates(path)
+    """A spreadsheet itself, say, under its own name or another."""
+    for name, says in (("dates.csv", "not UTF-8"), ("dates.xlsx", "extension .xlsx")):
+        path = tmp_path / name
+        path.write_bytes(b"PK\x03\x04\xff\xfe")
+        with pytest.raises(TableError, match=says):
+            read_compute_dates(path)
+
+
+def test_dates_of_a_parquet_file_may_be_dates(tmp_path: Path):
+    """As a data frame writes them."""
+    path = tmp_path / "dates.parquet"
+    days = [date(2026, 1, 1), date(2027, 1, 1)]
+    pl.DataFrame({"date": days, "flops": [1e25, 2e25]}).write_parquet(path)
+    assert read_compute_dates(path).days.tolist() == [day.toordinal() for day in days]
 
 
 def test_a_run_that_is_possible_within_a_day_has_the_next_date(tmp_path: Path):

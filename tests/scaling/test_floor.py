@@ -25,7 +25,7 @@ from emergecast.scaling import (
 
 # As Any: what kind of law comes back is known here.
 with_floor: Any = scaling.with_floor
-run_at_flops: Any = scaling.run_at_flops
+run_at: Any = scaling.run_at
 run_at_loss: Any = scaling.run_at_loss
 SNELL: Any = named_law("snell-llama2")
 EPOCH: Any = named_law("epoch")
@@ -39,7 +39,7 @@ def ends(law: Any) -> tuple[PretrainingRun, PretrainingRun]:
         return PretrainingRun(**{law.of.value: law.span[0]}), PretrainingRun(
             **{law.of.value: law.span[1]}
         )
-    return run_at_flops(law, law.span[0]), run_at_flops(law, law.span[1])
+    return run_at(law, flops=law.span[0]), run_at(law, flops=law.span[1])
 
 
 @pytest.mark.parametrize("name", SPANNED)
@@ -93,7 +93,7 @@ def test_the_compute_optimal_split_survives_another_floor(name):
     """Through two compute-optimal runs every budget keeps its split; only its loss changes."""
     law = CHINCHILLA_LAWS[name]
     flops = np.geomspace(1e17, 1e26, 10)
-    old, new = run_at_flops(law, flops), run_at_flops(with_floor(law, 1.2), flops)
+    old, new = run_at(law, flops=flops), run_at(with_floor(law, 1.2), flops=flops)
     np.testing.assert_allclose(new.params, old.params, rtol=1e-10)
 
 
@@ -178,3 +178,13 @@ def test_runs_that_do_not_fix_the_law_are_refused():
         with_floor(EPOCH, 1.5, crossed)
     with pytest.raises(ScalingError, match="the run has no tokens"):
         with_floor(EPOCH, 1.5, (PretrainingRun(params=1e9), PretrainingRun(params=1e10)))
+
+
+@pytest.mark.parametrize("law", [EPOCH, SNELL], ids=["two terms", "one term"])
+def test_a_law_that_is_its_floor_has_no_other(law):
+    """No exponent makes nothing fall."""
+    nothing = dataclasses.replace(
+        law, floor_nats=1.5, a=0.0, **({"b": 0.0} if law is EPOCH else {})
+    )
+    with pytest.raises(ScalingError, match="is its floor whatever the run"):
+        with_floor(nothing, 0.0, ends(law))

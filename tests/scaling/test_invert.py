@@ -33,7 +33,6 @@ HEIGHT = 1e-4
 """The identity is claimed where the loss is so far above what can be reached, nats."""
 # As Any: an amount of a run may be None, and here it never is.
 run_at: Any = scaling.run_at
-run_at_flops: Any = scaling.run_at_flops
 run_at_loss: Any = scaling.run_at_loss
 HOFFMANN: Any
 EPOCH: Any
@@ -57,7 +56,7 @@ def allocations(law: ScalingLaw) -> list[Any]:
     every = [Allocation.ratio(20), Allocation.at_tokens(2e12), Allocation.at_params(7e9)]
     if isinstance(law, ChinchillaLaw):
         return [Allocation.compute_optimal(), *every]
-    return [None, *(each for each in every if each.tie.value != law.of.value)]
+    return [None, *(each for each in every if each.tie.value != law.form.span_of.value)]
 
 
 def same(found: PretrainingRun, wanted: PretrainingRun, rel: float, where: Any = ...) -> None:
@@ -196,7 +195,7 @@ def test_a_term_of_zero_drops_out():
 def test_the_optimal_split_is_that_of_equation_4(law):
     """N_opt = G (C/6)^a, D_opt = (C/6)^b / G, as printed; neighbours of equal FLOPs are worse."""
     flops = np.geomspace(1e12, 1e30, 19)
-    run = run_at_flops(law, flops)
+    run = run_at(law, flops=flops)
     g = (law.alpha * law.a / (law.beta * law.b)) ** (1 / (law.alpha + law.beta))
     total = law.alpha + law.beta
     np.testing.assert_allclose(run.params, g * (flops / 6) ** (law.beta / total), rtol=1e-12)
@@ -213,14 +212,14 @@ def test_published_optimal_allocations():
     The table has unrounded constants; the refit is arXiv 2404.10102, at Chinchilla's budget.
     """
     assert HOFFMANN.beta / (HOFFMANN.alpha + HOFFMANN.beta) == pytest.approx(0.46, abs=0.01)
-    run = run_at_flops(EPOCH, 5.76e23)
+    run = run_at(EPOCH, flops=5.76e23)
     assert 15 < run.tokens / run.params < 25
 
 
 @pytest.mark.parametrize("known", NAMES)
 def test_a_compute_optimal_run_is_the_same_from_any_of_its_amounts(known):
     """Found by its FLOPs, its size or its tokens."""
-    run = run_at_flops(EPOCH, np.geomspace(1e15, 1e27, 7))
+    run = run_at(EPOCH, flops=np.geomspace(1e15, 1e27, 7))
     same(run_at(EPOCH, **{known: getattr(run, known)}), run, 1e-12)
 
 
@@ -378,7 +377,7 @@ REFUSED = {
         "the tokens are given twice",
     ),
     "negative tokens": (lambda: run_at(HOFFMANN, tokens=-1e9), "tokens must be positive"),
-    "no FLOPs": (lambda: run_at_flops(HOFFMANN, 0), "flops must be positive and finite, and 0"),
+    "no FLOPs": (lambda: run_at(HOFFMANN, flops=0), "flops must be positive and finite, and 0"),
     "a loss of one amount": (lambda: loss_of(HOFFMANN, params=1e9), "takes two of params, tokens"),
     "a loss of three": (
         lambda: loss_of(HOFFMANN, params=1e9, tokens=1e9, flops=6e18),
@@ -410,6 +409,16 @@ def test_the_highest_loss_that_is_offered_can_be_had():
             most = float(str(error.value).split("at most ")[1].rstrip("."))
             run = run_at_loss(law, most * (1 - 1e-5), allocation)
             assert min(run.params, run.tokens) == pytest.approx(1, rel=1e-3)
+
+
+def test_without_a_law_the_allocation_says_the_rest():
+    """FLOPs that are known need none, unless they are to be split for the least loss."""
+    assert run_at(None, flops=1e22) == PretrainingRun(flops=1e22)
+    run = run_at(None, Allocation.ratio(20), flops=1.2e22)
+    assert (run.params, run.tokens) == (pytest.approx(1e10), pytest.approx(2e11))
+    assert run_at(None, Allocation.at_params(1e10), flops=1.2e22).tokens == pytest.approx(2e11)
+    with pytest.raises(ScalingError, match="without a law there is no compute-optimal split"):
+        run_at(None, Allocation.compute_optimal(), flops=1e22)
 
 
 def test_ten_thousand_runs_take_no_time():

@@ -13,6 +13,7 @@ from emergecast.scaling import (
     CHINCHILLA_LAWS,
     NAMED_LAWS,
     ChinchillaLaw,
+    Form,
     PowerLaw,
     Resource,
     training_flops,
@@ -60,7 +61,8 @@ def test_loss_falls_with_size_and_data_towards_the_floor(name):
     """More of anything never hurts, and nothing goes below the floor."""
     law = NAMED_LAWS[name]
     sizes = np.geomspace(1e6, 1e30, 40)
-    if isinstance(law, PowerLaw):
+    if not isinstance(law, ChinchillaLaw):
+        assert isinstance(law, PowerLaw)
         assert np.all(np.diff(law.loss(sizes)) < 0)
         assert float(law.loss(1e300)) > law.floor_nats
         return
@@ -72,6 +74,48 @@ def test_loss_falls_with_size_and_data_towards_the_floor(name):
 def test_a_power_past_any_float_leaves_the_floor():
     """An exponent of 10 at 1e300 parameters overflows a float; the loss does not."""
     assert float(power(alpha=10.0).loss(1e300)) == 1.5
+
+
+@pytest.mark.parametrize("name", NAMED_LAWS)
+def test_a_law_lists_what_it_is_made_of(name):
+    """Its constants by symbol make it once more, and its terms and floor add up to its loss."""
+    law = NAMED_LAWS[name]
+    symbols = ["E", "A", "B", "alpha", "beta"] if name in CHINCHILLA_LAWS else ["E", "A", "alpha"]
+    assert list(law.constants) == symbols
+    made = law.form.law(law.constants.values(), name=law.name, source=law.source, span=law.span)
+    assert made == law
+    amounts = {Resource.PARAMS: 7e9, Resource.TOKENS: 2e12, Resource.FLOPS: 8.4e22}
+    terms = [t.numerator / amounts[t.resource] ** t.exponent for t in law.terms]
+    assert float(law.loss_of(amounts)) == pytest.approx(law.floor_nats + sum(terms), rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("form", "formula"),
+    [
+        (Form.CHINCHILLA, "E + A / N^alpha + B / D^beta"),
+        (Form.PARAMS, "E + A / N^alpha"),
+        (Form.TOKENS, "E + A / D^alpha"),
+        (Form.FLOPS, "E + A / C^alpha"),
+    ],
+)
+def test_a_form_prints_as_its_docstring_says(form, formula):
+    """With symbols, and with numbers in their place."""
+    assert form.formula() == formula
+    assert Form.PARAMS.formula({"E": "1.5", "A": "10", "alpha": "0.5"}) == "1.5 + 10 / N^0.5"
+
+
+def test_draws_are_taken_by_position_or_mask():
+    """A constant that is one number is that number for every draw; some draws may not fall."""
+    draws = dataclasses.replace(
+        CHINCHILLA_LAWS["epoch"], a=np.array([1.0, 0.0, 3.0]), b=np.array([5.0, 6.0, 0.0])
+    )
+    assert draws.falls.tolist() == [True, False, False]
+    assert CHINCHILLA_LAWS["epoch"].falls
+    some = draws.take(np.array([2, 0, 2]))
+    assert some.constants["A"].tolist() == [3.0, 1.0, 3.0]
+    assert some.constants["B"].tolist() == [0.0, 5.0, 0.0]
+    assert some.constants["beta"].tolist() == [0.36585] * 3
+    assert draws.take(draws.falls).constants["A"].tolist() == [1.0]
 
 
 @pytest.mark.parametrize("bad", [0, -1, math.nan, math.inf, "many", None])

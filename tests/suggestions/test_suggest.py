@@ -331,7 +331,7 @@ def test_the_rate_is_measured_where_the_table_says_what_runs_took():
             cost.measured(read_table(table), 1000)
     given = Cost(flops_per_second=7.0, overhead_hours=0.1)
     assert given.measured(read_table(table), 1000) is given
-    assert cost.measured(read_table(rows()), 1000).rate == 4e14
+    assert cost.measured(read_table(rows()), 1000).rate == 2.5e14
 
 
 # ---------------------------------------------------------------------------------- repeats
@@ -380,7 +380,7 @@ def test_the_plan_as_values(warm: Suggestion):
     assert isinstance(frame, pl.DataFrame)
     assert [run["checkpoint"] for run in record["runs"]] == frame["checkpoint"].to_list()
     assert all(a <= b for a, b in pairwise(frame["hours_so_far"]))
-    assert record["cost"]["flops_per_second"] == 4e14
+    assert record["cost"]["flops_per_second"] == 2.5e14
     assert len(record["candidates"]) == len(warm.prospects)
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from emergecast.cli._compute_options import LossesAsked, at_compute
 from emergecast.cli._failures import BAD_INPUT, REFUSED, command_line
-from emergecast.records import as_json
 from emergecast.cli._output import as_text, deliver, folder_names, progress
+from emergecast.records import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from emergecast.cli._records import Form, pair
+from emergecast.cli._records import OptionForm, pair
 
 TableArgument = Annotated[Path, typer.Argument(help="A .csv, .parquet, .jsonl or .ndjson table.")]
 TasksOption = Annotated[
@@ -33,32 +33,32 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 
 
 FORMS: Final = {
-    "where": Form(
+    "where": OptionForm(
         metavar="COLUMN=VALUE", read=lambda texts: tuple(pair(text, "--where") for text in texts)
     ),
-    "exclude": Form(metavar="CHECKPOINT"),
-    "lower_is_better": Form(flag="--lower-is-better/--higher-is-better"),
-    "axis": Form(metavar="NAME[:higher|lower][:log10|linear]"),
-    "shift": Form(metavar="NAME[:log10|linear][:xNUMBER]"),
-    "law": Form(metavar="LAW"),
-    "laws": Form(metavar="LAW"),
-    "weights": Form(metavar="fixed|stacking"),
-    "priors": Form(flag="--prior"),
-    "rules": Form(flag="--threshold"),
-    "horizons": Form(flag="--horizon", metavar="LOSS"),
-    "rungs": Form(least=1),
-    "runs": Form(least=1),
-    "most": Form(least=1),
-    "flops_per_second": Form(flag="--gpu-flops"),
-    "bootstraps": Form(flag="--bootstrap", least=0),
-    "tokens_per_param": Form(metavar="R"),
-    "token_budget": Form(metavar="T"),
-    "model_size": Form(metavar="N"),
-    "scaling_law": Form(metavar="own|NAME|FILE.json|CONSTANTS"),
-    "compute_by_date": Form(metavar="FILE.csv"),
-    "at_model": Form(metavar="N,T"),
-    "at_flops": Form(metavar="C"),
-    "starts": Form(least=1),
-    "drop_highest": Form(least=0),
+    "exclude": OptionForm(metavar="CHECKPOINT"),
+    "lower_is_better": OptionForm(flag="--lower-is-better/--higher-is-better"),
+    "axis": OptionForm(metavar="NAME[:higher|lower][:log10|linear]"),
+    "shift": OptionForm(metavar="NAME[:log10|linear][:xNUMBER]"),
+    "law": OptionForm(metavar="LAW"),
+    "laws": OptionForm(metavar="LAW"),
+    "weights": OptionForm(metavar="fixed|stacking"),
+    "priors": OptionForm(flag="--prior"),
+    "rules": OptionForm(flag="--threshold"),
+    "horizons": OptionForm(flag="--horizon", metavar="LOSS"),
+    "rungs": OptionForm(least=1),
+    "runs": OptionForm(least=1),
+    "most": OptionForm(least=1),
+    "flops_per_second": OptionForm(flag="--gpu-flops"),
+    "bootstraps": OptionForm(flag="--bootstrap", least=0),
+    "tokens_per_param": OptionForm(metavar="R"),
+    "token_budget": OptionForm(metavar="T"),
+    "model_size": OptionForm(metavar="N"),
+    "scaling_law": OptionForm(metavar="own|NAME|FILE.json|CONSTANTS"),
+    "compute_by_date": OptionForm(metavar="FILE.csv"),
+    "at_model": OptionForm(metavar="N,T"),
+    "at_flops": OptionForm(metavar="C"),
+    "starts": OptionForm(least=1),
+    "drop_highest": OptionForm(least=0),
 }
 """By field. A field that is not here is written as it is named and typed."""

@@ -29,7 +29,7 @@ class Without(tuple[str, ...]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class OptionForm:
     """How one field is written as an option."""
 
     flag: str | None = None
@@ -44,7 +44,9 @@ class Form:
     """From what the command line took to the field's value; None: as its type says."""
 
 
-def from_records(command: Callable[..., None], forms: Mapping[str, Form]) -> Callable[..., None]:
+def from_records(
+    command: Callable[..., None], forms: Mapping[str, OptionForm]
+) -> Callable[..., None]:
     """The command with an option for each field of the records that it takes."""
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
@@ -103,11 +105,17 @@ def _maker(record: type[Any], options: Sequence[_Option]) -> Callable[[dict[str,
     return make
 
 
-def _options(record: type[Any], without: Without, forms: Mapping[str, Form]) -> list[_Option]:
+def _options(record: type[Any], without: Without, forms: Mapping[str, OptionForm]) -> list[_Option]:
     hints, texts = get_type_hints(record), docs(record)
     heading = (record.__doc__ or "").strip().rstrip(".")
     return [
-        _option(field, hints[field.name], texts[field.name], forms.get(field.name, Form()), heading)
+        _option(
+            field,
+            hints[field.name],
+            texts[field.name],
+            forms.get(field.name, OptionForm()),
+            heading,
+        )
         for field in fields(record)
         if field.name not in without
     ]
@@ -117,7 +125,7 @@ def _option(
     field: Field[Any],
     hint: Any,  # noqa: ANN401  any type
     text: str,
-    form: Form,
+    form: OptionForm,
     heading: str,
 ) -> _Option:
     kind, several = _kind(hint)

@@ -18,7 +18,7 @@ from emergecast.compute._one_run import (
     compute_curve,
     compute_ticks,
 )
-from emergecast.compute._scale import ComputeOptions, LawKind
+from emergecast.compute._scale import ComputeOptions, LawKind, NoCompute
 
 __all__ = [
     "NO_CURVE",
@@ -31,6 +31,7 @@ __all__ = [
     "DateQuantiles",
     "FloorRow",
     "LawKind",
+    "NoCompute",
     "Quantiles",
     "at_compute",
     "compute_checkpoints",

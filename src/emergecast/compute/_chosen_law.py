@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from emergecast.compute._scale import ComputeOptions, LawKind, LossToCompute
+from emergecast.compute._scale import ComputeOptions, LawKind, LossToCompute, NoCompute
 from emergecast.compute._seen import SAME, Seen
 from emergecast.errors import ScalingError
 from emergecast.measurements import LossSource
 from emergecast.scaling import (
     CHINCHILLA_LAWS,
     Allocation,
-    ChinchillaLaw,
     Resource,
     ScalingLaw,
     SeriesLaw,
@@ -45,8 +44,8 @@ MEDIAN_STDERR: Final = 1.2533
 """Standard error of a median of n normals, times sqrt(n), in standard deviations."""
 
 
-def scale_of(selection: Selection, options: ComputeOptions) -> LossToCompute | str:
-    """The law for a selection whose axis is loss or FLOPs; or, in a sentence, why there is none.
+def scale_of(selection: Selection, options: ComputeOptions) -> LossToCompute | NoCompute:
+    """The law for a selection whose axis is loss or FLOPs; or why there is none.
 
     Only the rows of the fit are looked at, never those that are hidden.
     """
@@ -61,9 +60,9 @@ def scale_of(selection: Selection, options: ComputeOptions) -> LossToCompute | s
             **seen.strongest(counted=False),
         )
     if not axis.is_loss:
-        return (
-            f"the axis is {axis.label}, and a scaling law is of the loss: leave --axis out, or use "
-            "--axis flops."
+        return NoCompute(
+            reason=f"the axis is {axis.label}, and a scaling law is of the loss: leave --axis "
+            "out, or use --axis flops."
         )
     estimated = seen.frame.filter(pl.col("loss_source") == LossSource.ESTIMATED.value)
     if options.law != "own" and estimated.height == seen.frame.height:
@@ -79,18 +78,18 @@ def scale_of(selection: Selection, options: ComputeOptions) -> LossToCompute | s
 
 def _counted(law: ScalingLaw) -> bool:
     """Whether the FLOPs of a run under this law are 6 * params * tokens."""
-    return isinstance(law, ChinchillaLaw) or law.of is not Resource.FLOPS
+    return Resource.FLOPS not in law.form.resources
 
 
 # ------------------------------------------------------------------------------ estimated losses
 
 
-def _estimated(seen: Seen, options: ComputeOptions) -> LossToCompute | str:
+def _estimated(seen: Seen, options: ComputeOptions) -> LossToCompute | NoCompute:
     """The constants that the losses were computed with."""
     known = seen.with_known("params", "tokens")
     if known.height < seen.frame.height:
-        return (
-            "the losses are estimates, and the parameters or tokens behind "
+        return NoCompute(
+            reason="the losses are estimates, and the parameters or tokens behind "
             f"{seen.frame.height - known.height} of them are not in the table: add columns params "
             "and tokens, or fit a law to the losses with --scaling-law own."
         )
@@ -107,8 +106,8 @@ def _estimated(seen: Seen, options: ComputeOptions) -> LossToCompute | str:
         found = {name: _misfit(each, known) for name, each in CHINCHILLA_LAWS.items()}
         best = min(found, key=lambda name: found[name])
         if not found[best] <= ROUNDING:
-            return (
-                "the losses were estimated with constants that are not known here (nearest: "
+            return NoCompute(
+                reason="the losses were estimated with constants that are not known here (nearest: "
                 f"{best}, off by up to {found[best]:.3f} nats): give them with --scaling-law FILE, "
                 "or fit a law to the losses with --scaling-law own."
             )
@@ -136,17 +135,17 @@ def _misfit(law: ScalingLaw, known: pl.DataFrame) -> float:
 
 def _given(
     seen: Seen, law: ScalingLaw, options: ComputeOptions, notes: tuple[str, ...] = ()
-) -> LossToCompute | str:
+) -> LossToCompute | NoCompute:
     """A law of other models, its floor shifted onto the checkpoints."""
     left = _residuals(law, seen.frame)
     shift = float(np.median(left)) if left.size and options.anchor else None
     spread = float(np.sqrt(np.mean((left - np.median(left)) ** 2))) if left.size else 0.0
     scatter = spread * math.sqrt(left.size / (left.size - 1)) if left.size > 1 else 0.0
     if shift is not None and law.floor_nats + shift < 0:
-        return (
-            f'the law "{law.name}" lies {-shift:.3f} nats above the checkpoints, which is more than'
-            f" its floor of {law.floor_nats:g}: leave it unanchored with --no-anchor, or use "
-            "--scaling-law own."
+        return NoCompute(
+            reason=f'the law "{law.name}" lies {-shift:.3f} nats above the checkpoints, which is '
+            f"more than its floor of {law.floor_nats:g}: leave it unanchored with --no-anchor, "
+            "or use --scaling-law own."
         )
     if not left.size and options.anchor:
         none = (
@@ -203,17 +202,12 @@ def _anchored(draws: ScalingLaw | None, frame: pl.DataFrame, *, anchor: bool) ->
 
 def _inputs(law: ScalingLaw) -> str:
     """What the law is evaluated at, in words."""
-    return "parameters and tokens" if isinstance(law, ChinchillaLaw) else _word(law.of)
-
-
-def _word(resource: Resource) -> str:
-    return {Resource.PARAMS: "parameters", Resource.FLOPS: "FLOPs"}.get(resource, str(resource))
+    return " and ".join(each.noun for each in law.form.resources)
 
 
 def _known(law: ScalingLaw, frame: pl.DataFrame) -> pl.DataFrame:
     """The checkpoints at which the law can be evaluated."""
-    names = ["params", "tokens"] if isinstance(law, ChinchillaLaw) else [str(law.of)]
-    return frame.drop_nulls(names)
+    return frame.drop_nulls([each.value for each in law.form.resources])
 
 
 def _residuals(law: ScalingLaw, frame: pl.DataFrame) -> Floats:
@@ -225,9 +219,7 @@ def _residuals(law: ScalingLaw, frame: pl.DataFrame) -> Floats:
 
 
 def _expected(law: ScalingLaw, known: pl.DataFrame) -> Floats:
-    if isinstance(law, ChinchillaLaw):
-        return law.loss(known["params"].to_numpy(), known["tokens"].to_numpy())
-    return law.loss(known[str(law.of)].to_numpy())
+    return law.loss_of({each: known[each.value].to_numpy() for each in law.form.resources})
 
 
 def _doubts(law: ScalingLaw, frame: pl.DataFrame, scatter: float) -> tuple[str, ...]:
@@ -268,36 +260,37 @@ def _asked(
 
 def _usual(law: ScalingLaw, seen: Seen) -> tuple[Allocation | None, str]:
     """How parameters and tokens are tied where nobody says so, and why like that."""
-    if isinstance(law, ChinchillaLaw):
+    of = law.form.of
+    if of is None:
         return Allocation.compute_optimal(), ""
-    if law.of is Resource.FLOPS:
+    if of is Resource.FLOPS:
         return seen.ratio, STRONGEST
-    other = "tokens" if law.of is Resource.PARAMS else "params"
-    shared = seen.common(other)
-    return None if shared is None else Allocation(tie=Tie(other), value=shared), ALL
+    other = Tie.TOKENS if of is Resource.PARAMS else Tie.PARAMS
+    shared = seen.common(other.value)
+    return None if shared is None else Allocation(tie=other, value=shared), ALL
 
 
 # ------------------------------------------------------------------------------ the series' own law
 
 
-def _own(seen: Seen, options: ComputeOptions, notes: tuple[str, ...]) -> LossToCompute | str:
+def _own(seen: Seen, options: ComputeOptions, notes: tuple[str, ...]) -> LossToCompute | NoCompute:
     """A power law of whatever the checkpoints differ in, with its floor unknown."""
     of, usual = _resource(seen, options.allocation)
     allocation, why = _asked(options, usual, STRONGEST if of is Resource.FLOPS else ALL)
     known = seen.with_known(str(of))
     if known.height < SeriesLaw.FEWEST:
-        return (
-            f"the compute of only {known.height} of {seen.frame.height} checkpoints with a measured"
-            f" loss is known, and a law takes {SeriesLaw.FEWEST}: give flops, or params and tokens;"
-            " or name a law with --scaling-law."
+        return NoCompute(
+            reason=f"the compute of only {known.height} of {seen.frame.height} checkpoints with a "
+            f"measured loss is known, and a law takes {SeriesLaw.FEWEST}: give flops, or params "
+            "and tokens; or name a law with --scaling-law."
         )
     amounts, losses = known[str(of)].to_numpy(), known["loss"].to_numpy()
     kept = frontier(amounts, losses)
     if kept.sum() < SeriesLaw.FEWEST:
-        return (
-            f"the loss falls with {_word(of)} at only {kept.sum()} of {known.height} checkpoints, "
-            f"and a law takes {SeriesLaw.FEWEST}: check the columns flops, params and tokens, or "
-            "name a law with --scaling-law."
+        return NoCompute(
+            reason=f"the loss falls with {of.noun} at only {kept.sum()} of {known.height} "
+            f"checkpoints, and a law takes {SeriesLaw.FEWEST}: check the columns flops, params "
+            "and tokens, or name a law with --scaling-law."
         )
     if seen.pooled:
         notes += (f"The law is of the best checkpoints of {_series(seen)} series together.",)
@@ -308,7 +301,7 @@ def _own(seen: Seen, options: ComputeOptions, notes: tuple[str, ...]) -> LossToC
     try:
         series = SeriesLaw(of=of, amounts=amounts[kept], losses=losses[kept])
     except ScalingError as error:
-        return str(error)
+        return NoCompute(reason=str(error))
     return LossToCompute(
         **seen.strongest(counted=of is not Resource.FLOPS),
         kind=LawKind.OWN,

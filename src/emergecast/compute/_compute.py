@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from emergecast.compute._chosen_law import floor_above, scale_of
-from emergecast.compute._scale import ComputeOptions, LawKind, LossToCompute
+from emergecast.compute._scale import ComputeOptions, LawKind, LossToCompute, NoCompute
 from emergecast.errors import ScalingError
 from emergecast.inference import QUANTILES, SEED
 from emergecast.measurements import Transform
 from emergecast.scaling import (
     CHINCHILLA_LAWS,
     Allocation,
-    ChinchillaLaw,
-    PowerLaw,
+    PretrainingRun,
     Resource,
     ScalingLaw,
+    SeriesLaw,
     run_at,
     run_at_loss,
     with_floor,
@@ -40,10 +40,6 @@ N_ROUGH: Final = 2048
 """Draws for what is read to two digits: other floors, and the curve of a picture."""
 _NEVER: Final = 1 - min(QUANTILES.values())
 """Probability of being out of reach beyond which no quantile is left."""
-NO_LAW: Final = PowerLaw(
-    name="none", source="", of=Resource.FLOPS, floor_nats=0.0, a=1.0, alpha=1.0
-)
-"""Stands in where FLOPs are known without a law and only parameters and tokens are asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,60 +147,18 @@ class Compute:
         return "" if self.scale.allocation is None else str(self.scale.allocation)
 
     def constants(self) -> dict[str, dict[str, float]]:
-        """Quantiles p05, p50 and p95 of the constants of the law: E, A, alpha, B, beta."""
-        if self.law is None:
-            return {}
-        names = {"E": "floor_nats", "A": "a", "alpha": "alpha"}
-        if isinstance(self.law, ChinchillaLaw):
-            names |= {"B": "b", "beta": "beta"}
+        """Quantiles p05, p50 and p95 of the constants of the law: E, A, B, alpha, beta."""
         found = {}
-        for symbol, name in names.items():
-            values = np.quantile(np.asarray(getattr(self.law, name)), [0.05, 0.5, 0.95])
+        for symbol, draws in ({} if self.law is None else self.law.constants).items():
+            values = np.quantile(np.asarray(draws), [0.05, 0.5, 0.95])
             found[symbol] = dict(zip(("p05", "p50", "p95"), map(float, values), strict=True))
         return found
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values, for forecast.json."""
-        scale = self.scale
-        names = ("flops", "params", "tokens", "multiple_of_strongest")
-        amounts = {name: getattr(self, name) for name in names}
-        return {
-            **{name: each and asdict(each) for name, each in amounts.items()},
-            "unreachable": self.unreachable,
-            "strongest": scale.strongest,
-            "strongest_flops": scale.strongest_flops,
-            "law": self._law_dict(),
-            "allocation": _allocation_dict(scale.allocation),
-            "relabelling": self.relabelling,
-            "anchored_by": scale.anchored_by,
-            "floor_sensitivity": [asdict(row) for row in self.floor_sensitivity],
-            "dates": self.dates and asdict(self.dates),
-            "notes": list(self.notes),
-        }
 
-    def _law_dict(self) -> dict[str, Any]:
-        law = self.law
-        of = (
-            None
-            if law is None
-            else "params_and_tokens"
-            if isinstance(law, ChinchillaLaw)
-            else law.of
-        )
-        return {
-            "kind": str(self.scale.kind),
-            "name": None if law is None else law.name,
-            "source": None if law is None else law.source,
-            "of": of and str(of),
-            "constants": self.constants(),
-            "n_checkpoints": self.scale.n_checkpoints,
-            "scatter_nats": float(np.median(self.scatter_nats)) if self.scatter_nats.size else None,
-            "span": None if law is None or law.span is None else list(law.span),
-        }
-
-
-def compute_of(elbow: ElbowOnAxis, selection: Selection, options: ComputeOptions) -> Compute | str:
-    """The elbow in compute; or, in a sentence, why there is none and what to do.
+def compute_of(
+    elbow: ElbowOnAxis, selection: Selection, options: ComputeOptions
+) -> Compute | NoCompute:
+    """The elbow in compute; or why there is none and what to do.
 
     Args:
         elbow: its distribution.
@@ -213,15 +167,15 @@ def compute_of(elbow: ElbowOnAxis, selection: Selection, options: ComputeOptions
     """
     try:
         scale = scale_of(selection, options)
-        if isinstance(scale, str):
+        if isinstance(scale, NoCompute):
             return scale
         doubt = floor_above(scale)
         if doubt is not None:
             scale = replace(scale, notes=(f"{doubt[:1].upper()}{doubt[1:]}", *scale.notes))
         found = _through(elbow, scale, options.dates)
     except ScalingError as error:
-        return str(error)
-    return found if doubt is None or found.unreachable <= _NEVER else doubt
+        return NoCompute(reason=str(error))
+    return found if doubt is None or found.unreachable <= _NEVER else NoCompute(reason=doubt)
 
 
 def _through(elbow: ElbowOnAxis, scale: LossToCompute, dates: ComputeDates | None) -> Compute:
@@ -230,25 +184,33 @@ def _through(elbow: ElbowOnAxis, scale: LossToCompute, dates: ComputeDates | Non
     Raises:
         ScalingError: the law cannot take the allocation.
     """
-    if scale.kind is LawKind.STRAIGHT:
+    drawn = scale.draws(N_DRAWS, np.random.default_rng(SEED))
+    if drawn is None:
         law, scatter = None, np.empty(0)
-        run = run_at(NO_LAW, scale.allocation, flops=_on_flops_axis(elbow, _levels(N_DRAWS)))
+        run = run_at(None, scale.allocation, flops=_on_flops_axis(elbow, _levels(N_DRAWS)))
     else:
-        law, scatter = scale.draws(N_DRAWS, np.random.default_rng(SEED))
+        law, scatter = drawn
         run = run_at_loss(law, _elbows(elbow, N_DRAWS), scale.allocation, unreachable="inf")
-    amounts = {str(name): _array(getattr(run, name)) for name in Resource}
-    multiple = _over(amounts["flops"], scale.strongest_flops)
+    amounts = _amounts(run, scale)
+    flops = amounts["flops"]
     return Compute(
         scale=scale,
         law=law,
         scatter_nats=scatter,
-        flops_draws=amounts["flops"],
+        flops_draws=flops,
         **{name: Quantiles.of(values) for name, values in amounts.items()},
-        multiple_of_strongest=Quantiles.of(multiple),
         unreachable=_unreachable(amounts),
         floor_sensitivity=_other_floors(elbow, scale),
-        dates=None if dates is None else _when(dates, amounts["flops"]),
+        dates=None if dates is None or flops is None else _when(dates, flops),
     )
+
+
+def _amounts(run: PretrainingRun, scale: LossToCompute) -> dict[str, Floats | None]:
+    """Draws of what the run takes: its amounts, and FLOPs in units of the strongest checkpoint."""
+    found = {name.value: _array(getattr(run, name)) for name in Resource}
+    flops, strongest = found["flops"], scale.strongest_flops
+    multiple = None if flops is None or strongest is None else flops / strongest
+    return {**found, "multiple_of_strongest": multiple}
 
 
 def _levels(n: int) -> Floats:
@@ -271,10 +233,6 @@ def _array(amount: ArrayLike | None) -> Floats | None:
     return None if amount is None else np.asarray(amount, dtype=np.float64)
 
 
-def _over(flops: Floats | None, strongest: float | None) -> Floats | None:
-    return None if flops is None or strongest is None else flops / strongest
-
-
 def _unreachable(amounts: dict[str, Floats | None]) -> float:
     """Share of draws in which anything is infinite."""
     known = [np.isinf(values) for values in amounts.values() if values is not None]
@@ -294,28 +252,20 @@ def _other_floors(elbow: ElbowOnAxis, scale: LossToCompute) -> tuple[FloorRow, .
     The series' own law is inferred again under each; a given law keeps the runs that it gives,
     along the allocation, to the highest and the lowest visible loss.
     """
-    if scale.kind is LawKind.STRAIGHT:
+    source = scale.series or scale.law
+    if source is None:
         return ()
     found = []
     for what, floor in _floors(scale.lowest_loss):
         try:
-            law = _under(scale, floor)
+            law = _under(scale, source, floor)
         except ScalingError:  # a floor that no law through these checkpoints can have
             continue
         elbows = _elbows(elbow, N_ROUGH)
-        run = run_at_loss(law, elbows, scale.allocation, unreachable="inf")
-        amounts = {str(name): _array(getattr(run, name)) for name in Resource}
+        amounts = _amounts(run_at_loss(law, elbows, scale.allocation, unreachable="inf"), scale)
         medians = {name: median(values) for name, values in amounts.items()}
-        multiple = median(_over(amounts["flops"], scale.strongest_flops))
-        found.append(
-            FloorRow(
-                what=what,
-                floor_nats=floor,
-                **medians,
-                multiple_of_strongest=multiple,
-                unreachable=_unreachable(amounts),
-            )
-        )
+        row = FloorRow(what=what, floor_nats=floor, unreachable=_unreachable(amounts), **medians)
+        found.append(row)
     return tuple(found)
 
 
@@ -328,22 +278,19 @@ def _floors(lowest: float) -> list[tuple[str, float]]:
     return sorted([*shares, *inside], key=lambda each: each[1])
 
 
-def _under(scale: LossToCompute, floor: float) -> ScalingLaw:
+def _under(scale: LossToCompute, source: SeriesLaw | ScalingLaw, floor: float) -> ScalingLaw:
     """The law with another floor.
 
     Raises:
         ScalingError: no law through these checkpoints has it.
     """
-    if scale.series is not None:
-        return scale.series.with_floor(floor).draws(N_ROUGH, np.random.default_rng(SEED)).law
-    if scale.law is None:
-        message = "a forecast that is in FLOPs already has no law with another floor"
-        raise TypeError(message)
+    if isinstance(source, SeriesLaw):
+        return source.with_floor(floor).draws(N_ROUGH, np.random.default_rng(SEED)).law
     weak, strong = (
-        run_at_loss(scale.law, loss, scale.allocation)
+        run_at_loss(source, loss, scale.allocation)
         for loss in (scale.highest_loss, scale.lowest_loss)
     )
-    return with_floor(scale.law, floor, (weak, strong))
+    return with_floor(source, floor, (weak, strong))
 
 
 def median(values: ArrayLike | None) -> float | None:
@@ -356,10 +303,8 @@ def median(values: ArrayLike | None) -> float | None:
 # ------------------------------------------------------------------------------ dates
 
 
-def _when(dates: ComputeDates, flops: Floats | None) -> DateQuantiles | None:
+def _when(dates: ComputeDates, flops: Floats) -> DateQuantiles:
     """Quantiles of the date at which a run that reaches the elbow is first possible."""
-    if flops is None:
-        return None
     days = dates.days_of(flops)
     levels = np.quantile(days, list(QUANTILES.values()), method="inverted_cdf")
     iso = [

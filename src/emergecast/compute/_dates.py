@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from emergecast.errors import Problem, TableError
+from emergecast.measurements import COLUMNS, Kind, read_records
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-_COLUMNS = ("date", "flops")
+_DATE: Final = replace(
+    COLUMNS["checkpoint"], name="date", kind=Kind.DATE, doc="A day, such as 2027-01-31."
+)
+_FLOPS: Final = replace(
+    COLUMNS["flops"], required=True, doc="The largest training run possible at that date, FLOPs."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,108 +64,49 @@ class ComputeDates:
 
 
 def read_compute_dates(path: str | os.PathLike[str]) -> ComputeDates:
-    """The table in a CSV file with columns date (ISO, as 2027-01-31) and flops, in any row order.
+    """The table in a file with columns date (ISO, as 2027-01-31) and flops, in any row order.
 
     Raises:
-        TableError: a column is missing, a cell is not a date or not a number above 0, a date
-            occurs twice, compute falls with time, or there are fewer than two rows; every problem
-            is listed with file, row, column and value.
-        OSError: the file cannot be read.
+        TableError: the table cannot be read, a column is missing, a cell is not a date or not a
+            number above 0, a date occurs twice, compute falls with time, or there are fewer than
+            two rows; problems are listed with file, row, column and value.
     """
+    cells = read_records(os.fspath(path), (_DATE, _FLOPS))
+    rows = sorted(
+        (date.fromisoformat(each["date"]).toordinal(), each["flops"], row)
+        for row, each in enumerate(cells, start=1)
+    )
     name = os.fspath(path)
-    try:
-        text = Path(path).read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise _error(name, "the file is not UTF-8 text.", "Save it as CSV in UTF-8.") from None
-    reader = csv.DictReader(text.splitlines())
-    titles = [title.strip() for title in reader.fieldnames or ()]
-    reader.fieldnames = titles
-    missing = [column for column in _COLUMNS if column not in titles]
-    if missing:
-        seen = ", ".join(titles) or "none"
-        raise _error(
-            name,
-            f"there is no column {' and no column '.join(missing)} (columns: {seen}).",
-            "Give the columns date and flops, the largest run possible at that date.",
-        )
-    problems: list[Problem] = []
-    rows: list[tuple[int, float, int]] = []
-    for row, cells in enumerate(reader, start=1):
-        day, flops = _day(cells["date"]), _amount(cells["flops"])
-        if day is None:
-            problems.append(
-                _problem(
-                    name, row, "date", cells["date"], "this is not a date.", "Write 2027-01-31."
-                )
-            )
-        if flops is None:
-            problems.append(
-                _problem(
-                    name,
-                    row,
-                    "flops",
-                    cells["flops"],
-                    "this is not a number of FLOPs.",
-                    "Write a number above 0, such as 5e26.",
-                )
-            )
-        if day is not None and flops is not None:
-            rows.append((day, flops, row))
-    rows.sort()
-    problems += _order(name, rows)
-    if problems:
-        raise TableError(problems)
+    problems = [_broken(name, earlier, later) for earlier, later in pairwise(rows)]
     if len(rows) < 2:
-        raise _error(
-            name, f"the table has {len(rows)} rows.", "Give at least two dates, to read between."
-        )
+        what = f"the table has {len(rows)} rows."
+        problems = [_problem(name, what, "Give at least two dates, to read between.")]
+    if found := [each for each in problems if each is not None]:
+        raise TableError(found)
     days, amounts, _ = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
     return ComputeDates(name=name, days=days, flops=amounts)
 
 
-def _order(name: str, rows: list[tuple[int, float, int]]) -> list[Problem]:
-    """What is wrong between rows that are sorted by date."""
-    found = []
-    for (day, flops, _), (next_day, next_flops, row) in pairwise(rows):
-        if day == next_day:
-            text = date.fromordinal(day).isoformat()
-            found.append(_problem(name, row, "date", text, "the date occurs twice.", "Keep one."))
-        elif next_flops < flops:
-            found.append(
-                _problem(
-                    name,
-                    row,
-                    "flops",
-                    f"{next_flops:g}",
-                    f"the largest run possible falls from {flops:g}.",
-                    "Give the largest run possible by each date, which never falls.",
-                )
-            )
-    return found
-
-
-def _day(cell: str | None) -> int | None:
-    try:
-        return date.fromisoformat((cell or "").strip()).toordinal()
-    except ValueError:
-        return None
-
-
-def _amount(cell: str | None) -> float | None:
-    try:
-        value = float(cell or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value > 0 else None
+def _broken(
+    name: str, earlier: tuple[int, float, int], later: tuple[int, float, int]
+) -> Problem | None:
+    """What is wrong between two rows (day, FLOPs, row) that follow each other in time."""
+    day, flops, row = later
+    if day == earlier[0]:
+        text = date.fromordinal(day).isoformat()
+        return _problem(name, "the date occurs twice.", "Keep one.", at=(row, "date", text))
+    if flops < earlier[1]:
+        return _problem(
+            name,
+            f"the largest run possible falls from {earlier[1]:g}.",
+            "Give the largest run possible by each date, which never falls.",
+            at=(row, "flops", f"{flops:g}"),
+        )
+    return None
 
 
 def _problem(
-    name: str, row: int, column: str, value: str | None, what: str, remedy: str
+    name: str, what: str, remedy: str, at: tuple[int, str, str] | tuple[None, ...] = (None,) * 3
 ) -> Problem:
-    shown = repr(value) if value else "empty"
-    return Problem(file=name, row=row, column=column, value=shown, what=what, remedy=remedy)
-
-
-def _error(name: str, what: str, remedy: str) -> TableError:
-    problem = Problem(file=name, row=None, column=None, value=None, what=what, remedy=remedy)
-    return TableError([problem])
+    row, column, value = at
+    return Problem(file=name, row=row, column=column, value=value, what=what, remedy=remedy)

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from emergecast.compute._compute import NO_LAW, Compute, median
-from emergecast.compute._scale import LawKind
+from emergecast.compute._compute import Compute, median
 from emergecast.errors import ScalingError
 from emergecast.inference import SEED
 from emergecast.measurements import Transform, above_chance
 from emergecast.scaling import (
     Allocation,
-    PowerLaw,
     PretrainingRun,
     Resource,
     loss_at,
@@ -33,6 +31,19 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _CURVE: Final = 160
+"""Points of the curve of a picture."""
+_OTHERWISE: Final = 0.05
+"""Share by which a run's tokens, or size, may differ from what all checkpoints have: people round
+them, 1.9T for 2T."""
+# Chosen by looking at pictures, all as factors.
+_ABOUT_STRONGEST: Final = (0.3, 3.0)
+"""Room below and above the strongest checkpoint."""
+_OUT_OF_REACH: Final = 300.0
+"""Room above it where a quantile is out of reach, so that the curve shows where it levels off."""
+_ABOUT_QUANTILES: Final = (0.5, 2.5)
+"""Room below and above the quantiles."""
+_FARTHEST: Final = (1e-3, 1e4)
+"""Ends of any picture, in units of the strongest checkpoint."""
 NO_CURVE: Final = pl.DataFrame(schema=dict.fromkeys(("flops", "params", "emerged"), pl.Float64))
 """The curve where FLOPs are not determined, or there is no forecast in compute."""
 NO_TICKS: Final = pl.DataFrame(schema=dict.fromkeys(("flops", "params", "tokens"), pl.Float64))
@@ -76,13 +87,13 @@ def _run(
     found: Compute, flops: float | None, params: float | None, tokens: float | None
 ) -> PretrainingRun:
     """The run that is meant, with all that is known of it."""
-    scale, law = found.scale, found.law or NO_LAW
+    scale = found.scale
     if flops is not None and params is None and tokens is None:
-        return run_at(law, scale.allocation, flops=flops)
+        return run_at(found.law, scale.allocation, flops=flops)
     if flops is not None or params is None or tokens is None:
         raise ScalingError("a run is given by its FLOPs, or by its parameters and its tokens.")
-    if scale.kind is LawKind.OWN and isinstance(law, PowerLaw) and scale.allocation is not None:
-        _check_shared(law.of, scale.allocation, {"params": params, "tokens": tokens})
+    if scale.series is not None and scale.allocation is not None:
+        _check_shared(scale.series.of, scale.allocation, {"params": params, "tokens": tokens})
     return PretrainingRun(params=params, tokens=tokens, flops=float(training_flops(params, tokens)))
 
 
@@ -95,7 +106,7 @@ def _check_shared(of: Resource, allocation: Allocation, given: dict[str, float])
     shared = str(allocation.tie)
     if of is Resource.FLOPS or shared not in given or allocation.value is None:
         return
-    if abs(given[shared] / allocation.value - 1) > 0.05:
+    if abs(given[shared] / allocation.value - 1) > _OTHERWISE:
         raise ScalingError(
             f"the checkpoints all have {allocation.value:.4g} {shared}, so their law says nothing "
             f"of a model of {given[shared]:.4g}: ask {allocation}, or name a law of parameters "
@@ -149,9 +160,10 @@ def _window(found: Compute) -> tuple[float, float] | None:
     start = found.scale.strongest_flops or (inside[0] if inside else None)
     if start is None:
         return None
-    low = min([0.3 * start, *(0.5 * value for value in inside)])
-    high = max([3 * start if len(inside) == 3 else 300 * start, *(2.5 * v for v in inside)])
-    return max(low, start / 1e3), min(high, start * 1e4)
+    beyond = _ABOUT_STRONGEST[1] if len(inside) == len(known) else _OUT_OF_REACH
+    low = min([_ABOUT_STRONGEST[0] * start, *(_ABOUT_QUANTILES[0] * each for each in inside)])
+    high = max([beyond * start, *(_ABOUT_QUANTILES[1] * each for each in inside)])
+    return max(low, _FARTHEST[0] * start), min(high, _FARTHEST[1] * start)
 
 
 def compute_ticks(elbow: ElbowOnAxis, found: Compute) -> pl.DataFrame:

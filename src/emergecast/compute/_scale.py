@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from emergecast.errors import ScalingError
-from emergecast.scaling import Allocation, ChinchillaLaw, ScalingLaw, SeriesLaw
+from emergecast.scaling import Allocation, ScalingLaw, SeriesLaw
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +50,14 @@ class LawKind(StrEnum):
     """None: the forecast is in FLOPs already."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoCompute:
+    """There is no forecast in compute."""
+
+    reason: str
+    """Why, and what to do, in a sentence."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LossToCompute:
     """A law, what is uncertain about it, and how a run is made of a loss."""
@@ -80,14 +88,16 @@ class LossToCompute:
     highest_loss: float = math.inf
     notes: tuple[str, ...] = field(default=())
 
-    def draws(self, n: int, rng: np.random.Generator) -> tuple[ScalingLaw, Floats]:
-        """Draws of the law and of its scatter in nats, shape (n,); one law where it is certain."""
+    def draws(self, n: int, rng: np.random.Generator) -> tuple[ScalingLaw, Floats] | None:
+        """Draws of the law and of its scatter in nats, shape (n,); one law where it is certain.
+
+        None where the forecast is in FLOPs already.
+        """
         if self.series is not None:
             found = self.series.draws(n, rng)
             return found.law, found.scatter_nats
         if self.law is None:
-            message = "a forecast that is in FLOPs already has no law to draw"
-            raise TypeError(message)
+            return None
         scatter = np.full(n, self.scatter_nats)
         law = self.law if self.law_draws is None else _picked(self.law_draws, n, rng)
         if self.anchor_stderr:
@@ -96,26 +106,16 @@ class LossToCompute:
         return law, scatter
 
 
-def _constants(law: ScalingLaw) -> tuple[str, ...]:
-    two = isinstance(law, ChinchillaLaw)
-    return ("floor_nats", "a", "b", "alpha", "beta") if two else ("floor_nats", "a", "alpha")
-
-
 def _picked(draws: ScalingLaw, n: int, rng: np.random.Generator) -> ScalingLaw:
     """`n` of the draws at random, of those in which the loss falls with every resource.
 
     Raises:
         ScalingError: there is none.
     """
-    constants = {name: np.atleast_1d(getattr(draws, name)) for name in _constants(draws)}
-    columns = dict(zip(constants, np.broadcast_arrays(*constants.values()), strict=True))
-    falling = [values > 0 for name, values in columns.items() if name != "floor_nats"]
-    kept = np.flatnonzero(np.all(falling, axis=0))
+    kept = np.flatnonzero(draws.falls)
     if not kept.size:
         raise ScalingError(
             f'in no draw of "{draws.name}" does the loss fall with every resource: fit it to more '
             "runs, or use another law."
         )
-    chosen = kept[rng.integers(kept.size, size=n)]
-    picked: dict[str, Any] = {name: values[chosen] for name, values in columns.items()}
-    return replace(draws, **picked)
+    return draws.take(kept[rng.integers(kept.size, size=n)])

@@ -17,6 +17,7 @@ __all__ = [
     "RISE",
     "Check",
     "Diagnostics",
+    "DiagnosticsRecord",
     "Fall",
     "Influence",
     "Optima",

@@ -15,6 +15,7 @@ from emergecast.compute import (
     AtCompute,
     Compute,
     ComputeOptions,
+    NoCompute,
     at_compute,
     compute_checkpoints,
     compute_curve,
@@ -27,11 +28,10 @@ from emergecast.forecasts._elbow import AtLoss, Elbow, Exceedance, sensitivity_o
 from emergecast.forecasts._lines import curves, schema, typical
 from emergecast.forecasts._options import ForecastOptions
 from emergecast.forecasts._overrides import Override, overrides
-from emergecast.forecasts._to_record import record_of
 from emergecast.forecasts._thresholds import Thresholds, default_thresholds
+from emergecast.forecasts._to_record import record_of
 from emergecast.forecasts._verdict import Sensitivity, Verdict, judge
 from emergecast.inference import (
-    QUANTILES,
     SEED,
     Bootstrap,
     Draws,
@@ -272,7 +272,7 @@ class Forecast:
     @property
     def compute_reason(self) -> str | None:
         """Why there is no forecast in compute and what to do, in a sentence; None where it is."""
-        return None if isinstance(self._compute, Compute) else self._compute
+        return self._compute.reason if isinstance(self._compute, NoCompute) else None
 
     def emerged_at(
         self,
@@ -290,16 +290,16 @@ class Forecast:
                 not of such runs; the message says what to do.
         """
         found = self._compute
-        if not isinstance(found, Compute):
-            message = f"nothing is known of a training run: {found}"
+        if isinstance(found, NoCompute):
+            message = f"nothing is known of a training run: {found.reason}"
             raise ScalingError(message)
         return at_compute(self._elbow, found, flops=flops, params=params, tokens=tokens)
 
     @cached_property
-    def _compute(self) -> Compute | str:
+    def _compute(self) -> Compute | NoCompute:
         """Worked out when first asked for: most forecasts of a backtest never are."""
         if self.elbow is None:
-            return "the forecast is refused, so there is no loss to convert."
+            return NoCompute(reason="the forecast is refused, so there is no loss to convert.")
         return compute_of(self._elbow, self.fit.selection, self.compute_options)
 
     # -------------------------------------------------------------------- frames for pictures

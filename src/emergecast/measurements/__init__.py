@@ -15,7 +15,7 @@ from emergecast.measurements._bundled import (
     proving_ground_options,
 )
 from emergecast.measurements._metrics import Metric, MetricKind, metric_of
-from emergecast.measurements._schema import COLUMNS, Column, LossSource, Setting
+from emergecast.measurements._schema import COLUMNS, Column, Kind, LossSource, Setting
 from emergecast.measurements._table import Examination, Measurements, examine, read_table
 from emergecast.measurements._template import template
 from emergecast.measurements._write import check_suffix
@@ -42,6 +42,7 @@ __all__ = [
     "GridRow",
     "ImportOptions",
     "Imported",
+    "Kind",
     "LossSource",
     "Measurements",
     "Metric",

@@ -41,6 +41,8 @@ class Kind(StrEnum):
     NUMBER = "number"
     FLAG = "flag"
     """True or false."""
+    DATE = "date"
+    """A day, as ISO text: 2027-01-31."""
 
 
 class Role(StrEnum):
@@ -89,6 +91,7 @@ _DTYPES: Final[dict[Kind, pl.DataType]] = {
     Kind.INTEGER: pl.Int64(),
     Kind.NUMBER: pl.Float64(),
     Kind.FLAG: pl.Boolean(),
+    Kind.DATE: pl.String(),
 }
 
 DEFAULT_SERIES: Final = "default"

@@ -9,39 +9,55 @@ that the runs do not decide, drops no run unasked, and prints none without its e
 from __future__ import annotations
 
 from emergecast.scaling._allocation import Allocation, PretrainingRun, Tie
-from emergecast.scaling._along import run_at, run_at_flops
+from emergecast.scaling._along import run_at
 from emergecast.scaling._convert import Conversion, UnderFloor, convert_loss, convert_run
 from emergecast.scaling._floor import with_floor
 from emergecast.scaling._invert import least_loss, loss_at, loss_of, run_at_loss
-from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
+from emergecast.scaling._laws import ChinchillaLaw, Form, PowerLaw, ScalingLaw, Term
 from emergecast.scaling._named import CHINCHILLA_LAWS, NAMED_LAWS, named_law
 from emergecast.scaling._parse_law import parse_law
-from emergecast.scaling._runs import RUN_LIMITS, Form, Runs
+from emergecast.scaling._runs import RUN_LIMITS, Runs
 from emergecast.scaling._series import SeriesDraws, SeriesLaw, SeriesPrior, frontier
 from emergecast.scaling._sizes import amount_text, flops_text, parse_amount
-from emergecast.scaling.counting._architecture import Architecture, ParamCount
-from emergecast.scaling.counting._flops import (
+from emergecast.scaling.counting import (
+    FLOPS_PER_PARAM_AND_TOKEN,
+    FORWARD_FLOPS_PER_PARAM_AND_TOKEN,
+    GPU_FLOPS_PER_SECOND,
+    Architecture,
     Counting,
     FlopCount,
+    ParamCount,
+    Resource,
     architecture_flops,
+    complete_amounts,
+    read_architecture,
     training_flops,
 )
-from emergecast.scaling.counting._model_config import read_architecture
-from emergecast.scaling.fitting._fit_law import fit_scaling_law
-from emergecast.scaling.fitting._law_curves import law_curve, points_frame, size_curves
-from emergecast.scaling.fitting._optimal import Optimal, Ranged, Split, optimal
-from emergecast.scaling.fitting._record import read_law, scaling_record
-from emergecast.scaling.fitting._resampling import Refits, Resampled
-from emergecast.scaling.fitting._scaling_fit import (
-    FitOptions,
+from emergecast.scaling.fitting import (
+    Optimal,
     Outlier,
+    Ranged,
+    Refits,
+    Resampled,
     ScalingFit,
+    ScalingFitOptions,
     ScalingOptima,
     ScalingStatus,
+    Split,
+    fit_scaling_law,
+    law_curve,
+    optimal,
+    points_frame,
+    read_law,
+    scaling_record,
+    size_curves,
 )
 
 __all__ = [
     "CHINCHILLA_LAWS",
+    "FLOPS_PER_PARAM_AND_TOKEN",
+    "FORWARD_FLOPS_PER_PARAM_AND_TOKEN",
+    "GPU_FLOPS_PER_SECOND",
     "NAMED_LAWS",
     "RUN_LIMITS",
     "Allocation",
@@ -49,7 +65,6 @@ __all__ = [
     "ChinchillaLaw",
     "Conversion",
     "Counting",
-    "FitOptions",
     "FlopCount",
     "Form",
     "Optimal",
@@ -63,6 +78,7 @@ __all__ = [
     "Resource",
     "Runs",
     "ScalingFit",
+    "ScalingFitOptions",
     "ScalingLaw",
     "ScalingOptima",
     "ScalingStatus",
@@ -70,10 +86,12 @@ __all__ = [
     "SeriesLaw",
     "SeriesPrior",
     "Split",
+    "Term",
     "Tie",
     "UnderFloor",
     "amount_text",
     "architecture_flops",
+    "complete_amounts",
     "convert_loss",
     "convert_run",
     "fit_scaling_law",
@@ -91,7 +109,6 @@ __all__ = [
     "read_architecture",
     "read_law",
     "run_at",
-    "run_at_flops",
     "run_at_loss",
     "scaling_record",
     "size_curves",

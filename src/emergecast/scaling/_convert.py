@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -11,17 +10,18 @@ import numpy as np
 
 from emergecast.errors import ScalingError
 from emergecast.scaling._allocation import Allocation, PretrainingRun
-from emergecast.scaling._along import run_at, run_of_two, settle
+from emergecast.scaling._along import run_at, run_of, settle
 from emergecast.scaling._floor import with_floor
 from emergecast.scaling._invert import loss_at, loss_of, run_at_loss
-from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource
+from emergecast.scaling.counting import Resource
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emergecast.scaling._laws import ScalingLaw
 
-    Draws: TypeAlias = ScalingLaw
+    Found: TypeAlias = tuple[float | NDArray[np.float64], PretrainingRun]
+    """A loss and a run that belong together."""
 
 LOSS: Final = "loss"
 _LEVELS: Final = (0.05, 0.95)
@@ -70,7 +70,7 @@ def convert_loss(
     allocation: Allocation | None = None,
     *,
     floors: tuple[float, ...] = (),
-    draws: Draws | None = None,
+    draws: ScalingLaw | None = None,
 ) -> Conversion:
     """The run of a loss.
 
@@ -85,29 +85,12 @@ def convert_loss(
         ScalingError: as `run_at_loss` and `with_floor`.
     """
     allocation = settle(law, allocation)
-    run = run_at_loss(law, loss, allocation)
-    interval = None
-    if draws is not None:
-        many = run_at_loss(_falling(draws), loss, allocation, unreachable="inf")
-        found = {r.value: getattr(many, r) for r in Resource if getattr(many, r) is not None}
-        interval = {name: _ends(values) for name, values in found.items()}
-    return Conversion(
-        law=law,
-        allocation=allocation,
-        loss=loss,
-        run=run,
-        interval=interval,
-        beyond_span=_beyond(law, run),
-        floors=tuple(
-            UnderFloor(
-                floor_nats=floor,
-                law=other,
-                loss=loss,
-                run=run_at_loss(other, loss, allocation, unreachable="inf"),
-            )
-            for floor, other in ((floor, with_floor(law, floor)) for floor in floors)
-        ),
-    )
+    run_at_loss(law, loss, allocation)  # refuses a loss that no run has
+
+    def convert(one: ScalingLaw) -> Found:
+        return loss, run_at_loss(one, loss, allocation, unreachable="inf")
+
+    return _conversion(law, allocation, convert, tuple(Resource), floors=floors, draws=draws)
 
 
 def convert_run(
@@ -116,7 +99,7 @@ def convert_run(
     *,
     given: Mapping[Resource, float],
     floors: tuple[float, ...] = (),
-    draws: Draws | None = None,
+    draws: ScalingLaw | None = None,
 ) -> Conversion:
     """The loss of a run.
 
@@ -142,59 +125,62 @@ def convert_run(
     else:
         loss_of(law, **amounts)  # refuses what the law does not take
 
-    def complete(one: ScalingLaw) -> PretrainingRun:
-        if len(given) == 1:
-            return run_at(one, allocation, **amounts)
-        return run_of_two({name: np.asarray(amount) for name, amount in given.items()})
-
-    def loss(one: ScalingLaw) -> NDArray[np.float64]:
-        found = loss_at(one, complete(one))
+    def convert(one: ScalingLaw) -> Found:
+        run = run_at(one, allocation, **amounts) if len(given) == 1 else run_of(given)
+        found = loss_at(one, run)
         if not np.all(np.isfinite(found)):
             raise ScalingError(
                 f'the loss of that run under the law "{one.name}" is more than a number can hold '
                 "(1e308). Give a larger run."
             )
-        return found
+        return found, run
 
+    return _conversion(law, allocation, convert, (LOSS,), floors=floors, draws=draws)
+
+
+def _conversion(
+    law: ScalingLaw,
+    allocation: Allocation | None,
+    convert: Callable[[ScalingLaw], Found],
+    wanted: tuple[str, ...],
+    *,
+    floors: tuple[float, ...],
+    draws: ScalingLaw | None,
+) -> Conversion:
+    """What `convert` makes of the law and other floors, and the `wanted` of it of the draws."""
+    loss, run = convert(law)
+    interval = None
+    if draws is not None:
+        many_losses, many = convert(_falling(draws))
+        found = {name: many_losses if name == LOSS else getattr(many, name) for name in wanted}
+        interval = {name: _ends(each) for name, each in found.items() if each is not None}
+    under = []
+    for floor in floors:
+        other = with_floor(law, floor)
+        its_loss, its_run = convert(other)
+        under.append(UnderFloor(floor_nats=floor, law=other, loss=float(its_loss), run=its_run))
     return Conversion(
         law=law,
         allocation=allocation,
-        loss=float(loss(law)),
-        run=complete(law),
-        interval=None if draws is None else {LOSS: _ends(loss(_falling(draws)))},
-        beyond_span=_beyond(law, complete(law)),
-        floors=tuple(
-            UnderFloor(floor_nats=floor, law=other, loss=float(loss(other)), run=complete(other))
-            for floor, other in ((floor, with_floor(law, floor)) for floor in floors)
-        ),
+        loss=float(loss),
+        run=run,
+        interval=interval,
+        beyond_span=_beyond(law, run),
+        floors=tuple(under),
     )
 
 
-def _falling(draws: Draws) -> Draws:
+def _falling(draws: ScalingLaw) -> ScalingLaw:
     """The draws in which loss falls with every resource of the law; the others have no inverse."""
-    keep = np.asarray(draws.a) > 0
-    if isinstance(draws, ChinchillaLaw):
-        keep = keep & (np.asarray(draws.b) > 0)
-    if np.ndim(keep) == 0 or np.all(keep):
-        return draws
-    if not np.any(keep):
+    if not np.any(draws.falls):
         raise ScalingError(
             f'the loss of "{draws.name}" does not fall with every resource in any of its draws, so '
             "there is no interval. Use the constants without draws."
         )
-
-    def kept(constant: float | NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.broadcast_to(constant, keep.shape)[keep]
-
-    floor_nats, a, alpha = (kept(each) for each in (draws.floor_nats, draws.a, draws.alpha))
-    if isinstance(draws, PowerLaw):
-        return dataclasses.replace(draws, floor_nats=floor_nats, a=a, alpha=alpha)
-    return dataclasses.replace(
-        draws, floor_nats=floor_nats, a=a, alpha=alpha, b=kept(draws.b), beta=kept(draws.beta)
-    )
+    return draws if np.all(draws.falls) else draws.take(draws.falls)
 
 
-def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
+def _ends(values: float | NDArray[np.float64]) -> tuple[float, float]:
     # No interpolation: between a number and infinity there is nothing.
     low, high = np.quantile(values, _LEVELS, method="inverted_cdf")
     return float(low), float(high)
@@ -202,7 +188,7 @@ def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
 
 def _beyond(law: ScalingLaw, run: PretrainingRun) -> float | None:
     """The run's amount over the nearer end of the law's span, 1 within."""
-    amount = run.flops if isinstance(law, ChinchillaLaw) else getattr(run, law.of)
+    amount = getattr(run, law.form.span_of)
     if law.span is None or amount is None:
         return None
     low, high = law.span

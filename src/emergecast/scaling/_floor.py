@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from emergecast.errors import ScalingError
 from emergecast.scaling._allocation import PretrainingRun
-from emergecast.scaling._along import run_at_flops
+from emergecast.scaling._along import run_at
+from emergecast.scaling._falling_root import falling_root
 from emergecast.scaling._invert import loss_at
-from emergecast.scaling._laws import PowerLaw
+from emergecast.scaling._laws import require_a_term
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from emergecast.scaling._laws import ScalingLaw
 
-_NEWTON_STEPS = 100
+    Array: TypeAlias = NDArray[np.float64]
 
 
 def with_floor(
@@ -51,44 +53,24 @@ def with_floor(
     first, second = _ordered(law, _ends(law) if through is None else through)
     losses = loss_at(law, first), loss_at(law, second)
     _check_floor(law, floor_nats, losses[1])
-    heights = losses[0] - floor_nats, losses[1] - floor_nats
-    fall = np.log(heights[0] / heights[1])
-    name = f"{law.name}, floor {floor_nats:g}"
-    if isinstance(law, PowerLaw):
-        x1, x2 = (np.asarray(getattr(run, law.of), dtype=np.float64) for run in (first, second))
-        alpha = fall / np.log(x2 / x1)
-        return dataclasses.replace(
-            law,
-            name=name,
-            floor_nats=floor_nats,
-            a=_plain(np.exp(np.log(heights[0]) + alpha * np.log(x1))),
-            alpha=_plain(alpha),
-        )
-    n1, d1 = (np.asarray(x, dtype=np.float64) for x in (first.params, first.tokens))
-    n2, d2 = (np.asarray(x, dtype=np.float64) for x in (second.params, second.tokens))
-    height = losses[0] - law.floor_nats
-    share_a, share_b = law.a / n1**law.alpha / height, law.b / d1**law.beta / height
-    t = _stretch(
-        np.asarray(share_a),
-        np.asarray(share_b),
-        np.asarray(law.alpha * np.log(n2 / n1)),
-        np.asarray(law.beta * np.log(d2 / d1)),
-        fall,
+    require_a_term(law)
+    height = losses[0] - floor_nats
+    fall = np.log(height / (losses[1] - floor_nats))
+    before, after = (
+        [np.asarray(getattr(run, term.resource), dtype=np.float64) for term in law.terms]
+        for run in (first, second)
     )
-    alpha, beta = t * law.alpha, t * law.beta
-    return dataclasses.replace(
-        law,
-        name=name,
-        floor_nats=floor_nats,
-        a=_plain(heights[0] * share_a * n1**alpha),
-        b=_plain(heights[0] * share_b * d1**beta),
-        alpha=_plain(alpha),
-        beta=_plain(beta),
-    )
-
-
-def _plain(value: NDArray[np.float64]) -> float | NDArray[np.float64]:
-    return value if np.ndim(value) else float(value)
+    parts = [np.asarray(term.at(x)) for term, x in zip(law.terms, before, strict=True)]
+    shares = [part / sum(parts) for part in parts]
+    exponents = [np.asarray(term.exponent) for term in law.terms]
+    falls = [k * np.log(y / x) for k, x, y in zip(exponents, before, after, strict=True)]
+    stretch = _stretch(shares, falls, fall)
+    exponents = [stretch * k for k in exponents]
+    numerators = [
+        height * share * x**k for share, x, k in zip(shares, before, exponents, strict=True)
+    ]
+    values = [each if np.ndim(each) else float(each) for each in (*numerators, *exponents)]
+    return law.having([floor_nats, *values], name=f"{law.name}, floor {floor_nats:g}")
 
 
 def _ends(law: ScalingLaw) -> tuple[PretrainingRun, PretrainingRun]:
@@ -98,10 +80,7 @@ def _ends(law: ScalingLaw) -> tuple[PretrainingRun, PretrainingRun]:
             f'the law "{law.name}" does not say on which runs it was fitted, so a floor does not '
             "determine the other constants. Say between which amounts its losses are to be kept."
         )
-    if isinstance(law, PowerLaw):
-        low, high = (PretrainingRun(**{law.of.value: each}) for each in law.span)
-        return low, high
-    low, high = (run_at_flops(law, each) for each in law.span)
+    low, high = (run_at(law, None, **{law.form.span_of: each}) for each in law.span)
     return low, high
 
 
@@ -109,7 +88,7 @@ def _ordered(
     law: ScalingLaw, through: tuple[PretrainingRun, PretrainingRun]
 ) -> tuple[PretrainingRun, PretrainingRun]:
     """The two runs, the smaller first."""
-    names = (law.of.value,) if isinstance(law, PowerLaw) else ("params", "tokens")
+    names = law.form.resources
     for run in through:
         loss_at(law, run)  # refuses a run that lacks an amount
     for first, second in (through, through[::-1]):
@@ -124,7 +103,7 @@ def _ordered(
     )
 
 
-def _check_floor(law: ScalingLaw, floor_nats: float, lower_loss: NDArray[np.float64]) -> None:
+def _check_floor(law: ScalingLaw, floor_nats: float, lower_loss: Array) -> None:
     least = float(np.min(lower_loss))
     if not (np.isfinite(floor_nats) and 0 <= floor_nats < least):
         raise ScalingError(
@@ -134,37 +113,18 @@ def _check_floor(law: ScalingLaw, floor_nats: float, lower_loss: NDArray[np.floa
         )
 
 
-def _stretch(
-    share_a: NDArray[np.float64],
-    share_b: NDArray[np.float64],
-    fall_a: NDArray[np.float64],
-    fall_b: NDArray[np.float64],
-    fall: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """The t for which share_a * exp(-t * fall_a) + share_b * exp(-t * fall_b) = exp(-fall).
-
-    The log of the left side is convex and falls from 0 at t = 0, so Newton's method from there is
-    monotone.
+def _stretch(shares: Sequence[Array], falls: Sequence[Array], fall: Array) -> Array:
+    """The t for which the sum of share * exp(-t * its fall) is exp(-fall).
 
     Raises:
         ScalingError: there is no such t, since a term that does not fall is too large.
     """
-    stuck = np.where(fall_a == 0, share_a, 0.0) + np.where(fall_b == 0, share_b, 0.0)
+    stuck = sum(np.where(each == 0, share, 0.0) for share, each in zip(shares, falls, strict=True))
     if np.any(stuck >= np.exp(-fall)):
         raise ScalingError(
             "the two runs through which a law with another floor is to go differ in one resource "
             "only, and under that floor the other resource's term is more than their loss allows. "
             "Give a lower floor, or runs that differ in both."
         )
-    t = np.zeros(np.broadcast_shapes(share_a.shape, fall_a.shape, fall.shape))
-    with np.errstate(divide="ignore", under="ignore"):
-        ln_a, ln_b = np.log(share_a), np.log(share_b)
-        for _ in range(_NEWTON_STEPS):
-            first, second = ln_a - t * fall_a, ln_b - t * fall_b
-            total = np.logaddexp(first, second)
-            slope = fall_a * np.exp(first - total) + fall_b * np.exp(second - total)
-            step = np.maximum((total + fall) / slope, 0.0)
-            t = t + step
-            if np.all(step <= 2 * np.finfo(np.float64).eps * t):
-                break
-    return np.asarray(t)
+    with np.errstate(divide="ignore"):  # a term of numerator 0 is exp(-inf)
+        return falling_root([np.log(share) for share in shares], falls, -fall)

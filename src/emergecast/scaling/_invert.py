@@ -1,33 +1,30 @@
-"""From a run to its loss and back: evaluate and invert a law along an allocation, in closed form.
+"""From a run to its loss and back: evaluate and invert a law along an allocation.
 
-One case needs iteration: two terms at fixed tokens per parameter. Newton's method there works on a
-convex falling function of ln N from its left, so its steps are monotone and need no safeguard.
+In closed form but for two terms at fixed tokens per parameter, which take Newton's method.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from emergecast.errors import ScalingError
 from emergecast.scaling._allocation import Allocation, PretrainingRun, Tie
-from emergecast.scaling._along import complete_run, listed, run_at, run_of_two, settle
-from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, counts, term
+from emergecast.scaling._along import complete_run, given_counts, listed, run_at, run_of, settle
+from emergecast.scaling._falling_root import falling_root
+from emergecast.scaling._laws import require_a_term
+from emergecast.scaling.counting import Resource
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from emergecast.scaling._laws import ScalingLaw
+    from emergecast.scaling._laws import ScalingLaw, Term
 
     Array: TypeAlias = NDArray[np.float64]
 
 Unreachable: TypeAlias = Literal["raise", "inf"]
 """What to do where no run reaches the loss: refuse, or answer that it takes infinitely much."""
-
-_NEWTON_STEPS: Final = 100
-"""More than ever needed: the error falls at least by e a step while far away (36 of those span all
-floats near 1), then quadratically."""
 
 
 def loss_of(
@@ -45,25 +42,17 @@ def loss_of(
     Raises:
         ScalingError: more or less is given than the law takes, or a count is not positive.
     """
-    given = {
-        resource: counts(resource, amount)
-        for resource, amount in zip(Resource, (params, tokens, flops), strict=True)
-        if amount is not None
-    }
-    if isinstance(law, PowerLaw):
-        if set(given) == {law.of}:
-            return law.loss(given[law.of])
-        takes = f"{law.of}, or {listed(set(Resource) - {law.of})}"
-        fits = len(given) == 2 and law.of not in given
-    else:
+    given, of = given_counts(params, tokens, flops), law.form.of
+    fits = len(given) == 2 and of not in given
+    if set(given) != {of} and not fits:
         takes = "two of params, tokens and flops"
-        fits = len(given) == 2
-    if not fits:
+        if of is not None:
+            takes = f"{of}, or {listed(set(Resource) - {of})}"
         raise ScalingError(
-            f'the law "{law.name}" takes {takes}, and {listed(set(given)) or "nothing"} was '
+            f'the law "{law.name}" takes {takes}, and {listed(given) or "nothing"} was '
             "given. Give exactly those."
         )
-    return loss_at(law, run_of_two(given))
+    return loss_at(law, run_of(given))
 
 
 def loss_at(law: ScalingLaw, run: PretrainingRun) -> Array:
@@ -72,17 +61,15 @@ def loss_at(law: ScalingLaw, run: PretrainingRun) -> Array:
     Raises:
         ScalingError: the run lacks an amount that the law is of.
     """
-    needs = (law.of,) if isinstance(law, PowerLaw) else (Resource.PARAMS, Resource.TOKENS)
-    amounts = []
-    for resource in needs:
-        amount = getattr(run, resource)
+    needs = law.form.resources
+    amounts = {resource: getattr(run, resource) for resource in needs}
+    for resource, amount in amounts.items():
         if amount is None:
             raise ScalingError(
-                f'the law "{law.name}" is of {listed(set(needs))}, and the run has no {resource}. '
+                f'the law "{law.name}" is of {listed(needs)}, and the run has no {resource}. '
                 "Say how parameters and tokens are tied."
             )
-        amounts.append(amount)
-    return law.loss(*amounts)
+    return law.loss_of(amounts)
 
 
 def least_loss(law: ScalingLaw, allocation: Allocation | None = None) -> Array:
@@ -98,14 +85,11 @@ def least_loss(law: ScalingLaw, allocation: Allocation | None = None) -> Array:
         ScalingError: the law cannot take that allocation.
     """
     allocation = settle(law, allocation)
-    floor = np.asarray(law.floor_nats, dtype=np.float64)
-    if isinstance(law, ChinchillaLaw) and allocation is not None:
-        fixed = np.asarray(allocation.value, dtype=np.float64)
-        if allocation.tie is Tie.TOKENS:
-            return np.asarray(floor + term(law.b, law.beta, fixed))
-        if allocation.tie is Tie.PARAMS:
-            return np.asarray(floor + term(law.a, law.alpha, fixed))
-    return floor
+    least = np.asarray(law.floor_nats, dtype=np.float64)
+    for each in law.terms:
+        if allocation is not None and allocation.tie.value == each.resource.value:
+            least = np.asarray(least + each.at(np.asarray(allocation.value, dtype=np.float64)))
+    return least
 
 
 def run_at_loss(
@@ -155,64 +139,33 @@ def _ln_amount(
     law: ScalingLaw, allocation: Allocation | None, ln_height: Array
 ) -> tuple[Resource, Array]:
     """A resource that the loss determines along the allocation, and the log of its amount."""
-    if isinstance(law, PowerLaw):
-        return law.of, _ln_inverse(law.name, law.of, law.a, law.alpha, ln_height)
-    tie = allocation.tie if allocation is not None else Tie.COMPUTE_OPTIMAL
-    if tie is Tie.TOKENS:
-        ln_n = _ln_inverse(law.name, Resource.PARAMS, law.a, law.alpha, ln_height)
-        return Resource.PARAMS, ln_n
-    if tie is Tie.PARAMS:
-        ln_d = _ln_inverse(law.name, Resource.TOKENS, law.b, law.beta, ln_height)
-        return Resource.TOKENS, ln_d
-    if tie is Tie.RATIO and allocation is not None and allocation.value is not None:
-        return Resource.PARAMS, _ln_params_at_ratio(law, allocation.value, ln_height)
+    free = [t for t in law.terms if allocation is None or t.resource.value != allocation.tie.value]
+    first = free[0]
+    if len(free) == 1:
+        return first.resource, _ln_inverse(law.name, first, ln_height)
+    if allocation is not None and allocation.tie is Tie.RATIO:
+        require_a_term(law)
+        ln_ratio = np.log(np.float64(allocation.value or np.nan))
+        with np.errstate(divide="ignore"):  # a term of numerator 0 is exp(-inf)
+            heights = [np.log(t.numerator) for t in free]
+        heights[1] = heights[1] - free[1].exponent * ln_ratio
+        return first.resource, falling_root(heights, [t.exponent for t in free], ln_height)
     # Along the frontier alpha A / N^alpha = beta B / D^beta, so the height is one of the terms
     # times 1 + alpha / beta.
-    share = np.log1p(np.asarray(law.alpha / law.beta))
-    return Resource.PARAMS, np.asarray((np.log(law.a) + share - ln_height) / law.alpha)
+    share = np.log1p(np.asarray(first.exponent / free[1].exponent))
+    return first.resource, np.asarray(
+        (np.log(first.numerator) + share - ln_height) / first.exponent
+    )
 
 
-def _ln_inverse(
-    name: str,
-    resource: Resource,
-    numerator: float | Array,
-    exponent: float | Array,
-    ln_height: Array,
-) -> Array:
-    """Log of the amount at which numerator / amount**exponent is exp(ln_height)."""
-    if not np.all(np.asarray(numerator) > 0):
+def _ln_inverse(name: str, term: Term, ln_height: Array) -> Array:
+    """Log of the amount at which the term is exp(ln_height)."""
+    if not np.all(np.asarray(term.numerator) > 0):
         raise ScalingError(
-            f'the loss of the law "{name}" does not fall with {resource} (its numerator is 0), so '
-            "no amount belongs to a loss. Use another allocation, or other constants."
+            f'the loss of the law "{name}" does not fall with {term.resource} (its numerator is '
+            "0), so no amount belongs to a loss. Use another allocation, or other constants."
         )
-    return np.asarray((np.log(numerator) - ln_height) / exponent)
-
-
-def _ln_params_at_ratio(law: ChinchillaLaw, ratio: float, ln_height: Array) -> Array:
-    """The ln N at which A / N**alpha + B / (ratio N)**beta = exp(ln_height), elementwise.
-
-    g(x) = logaddexp(ln A - alpha x, ln B - beta ln ratio - beta x) - ln_height is convex and
-    falls, and is between 0 and ln 2 where the larger term alone makes up the height. From there
-    each Newton step ends left of the root again: the steps are monotone for any constants.
-    """
-    if np.any((np.asarray(law.a) == 0) & (np.asarray(law.b) == 0)):
-        raise ScalingError(
-            f'the loss of the law "{law.name}" is its floor whatever the run (A and B are 0). Use '
-            "other constants."
-        )
-    with np.errstate(divide="ignore", under="ignore"):  # a term of numerator 0 is exp(-inf)
-        ln_a = np.log(law.a)
-        ln_b = np.log(law.b) - law.beta * np.log(ratio)
-        x = np.maximum((ln_a - ln_height) / law.alpha, (ln_b - ln_height) / law.beta)
-        for _ in range(_NEWTON_STEPS):
-            first, second = ln_a - law.alpha * x, ln_b - law.beta * x
-            total = np.logaddexp(first, second)
-            slope = law.alpha * np.exp(first - total) + law.beta * np.exp(second - total)
-            step = np.maximum((total - ln_height) / slope, 0.0)
-            x = x + step
-            if np.all(step <= 2 * np.finfo(np.float64).eps * np.abs(x)):
-                break
-    return np.asarray(x)
+    return np.asarray((np.log(term.numerator) - ln_height) / term.exponent)
 
 
 def _losses(loss: ArrayLike, *, positive: bool) -> Array:
@@ -280,11 +233,9 @@ def _refuse_out_of_range(
 
 def _largest_loss(law: ScalingLaw, allocation: Allocation | None) -> float:
     """Loss of the smallest run along the allocation with at least one parameter and token."""
-    if isinstance(law, PowerLaw) and allocation is None:
-        return float(np.min(law.loss(1.0)))
-    ends = [
-        run_at(law, allocation, **{resource: 1.0})
-        for resource in (Resource.PARAMS, Resource.TOKENS)
-        if allocation is None or resource.value != allocation.tie.value
-    ]
+    if allocation is None:
+        ends = [run_at(law, None, **{law.form.span_of: 1.0})]
+    else:
+        free = {"params", "tokens"} - {allocation.tie.value}
+        ends = [run_at(law, allocation, **{resource: 1.0}) for resource in free]
     return float(min(np.min(loss_at(law, end)) for end in ends))

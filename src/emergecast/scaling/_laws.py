@@ -1,7 +1,12 @@
-"""The laws: pretraining loss as a power of one resource, or of parameters and tokens."""
+"""The laws: pretraining loss as a floor and a power of one resource, or of parameters and tokens.
+
+A law says itself which constants and terms it has and what it is of, so nobody else asks which of
+the two classes it is.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -9,116 +14,242 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from emergecast.errors import ScalingError
+from emergecast.scaling.counting import FLOPS_PER_PARAM_AND_TOKEN, Resource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
     Constant: TypeAlias = float | NDArray[np.float64]
     """A constant of one law, or one value for each of n draws of a law, shape (n,)."""
 
-FLOPS_PER_PARAM_AND_TOKEN: Final = 6.0
-"""Two forward, four backward: Kaplan et al. 2020, arXiv 2001.08361, section 2.1."""
-_EXPONENTS: Final = frozenset({"alpha", "beta"})
+_FIELDS: Final = {"E": "floor_nats", "A": "a", "B": "b", "alpha": "alpha", "beta": "beta"}
+"""The field of a law that holds each constant."""
+_NUMERATORS: Final = ("A", "B")
+_EXPONENTS: Final = ("alpha", "beta")
 
 
-class Resource(StrEnum):
-    """What a model gets more of so that its loss falls."""
+class Form(StrEnum):
+    """What a law is a function of."""
 
+    CHINCHILLA = "chinchilla"
+    """L(N, D) = E + A / N^alpha + B / D^beta."""
     PARAMS = "params"
-    """Parameters of the model (count)."""
+    """L(N) = E + A / N^alpha."""
     TOKENS = "tokens"
-    """Training tokens (count)."""
+    """L(D) = E + A / D^alpha."""
     FLOPS = "flops"
-    """Floating-point operations of the training run."""
+    """L(C) = E + A / C^alpha."""
+
+    @property
+    def of(self) -> Resource | None:
+        """The one resource; None for a law of parameters and tokens."""
+        return None if self is Form.CHINCHILLA else Resource(self.value)
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """What the law is a function of, a term each."""
+        return (Resource.PARAMS, Resource.TOKENS) if self.of is None else (self.of,)
+
+    @property
+    def span_of(self) -> Resource:
+        """The resource in which the runs that a law was fitted to are measured."""
+        return self.of or Resource.FLOPS
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        """The constants by symbol: the floor, the numerators, the exponents."""
+        k = len(self.resources)
+        return ("E", *_NUMERATORS[:k], *_EXPONENTS[:k])
+
+    def formula(self, values: Mapping[str, str] | None = None) -> str:
+        """E + A / N^alpha + B / D^beta, or with `values` in place of the constants."""
+        shown = dict(zip(self.constants, self.constants, strict=True)) | dict(values or {})
+        terms = zip(_NUMERATORS, self.resources, _EXPONENTS, strict=False)
+        return " + ".join(
+            [shown["E"], *(f"{shown[a]} / {x.symbol}^{shown[b]}" for a, x, b in terms)]
+        )
+
+    def law(
+        self,
+        values: Iterable[Constant],
+        *,
+        name: str,
+        source: str,
+        span: tuple[float, float] | None = None,
+    ) -> ScalingLaw:
+        """The law of this form.
+
+        Args:
+            values: in the order of `constants`.
+            name: short name of the law.
+            source: where the constants come from.
+            span: as in `ScalingLaw`.
+
+        Raises:
+            ScalingError: a constant is impossible.
+        """
+        if self.of is not None:
+            floor, a, alpha = values
+            return PowerLaw(
+                name=name, source=source, of=self.of, floor_nats=floor, a=a, alpha=alpha, span=span
+            )
+        floor, a, b, alpha, beta = values
+        return ChinchillaLaw(
+            name=name, source=source, floor_nats=floor, a=a, b=b, alpha=alpha, beta=beta, span=span
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PowerLaw:
-    """L(X) = E + A / X^alpha, in nats per token, of one resource X.
+class Term:
+    """numerator / amount^exponent, in nats per token: what a law loses to one resource."""
 
-    Source: Kaplan et al. 2020, *Scaling Laws for Neural Language Models*, arXiv 2001.08361,
-    equations 1.1 to 1.3, which write it without floor as (X_c / X)^alpha; so A = X_c^alpha.
+    resource: Resource
+    """What the amount is of."""
+    numerator: Constant
+    """The term at an amount of 1, nats per token."""
+    exponent: Constant
+    """How fast it falls."""
+
+    def at(self, amount: NDArray[np.float64]) -> Constant:
+        """The term at an amount, nats; 0 where amount^exponent is past any float."""
+        with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+            return np.asarray(self.numerator / amount**self.exponent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalingLaw(ABC):
+    """A floor and a term for each resource, in nats per token: a `PowerLaw` or a `ChinchillaLaw`.
+
+    Constants are numbers; or arrays of shape (n,), the law's n draws.
     """
 
     name: str
     """Short name under which the constants are known here."""
     source: str
     """Where the constants come from."""
-    of: Resource
-    """The resource that X counts."""
     floor_nats: Constant
-    """E: the loss that no amount of X goes below, nats per token; 0 for a law without floor."""
+    """E: the loss that no run goes below, nats per token; 0 for a law without floor."""
     a: Constant
-    """A: the loss above the floor at X = 1, nats per token."""
+    """A: numerator of the term of the first resource, nats per token."""
     alpha: Constant
-    """Exponent of X."""
+    """Exponent of the first resource."""
     span: tuple[float, float] | None = None
-    """Least and largest X that the constants were fitted on; None where that is not known."""
+    """Least and largest amount of `form.span_of` of the runs that the constants were fitted on;
+    None where that is not known."""
 
     def __post_init__(self) -> None:
-        _check(self.name, {"E": self.floor_nats, "A": self.a, "alpha": self.alpha})
+        _check(self.name, self.constants)
 
-    def loss(self, amount: ArrayLike) -> NDArray[np.float64]:
-        """Pretraining loss in nats per token, of the broadcast shape of `amount` and constants.
+    @property
+    @abstractmethod
+    def form(self) -> Form:
+        """What the law is a function of."""
 
-        loss = E + A / amount**alpha
+    @property
+    @abstractmethod
+    def frontier(self) -> PowerLaw:
+        """The law of one resource that the best runs follow.
+
+        Raises:
+            ScalingError: there are none.
+        """
+
+    @property
+    def constants(self) -> dict[str, Constant]:
+        """The constants by symbol, in the order of `form.constants`."""
+        return {symbol: getattr(self, _FIELDS[symbol]) for symbol in self.form.constants}
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The terms, in the order of `form.resources`."""
+        found = self.constants
+        parts = zip(self.form.resources, _NUMERATORS, _EXPONENTS, strict=False)
+        return tuple(
+            Term(resource=of, numerator=found[a], exponent=found[alpha]) for of, a, alpha in parts
+        )
+
+    @property
+    def falls(self) -> NDArray[np.bool_]:
+        """Whether the loss falls with every resource, shape () or (n,)."""
+        above = [np.asarray(term.numerator) > 0 for term in self.terms]
+        return np.asarray(np.all(np.broadcast_arrays(*above), axis=0))
+
+    def having(self, values: Iterable[Constant], *, name: str | None = None) -> ScalingLaw:
+        """The law with other constants, in the order of `form.constants`; and another name."""
+        return self.form.law(values, name=name or self.name, source=self.source, span=self.span)
+
+    def take(self, chosen: NDArray[np.intp] | NDArray[np.bool_]) -> ScalingLaw:
+        """Some of the draws, by position or mask."""
+        every = np.broadcast_arrays(*map(np.atleast_1d, self.constants.values()))
+        return self.having(values[chosen] for values in every)
+
+    def loss_of(self, amounts: Mapping[Resource, ArrayLike]) -> NDArray[np.float64]:
+        """Pretraining loss in nats per token, of the broadcast shape of amounts and constants.
+
+        loss = E + A / amount^alpha, and a further term where the law has one
 
         Args:
-            amount: how much of the resource `of` there is (count), any shape; positive. Where the
-                constants are n draws, a shape that broadcasts with (n,).
+            amounts: how much of each of `form.resources` there is (count), any shape; positive.
+                Where the constants are n draws, a shape that broadcasts with (n,).
 
         Raises:
             ScalingError: an amount is not positive and finite.
         """
-        return np.asarray(self.floor_nats + term(self.a, self.alpha, counts(self.of, amount)))
+        found = self.floor_nats
+        for each in self.terms:
+            found = found + each.at(counts(each.resource, amounts[each.resource]))
+        return np.asarray(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChinchillaLaw:
+class PowerLaw(ScalingLaw):
+    """L(X) = E + A / X^alpha, in nats per token, of one resource X.
+
+    Source: Kaplan et al. 2020, *Scaling Laws for Neural Language Models*, arXiv 2001.08361,
+    equations 1.1 to 1.3, which write it without floor as (X_c / X)^alpha; so A = X_c^alpha.
+    """
+
+    of: Resource
+    """The resource that X counts."""
+
+    @property
+    def form(self) -> Form:
+        """What the law is a function of."""
+        return Form(self.of.value)
+
+    @property
+    def frontier(self) -> PowerLaw:
+        """The law itself: of one resource there is nothing to split."""
+        return self
+
+    def loss(self, amount: ArrayLike) -> NDArray[np.float64]:
+        """Loss of so much of the resource `of`: see `loss_of`."""
+        return self.loss_of({self.of: amount})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChinchillaLaw(ScalingLaw):
     """L(N, D) = E + A / N^alpha + B / D^beta, in nats per token.
 
     Source: Hoffmann et al. 2022, *Training Compute-Optimal Large Language Models*, arXiv
     2203.15556, equation 2.
     """
 
-    name: str
-    """Short name under which the constants are known here."""
-    source: str
-    """Where the constants were published."""
-    floor_nats: Constant
-    """E: the loss of a perfect model, nats per token."""
-    a: Constant
-    """A: numerator of the parameter term, nats per token."""
     b: Constant
     """B: numerator of the data term, nats per token."""
-    alpha: Constant
-    """Exponent of the parameter count."""
     beta: Constant
     """Exponent of the token count."""
-    span: tuple[float, float] | None = None
-    """Least and largest training FLOPs of the runs that the constants were fitted on."""
 
-    def __post_init__(self) -> None:
-        constants = {"E": self.floor_nats, "A": self.a, "B": self.b}
-        _check(self.name, {**constants, "alpha": self.alpha, "beta": self.beta})
+    @property
+    def form(self) -> Form:
+        """What the law is a function of."""
+        return Form.CHINCHILLA
 
     def loss(self, params: ArrayLike, tokens: ArrayLike) -> NDArray[np.float64]:
-        """Pretraining loss in nats per token, of the broadcast shape of arguments and constants.
-
-        loss = E + A / params**alpha + B / tokens**beta
-
-        Args:
-            params: parameters of the model (count), any shape; positive.
-            tokens: training tokens (count), a shape that broadcasts with `params`; positive.
-
-        Raises:
-            ScalingError: a count is not positive and finite.
-        """
-        n = counts(Resource.PARAMS, params)
-        d = counts(Resource.TOKENS, tokens)
-        return np.asarray(
-            self.floor_nats + term(self.a, self.alpha, n) + term(self.b, self.beta, d)
-        )
+        """Loss of so many parameters and training tokens: see `loss_of`."""
+        return self.loss_of({Resource.PARAMS: params, Resource.TOKENS: tokens})
 
     @property
     def frontier(self) -> PowerLaw:
@@ -134,7 +265,7 @@ class ChinchillaLaw:
         Raises:
             ScalingError: A or B is 0, so there is no least loss between the ends.
         """
-        require_both_terms(self)
+        require_every_term(self)
         total = self.alpha + self.beta
         gamma = self.alpha * self.beta / total
         ln_k = (
@@ -153,17 +284,14 @@ class ChinchillaLaw:
         )
 
 
-ScalingLaw: TypeAlias = PowerLaw | ChinchillaLaw
-
-
-def require_both_terms(law: ChinchillaLaw) -> None:
+def require_every_term(law: ScalingLaw) -> None:
     """Refuse a law in which loss does not fall with both parameters and tokens.
 
     Raises:
         ScalingError: A or B is 0.
     """
-    for symbol, value in (("A", law.a), ("B", law.b)):
-        if not np.all(np.asarray(value) > 0):
+    for symbol, term in zip(_NUMERATORS, law.terms, strict=False):
+        if not np.all(np.asarray(term.numerator) > 0):
             raise ScalingError(
                 f'the law "{law.name}" has {symbol} = 0, so its loss does not fall with both '
                 "parameters and tokens and there is no compute-optimal split. Fix the tokens, the "
@@ -171,10 +299,18 @@ def require_both_terms(law: ChinchillaLaw) -> None:
             )
 
 
-def term(numerator: Constant, exponent: Constant, amount: NDArray[np.float64]) -> Constant:
-    """The power term numerator / amount**exponent, 0 where amount**exponent is past any float."""
-    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
-        return np.asarray(numerator / amount**exponent)
+def require_a_term(law: ScalingLaw) -> None:
+    """Refuse a law whose loss falls with nothing.
+
+    Raises:
+        ScalingError: A is 0, and B where there is one.
+    """
+    if np.any(np.all(np.broadcast_arrays(*(np.equal(t.numerator, 0) for t in law.terms)), axis=0)):
+        zero = "A and B are 0" if len(law.terms) > 1 else "A is 0"
+        raise ScalingError(
+            f'the loss of the law "{law.name}" is its floor whatever the run ({zero}). Use '
+            "other constants."
+        )
 
 
 def counts(resource: Resource, amount: ArrayLike) -> NDArray[np.float64]:
@@ -198,7 +334,7 @@ def counts(resource: Resource, amount: ArrayLike) -> NDArray[np.float64]:
     return found
 
 
-def _check(name: str, constants: dict[str, Constant]) -> None:
+def _check(name: str, constants: Mapping[str, Constant]) -> None:
     """Refuse constants that do not make a law: draws of unequal number, or a value below 0.
 
     Raises:

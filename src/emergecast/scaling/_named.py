@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Final
 
 from emergecast.errors import ScalingError, nearest
-from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
+from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, ScalingLaw
+from emergecast.scaling.counting import Resource
 
 _PF_DAY: Final = 1e15 * 86_400
 """FLOPs of a petaFLOP per second for a day."""

@@ -6,11 +6,12 @@ import math
 from typing import Final
 
 from emergecast.errors import ScalingError, nearest
-from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
+from emergecast.scaling._laws import Form, ScalingLaw
 from emergecast.scaling._named import named_law
+from emergecast.scaling.counting import Resource
 
-_POWER: Final = ("E", "A", "alpha", "of")
-_CHINCHILLA: Final = ("E", "A", "B", "alpha", "beta")
+_POWER: Final = (*Form.PARAMS.constants, "of")
+_CHINCHILLA: Final = Form.CHINCHILLA.constants
 _EXAMPLES: Final = "E=1.69,A=406.4,B=410.7,alpha=0.34,beta=0.28 or A=8.04,alpha=0.067,of=params"
 
 
@@ -40,18 +41,12 @@ def parse_law(text: str) -> ScalingLaw:
         missing = ["E", *missing]
     if missing:
         raise ScalingError(f'"{text}" lacks {", ".join(missing)}. Write the law like {_EXAMPLES}.')
-    of = given.pop("of", None)
-    numbers = {name: _number(text, name, value) for name, value in given.items()}
-    floor, a, alpha = numbers.get("E", 0.0), numbers["A"], numbers["alpha"]
-    source = "given constants"
-    if names is _CHINCHILLA:
-        b, beta = numbers["B"], numbers["beta"]
-        return ChinchillaLaw(
-            name=text, source=source, floor_nats=floor, a=a, b=b, alpha=alpha, beta=beta
-        )
-    if of not in set(Resource):
+    of = given.pop("of", Form.CHINCHILLA.value)
+    numbers = {"E": 0.0} | {name: _number(text, name, value) for name, value in given.items()}
+    if names is _POWER and of not in set(Resource):
         raise ScalingError(f'"{text}": of={of} is unknown. Use {", ".join(Resource)}.')
-    return PowerLaw(name=text, source=source, of=Resource(of), floor_nats=floor, a=a, alpha=alpha)
+    form = Form(of)
+    return form.law([numbers[each] for each in form.constants], name=text, source="given constants")
 
 
 def _pairs(text: str) -> dict[str, str]:

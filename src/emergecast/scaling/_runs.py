@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._laws import FLOPS_PER_PARAM_AND_TOKEN, Resource
+from emergecast.scaling._laws import Form
+from emergecast.scaling.counting import Resource, complete_amounts, training_flops
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,26 +24,6 @@ _OTHERWISE: Final = 0.25
 """Distance from 1 of the table's FLOPs over 6 N D that is warned of."""
 _ONE_LINE: Final = 0.05
 """Scatter of ln tokens about a straight line in ln params below which the two are one amount."""
-
-
-class Form(StrEnum):
-    """Which law is fitted."""
-
-    CHINCHILLA = "chinchilla"
-    """L(N, D) = E + A / N^alpha + B / D^beta."""
-    PARAMS = "params"
-    """L(N) = E + A / N^alpha."""
-    TOKENS = "tokens"
-    """L(D) = E + A / D^alpha."""
-    FLOPS = "flops"
-    """L(C) = E + A / C^alpha."""
-
-    @property
-    def resources(self) -> tuple[Resource, ...]:
-        """What the law is a function of."""
-        if self is Form.CHINCHILLA:
-            return (Resource.PARAMS, Resource.TOKENS)
-        return (Resource(self.value),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,15 +83,17 @@ class Runs:
                 "there is a loss, but nothing that it could be a function of. Give params, tokens "
                 "or flops; two of them give the third."
             )
+        losses = given.pop("loss")
+        whole = complete_amounts({Resource(column): cells for column, cells in given.items()})
         return cls(
             name=name,
-            derived=_derive(given),
-            loss=given["loss"],
-            params=given.get("params"),
-            tokens=given.get("tokens"),
-            flops=given.get("flops"),
+            derived=next((resource for resource in whole if resource not in given), None),
+            loss=losses,
+            params=whole.get(Resource.PARAMS),
+            tokens=whole.get(Resource.TOKENS),
+            flops=whole.get(Resource.FLOPS),
             run=None if run is None else tuple(map(str, run)),
-            rows=tuple(range(1, len(given["loss"]) + 1)),
+            rows=tuple(range(1, len(losses) + 1)),
         )
 
     @property
@@ -143,7 +125,7 @@ class Runs:
             return None
         if form not in {Form.CHINCHILLA, Form.FLOPS}:
             return None
-        counted = FLOPS_PER_PARAM_AND_TOKEN * known[Resource.PARAMS] * known[Resource.TOKENS]
+        counted = training_flops(known[Resource.PARAMS], known[Resource.TOKENS])
         ratio = float(np.median(known[Resource.FLOPS] / counted))
         if abs(ratio - 1) <= _OTHERWISE:
             return None
@@ -260,19 +242,3 @@ def _positive(column: str, cells: ArrayLike) -> Floats:
             f"{high:g} is fitted. Check the unit of {column}."
         )
     return found
-
-
-def _derive(given: dict[str, Floats]) -> Resource | None:
-    """Add the one of params, tokens and flops that is missing, where two are there."""
-    absent = [resource for resource in Resource if resource.value not in given]
-    if len(absent) != 1:
-        return None
-    k = FLOPS_PER_PARAM_AND_TOKEN
-    match absent[0]:
-        case Resource.PARAMS:
-            given["params"] = given["flops"] / (k * given["tokens"])
-        case Resource.TOKENS:
-            given["tokens"] = given["flops"] / (k * given["params"])
-        case Resource.FLOPS:
-            given["flops"] = k * given["params"] * given["tokens"]
-    return absent[0]

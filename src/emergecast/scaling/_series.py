@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
@@ -11,7 +11,8 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._laws import PowerLaw, Resource
+from emergecast.scaling._laws import PowerLaw
+from emergecast.scaling.counting import Resource
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -136,13 +137,7 @@ class SeriesLaw:
         Raises:
             ScalingError: the floor does not lie below all losses.
         """
-        return SeriesLaw(
-            of=self.of,
-            amounts=self.amounts,
-            losses=self.losses,
-            floor_nats=floor_nats,
-            prior=self.prior,
-        )
+        return replace(self, floor_nats=floor_nats)
 
     def draws(self, n: int, rng: np.random.Generator) -> SeriesDraws:
         """`n` independent draws of (E, A, alpha, sigma); alpha is stratified."""

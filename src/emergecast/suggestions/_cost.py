@@ -10,15 +10,15 @@ import numpy as np
 import polars as pl
 
 from emergecast.errors import OptionError, Problem, TableError
+from emergecast.scaling import (
+    FLOPS_PER_PARAM_AND_TOKEN,
+    FORWARD_FLOPS_PER_PARAM_AND_TOKEN,
+    GPU_FLOPS_PER_SECOND,
+)
 
 if TYPE_CHECKING:
     from emergecast.measurements import Measurements
 
-FORWARD, TRAINING = 2.0, 6.0
-"""FLOPs per parameter and token of a forward pass, and of a forward and backward pass."""
-H100_RATE = 4e14
-"""FLOP/s where no rate is given or measured: 40% of the 9.9e14 dense bf16 FLOP/s that NVIDIA states
-for an H100 SXM."""
 HOURS = "gpu_hours"
 """Column of a table that says what its finetuned rows took."""
 
@@ -41,7 +41,8 @@ class Cost:
     tokens_per_item: float = 512.0
     """Tokens of one test item, with the examples in its prompt."""
     flops_per_second: float | None = None
-    """What one GPU does of these FLOPs; None: as `measured` finds, or `H100_RATE`."""
+    """FLOP/s that one GPU really does. Default: measured on the rows of the table that have
+    gpu_hours; else what an H100 did in bf16, a quarter of its peak."""
     overhead_hours: float = 0.05
     """Loading, compiling and saving, for each run, GPU-hours."""
     measured_on: int = 0
@@ -60,12 +61,13 @@ class Cost:
     def flops(self, params: float, examples: float | None, n_items: float) -> float:
         """FLOPs of a run; `examples` is None where it is few-shot."""
         trained = (examples or 0.0) * self.epochs * self.tokens_per_example
-        return params * (TRAINING * trained + FORWARD * n_items * self.tokens_per_item)
+        looked_at = FORWARD_FLOPS_PER_PARAM_AND_TOKEN * n_items * self.tokens_per_item
+        return params * (FLOPS_PER_PARAM_AND_TOKEN * trained + looked_at)
 
     @property
     def rate(self) -> float:
         """FLOP/s of one GPU."""
-        return self.flops_per_second or H100_RATE
+        return self.flops_per_second or GPU_FLOPS_PER_SECOND
 
     def hours(self, params: float, examples: float | None, n_items: float) -> float:
         """GPU-hours of a run."""

@@ -324,6 +324,7 @@ def test_estimates_of_what_nobody_has_measured_say_what_they_assume():
     about = plan.facts.tasks["matching"]
     first = estimate(plan, {}, workers=1)
     assert first.basis == "assuming 5e+10 FLOP per second"
+    assert estimate(plan, {}, workers=1, on_gpu=True).basis == "assuming 2.5e+14 FLOP per second"
     losses = [run for run in plan.runs if run.kind is RunKind.LOSS]
     for run, params in zip(losses, (80_000, 160_000, 320_000), strict=True):
         model = plan.facts.models[run.series, run.checkpoint]

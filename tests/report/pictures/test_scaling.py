@@ -11,8 +11,8 @@ import pytest
 from emergecast.report import save, scaling
 from emergecast.scaling import (
     CHINCHILLA_LAWS,
-    FitOptions,
     Runs,
+    ScalingFitOptions,
     fit_scaling_law,
     law_curve,
     points_frame,
@@ -28,7 +28,9 @@ def fitted(form: str, *, high: float = 24.0, **options: Any) -> Any:
     loss = CHINCHILLA_LAWS["epoch"].loss(params, tokens) * np.exp(0.003 * rng.normal(size=40))
     loss[7] *= 1.1
     runs = Runs.of(loss, params=params, tokens=tokens)
-    return fit_scaling_law(runs, form, options=FitOptions(bootstraps=20, starts=16, **options))
+    return fit_scaling_law(
+        runs, form, options=ScalingFitOptions(bootstraps=20, starts=16, **options)
+    )
 
 
 def texts(chart: Any, folder: Path) -> str:
@@ -71,6 +73,6 @@ def test_a_law_without_an_optimum_and_a_narrow_table(tmp_path: Path):
     params, tokens = fit.runs.params, fit.runs.tokens
     loss = 1.7 + 400 / params**0.34 + 1e-4 * np.log(tokens)
     runs = Runs.of(loss, params=params, tokens=tokens)
-    flat = fit_scaling_law(runs, options=FitOptions(bootstraps=0, starts=16))
+    flat = fit_scaling_law(runs, options=ScalingFitOptions(bootstraps=0, starts=16))
     assert law_curve(flat).is_empty()
     assert "Orange" not in texts(scaling(flat), tmp_path)

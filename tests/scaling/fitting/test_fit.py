@@ -16,12 +16,12 @@ from emergecast.errors import OptionError, ScalingError
 from emergecast.scaling import (
     CHINCHILLA_LAWS,
     ChinchillaLaw,
-    FitOptions,
     Form,
     PowerLaw,
     Resampled,
     Resource,
     Runs,
+    ScalingFitOptions,
     ScalingStatus,
     fit_scaling_law,
     optimal,
@@ -32,7 +32,7 @@ from emergecast.scaling.fitting._curvature import MAD, robust_z
 from emergecast.scaling.fitting._resampling import ResamplePlan, refit
 
 TEXT: Any = ["x", 2.0]
-ALONE = FitOptions(bootstraps=0)
+ALONE = ScalingFitOptions(bootstraps=0)
 FIELDS = {"E": "floor_nats", "A": "a", "B": "b", "alpha": "alpha", "beta": "beta"}
 HOFFMANN, EPOCH = CHINCHILLA_LAWS["hoffmann"], CHINCHILLA_LAWS["epoch"]
 
@@ -64,7 +64,7 @@ def noisy_runs(n: int = 150, seed: int = 0, sd: float = 0.004, **more) -> Any:
 def test_noiseless_runs_give_the_constants_back(law):
     """All five to 1e-8, and standard errors of nothing."""
     params, tokens = amounts(60)
-    options = FitOptions(bootstraps=50)
+    options = ScalingFitOptions(bootstraps=50)
     fit = fitted(Runs.of(law.loss(params, tokens), params=params, tokens=tokens), options=options)
     for name, field in FIELDS.items():
         wanted = getattr(law, field)
@@ -181,7 +181,7 @@ def test_outliers_are_named_and_barely_move_the_law():
     assert all(each.z > 4 for each in fit.outliers[:3]), "above the law is positive"
     assert fit.outliers[0].predicted < fit.outliers[0].loss
     assert fit.runs.n == 200
-    for name in fit.names:
+    for name in fit.form.constants:
         error = clean.stderr_curvature[name]
         assert abs(fit.constants[name] - clean.constants[name]) < 0.5 * error
     squares = fitted(fit.runs, options=dataclasses.replace(ALONE, delta=10.0))
@@ -259,7 +259,7 @@ def test_refits_are_the_optima_of_their_resamples(size):
     run = [i // size for i in range(40)]
     runs = noisy_runs(40, sd=0.003, run=run)
     count = 40 // size
-    fit = fitted(runs, options=FitOptions(bootstraps=6), rng=np.random.default_rng(5))
+    fit = fitted(runs, options=ScalingFitOptions(bootstraps=6), rng=np.random.default_rng(5))
     drawn = np.random.default_rng(5).multinomial(count, np.full(count, 1 / count), size=6)
     found = sorted(map(float, fit.draws(6, np.random.default_rng(0)).floor_nats))
     wanted = []
@@ -302,10 +302,10 @@ def test_the_better_of_two_optima_is_the_refit():
 
 def test_the_robust_error_is_half_the_central_68_percent():
     """Of the refits, whose every draw is one: from the 16th to the 84th of a hundred, or nearly."""
-    fit = fitted(noisy_runs(60), options=FitOptions(bootstraps=99, starts=8))
+    fit = fitted(noisy_runs(60), options=ScalingFitOptions(bootstraps=99, starts=8))
     assert len(fit.refits.theta) == 99
     law = fit.draws(99)
-    for name in fit.names:
+    for name in fit.form.constants:
         low, high = np.quantile(getattr(law, FIELDS[name]), norm.cdf([-1, 1]))
         assert fit.stderr_robust[name] == pytest.approx((high - low) / 2, rel=1e-3)
 
@@ -318,10 +318,11 @@ def test_runs_are_resampled_whole():
     loss = EPOCH.loss(params, tokens) * np.exp(np.repeat(0.004 * rng.normal(size=30), 5))
     names = np.repeat(np.arange(30), 5).tolist()
     by_run = fitted(
-        Runs.of(loss, params=params, tokens=tokens, run=names), options=FitOptions(bootstraps=200)
+        Runs.of(loss, params=params, tokens=tokens, run=names),
+        options=ScalingFitOptions(bootstraps=200),
     )
     by_point = fitted(
-        Runs.of(loss, params=params, tokens=tokens), options=FitOptions(bootstraps=200)
+        Runs.of(loss, params=params, tokens=tokens), options=ScalingFitOptions(bootstraps=200)
     )
     assert by_run.refits.by is Resampled.RUN
     assert by_point.refits.by is Resampled.POINT
@@ -334,7 +335,7 @@ def test_runs_are_resampled_whole():
 def test_too_few_runs_are_not_resampled():
     """Four runs: no bootstrap, and draws come from the curvature."""
     runs = noisy_runs(40, run=[i % 4 for i in range(40)])
-    fit = fitted(runs, options=FitOptions(bootstraps=100))
+    fit = fitted(runs, options=ScalingFitOptions(bootstraps=100))
     assert fit.refits is None
     assert set(fit.stderr_bootstrap.values()) == {None}
     assert np.all(np.isfinite(fit.draws(50).a))
@@ -351,7 +352,7 @@ def test_draws_without_a_bootstrap_have_the_errors_of_the_curvature():
 
 def test_draws_use_each_refit_once_before_any_again():
     """The same seed gives the same draws, in another number more of them."""
-    fit = fitted(noisy_runs(), options=FitOptions(bootstraps=40))
+    fit = fitted(noisy_runs(), options=ScalingFitOptions(bootstraps=40))
     assert len(np.unique(fit.draws(40).a)) == 40
     _, counts = np.unique(fit.draws(100).a, return_counts=True)
     assert set(counts) == {2, 3}
@@ -368,7 +369,7 @@ def test_bootstrap_intervals_hold_the_truth():
         errors = 0.004 * np.random.default_rng(1000 + seed).standard_t(3, 120)
         loss = EPOCH.loss(params, tokens) * np.exp(errors)
         runs = Runs.of(loss, params=params, tokens=tokens)
-        fit = fitted(runs, options=FitOptions(bootstraps=100, starts=16))
+        fit = fitted(runs, options=ScalingFitOptions(bootstraps=100, starts=16))
         low, high = fit.quantile(0.05), fit.quantile(0.95)
         held.append([low[name] <= getattr(EPOCH, FIELDS[name]) <= high[name] for name in FIELDS])
     rate = np.mean(held, axis=0)
@@ -384,7 +385,9 @@ def test_bootstrap_intervals_hold_the_truth():
 def test_a_floor_that_wants_to_be_negative_is_zero_and_said_to_be():
     """A loss that falls with the logarithm shows no floor."""
     x = np.geomspace(1e7, 1e11, 30)
-    fit = fitted(Runs.of(5.0 - 0.15 * np.log(x), params=x), options=FitOptions(bootstraps=50))
+    fit = fitted(
+        Runs.of(5.0 - 0.15 * np.log(x), params=x), options=ScalingFitOptions(bootstraps=50)
+    )
     assert fit.constants["E"] == 0
     assert fit.status is ScalingStatus.FLOOR_AT_ZERO
     assert fit.stderr_curvature["E"] is None
@@ -395,7 +398,9 @@ def test_a_resource_that_does_nothing_has_a_term_of_zero():
     """Losses that grow with tokens: B = 0, no exponent, no compute-optimal split."""
     params, tokens = amounts(60)
     loss = 1.7 + 400 / params**0.34 + 1e-4 * np.log(tokens)
-    fit = fitted(Runs.of(loss, params=params, tokens=tokens), options=FitOptions(bootstraps=20))
+    fit = fitted(
+        Runs.of(loss, params=params, tokens=tokens), options=ScalingFitOptions(bootstraps=20)
+    )
     assert fit.constants["B"] == 0
     assert fit.status is ScalingStatus.TERM_AT_ZERO
     assert fit.stderr_curvature["beta"] is None
@@ -432,11 +437,11 @@ def test_a_law_that_the_runs_barely_decide_is_warned_of():
     params, tokens = amounts(20)
     loss = np.random.default_rng(0).uniform(1, 5, 20)
     runs = Runs.of(loss, params=params, tokens=tokens, run=[i // 2 for i in range(20)])
-    fit = fitted(runs, options=FitOptions(bootstraps=40))
+    fit = fitted(runs, options=ScalingFitOptions(bootstraps=40))
     text = " ".join(fit.warnings)
     assert f"{fit.refits.degenerate} of 40 refits have no optimum" in text
     assert "only 10 runs" in text
-    assert fitted(noisy_runs(), options=FitOptions(bootstraps=40)).warnings == ()
+    assert fitted(noisy_runs(), options=ScalingFitOptions(bootstraps=40)).warnings == ()
 
 
 def test_another_optimum_that_fits_as_well_is_warned_of():
@@ -504,7 +509,7 @@ def test_runs_that_decide_no_law_are_refused(make, form, message):
 def test_a_floor_above_the_lowest_loss_is_refused():
     """No law goes below its floor."""
     with pytest.raises(ScalingError, match="not below the lowest loss"):
-        fitted(noisy_runs(), options=FitOptions(floor_nats=2.5))
+        fitted(noisy_runs(), options=ScalingFitOptions(floor_nats=2.5))
 
 
 @pytest.mark.parametrize(
@@ -514,7 +519,7 @@ def test_a_floor_above_the_lowest_loss_is_refused():
 def test_impossible_options_are_refused(wrong_options):
     """Before anything is fitted."""
     with pytest.raises(OptionError, match=r"must be"):
-        FitOptions(**wrong_options)
+        ScalingFitOptions(**wrong_options)
 
 
 def test_dropping_the_highest_is_remembered():
@@ -532,13 +537,13 @@ def test_dropping_the_highest_is_remembered():
 @pytest.mark.parametrize("form", Form)
 def test_a_law_is_read_back_from_its_record(form, tmp_path):
     """Constants, draws and span, bit for bit; JSON without NaN or infinity."""
-    fit = fitted(noisy_runs(), form, options=FitOptions(bootstraps=30))
+    fit = fitted(noisy_runs(), form, options=ScalingFitOptions(bootstraps=30))
     path = tmp_path / "scaling.json"
     path.write_text(json.dumps(scaling_record(fit), allow_nan=False))
     law, draws = read_law(path)
     assert type(law) is type(fit.law)
     assert law.span == fit.law.span
-    for name in fit.names:
+    for name in fit.form.constants:
         assert getattr(law, FIELDS[name]) == fit.constants[name]
         assert np.std(getattr(draws, FIELDS[name])) == pytest.approx(
             fit.stderr_bootstrap[name], rel=0.2
@@ -582,7 +587,7 @@ def test_a_file_that_holds_no_law_is_refused(text, message, tmp_path):
 
 def test_the_optimal_split_is_where_the_two_slopes_meet():
     """N dL/dN = D dL/dD at the optimum, and its interval holds it."""
-    fit = fitted(noisy_runs(), options=FitOptions(bootstraps=100))
+    fit = fitted(noisy_runs(), options=ScalingFitOptions(bootstraps=100))
     found: Any = optimal(fit)
     c = fit.constants
     assert found.params_exponent.value == pytest.approx(c["beta"] / (c["alpha"] + c["beta"]))

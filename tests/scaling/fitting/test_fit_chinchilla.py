@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from emergecast.measurements import RunsOptions, read_runs
-from emergecast.scaling import FitOptions, ScalingStatus, fit_scaling_law, optimal
+from emergecast.scaling import ScalingFitOptions, ScalingStatus, fit_scaling_law, optimal
 from emergecast.scaling.fitting._newton import Box, descend
 from emergecast.scaling.fitting._objective import Points
 
@@ -29,7 +29,7 @@ def runs(shared_data: Path) -> Any:
 @pytest.fixture(scope="module")
 def fit(runs: Any) -> Any:
     """The fit, with half as many resamples as theirs."""
-    return fit_scaling_law(runs, options=FitOptions(bootstraps=2000))
+    return fit_scaling_law(runs, options=ScalingFitOptions(bootstraps=2000))
 
 
 def test_all_points_but_five_count(runs: Any, fit: Any):

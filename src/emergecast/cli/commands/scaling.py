@@ -152,6 +152,7 @@ def flops(
         print(flops_report(architecture, counts, amount))
         return
     n = architecture.params
+    per_token, without = (float(training_flops(each, 1)) for each in (n.total, n.non_embedding))
     print(
         json.dumps(
             {
@@ -164,16 +165,15 @@ def flops(
                 "tokens": amount,
                 "flops": counts[Counting.MATMULS].training_per_token * amount,
                 "six_n_d": {
-                    "total": float(training_flops(n.total, amount)),
-                    "non_embedding": float(training_flops(n.non_embedding, amount)),
+                    "total": per_token * amount,
+                    "non_embedding": without * amount,
                 },
                 "countings": {
                     each.value: {
                         "flops": count.training_per_token * amount,
                         "forward_per_token": dict(count.terms),
-                        "over_six_n_d": count.training_per_token / (6 * n.total),
-                        "over_six_n_d_non_embedding": count.training_per_token
-                        / (6 * n.non_embedding),
+                        "over_six_n_d": count.training_per_token / per_token,
+                        "over_six_n_d_non_embedding": count.training_per_token / without,
                     }
                     for each, count in counts.items()
                 },
@@ -189,18 +189,14 @@ def _number(value: Any) -> float | None:  # noqa: ANN401
 
 
 def _law_as_json(law: ScalingLaw) -> dict[str, Any]:
-    from emergecast.scaling import PowerLaw
-
-    constants = {"E": law.floor_nats, "A": law.a, "alpha": law.alpha}
-    if not isinstance(law, PowerLaw):
-        constants |= {"B": law.b, "beta": law.beta}
+    form = law.form
     return {
         "name": law.name,
-        "form": law.of.value if isinstance(law, PowerLaw) else "chinchilla",
-        "of": law.of.value if isinstance(law, PowerLaw) else None,
-        "constants": {name: float(value) for name, value in constants.items()},
+        "form": form.value,
+        "of": form.of,
+        "constants": {symbol: float(value) for symbol, value in law.constants.items()},
         "span": None if law.span is None else list(law.span),
-        "span_of": law.of.value if isinstance(law, PowerLaw) else "flops",
+        "span_of": form.span_of,
         "source": law.source,
     }
 

@@ -15,7 +15,7 @@ from emergecast.cli._output import as_text, deliver, progress
 from emergecast.cli._records import Without, pair
 from emergecast.errors import OptionError
 from emergecast.measurements import RunsOptions, read_runs
-from emergecast.scaling import FitOptions, Form, ScalingFit, fit_scaling_law, scaling_record
+from emergecast.scaling import Form, ScalingFit, ScalingFitOptions, fit_scaling_law, scaling_record
 
 _NAME = "loss|params|tokens|flops|run"
 
@@ -44,7 +44,7 @@ def fit(
         ),
     ] = None,
     table: Annotated[RunsOptions, Without("columns")],
-    options: Annotated[FitOptions, Without("floor_nats", "outlier_z")],
+    options: Annotated[ScalingFitOptions, Without("floor_nats", "outlier_z")],
     floor: Annotated[
         float | None, typer.Option("--floor", help="Hold the floor E at this loss (nats).")
     ] = None,

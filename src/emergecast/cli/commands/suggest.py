@@ -170,7 +170,7 @@ def _cost(found: Suggestion) -> str:
     if cost.measured_on:
         rate = f"measured on {cost.measured_on} rows with gpu_hours"
     elif cost.flops_per_second is None:
-        rate = "40% of an H100; give --gpu-flops, or a column gpu_hours to measure it on"
+        rate = "a quarter of an H100; give --gpu-flops, or a column gpu_hours to measure it on"
     else:
         rate = "as given"
     return (

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from emergecast.cli._output import wrapped
 from emergecast.scaling import (
-    Form,
     Resampled,
     Resource,
     ScalingStatus,
@@ -22,18 +21,6 @@ if TYPE_CHECKING:
 
 OUTLIERS_SHOWN = 8
 DROPPED_SHOWN = 12
-FORMULAS = {
-    Form.CHINCHILLA: "L(N, D) = E + A / N^alpha + B / D^beta",
-    Form.PARAMS: "L(N) = E + A / N^alpha",
-    Form.TOKENS: "L(D) = E + A / D^alpha",
-    Form.FLOPS: "L(C) = E + A / C^alpha",
-}
-SYMBOLS = {
-    Form.CHINCHILLA: "N parameters, D training tokens",
-    Form.PARAMS: "N parameters",
-    Form.TOKENS: "D training tokens",
-    Form.FLOPS: "C training FLOPs",
-}
 
 
 def fit_text(fit: ScalingFit) -> str:
@@ -50,7 +37,13 @@ def fit_text(fit: ScalingFit) -> str:
 
 
 def _headline(fit: ScalingFit) -> Iterator[str]:
-    yield f"{FORMULAS[fit.form]}   ({SYMBOLS[fit.form]}, L in nats per token)"
+    resources = fit.form.resources
+    symbols = ", ".join(each.symbol for each in resources)
+    nouns = (
+        each.noun if each is Resource.PARAMS else f"training {each.noun}" for each in resources
+    )
+    meant = ", ".join(f"{each.symbol} {noun}" for each, noun in zip(resources, nouns, strict=True))
+    yield f"L({symbols}) = {fit.form.formula()}   ({meant}, L in nats per token)"
     shown = fit.status is ScalingStatus.CONVERGED
     yield from wrapped(f"{'Status' if shown else 'Warning'}: {fit.status.sentence}")
     for sentence in fit.warnings:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from emergecast.cli._output import wrapped
-from emergecast.scaling import Counting, PowerLaw, Resource, amount_text, flops_text
+from emergecast.scaling import Counting, Resource, amount_text, flops_text, training_flops
 
 if TYPE_CHECKING:
     from emergecast.scaling import Architecture, Conversion, FlopCount, ScalingLaw
@@ -18,12 +18,12 @@ NAMES = (*Resource,)
 def law_text(law: ScalingLaw) -> str:
     """The law as a formula with its constants."""
     floor = f"{law.floor_nats:.5g} + " if law.floor_nats else ""
-    if isinstance(law, PowerLaw):
-        return f"L({law.of}) = {floor}{law.a:.5g} / {law.of}^{law.alpha:.5g}"
-    return (
-        f"L(N, D) = {floor}{law.a:.6g} / N^{law.alpha:.5g} + {law.b:.6g} / D^{law.beta:.5g} "
-        "(N params, D tokens)"
+    if law.form.of is not None:
+        return f"L({law.form.of}) = {floor}{law.a:.5g} / {law.form.of}^{law.alpha:.5g}"
+    terms = (
+        f"{term.numerator:.6g} / {term.resource.symbol}^{term.exponent:.5g}" for term in law.terms
     )
+    return f"L(N, D) = {floor}{' + '.join(terms)} (N params, D tokens)"
 
 
 def amount(resource: str, value: Any) -> str:  # noqa: ANN401
@@ -88,8 +88,7 @@ def _moved(found: Conversion, run: Any) -> str:  # noqa: ANN401
 
 
 def _notes(done: list[Conversion], *, of_loss: bool) -> Iterator[str]:
-    law = done[0].law
-    unit = law.of if isinstance(law, PowerLaw) else Resource.FLOPS
+    law, unit = done[0].law, done[0].law.form.span_of
     if law.span is not None:
         low, high = (amount(unit, end) for end in law.span)
         far = max((each.beyond_span or 1.0 for each in done), key=lambda x: abs(math.log(x)))
@@ -122,7 +121,7 @@ def laws_text(laws: Iterable[ScalingLaw]) -> str:
     """One paragraph a law."""
     lines: list[str] = []
     for law in laws:
-        unit = law.of if isinstance(law, PowerLaw) else Resource.FLOPS
+        unit = law.form.span_of
         lines += [law.name, f"  {law_text(law)}"]
         if law.span is not None:
             low, high = (amount(unit, end) for end in law.span)
@@ -144,8 +143,11 @@ def flops_report(
             [
                 ["forward FLOPs per token", "", "share"],
                 *(
-                    [name.replace("_", " "), flops_text(term), f"{term / total:.1%}"]
-                    for total in (ours.forward_per_token,)
+                    [
+                        name.replace("_", " "),
+                        flops_text(term),
+                        f"{term / ours.forward_per_token:.1%}",
+                    ]
                     for name, term in ours.terms.items()
                     if term
                 ),
@@ -156,14 +158,15 @@ def flops_report(
     ]
     rows = [["training FLOPs", "", "/ 6 N D", "/ 6 N D without embeddings"]]
     every = {f"{c}": count.training_per_token for c, count in counts.items()}
-    every |= {"6 N D": 6.0 * n.total, "6 N D without embeddings": 6.0 * n.non_embedding}
+    total, without = (float(training_flops(each, 1)) for each in (n.total, n.non_embedding))
+    every |= {"6 N D": total, "6 N D without embeddings": without}
     for name, per_token in every.items():
         rows.append(
             [
                 name,
                 flops_text(per_token * tokens),
-                f"{per_token / (6 * n.total):.3f}",
-                f"{per_token / (6 * n.non_embedding):.3f}",
+                f"{per_token / total:.3f}",
+                f"{per_token / without:.3f}",
             ]
         )
     lines += _table(rows)

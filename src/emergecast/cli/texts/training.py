@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from emergecast.cli._output import wrapped
 from emergecast.compute import LawKind
-from emergecast.scaling import PowerLaw, Resource, amount_text, flops_text
+from emergecast.scaling import amount_text, flops_text
 
 if TYPE_CHECKING:
     from emergecast.compute import Compute, DateQuantiles, Quantiles
@@ -66,14 +66,14 @@ def _law(found: Compute) -> str:
         return f"More is later. The axis is FLOPs already, so no scaling law is used.{tied}"
     text = "More is later. "
     constants = found.constants()
-    if scale.kind is LawKind.OWN and isinstance(law, PowerLaw):
+    if scale.series is not None:
         floor, alpha = constants["E"], constants["alpha"]
         text += (
-            f"Law: a power of {_noun(law.of)} with a floor, fitted to the {scale.n_checkpoints} "
-            "visible checkpoints that none beats with less: floor "
+            f"Law: a power of {scale.series.of.noun} with a floor, fitted to the "
+            f"{scale.n_checkpoints} visible checkpoints that none beats with less: floor "
             f"{floor['p50']:.3g} nats ({floor['p05']:.3g} to {floor['p95']:.3g}), exponent "
             f"{alpha['p50']:.3g} ({alpha['p05']:.3g} to {alpha['p95']:.3g}), scatter "
-            f"{_median_scatter(found):.3f} nats. Its priors: {_prior(found)}."
+            f"{_median_scatter(found):.3f} nats. Its priors: {scale.series.prior.sentence}."
         )
     else:
         named = f"{law.name} ({law.source})" if len(law.source) <= 60 else law.name
@@ -94,15 +94,6 @@ def _law(found: Compute) -> str:
             "where no compute reaches it."
         )
     return " ".join([text, *found.notes])
-
-
-def _noun(of: Resource) -> str:
-    return {Resource.PARAMS: "parameters", Resource.TOKENS: "tokens"}.get(of, "FLOPs")
-
-
-def _prior(found: Compute) -> str:
-    series = found.scale.series
-    return "" if series is None else series.prior.sentence
 
 
 def _median_scatter(found: Compute) -> float:

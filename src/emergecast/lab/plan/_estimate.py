@@ -11,6 +11,7 @@ import numpy as np
 from emergecast.lab.experiment import Run, RunKind, WorkerKind
 from emergecast.lab.ledger import Result, State
 from emergecast.lab.plan._plan import Plan
+from emergecast.scaling import GPU_FLOPS_PER_SECOND
 
 _ITEM_TOKENS: Final = 100
 """Assumed tokens of a test item or a training example whose size is not known."""
@@ -23,8 +24,6 @@ _OVERHEAD: Final[Mapping[RunKind, float]] = {
 """Assumed seconds of a run beside its arithmetic: loading, saving."""
 CPU_FLOPS: Final = 5e10
 """Assumed arithmetic of one CPU core, FLOP per second."""
-GPU_FLOPS: Final = 5e13
-"""Assumed arithmetic of one GPU, FLOP per second."""
 _ADAM: Final = 3 * 4
 """Bytes per parameter of a training checkpoint: weights and two moments in 32 bits."""
 _ITEM_BYTES: Final = 16
@@ -103,7 +102,7 @@ def _basis(plan: Plan, paces: Mapping[RunKind, _Pace], left: set[RunKind]) -> st
     if guessed:
         which = f", {' and '.join(sorted(guessed))}" if measured else ""
         rate = 1 / next(iter(guessed.values())).per_flop
-        said.append(f"assuming {rate:.0e} FLOP per second{which}")
+        said.append(f"assuming {rate:.2g} FLOP per second{which}")
     return "; ".join(said)
 
 
@@ -122,7 +121,7 @@ def _paces(plan: Plan, results: Mapping[str, Result], *, on_gpu: bool) -> dict[R
         if pairs:
             fixed, per_flop = _line(pairs)
             paces[kind] = _Pace(fixed=fixed, per_flop=per_flop, measured=len(pairs))
-    usual = 1 / (stated or (GPU_FLOPS if on_gpu else CPU_FLOPS))
+    usual = 1 / (stated or (GPU_FLOPS_PER_SECOND if on_gpu else CPU_FLOPS))
     seen = [pace.per_flop for pace in paces.values() if pace.per_flop > 0 and pace.measured > 2]
     per_flop = max(seen) if seen and stated is None else usual
     for kind in RunKind:

@@ -66,11 +66,12 @@ def coerce(cell: object, column: Column) -> Any:  # noqa: ANN401
             return _word(cell, column)
         case Kind.FLAG:
             return _flag(cell)
-        case Kind.INTEGER:
-            return _in_range(_integer(_number(cell)), column)
-        case Kind.NUMBER:
-            number = float(_number(cell))
-            return _in_range(number + 0.0, column)  # + 0.0 makes a negative zero positive
+        case Kind.DATE:
+            return _date(cell)
+        case Kind.INTEGER | Kind.NUMBER:
+            number = _number(cell)
+            whole = column.kind is Kind.INTEGER  # + 0.0 makes a negative zero positive
+            return _in_range(_integer(number) if whole else float(number) + 0.0, column)
 
 
 def _plain(cell: object) -> object:
@@ -128,6 +129,15 @@ def _flag(cell: object) -> bool:
     if text not in _FLAGS:
         raise NotThatKindError("this is neither true nor false.", "Write true or false.")
     return _FLAGS[text]
+
+
+def _date(cell: object) -> str:
+    if isinstance(cell, dt.datetime):
+        cell = cell.date()
+    try:
+        return dt.date.fromisoformat(str(cell)).isoformat()
+    except ValueError:
+        raise NotThatKindError("this is not a date.", "Write 2027-01-31.") from None
 
 
 def _number(cell: object) -> int | float:

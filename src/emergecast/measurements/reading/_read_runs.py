@@ -11,7 +11,7 @@ from emergecast.measurements._schema import Column, Kind, Role
 from emergecast.measurements.reading._coerce import NotThatKindError, as_text, coerce
 from emergecast.measurements.reading._problems import MISSPELT, Findings, table_error
 from emergecast.measurements.reading._read import RawTable, read_raw
-from emergecast.scaling import RUN_LIMITS, Resource, Runs
+from emergecast.scaling import RUN_LIMITS, Resource, Runs, complete_amounts
 
 _LOSS: Final = "loss"
 _RUN: Final = "run"
@@ -176,11 +176,8 @@ def _fill(cells: dict[str, list[Any]]) -> None:
     """Fill the gaps of one column from the two others, by flops = 6 * params * tokens."""
     if not all(name in cells for name in _AMOUNTS):
         return
-    params, tokens, flops = (cells[name] for name in _AMOUNTS)
-    for i, (n, d, c) in enumerate(zip(params, tokens, flops, strict=True)):
-        if n is None and d and c:
-            params[i] = c / (6 * d)
-        elif d is None and n and c:
-            tokens[i] = c / (6 * n)
-        elif c is None and n and d:
-            flops[i] = 6 * n * d
+    for i, row in enumerate(zip(*(cells[name] for name in _AMOUNTS), strict=True)):
+        known = {of: cell for of, cell in zip(Resource, row, strict=True) if cell is not None}
+        if len(known) < len(Resource):
+            for of, amount in complete_amounts(known).items():
+                cells[of][i] = float(amount)

@@ -25,7 +25,8 @@ def read_records(source: object, columns: Sequence[Column]) -> tuple[dict[str, A
         TableError: the table cannot be read, is empty, lacks a required column or cell, or holds a
             cell that is not what its column holds; every problem is listed.
     """
-    raw = read_raw(source)
+    asked = [column.name for column in columns if column.required]
+    raw = read_raw(source, if_empty=f"Give a header with {' and '.join(asked)}, and rows below it.")
     findings = Findings(raw.name)
     if raw.height == 0:
         findings.add("the table has no rows.", "Add one row for each, below the header.")
@@ -37,8 +38,8 @@ def read_records(source: object, columns: Sequence[Column]) -> tuple[dict[str, A
         else [None] * raw.height
         for name, column in known.items()
     }
-    asked = [name for name, column in known.items() if column.required and name in raw.columns]
-    for name, row in product(asked, range(raw.height)):
+    present = [name for name in asked if name in raw.columns]
+    for name, row in product(present, range(raw.height)):
         if cells[name][row] is None and (row, name) not in findings.bad_cells:
             findings.add(
                 f"the {name} is missing.",

@@ -12,21 +12,21 @@ from emergecast.scaling.fitting._optimal import Optimal, Ranged, Split, optimal
 from emergecast.scaling.fitting._record import read_law, scaling_record
 from emergecast.scaling.fitting._resampling import Refits, Resampled
 from emergecast.scaling.fitting._scaling_fit import (
-    FitOptions,
     Outlier,
     ScalingFit,
+    ScalingFitOptions,
     ScalingOptima,
     ScalingStatus,
 )
 
 __all__ = [
-    "FitOptions",
     "Optimal",
     "Outlier",
     "Ranged",
     "Refits",
     "Resampled",
     "ScalingFit",
+    "ScalingFitOptions",
     "ScalingOptima",
     "ScalingStatus",
     "Split",

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _ROUNDING: Final = 1e-12
+_WINDOW: Final = 0.973
+"""Width of Hall and Sheather's window about a median, as a share of the points, times n^(1/3): at
+the 5% level z^(2/3) (1.5 phi(0)^2)^(1/3), with z = 1.96, is 0.972."""
+_WIDEST: Final = 0.45
+"""Share at which the window of a small table ends: at a half it would have no end."""
+_RANK: Final = 1e-13
+"""Relative size below which an eigenvalue is rounding."""
 MAD: Final = 1.4826
 """Standard deviation of a normal over its median absolute deviation."""
 
@@ -73,12 +80,12 @@ def covariance(
     j[1 : 1 + k] *= theta[1 : 1 + k, None]
     j = j[free]
     spread = MAD * float(np.median(np.abs(r - np.median(r))))
-    share = min(0.973 * points.n ** (-1 / 3), 0.45)
+    share = min(_WINDOW * points.n ** (-1 / 3), _WIDEST)
     width = max(delta, spread * float(ndtri(0.5 + share)))
     bread = (j * (delta / width * (np.abs(r) <= width))) @ j.T
     scores = np.zeros((int(cluster.max()) + 1, len(j)))
     np.add.at(scores, cluster, (j * np.clip(r, -delta, delta)).T)
-    inverse = np.linalg.pinv(bread, rcond=1e-13, hermitian=True)
+    inverse = np.linalg.pinv(bread, rcond=_RANK, hermitian=True)
     spare = points.n / max(points.n - len(j), 1)
     found = np.zeros((len(theta), len(theta)))
     found[np.ix_(free, free)] = spare * inverse @ (scores.T @ scores) @ inverse

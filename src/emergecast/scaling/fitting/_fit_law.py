@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._runs import Form, Runs
+from emergecast.scaling._laws import Form
+from emergecast.scaling._runs import Runs
 from emergecast.scaling.fitting._curvature import constants, covariance
 from emergecast.scaling.fitting._newton import Box, Descended, descend
 from emergecast.scaling.fitting._objective import Points, residuals
@@ -21,13 +22,12 @@ from emergecast.scaling.fitting._resampling import (
 )
 from emergecast.scaling.fitting._scaling_fit import (
     SEED,
-    FitOptions,
     ScalingFit,
+    ScalingFitOptions,
     ScalingOptima,
     ScalingStatus,
     free_of,
     law_of,
-    names_of,
 )
 from emergecast.scaling.fitting._starts import exponents, starts
 
@@ -46,7 +46,7 @@ def fit_scaling_law(
     runs: Runs,
     form: Form | str | None = None,
     *,
-    options: FitOptions | None = None,
+    options: ScalingFitOptions | None = None,
     rng: np.random.Generator | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> ScalingFit:
@@ -74,7 +74,8 @@ def fit_scaling_law(
     2024, arXiv 2404.10102, for the sum instead of a mean and for the bootstrap. We search with
     second derivatives where both use L-BFGS from a grid.
     """
-    options = FitOptions() if options is None else options
+    # Half of this function is its docstring; the steps are those of the room's first sentence.
+    options = ScalingFitOptions() if options is None else options
     form = runs.form if form is None else Form(form)
     floor = options.floor_nats
     amounts = runs.amounts(form, free_floor=floor is None)
@@ -85,14 +86,8 @@ def fit_scaling_law(
         )
     points = Points.of(amounts, runs.loss)
     box = Box.of(points.terms, floor)
-    weights = np.ones((1, points.n))
-    first = starts(points, weights, exponents(points.terms, options.starts), floor)[0]
-    ended = descend(points, first, weights, delta=options.delta, box=box)
-    same = same_optimum(ended.value, float(ended.value.min()), points.n, options.delta)
-    best = int(np.argmin(np.where(same, ended.slope, np.inf)))
+    ended, same, best = _search(points, box, options)
     theta = ended.theta[best]
-    away = residuals(points, ended.theta) - residuals(points, ended.theta[best : best + 1])
-    same &= np.abs(away).max(axis=1) < _SAME_LAW  # two laws can have one objective
     by, cluster = _clusters(runs)
     rng = np.random.default_rng(SEED) if rng is None else rng
     refits = None
@@ -115,6 +110,21 @@ def fit_scaling_law(
         theta=theta,
         curvature=covariance(points, theta, cluster, delta=options.delta, free=free_of(theta, box)),
     )
+
+
+def _search(
+    points: Points, box: Box, options: ScalingFitOptions
+) -> tuple[Descended, NDArray[np.bool_], int]:
+    """Where the searches ended, which of them at the best optimum, and the best of those."""
+    weights = np.ones((1, points.n))
+    powers = exponents(points.terms, options.starts)
+    first = starts(points, weights, powers, options.floor_nats)[0]
+    ended = descend(points, first, weights, delta=options.delta, box=box)
+    same = same_optimum(ended.value, float(ended.value.min()), points.n, options.delta)
+    best = int(np.argmin(np.where(same, ended.slope, np.inf)))
+    away = residuals(points, ended.theta) - residuals(points, ended.theta[best : best + 1])
+    same &= np.abs(away).max(axis=1) < _SAME_LAW  # two laws can have one objective
+    return ended, same, best
 
 
 def _clusters(runs: Runs) -> tuple[Resampled, NDArray[np.intp]]:
@@ -142,7 +152,7 @@ def _status(theta: Floats, converged: bool, box: Box) -> ScalingStatus:  # noqa:
 def _optima(
     points: Points, ended: Descended, box: Box, same: NDArray[np.bool_], form: Form
 ) -> ScalingOptima:
-    names = names_of(form)
+    names = form.constants
     rows = constants(points, ended.theta)
     worse = ended.converged & ~same
     spread = np.ptp(rows[same], axis=0)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
+from emergecast.scaling.counting import Resource, training_flops
 from emergecast.scaling.fitting._curvature import robust_z
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ SIZES: Final = 6
 """Curves of one size."""
 _NODES: Final = 80
 _DRAWS: Final = 1000
+_MARGIN: Final = 2.0
+"""How far past the table's own FLOPs the curves of one size are drawn, as a factor."""
 _BEYOND: Final = 10.0
 """How far past the largest run the law is drawn."""
 
@@ -37,7 +39,7 @@ def points_frame(fit: ScalingFit) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "row": fit.runs.rows,
-            "amount": fit.runs.given[Resource(fit.axis)],
+            "amount": fit.runs.given[fit.axis],
             "params": [None] * fit.runs.n if params is None else params,
             "loss": fit.runs.loss,
             "residual": -fit.residuals,
@@ -52,17 +54,17 @@ def size_curves(fit: ScalingFit) -> pl.DataFrame:
 
     Empty for a law of one resource.
     """
-    law, runs = fit.law, fit.runs
+    runs = fit.runs
     empty = pl.DataFrame(schema={"params": pl.Float64, "amount": pl.Float64, "loss": pl.Float64})
-    if not isinstance(law, ChinchillaLaw) or runs.params is None or runs.tokens is None:
+    if fit.form.of is not None or runs.params is None or runs.tokens is None:
         return empty
     flops = runs.given[Resource.FLOPS]
     frames = [empty]
     for size in np.geomspace(runs.params.min(), runs.params.max(), SIZES):
         tokens = np.geomspace(runs.tokens.min(), runs.tokens.max(), _NODES)
-        amount = 6.0 * size * tokens
-        seen = (amount >= flops.min() / 2) & (amount <= flops.max() * 2)
-        loss = law.loss(size, tokens)
+        amount = training_flops(size, tokens)
+        seen = (amount >= flops.min() / _MARGIN) & (amount <= flops.max() * _MARGIN)
+        loss = fit.law.loss_of({Resource.PARAMS: size, Resource.TOKENS: tokens})
         frames.append(
             pl.DataFrame(
                 {
@@ -81,17 +83,13 @@ def law_curve(fit: ScalingFit) -> pl.DataFrame:
     `low` and `high` are the 5 and 95% quantiles over the draws of the law. Empty where there is no
     compute-optimal split.
     """
-    amounts = fit.runs.given[Resource(fit.axis)]
+    amounts = fit.runs.given[fit.axis]
     grid = np.geomspace(amounts.min(), amounts.max() * _BEYOND, _NODES)
     try:
-        one, many = _of_one(fit.law), _of_one(fit.draws(_DRAWS))
+        one, many = fit.law.frontier, fit.draws(_DRAWS).frontier
     except ScalingError:
         kinds = dict.fromkeys(("amount", "loss", "low", "high"), pl.Float64)
         return pl.DataFrame(schema=kinds)
     losses = np.array([many.loss(amount) for amount in grid])
     low, high = np.quantile(losses, [0.05, 0.95], axis=1)
     return pl.DataFrame({"amount": grid, "loss": one.loss(grid), "low": low, "high": high})
-
-
-def _of_one(law: ScalingLaw) -> PowerLaw:
-    return law if isinstance(law, PowerLaw) else law.frontier

@@ -28,6 +28,22 @@ _ROUNDING: Final = 1e-13
 _WIDEST: Final = 0.03
 """delta of the first pass, ln L: wide enough for most residuals to count as quadratic."""
 _NARROWING: Final = 0.17
+"""Factor from the delta of one pass to that of the next; three passes from 0.03 to 1e-3."""
+_DAMPING: Final = 1e-3
+"""Where the damping of Levenberg and Marquardt begins, as a share of a scaled eigenvalue. This and
+the next four decide how long a search takes; where it ends is for the gradient to say."""
+_GOOD: Final = 0.5
+"""Share of the promised gain above which the damping falls."""
+_POOR: Final = 0.1
+"""Share of the promised gain below which it rises."""
+_EASED: Final = 0.1
+"""Factor by which it falls."""
+_STIFFENED: Final = 6.0
+"""Factor by which it rises."""
+_STUCK: Final = 1e12
+"""Damping at which no step moves anything any more."""
+_LEAST: Final = 1e-14
+"""Least curvature that a step is divided by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +119,7 @@ def _pass(
     theta = theta.copy()
     at = objective(points, theta, weights, delta)
     total = np.broadcast_to(weights.sum(axis=1), len(theta))
-    damping = np.full(len(theta), 1e-3)
+    damping = np.full(len(theta), _DAMPING)
     steps = np.ones(len(theta), dtype=np.int64)
     slope = _slope(theta, at, total, delta, box)
     going = (slope > tolerance) & np.isfinite(at.value)
@@ -125,11 +141,9 @@ def _pass(
         theta[kept], slope[kept] = there[better], new_slope[better]
         for whole, part in zip(at, new, strict=True):
             whole[kept] = part[better]
-        good = better & ((gain > 0.5) | level)
-        damping[rows] = np.where(
-            good, damping[rows] * 0.1, np.where(gain > 0.1, damping[rows], damping[rows] * 6.0)
-        )
-        going[rows] = (slope[rows] > tolerance) & (damping[rows] < 1e12)
+        good = better & ((gain > _GOOD) | level)
+        damping[rows] *= np.where(good, _EASED, np.where(gain > _POOR, 1.0, _STIFFENED))
+        going[rows] = (slope[rows] > tolerance) & (damping[rows] < _STUCK)
     return Descended(theta, at.value, slope, slope <= max(tolerance, _CONVERGED), steps)
 
 
@@ -155,7 +169,7 @@ def _step(theta: Floats, at: Valued, damping: Floats, box: Box) -> tuple[Floats,
     hessian = np.where(held[:, :, None] | held[:, None, :], 0.0, hessian)
     values, vectors = np.linalg.eigh(hessian)
     along = np.einsum("rij,ri->rj", vectors, gradient)
-    along = -along / np.maximum(np.abs(values) + damping[:, None], 1e-14)
+    along = -along / np.maximum(np.abs(values) + damping[:, None], _LEAST)
     step = np.einsum("rij,rj->ri", vectors, along) / scale
     step = np.clip(theta + step, box.low, box.high) - theta
     scaled = step * scale

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emergecast.scaling._allocation import Allocation
-from emergecast.scaling._along import run_at_flops
-from emergecast.scaling._laws import ChinchillaLaw
+from emergecast.scaling._along import run_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.scaling._allocation import Amount
+    from emergecast.scaling._laws import ScalingLaw
     from emergecast.scaling.fitting._scaling_fit import ScalingFit
 
     Floats = NDArray[np.float64]
@@ -60,19 +59,14 @@ def optimal(fit: ScalingFit) -> Optimal | None:
 
     None for a law of one resource, or where a term is 0 so that there is no optimum.
     """
+    if fit.form.of is not None or not np.all(fit.law.falls) or fit.runs.flops is None:
+        return None
     law, draws = fit.law, fit.draws(_DRAWS)
-    if not isinstance(law, ChinchillaLaw) or not isinstance(draws, ChinchillaLaw):
-        return None
-    if min(law.a, law.b, law.alpha, law.beta) <= 0 or fit.runs.flops is None:
-        return None
-    share = draws.beta / (np.asarray(draws.alpha) + draws.beta)
-    best = float(law.beta / (law.alpha + law.beta))
-    tie = Allocation.compute_optimal()
+    best, share = float(_share(law)), _share(draws)
     splits = []
     for flops in _budgets(fit.runs.flops):
-        run, many = run_at_flops(law, flops, tie), run_at_flops(draws, flops, tie)
-        params, tokens = _both(run.params, run.tokens)
-        all_params, all_tokens = _both(many.params, many.tokens)
+        params, tokens = _split(law, flops)
+        all_params, all_tokens = _split(draws, flops)
         splits.append(
             Split(
                 flops=flops,
@@ -88,10 +82,16 @@ def optimal(fit: ScalingFit) -> Optimal | None:
     )
 
 
-def _both(params: Amount | None, tokens: Amount | None) -> tuple[Floats, Floats]:
-    if params is None or tokens is None:
-        raise AssertionError("a Chinchilla law along its optimum determines both")
-    return np.asarray(params), np.asarray(tokens)
+def _share(law: ScalingLaw) -> Floats:
+    """The exponent of params in flops: beta / (alpha + beta)."""
+    alpha, beta = (np.asarray(term.exponent) for term in law.terms)
+    return np.asarray(beta / (alpha + beta))
+
+
+def _split(law: ScalingLaw, flops: float) -> tuple[Floats, Floats]:
+    """Parameters and tokens of the compute-optimal run."""
+    run = run_at(law, Allocation.compute_optimal(), flops=flops)
+    return np.asarray(run.params), np.asarray(run.tokens)
 
 
 def _ranged(value: Floats, draws: Floats) -> Ranged:

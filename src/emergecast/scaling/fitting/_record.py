@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from emergecast.errors import ScalingError
-from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
-from emergecast.scaling._runs import Form
+from emergecast.scaling._laws import Form, ScalingLaw
+from emergecast.scaling.counting import Resource
 from emergecast.scaling.fitting._optimal import optimal
-from emergecast.scaling.fitting._scaling_fit import FIELDS, SEED, ScalingFit
+from emergecast.scaling.fitting._scaling_fit import SEED, ScalingFit
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from emergecast.scaling._laws import Constant
+    from emergecast.scaling.fitting._resampling import Refits
 
 KINDS: Final = ("chinchilla", "power")
 """What the object may call itself: a law of params and tokens, or of the one resource `of`."""
@@ -29,7 +35,38 @@ _LARGEST: Final = 100_000_000
 
 def scaling_record(fit: ScalingFit) -> dict[str, Any]:
     """The fit as plain values for JSON; a number that is not there is null."""
-    refits, optima = fit.refits, fit.optima
+    runs, split = fit.runs, optimal(fit)
+    printed, middle = fit.condition_numbers
+    found: dict[str, Any] = _finite(
+        {
+            "kind": KINDS[fit.form.of is not None],
+            "of": fit.form.of,
+            "constants": _constants(fit),
+            "status": fit.status.value,
+            "status_sentence": fit.status.sentence,
+            "warnings": fit.warnings,
+            "objective": fit.objective,
+            "delta": fit.options.delta,
+            "n": runs.n,
+            "runs": None if runs.run is None else len(set(runs.run)),
+            "bootstrap": None if fit.refits is None else _bootstrap(fit.refits),
+            "optima": dataclasses.asdict(fit.optima),
+            "condition_number": printed,
+            "condition_number_middle": middle,
+            "outliers": [dataclasses.asdict(each) for each in fit.outliers],
+            "dropped": [{"row": row, "loss": loss} for row, loss in runs.dropped],
+            "optimal": None if split is None else dataclasses.asdict(split),
+            "span": {of.value: _ends(cells) for of, cells in runs.given.items()},
+            "loss_span": _ends(runs.loss),
+            "source": runs.name,
+            "derived": runs.derived,
+            "draws": _draws(fit),
+        }
+    )
+    return found
+
+
+def _constants(fit: ScalingFit) -> dict[str, dict[str, float | None]]:
     errors = {
         "stderr_bootstrap": fit.stderr_bootstrap,
         "stderr_robust": fit.stderr_robust,
@@ -37,61 +74,33 @@ def scaling_record(fit: ScalingFit) -> dict[str, Any]:
         "p05": fit.quantile(0.05),
         "p95": fit.quantile(0.95),
     }
-    printed, middle = fit.condition_numbers
-    split = optimal(fit)
-    found: dict[str, Any] = _finite(
-        {
-            "kind": KINDS[fit.form is not Form.CHINCHILLA],
-            "of": None if fit.form is Form.CHINCHILLA else fit.form.resources[0].value,
-            "constants": {
-                name: {
-                    "value": value,
-                    "fixed": name in fit.fixed,
-                    **{kind: found[name] for kind, found in errors.items()},
-                }
-                for name, value in fit.constants.items()
-            },
-            "status": fit.status.value,
-            "status_sentence": fit.status.sentence,
-            "warnings": list(fit.warnings),
-            "objective": fit.objective,
-            "delta": fit.options.delta,
-            "n": fit.runs.n,
-            "runs": None if fit.runs.run is None else len(set(fit.runs.run)),
-            "bootstrap": None
-            if refits is None
-            else {
-                "by": refits.by.value,
-                "refits": refits.asked,
-                "degenerate": refits.degenerate,
-                "floor_at_zero": refits.floor_at_zero,
-                "several_optima": refits.moved + refits.unequal,
-            },
-            "optima": dataclasses.asdict(optima),
-            "condition_number": printed,
-            "condition_number_middle": middle,
-            "outliers": [dataclasses.asdict(each) for each in fit.outliers],
-            "dropped": [{"row": row, "loss": loss} for row, loss in fit.runs.dropped],
-            "optimal": None if split is None else dataclasses.asdict(split),
-            "span": {
-                resource.value: [float(cells.min()), float(cells.max())]
-                for resource, cells in fit.runs.given.items()
-            },
-            "loss_span": [float(fit.runs.loss.min()), float(fit.runs.loss.max())],
-            "source": fit.runs.name,
-            "derived": None if fit.runs.derived is None else fit.runs.derived.value,
-            "draws": _draws(fit),
+    return {
+        symbol: {
+            "value": value,
+            "fixed": symbol in fit.fixed,
+            **{kind: found[symbol] for kind, found in errors.items()},
         }
-    )
-    return found
+        for symbol, value in fit.constants.items()
+    }
+
+
+def _bootstrap(refits: Refits) -> dict[str, Any]:
+    return {
+        "by": refits.by.value,
+        "refits": refits.asked,
+        "degenerate": refits.degenerate,
+        "floor_at_zero": refits.floor_at_zero,
+        "several_optima": refits.moved + refits.unequal,
+    }
+
+
+def _ends(cells: NDArray[np.float64]) -> list[float]:
+    return [float(cells.min()), float(cells.max())]
 
 
 def _draws(fit: ScalingFit) -> dict[str, list[float]]:
-    drawn = fit.draws(DRAWS, np.random.default_rng(SEED))
-    return {
-        name: np.broadcast_to(np.asarray(getattr(drawn, FIELDS[name])), (DRAWS,)).tolist()
-        for name in fit.names
-    }
+    drawn = fit.draws(DRAWS, np.random.default_rng(SEED)).constants
+    return {symbol: np.broadcast_to(each, (DRAWS,)).tolist() for symbol, each in drawn.items()}
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401
@@ -116,19 +125,18 @@ def read_law(path: str | os.PathLike[str]) -> tuple[ScalingLaw, ScalingLaw | Non
     """
     file = Path(path)
     found = _loaded(file)
-    of = found.get("of")
     values = {
         name: cell.get("value") if isinstance(cell, dict) else cell
         for name, cell in _object(file, found, "constants").items()
     }
-    law = _law(
-        file, of, {name: _number(file, name, value) for name, value in values.items()}, found
-    )
+    numbers = {name: _number(file, name, value) for name, value in values.items()}
+    law = _law(file, numbers, found)
     if not found.get("draws"):
         return law, None
     drawn = _object(file, found, "draws")
-    columns = {name: _numbers(file, name, cells) for name, cells in drawn.items()}
-    return law, _law(file, of, columns, found)
+    return law, _law(
+        file, {name: _numbers(file, name, each) for name, each in drawn.items()}, found
+    )
 
 
 def _loaded(file: Path) -> dict[str, Any]:
@@ -181,39 +189,40 @@ def _number(file: Path, name: str, value: object) -> float:
         raise ScalingError(f'{name} of "{file}" is too large. Give a number.') from None
 
 
-def _numbers(file: Path, name: str, cells: object) -> Any:  # noqa: ANN401
+def _numbers(file: Path, name: str, cells: object) -> NDArray[np.float64]:
     if not isinstance(cells, list) or not cells:
         raise ScalingError(f'the draws of {name} in "{file}" are not a list. Give numbers.')
     return np.array([_number(file, name, cell) for cell in cells])
 
 
-def _law(file: Path, of: object, constants: dict[str, Any], found: dict[str, Any]) -> ScalingLaw:
-    wanted = ("E", "A", "B", "alpha", "beta") if of is None else ("E", "A", "alpha")
+def _law(file: Path, constants: Mapping[str, Constant], found: dict[str, Any]) -> ScalingLaw:
+    form = _form(file, found.get("of"))
+    wanted = form.constants
     missing = [name for name in wanted if name not in constants]
     unknown = [name for name in constants if name not in wanted]
     if missing or unknown:
         wrong = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(unknown)} too many"
-        what = "parameters and tokens" if of is None else str(of)
+        what = form.of or "parameters and tokens"
         raise ScalingError(
             f'the law of {what} in "{file}" {wrong}. Give {", ".join(wanted)}'
-            + (', or say in "of" which one resource it is of.' if of is None else ".")
+            + (', or say in "of" which one resource it is of.' if form.of is None else ".")
         )
-    fields = {FIELDS[name]: constants[name] for name in wanted}
     spans = found.get("span")
-    spans = spans if isinstance(spans, dict) else {}
+    span = _span(spans.get(form.span_of.value)) if isinstance(spans, dict) else None
     source = f"{file.name}, {found['n']} points" if isinstance(found.get("n"), int) else file.name
+    return form.law([constants[each] for each in wanted], name=file.name, source=source, span=span)
+
+
+def _form(file: Path, of: object) -> Form:
     if of is None:
-        span = _span(spans.get(Resource.FLOPS.value))
-        return ChinchillaLaw(name=file.name, source=source, span=span, **fields)
+        return Form.CHINCHILLA
     try:
-        resource = Resource(str(of))
+        return Form(Resource(str(of)).value)
     except ValueError:
         raise ScalingError(
             f'"of" in "{file}" is {of!r}. Give {", ".join(Resource)}, or null for a law of '
             "parameters and tokens."
         ) from None
-    span = _span(spans.get(resource.value))
-    return PowerLaw(name=file.name, source=source, of=resource, span=span, **fields)
 
 
 def _span(cells: object) -> tuple[float, float] | None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emergecast.errors import OptionError
-from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
-from emergecast.scaling._runs import Form, Runs
+from emergecast.scaling._laws import Form, ScalingLaw
+from emergecast.scaling._runs import Runs
+from emergecast.scaling.counting import Resource
 from emergecast.scaling.fitting._curvature import (
     condition_numbers,
     constants,
@@ -24,6 +25,8 @@ from emergecast.scaling.fitting._newton import EXPONENTS, Box
 from emergecast.scaling.fitting._objective import Points, residuals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from emergecast.scaling.fitting._resampling import Refits
@@ -32,15 +35,6 @@ if TYPE_CHECKING:
 
 SEED: Final = 20220329
 """Of the resamples, where the caller gives no generator."""
-FIELDS: Final = {"E": "floor_nats", "A": "a", "B": "b", "alpha": "alpha", "beta": "beta"}
-"""The field of a law that holds each constant."""
-SYMBOLS: Final = {
-    Form.CHINCHILLA: ("N", "D"),
-    Form.PARAMS: ("N",),
-    Form.TOKENS: ("D",),
-    Form.FLOPS: ("C",),
-}
-"""What parameters, tokens and FLOPs are called in a formula."""
 _DEGENERATE: Final = 0.05
 """Share of refits without an optimum that is warned of."""
 _FEW: Final = 12
@@ -80,7 +74,7 @@ class ScalingStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FitOptions:
+class ScalingFitOptions:
     """How a law is fitted."""
 
     delta: float = 1e-3
@@ -150,7 +144,7 @@ class ScalingFit:
 
     runs: Runs
     form: Form
-    options: FitOptions
+    options: ScalingFitOptions
     law: ScalingLaw
     """The law at the optimum."""
     status: ScalingStatus
@@ -168,14 +162,9 @@ class ScalingFit:
     """Covariance of (E, ln c_k, a_k), the coordinates of the search with ln of the terms."""
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The constants: E, A, B, alpha, beta, or E, A, alpha."""
-        return names_of(self.form)
-
-    @property
     def constants(self) -> dict[str, float]:
-        """The constants at the optimum, by name."""
-        return {name: float(getattr(self.law, FIELDS[name])) for name in self.names}
+        """The constants at the optimum, by symbol."""
+        return {symbol: float(value) for symbol, value in self.law.constants.items()}
 
     @property
     def fixed(self) -> tuple[str, ...]:
@@ -215,13 +204,13 @@ class ScalingFit:
     @property
     def stderr_bootstrap(self) -> dict[str, float | None]:
         """Standard deviation of the refits by constant; None where fixed, or there is none."""
-        drawn = self._refitted()
-        return self._errors(None if drawn is None else drawn.std(axis=0, ddof=1))
+        return self._of_refits(lambda drawn: drawn.std(axis=0, ddof=1))
 
     @property
     def stderr_robust(self) -> dict[str, float | None]:
         """Half the width of the central 68% of the refits, which no single refit moves."""
-        return self._errors(self._half_width(_CENTRAL))
+        ends = [0.5 - _CENTRAL / 2, 0.5 + _CENTRAL / 2]
+        return self._of_refits(lambda drawn: 0.5 * np.ptp(np.quantile(drawn, ends, axis=0), axis=0))
 
     @property
     def stderr_curvature(self) -> dict[str, float | None]:
@@ -230,15 +219,14 @@ class ScalingFit:
         free = free_of(self.theta, self._box)
         shown = self._errors(found)
         k = self.points.terms
-        for i, name in enumerate(self.names):
+        for i, name in enumerate(self.form.constants):
             tied = free[i] and (free[i + k] if 1 <= i <= k else True)
             shown[name] = shown[name] if tied else None
         return shown
 
     def quantile(self, probability: float) -> dict[str, float | None]:
         """Quantile of the refits by constant; None where fixed, or there are none."""
-        drawn = self._refitted()
-        return self._errors(None if drawn is None else np.quantile(drawn, probability, axis=0))
+        return self._of_refits(lambda drawn: np.quantile(drawn, probability, axis=0))
 
     def draws(self, n: int, rng: np.random.Generator | None = None) -> ScalingLaw:
         """`n` draws of the law, its constants arrays of shape (n,).
@@ -294,14 +282,8 @@ class ScalingFit:
     @property
     def title(self) -> str:
         """The law with its constants."""
-        found = {name: f"{value:.4g}" for name, value in self.constants.items()}
-        symbols = dict(zip(("alpha", "beta"), SYMBOLS[self.form], strict=False))
-        terms = [
-            f"{found[numerator]} / {symbols[exponent]}^{found[exponent]}"
-            for numerator, exponent in (("A", "alpha"), ("B", "beta"))
-            if exponent in symbols
-        ]
-        return " + ".join([f"L = {found['E']}", *terms])
+        shown = {symbol: f"{value:.4g}" for symbol, value in self.constants.items()}
+        return f"L = {self.form.formula(shown)}"
 
     @property
     def subtitle(self) -> str:
@@ -315,26 +297,23 @@ class ScalingFit:
         return f"{text}. Standard errors: {errors}. {self.status.sentence}"
 
     @property
-    def axis(self) -> str:
+    def axis(self) -> Resource:
         """The resource that a picture of the fit has as its axis."""
-        return self.law.of if isinstance(self.law, PowerLaw) else Resource.FLOPS
+        return self.form.span_of
 
     def _refitted(self) -> Floats | None:
         if self.refits is None or len(self.refits.theta) < 2:
             return None
         return constants(self.points, self.refits.theta)
 
-    def _half_width(self, share: float) -> Floats | None:
+    def _of_refits(self, summary: Callable[[Floats], Floats]) -> dict[str, float | None]:
         drawn = self._refitted()
-        if drawn is None:
-            return None
-        low, high = np.quantile(drawn, [0.5 - share / 2, 0.5 + share / 2], axis=0)
-        return np.asarray(0.5 * (high - low))
+        return self._errors(None if drawn is None else summary(drawn))
 
     def _errors(self, values: Floats | None) -> dict[str, float | None]:
         return {
             name: None if values is None or name in self.fixed else float(values[i])
-            for i, name in enumerate(self.names)
+            for i, name in enumerate(self.form.constants)
         }
 
 
@@ -346,20 +325,11 @@ def free_of(theta: Floats, box: Box) -> NDArray[np.bool_]:
     return free
 
 
-def names_of(form: Form) -> tuple[str, ...]:
-    """The constants of a law, in the order of the coordinates."""
-    return ("E", "A", "B", "alpha", "beta") if form is Form.CHINCHILLA else ("E", "A", "alpha")
-
-
 def law_of(runs: Runs, form: Form, values: Floats) -> ScalingLaw:
-    """The law of constants in the order of `names_of`, shape (constants,) or (draws, constants)."""
-    of = Resource.FLOPS if form is Form.CHINCHILLA else form.resources[0]
-    known = runs.given.get(of)
+    """The law of constants in the order of the form, shape (constants,) or (draws, constants)."""
+    known = runs.given.get(form.span_of)
     span = None if known is None else (float(known.min()), float(known.max()))
-    name = f"fit to {PurePath(runs.name).name}"
-    source = f"fitted to {runs.n} points of {PurePath(runs.name).name}"
+    file = PurePath(runs.name).name
     columns = [float(v) if values.ndim == 1 else np.ascontiguousarray(v) for v in values.T]
-    found = dict(zip((FIELDS[each] for each in names_of(form)), columns, strict=True))
-    if form is Form.CHINCHILLA:
-        return ChinchillaLaw(name=name, source=source, span=span, **found)
-    return PowerLaw(name=name, source=source, of=of, span=span, **found)
+    source = f"fitted to {runs.n} points of {file}"
+    return form.law(columns, name=f"fit to {file}", source=source, span=span)
