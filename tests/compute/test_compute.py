@@ -603,4 +603,4 @@ def test_what_the_law_cannot_do_is_the_reason(forecast: Forecast):
 def test_it_is_the_same_every_time(forecast: Forecast):
     """The seed is fixed."""
     again = replace(forecast)
-    assert compute(again).to_dict() == compute(forecast).to_dict()
+    assert record_of_compute(compute(again)) == record_of_compute(compute(forecast))

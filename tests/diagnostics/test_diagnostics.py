@@ -21,6 +21,7 @@ from emergecast.diagnostics._residuals import residuals
 from emergecast.errors import EmergecastError
 from emergecast.forecasts import ForecastOptions, Verdict, forecast
 from emergecast.inference import Fit, FitOptions
+from emergecast.records import as_json
 from emergecast.report import influence, save
 
 LOSSES = designs.DENSE[::2]
@@ -342,8 +343,8 @@ def test_a_refused_table_is_not_diagnosed(monkeypatch: pytest.MonkeyPatch):
 def test_an_axis_where_higher_is_stronger_mirrors_everything(plain: Fit, found: Diagnostics):
     """Shifts change their sign, ends their places."""
     axis = replace(plain.selection.axis, name="index", higher_is_stronger=True)
-    here = found.to_dict(plain.selection.axis)
-    there = found.to_dict(axis)
+    here = as_json(found.record(plain.selection.axis))
+    there = as_json(found.record(axis))
     for one, other in zip(here["influence"], there["influence"], strict=True):
         assert (other["p05"], other["p95"]) == (-one["p95"], -one["p05"])
         assert other["shift"] == -one["shift"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -104,8 +105,14 @@ def deliver(
 
 
 def as_text(record: Any) -> str:  # noqa: ANN401  anything that JSON holds
-    """A record as the text of a JSON file."""
-    return json.dumps(record, indent=2, allow_nan=False) + "\n"
+    """A record as the text of a JSON file; a list of numbers or words takes one line."""
+    text = json.dumps(record, indent=2, allow_nan=False)
+    return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
+
+
+_PLAIN: Final = r'(?:-?\d[\d.eE+-]*|null|true|false|"[^"\\\s]*")'
+_NUMBERS: Final = re.compile(rf"\[\n\s+((?:{_PLAIN},?\s+)+)\]")
+"""A list of numbers or words over several lines. No string of JSON holds a line break."""
 
 
 def wrote(paths: list[Path]) -> str:

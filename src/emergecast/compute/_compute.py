@@ -47,10 +47,15 @@ class Quantiles:
     """Quantiles of an amount, p05 the smallest; None where no amount reaches the loss."""
 
     p05: float | None
+    """5% quantile."""
     p25: float | None
+    """25% quantile."""
     p50: float | None
+    """Median."""
     p75: float | None
+    """75% quantile."""
     p95: float | None
+    """95% quantile."""
 
     @classmethod
     def of(cls, values: Floats | None) -> Quantiles | None:
@@ -66,12 +71,19 @@ class FloorRow:
     """Medians under another floor of the law; None where the loss is then never reached."""
 
     what: str
+    """Which floor, in words."""
     floor_nats: float
+    """The floor, nats."""
     flops: float | None
+    """Training FLOPs."""
     params: float | None
+    """Parameters."""
     tokens: float | None
+    """Training tokens."""
     multiple_of_strongest: float | None
+    """FLOPs over those of the strongest checkpoint in the fit."""
     unreachable: float
+    """Probability that the elbow lies at or below every loss that the law reaches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +93,19 @@ class DateQuantiles:
     table: str
     """The file with the largest run at each date, as the user named it."""
     first_date: str
+    """First date of the table."""
     last_date: str
+    """Last date of the table."""
     p05: str | None
+    """5% quantile; None where later than the last date of the table."""
     p25: str | None
+    """25% quantile; None as above."""
     p50: str | None
+    """Median; None as above."""
     p75: str | None
+    """75% quantile; None as above."""
     p95: str | None
-    """None where later than the last date of the table."""
+    """95% quantile; None as above."""
     by_first_date: float
     """Probability that it is possible on the first date of the table already."""
     not_by_last_date: float

@@ -35,9 +35,11 @@ class Optima:
     low: float
     """Lowest E(D0) among those that explain the rows about as well."""
     high: float
+    """Highest E(D0) among them."""
     lucky_low: float
     """Lowest E(D0) among all ends: what an unlucky start would have reported."""
     lucky_high: float
+    """Highest E(D0) among all ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

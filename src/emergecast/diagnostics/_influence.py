@@ -50,8 +50,11 @@ class Influence:
     n_rows: int
     """Scores that were left out."""
     p05: float
+    """5% quantile."""
     p50: float
+    """Median."""
     p95: float
+    """95% quantile."""
     shift: float
     """By how much leaving them out moves the median."""
     shift_sd: float
@@ -63,6 +66,7 @@ class Suspect:
     """A checkpoint that the other checkpoints do not predict; scores in the metric's unit."""
 
     checkpoint: str
+    """Its name."""
     rows: str
     """light (few-shot and the smallest amount), few-shot, or finetuned."""
     observed: float

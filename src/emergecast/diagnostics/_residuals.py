@@ -29,14 +29,17 @@ class Residual:
     """How far the scores of a checkpoint past their elbows lie from the law, on average."""
 
     checkpoint: str
+    """Its name."""
     loss: float
     """Internal loss; a value of the axis in forecast.json."""
     n_rows: int
+    """Rows past their elbow."""
     residual: float
     """Weighted mean of score minus law, without the deviation of the checkpoint."""
     stderr: float
     """Of that mean, from sampling and run-to-run noise."""
     params: float | None
+    """Parameters; None where not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,8 +22,11 @@ class Override:
     kind: str
     """rule or prior."""
     name: str
+    """Field of `Thresholds` or `Priors`."""
     value: float
+    """What it was set to."""
     default: float
+    """What it usually is."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} {self.value:g} (default {self.default:g})"

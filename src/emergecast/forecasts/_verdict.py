@@ -49,8 +49,11 @@ class Sensitivity:
     what: str
     """The assumption, in words."""
     p05: float
+    """5% quantile."""
     p50: float
+    """Median."""
     p95: float
+    """95% quantile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
