@@ -10,7 +10,6 @@ from emergecast.compute._compute import Compute, DateQuantiles, FloorRow, Quanti
 from emergecast.compute._dates import ComputeDates, read_compute_dates
 from emergecast.compute._one_run import (
     NO_CURVE,
-    NO_TICKS,
     AtCompute,
     at_compute,
     compute_checkpoints,
@@ -21,7 +20,6 @@ from emergecast.compute._scale import ComputeOptions, LawKind
 
 __all__ = [
     "NO_CURVE",
-    "NO_TICKS",
     "AtCompute",
     "Compute",
     "ComputeDates",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,8 +62,8 @@ class Diagnostics:
         """The checkpoint or amount whose rows move the median most."""
         return next((each for each in self.influence if each.kind == kind), None)
 
-    def to_dict(self, axis: Axis) -> dict[str, Any]:
-        """Plain values for forecast.json, losses as values of the axis."""
+    def on_axis(self, axis: Axis) -> Diagnostics:
+        """The same with losses and shifts as values of the axis, mirrored where that is."""
         sign = -1.0 if axis.higher_is_stronger else 1.0
 
         def turned(low: float, high: float) -> tuple[float, float]:
@@ -73,26 +73,47 @@ class Diagnostics:
         influence = []
         for each in self.influence:
             p05, p95 = turned(each.p05, each.p95)
-            quantiles = {"p05": p05, "p50": axis.to_axis(each.p50), "p95": p95}
-            moved = {name: sign * getattr(each, name) for name in ("shift", "shift_sd")}
-            influence.append({**asdict(each), **quantiles, **moved})
-        optima = asdict(self.optima)
-        optima["best"] = axis.to_axis(self.optima.best)
-        for prefix in ("", "lucky_"):
-            ends = turned(optima[f"{prefix}low"], optima[f"{prefix}high"])
-            optima[f"{prefix}low"], optima[f"{prefix}high"] = ends
+            influence.append(
+                replace(
+                    each,
+                    p05=p05,
+                    p50=axis.to_axis(each.p50),
+                    p95=p95,
+                    shift=sign * each.shift,
+                    shift_sd=sign * each.shift_sd,
+                )
+            )
+        low, high = turned(self.optima.low, self.optima.high)
+        lucky_low, lucky_high = turned(self.optima.lucky_low, self.optima.lucky_high)
+        best = axis.to_axis(self.optima.best)
+        return replace(
+            self,
+            influence=tuple(influence),
+            residuals=tuple(replace(each, loss=axis.to_axis(each.loss)) for each in self.residuals),
+            trends=tuple(replace(each, shift=sign * each.shift) for each in self.trends),
+            optima=replace(
+                self.optima,
+                best=best,
+                low=low,
+                high=high,
+                lucky_low=lucky_low,
+                lucky_high=lucky_high,
+            ),
+        )
+
+    def to_dict(self, axis: Axis) -> dict[str, Any]:
+        """Plain values for forecast.json, losses as values of the axis."""
+        turned = self.on_axis(axis)
         return {
-            "influence": influence,
+            "influence": [asdict(each) for each in turned.influence],
             "residuals": {
-                "checkpoints": [
-                    {**asdict(each), "loss": axis.to_axis(each.loss)} for each in self.residuals
-                ],
-                "trends": [{**asdict(each), "shift": sign * each.shift} for each in self.trends],
-                "suspects": [asdict(each) for each in self.suspects],
+                "checkpoints": [asdict(each) for each in turned.residuals],
+                "trends": [asdict(each) for each in turned.trends],
+                "suspects": [asdict(each) for each in turned.suspects],
             },
-            "monotonicity": [asdict(each) for each in self.falls],
-            "predictive": [asdict(each) for each in self.predictive],
-            "optima": optima,
+            "monotonicity": [asdict(each) for each in turned.falls],
+            "predictive": [asdict(each) for each in turned.predictive],
+            "optima": asdict(turned.optima),
         }
 
 

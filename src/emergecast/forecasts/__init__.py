@@ -6,8 +6,8 @@ a refused one has no elbow.
 
 from __future__ import annotations
 
-from emergecast.forecasts._elbow import Elbow
-from emergecast.forecasts._forecast import AtLoss, Forecast, forecast
+from emergecast.forecasts._elbow import AtLoss, Elbow
+from emergecast.forecasts._forecast import Forecast, forecast
 from emergecast.forecasts._json_schema import json_schema
 from emergecast.forecasts._overrides import Override, overrides
 from emergecast.forecasts._thresholds import Thresholds, default_thresholds

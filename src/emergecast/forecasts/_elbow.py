@@ -1,4 +1,4 @@
-"""From the loss-like numbers of a fit to those of the axis that a reader knows."""
+"""The elbow, and what to expect of one loss, in the numbers of the axis that a reader knows."""
 
 from __future__ import annotations
 
@@ -27,6 +27,20 @@ class Elbow:
     p50: float
     p75: float
     p95: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtLoss:
+    """What to expect of a model of one loss."""
+
+    loss: float
+    """Nats, or the unit of the forecast's axis."""
+    emerged: float
+    """Probability that its few-shot score has left chance."""
+    score: float
+    """Median of its few-shot score, without sampling error."""
+    exceeds: dict[float, float]
+    """Probability that this score lies above each asked value."""
 
 
 def sensitivity_on(axis: Axis, row: Sensitivity) -> Sensitivity:
