@@ -1,224 +1,111 @@
-"""Made-up forecasts of several designs, with the columns of real ones."""
+"""Forecasts of several designs, each made once, when a test first asks for it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
+from tests import designs
 
-from emergecast.measurements import Axis, Shift
-
-
-@dataclass(frozen=True, kw_only=True)
-class Elbow:
-    """Quantiles and point estimates of a made-up elbow."""
-
-    p05: float
-    p25: float
-    p50: float
-    p75: float
-    p95: float
-    mode: float
-    mle: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Design:
-    """What a made-up forecast looks like."""
-
-    losses: tuple[float, ...]
-    amounts: tuple[int, ...] = (64, 512, 4096)
-    hidden_losses: tuple[float, ...] = ()
-    centre: float = 2.06
-    sd: float = 0.06
-    top: float = 2.35
-    slope: float = 1.6
-    chance: float = 0.25
-    truth: float | None = None
-    metric: str = "acc"
-    negated: bool = False
-    refused: bool = False
-    stderr: float | None = 0.008
-    noise: float = 0.01
-    mle: float | None = 2.075
-    title: str = "mmlu: few-shot emergence at 2.06 nats"
-    subtitle: str = "weak: 90% interval 1.96 to 2.16; 11 checkpoints"
-    task: str = "mmlu"
-    few_shot_examples: float = 5.0
-    few_shot_rows: bool = True
-    lines: str = "Lines: one typical draw of the posterior."
-    plain_law: str | None = None
-    axis: Axis = Axis()  # noqa: RUF009  frozen
-    shift: Shift = Shift()  # noqa: RUF009  frozen
-
-
-@dataclass(frozen=True)
-class View:
-    """A forecast, as the report room sees one."""
-
-    design: Design
-    task: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "task", self.design.task)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.design, name)
-
-    def _elbow_at(self, examples: int | None) -> float:
-        d = self.design
-        if examples is None:
-            return d.centre
-        g = (np.log(examples) - np.log(5)) / (np.log(max(d.amounts)) - np.log(5))
-        return float(d.centre + (d.top - d.centre) * g**1.5)
-
-    @property
-    def elbow(self) -> Elbow | None:
-        """Quantiles of a normal with a tail towards low loss."""
-        d = self.design
-        if d.refused:
-            return None
-        p05, p25, p75, p95 = (d.centre + d.sd * z for z in (-2.1, -0.75, 0.6, 1.5))
-        return Elbow(
-            p05=p05, p25=p25, p50=d.centre, p75=p75, p95=p95, mode=d.centre + 0.2 * d.sd, mle=d.mle
-        )
-
-    def points(self) -> pl.DataFrame:
-        """Every checkpoint under every setting."""
-        d = self.design
-        rng = np.random.default_rng(7)
-        rows = []
-        for examples in (None, *d.amounts) if d.few_shot_rows else d.amounts:
-            for loss in (*d.losses, *d.hidden_losses):
-                mean = d.chance + d.slope * max(self._elbow_at(examples) - loss, 0.0)
-                rows.append(
-                    {
-                        "checkpoint": f"model-{loss:.3f}",
-                        "loss": loss,
-                        "score": min(mean + d.noise * rng.normal(), d.chance + 0.74),
-                        "stderr": d.stderr,
-                        "setting": "few-shot" if examples is None else "finetuned",
-                        "examples": examples,
-                        "label": "few-shot" if examples is None else f"{examples:,}",
-                        "hidden": loss in d.hidden_losses,
-                    }
-                )
-        schema_overrides = {"examples": pl.Int64, "stderr": pl.Float64}
-        return pl.DataFrame(rows, schema_overrides=schema_overrides)
-
-    def curves(self) -> pl.DataFrame:
-        """The law's line of every setting, few-shot beyond the checkpoints."""
-        d = self.design
-        rows = []
-        for examples in (None, *d.amounts):
-            edge = min(d.losses)
-            low = min(self._elbow_at(None) - 6 * d.sd, edge) if examples is None else edge
-            rows += [
-                {
-                    "label": "few-shot" if examples is None else f"{examples:,}",
-                    "examples": examples,
-                    "loss": float(loss),
-                    "score": d.chance + d.slope * max(self._elbow_at(examples) - loss, 0.0),
-                    "extrapolated": bool(examples is None and loss < edge),
-                }
-                for loss in np.linspace(low, max(d.losses), 400)
-            ]
-        frame = pl.DataFrame(rows, schema_overrides={"examples": pl.Int64})
-        return frame.clear() if d.refused else frame
-
-    def distribution(self) -> pl.DataFrame:
-        """A normal density, and the probability that the elbow is at each loss or above it."""
-        d = self.design
-        loss = np.linspace(d.centre - 6 * d.sd, d.centre + 6 * d.sd, 600)
-        density = np.exp(-0.5 * ((loss - d.centre) / d.sd) ** 2) / (d.sd * np.sqrt(2 * np.pi))
-        below = np.cumsum(density) * (loss[1] - loss[0])
-        frame = pl.DataFrame(
-            {"loss": loss, "density": density, "cumulative": 1 - below / below[-1]}
-        )
-        return frame.clear() if d.refused else frame
-
+import emergecast
+from emergecast.forecasts import Forecast
 
 ELEVEN = (2.61, 2.52, 2.44, 2.37, 2.31, 2.27, 2.23, 2.19, 2.15, 2.12, 2.09)
+LATER = (2.05, 2.0, 1.96, 1.93)
+SEVEN = (1920, 6400, 16000, 32000, 64000, 99842, 256000)
+FARAWAY = (6.53, 6.5, 5.83, 5.77, 5.45, 5.43, 5.36, 5.35, 5.3, 5.29, 5.26, 5.23, 5.22, 5.2)
+FARAWAY_LATER = (5.16, 5.15, 5.14, 5.13, 5.12, 5.1, 5.08)
 
-DESIGNS = {
-    "three": Design(losses=ELEVEN),
-    "seven": Design(
-        losses=ELEVEN,
-        amounts=(1920, 6400, 16000, 32000, 64000, 99842, 256000),
-        hidden_losses=(2.05, 2.0, 1.96, 1.93),
-        truth=2.069,
-        sd=0.035,
+
+def table(*, few_shot: float = 2.06, top: float = 2.35, **options: Any) -> list[designs.Row]:
+    """Elbows from `few_shot` nats at D0 to `top` at the largest amount; noise 0.015."""
+    usual: dict[str, Any] = {"losses": ELEVEN, "amounts": (64, 512, 4096)}
+    chosen = usual | {"slope": 1.6, "noise": 0.015} | options
+    per_log = (top - few_shot) / math.log(max(chosen["amounts"]) / designs.SHOTS)
+    return designs.rows(at=partial(designs.elbow, at_d0=few_shot, per_log=per_log), **chosen)
+
+
+def brier() -> list[designs.Row]:
+    """The same scores as a metric of which lower is better, without standard errors."""
+    return [
+        {**row, "metric": "brier_score", "score": 1 - row["score"], "chance": 0.75, "stderr": None}
+        for row in table(noise=0.02)
+    ]
+
+
+def forecast(rows: list[designs.Row], **options: Any) -> Forecast:
+    """A forecast under a plain law, which is integrated exactly."""
+    return emergecast.forecast(rows, bootstraps=0, **{"law": "log-power", **options})
+
+
+def likeliest(found: Forecast, *, at: float | None) -> Forecast:
+    """The same with its maximum likelihood elsewhere."""
+    assert found.elbow is not None
+    return replace(found, elbow=replace(found.elbow, mle=at))
+
+
+@cache
+def made(name: str) -> Forecast:
+    """The forecast of a design."""
+    return MADE[name]()
+
+
+MADE: dict[str, Callable[[], Forecast]] = {
+    "three": lambda: forecast(table()),
+    "seven": lambda: replace(
+        forecast(table(losses=(*ELEVEN, *LATER), amounts=SEVEN), at_chance_only=True), truth=2.069
     ),
-    "refused": Design(
-        losses=ELEVEN[:5],
-        amounts=(64, 512),
-        refused=True,
-        slope=0.0,
-        title="mmlu: no forecast",
-        subtitle="refused: no finetuned curve shows an elbow; two data amounts, at least three are "
-        "needed. Finetune the strongest checkpoints on more examples.",
-    ),
-    "negated": Design(
-        losses=ELEVEN,
-        metric="brier_score",
-        negated=True,
-        chance=-0.75,
-        slope=0.8,
-        stderr=None,
-        sd=0.15,
-        mle=None,
-        title="mmlu: few-shot emergence at 2.06 nats",
-        subtitle="weak: 90% interval 1.75 to 2.29; 11 checkpoints",
-    ),
-    "outlying": Design(
-        losses=(6.53, 6.5, 5.83, 5.77, 5.45, 5.43, 5.36, 5.35, 5.3, 5.29, 5.26, 5.23, 5.22, 5.2),
-        amounts=(16, 64, 256, 1024, 4096),
-        hidden_losses=(5.16, 5.13, 5.1, 5.08, 5.05, 5.02, 5.0),
-        centre=5.16,
-        sd=0.03,
-        top=5.29,
-        slope=4.0,
-        noise=0.02,
+    "refused": lambda: forecast(table(losses=ELEVEN[:5], amounts=(64, 512), slope=0.0)),
+    "negated": lambda: likeliest(forecast(brier()), at=None),
+    "outlying": lambda: replace(
+        forecast(
+            table(
+                losses=(*FARAWAY, *FARAWAY_LATER), amounts=(4096, 8192, 16384, 32768, 65536),
+                few_shot=5.18, top=5.29, slope=4.0, noise=0.015,
+            ),
+            at_chance_only=True,
+        ),
         truth=5.143,
-        mle=5.18,
-        title="proving ground: few-shot emergence at 5.16 nats",
-        subtitle="identified: 90% interval 5.10 to 5.21; 14 checkpoints",
     ),
-    "far": Design(
-        losses=ELEVEN,
-        centre=1.6,
-        sd=0.35,
-        mle=-40.0,
-        title="gsm8k: few-shot emergence at 1.60 nats",
-        subtitle="weak: 90% interval 0.87 to 2.13; 11 checkpoints; measure more data amounts",
+    "far": lambda: likeliest(
+        forecast(
+            table(losses=ELEVEN[2:], few_shot=1.3, top=2.3, noise=0.01),
+            priors={"elbow_offset": -3.5},
+        ),
+        at=-40.0,
     ),
-}
-
-DESIGNS["finetuned only"] = replace(DESIGNS["three"], few_shot_rows=False)
-DESIGNS["all zero"] = Design(
-    losses=(2.3, 2.2, 2.1),
-    amounts=(64,),
-    chance=0.0,
-    slope=0.0,
-    noise=0.0,
-    stderr=None,
-    refused=True,
-    title="gsm8k: no forecast",
-    subtitle="refused: no finetuned curve shows an elbow.",
-)
-DESIGNS["one checkpoint"] = replace(DESIGNS["refused"], losses=(2.3,))
+    "two laws": lambda: forecast(table(), law=["log-power", "power"]),
+    "far, two laws": lambda: likeliest(made("two laws"), at=-40.0),
+    "finetuned only": lambda: forecast(
+        [row for row in table() if row["setting"] == "finetuned"]
+    ),
+    "all zero": lambda: forecast(
+        [
+            {**row, "score": 0.0, "chance": 0.0, "stderr": None}
+            for row in table(losses=(2.3, 2.2, 2.1), amounts=(64,))
+        ]
+    ),
+    "one few-shot score": lambda: forecast(
+        [
+            row for row in table(losses=(2.3, 2.2), amounts=(64, 512), slope=0.0)
+            if row["setting"] == "finetuned" or row["loss"] == 2.3
+        ]
+    ),
+}  # fmt: skip
+"""How each is made."""
 
 
 @pytest.fixture
-def view_of() -> Callable[[str], View]:
-    """The made-up forecast of a design, by its name."""
-    return lambda name: View(DESIGNS[name])
+def forecast_of() -> Callable[[str], Forecast]:
+    """The forecast of a design, by its name."""
+    return made
 
 
-@pytest.fixture(params=list(DESIGNS))
-def any_view(request: pytest.FixtureRequest) -> View:
-    """The made-up forecast of every design in turn."""
-    return View(DESIGNS[request.param])
+@pytest.fixture(params=list(MADE))
+def any_forecast(request: pytest.FixtureRequest) -> Forecast:
+    """The forecast of every design in turn."""
+    return made(request.param)

@@ -17,7 +17,6 @@ INK = "#1a1a1a"  # few-shot scores and the line through them
 QUIET = "#5f5f5f"  # secondary text, chance
 FAINT = "#8a8a8a"  # axes
 LATER = "#4a4a4a"  # few-shot scores that the forecast did not see
-LATER_FINETUNED = "#a3a3a3"  # finetuned ones
 BAND = "#e8862e"  # the few-shot elbow
 BAND_TEXT = "#9a4d0a"  # the same, dark enough to read
 TRUTH = "#b0125b"  # what was measured later

@@ -167,7 +167,7 @@ def _difference(comparison: Comparison, curve: pl.DataFrame) -> alt.LayerChart:
         if not part.is_empty()
     ]
     layers.append(alt.Chart(curve).mark_line(stroke=INK, strokeWidth=1.5).encode(x=x, y=y))
-    layers.append(marks.rule(0.0, x, field="difference", colour=QUIET))
+    layers.append(marks.one(difference=0.0).mark_rule(stroke=QUIET, strokeWidth=1).encode(x=x))
     true = comparison.true_difference
     if true is not None:
         layers.append(marks.rule(true, x, field="difference", colour=INK, width=2, dash=(7, 3)))

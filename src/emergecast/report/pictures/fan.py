@@ -13,7 +13,6 @@ from emergecast.report.drawing import (
     BAND_TEXT,
     INK,
     LATER,
-    LATER_FINETUNED,
     TRUTH,
     WIDTH,
     Window,
@@ -162,24 +161,21 @@ def _seen(
 
 
 def _later(forecast: Forecast, points: pl.DataFrame, x: alt.X, y: alt.Y) -> _Layers:
-    """Scores of later checkpoints, which the forecast did not see: open and grey."""
+    """Few-shot scores of later checkpoints, which the forecast did not see: open and grey."""
     if points.is_empty():
         return []
-    colours = {FEW_SHOT: LATER, "finetuned": LATER_FINETUNED}
-    kinds = [kind for kind in colours if kind in set(points["setting"])]
     stroke = alt.Stroke(
         "setting:N",
-        scale=alt.Scale(domain=kinds, range=[colours[kind] for kind in kinds]),
+        scale=alt.Scale(domain=[FEW_SHOT], range=[LATER]),
         legend=alt.Legend(
             title="later, not seen", offset=_LEGEND_OFFSET, symbolType="circle", symbolOpacity=1
         ),
     )
-    few_shot = points.filter(pl.col("setting") == FEW_SHOT)
-    dots = alt.Chart(points.sort("setting", descending=True)).mark_point(
+    dots = alt.Chart(points).mark_point(
         filled=False, size=42, strokeWidth=1.6, fill="white", opacity=1
     )
     return [
-        marks.whiskers(few_shot, x, y).encode(stroke=alt.value(LATER)),
+        marks.whiskers(points, x, y).encode(stroke=alt.value(LATER)),
         dots.encode(x=x, y=y, stroke=stroke, tooltip=marks.tooltip(forecast)),
     ]
 
