@@ -9,7 +9,7 @@ from typing import Any
 
 import altair as alt
 import pytest
-from tests.report.conftest import ELEVEN, LATER, forecast, table
+from tests.report.made import ELEVEN, LATER, forecast, table
 
 from emergecast.compute import ComputeOptions
 from emergecast.forecasts import Forecast

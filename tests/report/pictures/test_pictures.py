@@ -12,6 +12,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 import pytest
+from tests.report.made import drawn
 
 from emergecast.diagnostics import Influence, Residual
 from emergecast.forecasts import Forecast
@@ -61,9 +62,9 @@ def domains(chart: alt.TopLevelMixin) -> list[list[float]]:
 
 
 @pytest.mark.parametrize("draw", PICTURES)
-def test_stronger_is_right(draw: Callable, any_forecast) -> None:
+def test_stronger_is_right(draw: Callable, any_design: str) -> None:
     """The loss axis is reversed, and it is the same for all marks and panels of a picture."""
-    chart = draw(any_forecast)
+    chart = drawn(draw, any_design)
     scales = [
         unit["encoding"]["x"]["scale"]
         for unit in units(chart.to_dict())
@@ -77,9 +78,9 @@ def test_stronger_is_right(draw: Callable, any_forecast) -> None:
 
 
 @pytest.mark.parametrize(("name", "amounts"), [("three", 3), ("seven", 7), ("outlying", 5)])
-def test_one_colour_per_amount(forecast_of, name: str, amounts: int) -> None:
+def test_one_colour_per_amount(name: str, amounts: int) -> None:
     """Few-shot and every data amount have a colour of their own; few-shot first, then rising."""
-    chart = fan(forecast_of(name))
+    chart = drawn(fan, name)
     scale = of(chart, "line")[0]["encoding"]["color"]["scale"]
     assert scale["domain"][0] == "few-shot"
     numbers = [int(label.replace(",", "")) for label in scale["domain"][1:]]
@@ -90,9 +91,9 @@ def test_one_colour_per_amount(forecast_of, name: str, amounts: int) -> None:
     assert [e["color"]["scale"] for e in encodings if "color" in e] == [scale]
 
 
-def test_colours_darken_towards_few_shot(forecast_of) -> None:
+def test_colours_darken_towards_few_shot() -> None:
     """Lightness rises with the data amount: the order survives print and colour blindness."""
-    scale = of(fan(forecast_of("seven")), "line")[0]["encoding"]["color"]["scale"]
+    scale = of(drawn(fan, "seven"), "line")[0]["encoding"]["color"]["scale"]
     weights = {1: 0.299, 3: 0.587, 5: 0.114}  # of red, green and blue in luma
     light = [
         sum(weight * int(colour[i : i + 2], 16) for i, weight in weights.items())
@@ -102,9 +103,9 @@ def test_colours_darken_towards_few_shot(forecast_of) -> None:
     assert min(steps) > 5
 
 
-def test_every_score_is_drawn_once_or_counted(any_forecast) -> None:
+def test_every_score_is_drawn_once_or_counted(any_forecast, any_design: str) -> None:
     """The fan draws each score inside its window, seen or hidden, and counts the others below."""
-    chart = fan(any_forecast)
+    chart = drawn(fan, any_design)
     low, high = domains(chart)[0]
     points = any_forecast.points()
     rows = [row for unit in of(chart, "point") for row in unit["rows"]]
@@ -136,16 +137,16 @@ def test_hidden_scores_are_open_and_have_no_data_colour(forecast_of) -> None:
 def test_the_band_is_the_forecast(forecast_of) -> None:
     """The bands of the fan span 5-95% and 25-75%, its line is the median, its label says so."""
     view = forecast_of("three")
-    chart = fan(view)
+    chart = drawn(fan, "three")
     bands = [(unit["rows"][0]["loss"], unit["rows"][0]["end"]) for unit in of(chart, "rect")]
     assert bands == [(view.elbow.p05, view.elbow.p95), (view.elbow.p25, view.elbow.p75)]
     assert rules_at(chart) == [view.elbow.p50]
     assert f"few-shot elbow {view.elbow.p50:.2f}, with 50% and 90% intervals" in texts(chart)
 
 
-def test_extrapolation_is_dashed_and_joined(forecast_of) -> None:
+def test_extrapolation_is_dashed_and_joined() -> None:
     """The few-shot line beyond the checkpoints is dashed and starts where the solid one ends."""
-    (line,) = of(fan(forecast_of("three")), "line")
+    (line,) = of(drawn(fan, "three"), "line")
     dash = line["encoding"]["strokeDash"]["scale"]
     assert dict(zip(dash["domain"], dash["range"], strict=True))["extrapolated"] == [6, 3]
     few_shot = [row for row in line["rows"] if row["label"] == "few-shot"]
@@ -166,9 +167,9 @@ def test_quantile_rules_stand_at_the_quantiles(forecast_of) -> None:
     assert "strongest checkpoint used 2.09" in texts(chart)
 
 
-def test_probability_rises_as_loss_falls(forecast_of) -> None:
+def test_probability_rises_as_loss_falls() -> None:
     """The second panel runs from nothing to certainty, on an axis from 0 to 1."""
-    _, line = of(distribution(forecast_of("three")), "line")
+    _, line = of(drawn(distribution, "three"), "line")
     assert line["encoding"]["y"]["field"] == "cumulative"
     assert line["encoding"]["y"]["scale"]["domain"] == [0, 1]
     values = [row["cumulative"] for row in sorted(line["rows"], key=lambda row: -row["loss"])]
@@ -178,32 +179,30 @@ def test_probability_rises_as_loss_falls(forecast_of) -> None:
 
 
 @pytest.mark.parametrize("draw", PICTURES)
-def test_later_truth_is_marked(draw: Callable, forecast_of) -> None:
+def test_later_truth_is_marked(draw: Callable) -> None:
     """A truth measured later has a rule and a label; without one there is neither."""
-    assert 5.143 in rules_at(draw(forecast_of("outlying")))
-    assert any(
-        text.startswith("measured later 5.14") for text in texts(draw(forecast_of("outlying")))
-    )
-    assert not any("later" in text for text in texts(draw(forecast_of("three"))))
+    assert 5.143 in rules_at(drawn(draw, "outlying"))
+    assert any(text.startswith("measured later 5.14") for text in texts(drawn(draw, "outlying")))
+    assert not any("later" in text for text in texts(drawn(draw, "three")))
 
 
 @pytest.mark.parametrize("draw", PICTURES)
-def test_negation_is_told(draw: Callable, forecast_of) -> None:
+def test_negation_is_told(draw: Callable) -> None:
     """The score axis says when the metric was turned round, and only then."""
     titles = [
         unit["encoding"]["y"]["axis"]["title"]
-        for unit in of(draw(forecast_of("negated")), "point")
+        for unit in of(drawn(draw, "negated"), "point")
         if "axis" in unit["encoding"].get("y", {})
     ]
     assert titles
     assert set(titles) == {"Brier score (brier_score), negated so that higher is better"}
-    assert "negated" not in str(draw(forecast_of("three")).to_dict())
+    assert "negated" not in str(drawn(draw, "three").to_dict())
 
 
 @pytest.mark.parametrize("draw", PICTURES)
-def test_chance_is_named(draw: Callable, any_forecast) -> None:
+def test_chance_is_named(draw: Callable, any_forecast, any_design: str) -> None:
     """Chance is a labelled line at its value."""
-    chart = draw(any_forecast)
+    chart = drawn(draw, any_design)
     rules = [u["rows"][0].get("score") for u in of(chart, "rule") if set(u["encoding"]) == {"y"}]
     assert rules == [any_forecast.chance]
     assert any(text.startswith("chance ") for text in texts(chart))
@@ -212,24 +211,24 @@ def test_chance_is_named(draw: Callable, any_forecast) -> None:
 def test_refused_fan_has_scores_and_no_forecast(forecast_of) -> None:
     """A refused forecast shows its scores and the reason, and neither line nor band."""
     view = forecast_of("refused")
-    chart = fan(view)
+    chart = drawn(fan, "refused")
     assert not of(chart, "line")
     assert not of(chart, "rect")
     assert sum(len(unit["rows"]) for unit in of(chart, "point")) == len(view.points())
     assert " ".join(chart.to_dict()["title"]["subtitle"]) == view.subtitle
 
 
-def test_refused_distribution_says_so(forecast_of) -> None:
+def test_refused_distribution_says_so() -> None:
     """A refused forecast has no density, only the few-shot scores and a sentence."""
-    chart = distribution(forecast_of("refused"))
+    chart = drawn(distribution, "refused")
     assert len(chart.to_dict()["vconcat"]) == 1
     assert not of(chart, "area")
     assert "refused: no distribution" in texts(chart)
 
 
-def test_far_weak_checkpoints_do_not_squeeze_the_picture(forecast_of) -> None:
+def test_far_weak_checkpoints_do_not_squeeze_the_picture() -> None:
     """With losses up to 6.5 and all that happens below 5.3, at least a quarter shows the rise."""
-    low, high = domains(fan(forecast_of("outlying")))[0]
+    low, high = domains(drawn(fan, "outlying"))[0]
     assert high < 5.6
     assert (5.29 - 5.16) / (high - low) > 0.25
 
@@ -237,16 +236,16 @@ def test_far_weak_checkpoints_do_not_squeeze_the_picture(forecast_of) -> None:
 def test_a_cut_interval_is_told_in_numbers(forecast_of) -> None:
     """An interval that reaches far beyond the data is cut in the fan, and the fan says where to."""
     view = forecast_of("far")
-    chart = fan(view)
+    chart = drawn(fan, "far")
     low, high = domains(chart)[0]
     assert low > view.elbow.p05
     assert low < view.elbow.p50 < high
     assert any(f"{view.elbow.p05:.2f} to {view.elbow.p95:.2f} nats" in t for t in texts(chart))
 
 
-def test_point_estimates_outside_the_window_are_told_and_not_drawn(forecast_of) -> None:
+def test_point_estimates_outside_the_window_are_told_and_not_drawn() -> None:
     """A maximum likelihood estimate of -40 nats does not stretch the picture."""
-    chart = distribution(forecast_of("far"))
+    chart = drawn(distribution, "far")
     marks = [u for u in of(chart, "point") if "fill" in u["encoding"]]
     assert [row["kind"] for unit in marks for row in unit["rows"]] == ["most likely value"]
     told = [text for text in texts(chart) if text.endswith("lies outside this picture.")]
@@ -262,18 +261,20 @@ def test_maximum_likelihood_of_another_law_says_whose_it_is(forecast_of) -> None
     assert any("maximum likelihood, log-power law, -40" in t for t in texts(distribution(far)))
 
 
-def test_every_few_shot_score_is_drawn_under_the_distribution_or_counted(any_forecast) -> None:
+def test_every_few_shot_score_is_drawn_under_the_distribution_or_counted(
+    any_forecast, any_design: str
+) -> None:
     """A note counts those outside the window."""
-    chart = distribution(any_forecast)
-    drawn = sum(len(u["rows"]) for u in of(chart, "point") if "fill" not in u["encoding"])
+    chart = drawn(distribution, any_design)
+    shown = sum(len(u["rows"]) for u in of(chart, "point") if "fill" not in u["encoding"])
     told = [text for text in texts(chart) if text.startswith("Scores outside")]
     counted = sum(int(n) for text in told for n in re.findall(r"(\d+) at", text))
-    assert drawn + counted == (any_forecast.points()["setting"] == "few-shot").sum()
+    assert shown + counted == (any_forecast.points()["setting"] == "few-shot").sum()
 
 
 def test_the_fan_says_what_its_lines_are(forecast_of) -> None:
     """And nothing where there are none."""
-    assert forecast_of("three").lines in texts(fan(forecast_of("three")))
+    assert forecast_of("three").lines in texts(drawn(fan, "three"))
     refused = forecast_of("refused")
     assert refused.lines == ""
     assert "" not in texts(fan(refused))
@@ -336,9 +337,9 @@ def test_a_heading_stands_where_its_value_is(axis: Axis, place: float) -> None:
 
 
 @pytest.mark.parametrize("draw", PICTURES)
-def test_labels_above_a_panel_never_meet(draw: Callable, any_forecast) -> None:
+def test_labels_above_a_panel_never_meet(draw: Callable, any_design: str) -> None:
     """Labels on one line above a panel lie apart, and all within the width of the panel."""
-    panels = draw(any_forecast).to_dict()
+    panels = drawn(draw, any_design).to_dict()
     for panel in panels.get("vconcat", [panels]):
         spans: dict[float, list[tuple[float, float]]] = {}
         for unit in units({**panel, "datasets": panels["datasets"]}):
