@@ -17,7 +17,7 @@ from scipy.stats import norm
 from tests import designs
 
 import emergecast
-from emergecast.compute import Compute, ComputeOptions, LawKind, NoCompute
+from emergecast.compute import Compute, ComputeOptions, LawKind, NoCompute, record_of_compute
 from emergecast.compute._chosen_law import scale_of
 from emergecast.compute._compute import _through, compute_of
 from emergecast.compute._scale import LossToCompute

@@ -12,14 +12,15 @@ from xml.etree import ElementTree as ET
 import altair as alt
 import pytest
 from altair.utils.schemapi import SchemaValidationError
+from tests.report.made import drawn, made
 
 from emergecast.report import distribution, fan, save
 
 
 @pytest.mark.parametrize("draw", [fan, distribution])
-def test_files_are_what_they_say(draw, view_of, tmp_path: Path) -> None:
+def test_files_are_what_they_say(draw, tmp_path: Path) -> None:
     """The SVG parses as XML, the PNG has its signature and twice the SVG's size, about 900 wide."""
-    svg, png = save(draw(view_of("seven")), tmp_path / "new" / "folder", "picture")
+    svg, png = save(drawn(draw, "seven"), tmp_path / "new" / "folder", "picture")
     assert (svg.name, png.name) == ("picture.svg", "picture.png")
     root = ET.fromstring(svg.read_text(encoding="utf-8"))  # noqa: S314 (our own file)
     assert root.tag.endswith("svg")
@@ -32,38 +33,36 @@ def test_files_are_what_they_say(draw, view_of, tmp_path: Path) -> None:
     assert sorted(p.name for p in svg.parent.iterdir()) == ["picture.png", "picture.svg"]
 
 
-def test_every_design_renders(any_view, tmp_path: Path) -> None:
+def test_every_design_renders(any_design: str, tmp_path: Path) -> None:
     """Refused, degenerate and far-flung forecasts become files without a warning or a NaN."""
     for draw in (fan, distribution):
-        svg, _ = save(draw(any_view), tmp_path, draw.__name__)
+        svg, _ = save(drawn(draw, any_design), tmp_path, draw.__name__)
         text = svg.read_text(encoding="utf-8")
         assert "NaN" not in text
         assert "Infinity" not in text
         assert "undefined" not in text
 
 
-def test_saving_again_replaces(view_of, tmp_path: Path) -> None:
+def test_saving_again_replaces(tmp_path: Path) -> None:
     """A second run leaves the second picture and nothing else."""
-    save(fan(view_of("three")), tmp_path, "fan")
+    save(drawn(fan, "three"), tmp_path, "fan")
     first = (tmp_path / "fan.svg").read_bytes()
-    save(fan(view_of("negated")), tmp_path, "fan")
+    save(drawn(fan, "negated"), tmp_path, "fan")
     assert (tmp_path / "fan.svg").read_bytes() != first
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_the_same_forecast_gives_the_same_file(view_of, tmp_path: Path) -> None:
+def test_the_same_forecast_gives_the_same_file(tmp_path: Path) -> None:
     """Drawing is deterministic, so that pictures can be compared."""
-    save(fan(view_of("three")), tmp_path / "a", "fan")
-    save(fan(view_of("three")), tmp_path / "b", "fan")
+    save(fan(made("three")), tmp_path / "a", "fan")
+    save(fan(made("three")), tmp_path / "b", "fan")
     for name in ("fan.svg", "fan.png"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-def test_every_clip_path_used_is_defined_and_named_after_the_picture(
-    view_of, tmp_path: Path
-) -> None:
+def test_every_clip_path_used_is_defined_and_named_after_the_picture(tmp_path: Path) -> None:
     """Two pictures on one page cannot clip each other."""
-    svg, _ = save(fan(view_of("three")), tmp_path, "mmlu-fan")
+    svg, _ = save(drawn(fan, "three"), tmp_path, "mmlu-fan")
     text = svg.read_text(encoding="utf-8")
     used = set(re.findall(r'clip-path="url\(#([^)]+)\)"', text))
     defined = set(re.findall(r'<clipPath id="([^"]+)"', text))

@@ -7,10 +7,19 @@ need no law. The truth never sees what a forecast said, and a refused forecast i
 from __future__ import annotations
 
 from emergecast.backtests._backtest import backtest
-from emergecast.backtests._rows import Backtest, BacktestOutcome, BacktestRow, Part, Skill, Tally
+from emergecast.backtests._rows import (
+    FORECAST,
+    Backtest,
+    BacktestOutcome,
+    BacktestRow,
+    Part,
+    Skill,
+    Tally,
+)
 from emergecast.backtests._settings import BacktestOptions
 
 __all__ = [
+    "FORECAST",
     "Backtest",
     "BacktestOptions",
     "BacktestOutcome",

@@ -11,7 +11,6 @@ from emergecast.compute._compute_record import ComputeRecord, record_of_compute
 from emergecast.compute._dates import ComputeDates, read_compute_dates
 from emergecast.compute._one_run import (
     NO_CURVE,
-    NO_TICKS,
     AtCompute,
     at_compute,
     compute_checkpoints,
@@ -22,7 +21,6 @@ from emergecast.compute._scale import ComputeOptions, LawKind, NoCompute
 
 __all__ = [
     "NO_CURVE",
-    "NO_TICKS",
     "AtCompute",
     "Compute",
     "ComputeDates",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -36,8 +35,9 @@ class ScalingLawRecord:
     """Its name; null where it has none."""
     source: str | None
     """Where it was published, or what it was fitted to."""
-    of: Literal["params", "tokens", "flops", "params_and_tokens"] | None
-    """What loss is a function of; null where there is no law."""
+    of: str | None
+    """What loss is a function of: params, tokens, flops or params_and_tokens; null where there is
+    no law."""
     constants: Mapping[str, ConstantRecord]
     """Its constants: E, A, alpha, B, beta, as far as it has them."""
     n_checkpoints: int

@@ -46,7 +46,7 @@ _FARTHEST: Final = (1e-3, 1e4)
 """Ends of any picture, in units of the strongest checkpoint."""
 NO_CURVE: Final = pl.DataFrame(schema=dict.fromkeys(("flops", "params", "emerged"), pl.Float64))
 """The curve where FLOPs are not determined, or there is no forecast in compute."""
-NO_TICKS: Final = pl.DataFrame(schema=dict.fromkeys(("flops", "params", "tokens"), pl.Float64))
+_NO_TICKS: Final = pl.DataFrame(schema=dict.fromkeys(("flops", "params", "tokens"), pl.Float64))
 """Its ticks then."""
 
 
@@ -170,7 +170,7 @@ def compute_ticks(elbow: ElbowOnAxis, found: Compute) -> pl.DataFrame:
     """Round FLOPs in the range of the curve and the size of such runs: flops, params, tokens."""
     window = _window(found)
     if window is None:
-        return NO_TICKS
+        return _NO_TICKS
     low, high = window
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = {0: (1.0, 2.0, 5.0), 1: (1.0, 2.0, 5.0), 2: (1.0, 3.0)}
@@ -180,7 +180,7 @@ def compute_ticks(elbow: ElbowOnAxis, found: Compute) -> pl.DataFrame:
         (each.flops, each.params, each.tokens)
         for each in (at_compute(elbow, found, flops=v) for v in values if low <= v <= high)
     ]
-    return pl.DataFrame(rows, schema=NO_TICKS.schema, orient="row")
+    return pl.DataFrame(rows, schema=_NO_TICKS.schema, orient="row")
 
 
 def compute_checkpoints(selection: Selection) -> pl.DataFrame:

@@ -11,26 +11,25 @@ import polars as pl
 
 from emergecast.compute import (
     NO_CURVE,
-    NO_TICKS,
     AtCompute,
     Compute,
     ComputeOptions,
     NoCompute,
     at_compute,
-    compute_checkpoints,
     compute_curve,
     compute_of,
-    compute_ticks,
 )
 from emergecast.diagnostics import Diagnostics
 from emergecast.errors import FitError, OptionError, ScalingError
 from emergecast.forecasts._elbow import AtLoss, Elbow, Exceedance, sensitivity_on
+from emergecast.forecasts._frames import distribution, points
 from emergecast.forecasts._lines import curves, schema, typical
 from emergecast.forecasts._options import ForecastOptions
 from emergecast.forecasts._overrides import Override, overrides
 from emergecast.forecasts._thresholds import Thresholds, default_thresholds
 from emergecast.forecasts._to_record import record_of
 from emergecast.forecasts._verdict import Sensitivity, Verdict, judge
+from emergecast.forecasts._words import basis, html, lines, number, title
 from emergecast.inference import (
     SEED,
     Bootstrap,
@@ -90,7 +89,7 @@ class Forecast:
         """What moves the elbow."""
         return self.fit.selection.shift
 
-    # -------------------------------------------------------------------- names a picture uses
+    # -------------------------------------------------------------------- what it is of, in words
 
     @property
     def task(self) -> str:
@@ -141,34 +140,19 @@ class Forecast:
     @property
     def title(self) -> str:
         """The answer in a few words."""
-        series = ", ".join(self.fit.selection.series)
-        name = f"{self.task} ({series})" if 0 < len(series) <= 30 else self.task
-        if self.elbow is None:
-            return f"{name}: no forecast"
-        return f"{name}: few-shot emergence at {self._number(self.elbow.p50, 2)} {self.axis.unit}"
+        return title(self.fit.selection, self.elbow)
 
     @property
     def subtitle(self) -> str:
         """The verdict in a few words."""
         if self.elbow is None:
             return f"{self.verdict_text}: {self.reasons[0]}"
-        data, number = self.fit.data, self._number
-        kind = "data amounts" if self.shift.is_examples else f"amounts of {self.shift.unit}"
-        return (
-            f"{self.verdict_text}; 90% interval {number(self.elbow.p05, 2)} to "
-            f"{number(self.elbow.p95, 2)} {self.axis.unit}; {data.n_checkpoints} checkpoints, "
-            f"{data.amounts.size} {kind}"
-        )
+        return f"{self.verdict_text}; {basis(self.fit, self.elbow)}"
 
     @property
     def lines(self) -> str:
         """What the lines of `curves` are, in a sentence; empty where the forecast is refused."""
-        if self.elbow is None:
-            return ""
-        if len(self.fit.members) == 1:
-            return "Lines: one typical draw of the posterior."
-        law = self._typical[0].law
-        return f"Lines: one typical draw of one of the {len(self.fit.members)} laws, {law}."
+        return "" if self.elbow is None else lines(self.fit, self._typical[0])
 
     @property
     def plain_law(self) -> str | None:
@@ -176,30 +160,30 @@ class Forecast:
         plain = self.fit.plain
         return None if plain is self.fit else str(plain.law)
 
-    def _number(self, value: float, places: int) -> str:
-        width = 0.0 if self.elbow is None else self.elbow.p95 - self.elbow.p05
-        return self.axis.number(value, self.axis.places(width, places))
+    def number(self, value: float, places: int) -> str:
+        """A value of the axis as text, precise enough for the width of the interval."""
+        return number(self.axis, self.elbow, value, places)
 
     # -------------------------------------------------------------------- the distribution
 
     def density(self, loss: ArrayLike) -> NDArray[np.float64]:
         """Posterior density of the few-shot elbow per nat, any shape."""
-        return self._elbow.density(loss)
+        return self.on_axis.density(loss)
 
     def cumulative(self, loss: ArrayLike) -> NDArray[np.float64]:
         """P(elbow <= loss), any shape."""
-        return self._elbow.cumulative(loss)
+        return self.on_axis.cumulative(loss)
 
     def quantile(self, probability: ArrayLike) -> NDArray[np.float64]:
         """Quantiles of the few-shot elbow, nats, any shape."""
-        return self._elbow.quantile(probability)
+        return self.on_axis.quantile(probability)
 
     def emerged(self, loss: ArrayLike) -> NDArray[np.float64]:
         """Probability that a model of this loss has emerged, P(elbow >= loss), any shape.
 
         Where higher is stronger, P(elbow <= value).
         """
-        return self._elbow.emerged(loss)
+        return self.on_axis.emerged(loss)
 
     def exceeds(self, loss: float, score: float) -> float:
         """Probability that the few-shot score of a model of this loss is above `score`.
@@ -239,8 +223,8 @@ class Forecast:
         return self.fit.posterior
 
     @property
-    def _elbow(self) -> ElbowOnAxis:
-        """The distribution of the elbow in the unit of the axis."""
+    def on_axis(self) -> ElbowOnAxis:
+        """The distribution of the elbow in the unit of the axis; an error where it is refused."""
         return ElbowOnAxis(posterior=self._posterior, axis=self.axis)
 
     @cached_property
@@ -293,57 +277,25 @@ class Forecast:
         if isinstance(found, NoCompute):
             message = f"nothing is known of a training run: {found.reason}"
             raise ScalingError(message)
-        return at_compute(self._elbow, found, flops=flops, params=params, tokens=tokens)
+        return at_compute(self.on_axis, found, flops=flops, params=params, tokens=tokens)
 
     @cached_property
     def _compute(self) -> Compute | NoCompute:
         """Worked out when first asked for: most forecasts of a backtest never are."""
         if self.elbow is None:
             return NoCompute(reason="the forecast is refused, so there is no loss to convert.")
-        return compute_of(self._elbow, self.fit.selection, self.compute_options)
+        return compute_of(self.on_axis, self.fit.selection, self.compute_options)
 
-    # -------------------------------------------------------------------- frames for pictures
+    # -------------------------------------------------------------------- as tables
 
     def compute_curve(self) -> pl.DataFrame:
         """Probability that a run has emerged: flops, params, emerged; no rows if not known."""
         found = self.compute
-        return NO_CURVE if found is None else compute_curve(self._elbow, found)
-
-    def compute_ticks(self) -> pl.DataFrame:
-        """Round FLOPs in that range and the size of such runs: flops, params, tokens."""
-        found = self.compute
-        return NO_TICKS if found is None else compute_ticks(self._elbow, found)
-
-    def compute_checkpoints(self) -> pl.DataFrame:
-        """Few-shot checkpoints of known compute: checkpoint, flops, hidden, emerged."""
-        return compute_checkpoints(self.fit.selection)
+        return NO_CURVE if found is None else compute_curve(self.on_axis, found)
 
     def points(self) -> pl.DataFrame:
         """One row per score: checkpoint, loss, score, stderr, setting, examples, label, hidden."""
-        selection = self.fit.selection
-        seen = selection.rows.with_columns(hidden=pl.lit(value=False))
-        key = ["series", "checkpoint"]
-        later = selection.all_few_shot.join(selection.rows.select(key).unique(), on=key, how="anti")
-        rows = pl.concat([seen, later.with_columns(hidden=pl.lit(value=True))], how="diagonal")
-        shift = self.shift
-        return rows.select(
-            "checkpoint",
-            self.axis.to_axis(pl.col("loss")),
-            "score",
-            "stderr",
-            pl.when("few_shot")
-            .then(pl.lit("few-shot"))
-            .otherwise(pl.lit("finetuned"))
-            .alias("setting"),
-            shift.to_shift(pl.col("examples")),
-            pl.struct("few_shot", "examples")
-            .map_elements(
-                lambda row: "few-shot" if row["few_shot"] else shift.number(row["examples"]),
-                return_dtype=pl.String,
-            )
-            .alias("label"),
-            "hidden",
-        )
+        return points(self.fit.selection)
 
     def curves(self) -> pl.DataFrame:
         """The lines of a typical draw: label, examples, loss, score, extrapolated.
@@ -356,16 +308,7 @@ class Forecast:
 
     def distribution(self) -> pl.DataFrame:
         """Posterior of the few-shot elbow: loss, density (per nat), cumulative (has emerged)."""
-        if self.elbow is None:
-            return pl.DataFrame(
-                schema={"loss": pl.Float64, "density": pl.Float64, "cumulative": pl.Float64}
-            )
-        low, high = self.quantile([0.0005, 0.9995])
-        margin = 0.05 * (high - low)
-        loss = np.linspace(low - margin, high + margin, 400)
-        return pl.DataFrame(
-            {"loss": loss, "density": self.density(loss), "cumulative": self.emerged(loss)}
-        )
+        return distribution(None if self.elbow is None else self.on_axis)
 
     # -------------------------------------------------------------------- for people and programs
 
@@ -390,21 +333,14 @@ class Forecast:
         e = self.elbow
         return (
             f"Forecast({self.task!r}: {self.verdict_text}; few-shot emergence at "
-            f"{self._number(e.p50, 3)} {self.axis.unit}, "
-            f"90% interval {self._number(e.p05, 3)} to {self._number(e.p95, 3)})"
+            f"{self.number(e.p50, 3)} {self.axis.unit}, "
+            f"90% interval {self.number(e.p05, 3)} to {self.number(e.p95, 3)})"
         )
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        rows = ""
-        if self.elbow is not None:
-            shown = {name: v for name, v in asdict(self.elbow).items() if v is not None}
-            names = "".join(f"<th>{name}</th>" for name in shown)
-            cells = "".join(f"<td>{self._number(value, 3)}</td>" for value in shown.values())
-            rows = f"<table><tr>{names}</tr><tr>{cells}</tr></table>"
-        reasons = "".join(f"<li>{escape(reason)}</li>" for reason in self.reasons)
-        return f"<b>{escape(self.title)}</b><br>{escape(self.subtitle)}{rows}<ul>{reasons}</ul>"
+        elbow = {} if self.elbow is None else asdict(self.elbow)
+        cells = {name: self.number(v, 3) for name, v in elbow.items() if v is not None}
+        return html(self.title, self.subtitle, self.reasons, cells)
 
 
 def forecast(

@@ -241,8 +241,9 @@ class ShiftRecord:
     """Unit of its amounts."""
     transform: Transform
     """What is done to the column first."""
-    scale: float
-    """How many finetuning examples one unit counts as in the law and the priors; 1 for examples."""
+    scale: float | None
+    """How many finetuning examples one unit counts as in the law and the priors; 1 for examples,
+    null before the rows have decided."""
 
 
 # ------------------------------------------------------------------------------------ words

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -14,65 +13,55 @@ import altair as alt
 import polars as pl
 import pytest
 
+from emergecast.backtests import Backtest, BacktestOutcome, BacktestRow, Part
+from emergecast.observed import GroundTruth
 from emergecast.report import ablations, ladder, save
-from emergecast.report.drawing._intervals import window
+from emergecast.report.drawing import interval_window
 
 
-@dataclass(frozen=True, kw_only=True)
-class Truth:
-    """A made-up truth."""
-
-    elbow: float = 2.07
-    p05: float = 2.06
-    p95: float = 2.09
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """A made-up backtest."""
-
-    rows: tuple[dict[str, Any], ...]
-    title: str = "mmlu (default)"
-    subtitle: str = "few-shot elbow measured at 2.070 nats"
-    truth: Truth = Truth()
-
-    def to_frame(self) -> pl.DataFrame:
-        """The rows, with the types they have when empty."""
-        schema: dict[str, Any] = dict.fromkeys(row(), pl.Float64) | dict.fromkeys(
-            ("part", "setting", "forecaster", "outcome", "verdict", "reasons"), pl.String
-        )
-        schema["covered"] = pl.Boolean
-        return pl.DataFrame(list(self.rows), schema=schema, orient="row")
+def backtest(*rows: BacktestRow) -> Backtest:
+    """A backtest of these rows, made by hand."""
+    truth = GroundTruth(
+        elbow=2.07, p05=2.06, p95=2.09, slope=1.0, base=0.25, residual=0.01, n=9
+    )  # fmt: skip
+    return Backtest(
+        task="mmlu", metric="acc", series=("default",), truth=truth, horizon=2.0, law="log-power",
+        few_shot_examples=5.0, overridden=(), rows=rows, warnings=(), table_hash="0",
+    )  # fmt: skip
 
 
-def row(**more: Any) -> dict[str, Any]:
+def row(**more: Any) -> BacktestRow:
     """One row of a backtest."""
-    return {
-        "part": "ladder", "setting": "loss above 2.0", "forecaster": "forecast",
-        "outcome": "scored", "verdict": "weak", "reasons": "", "strongest_loss": 2.1,
-        "ahead_nats": 0.03, "ahead_flops": 1.5, "p05": 1.95, "p50": 2.05, "p95": 2.12,
-        "covered": True, **more,
+    usual: dict[str, Any] = {
+        "part": Part.LADDER, "setting": "loss above 2.0", "forecaster": "forecast",
+        "law": "log-power", "few_shot_examples": 5.0, "outcome": BacktestOutcome.SCORED,
+        "verdict": "weak", "strongest_loss": 2.1, "ahead_nats": 0.03, "ahead_flops": 1.5,
+        "p05": 1.95, "p50": 2.05, "p95": 2.12, "covered": True,
     }  # fmt: skip
+    return BacktestRow(**(usual | more))
 
 
-GONE: dict[str, Any] = {"p05": None, "p50": None, "p95": None, "covered": None, "verdict": None}
-FULL = View(
-    rows=(
-        row(),
-        row(forecaster="no-change", verdict=None, p05=2.0, p50=2.1, p95=2.2),
-        row(forecaster="prior", verdict=None, p05=0.5, p50=2.0, p95=9.0),
-        row(forecaster="two-step", outcome="not defined", reasons="No metric.", **GONE),
-        row(setting="loss above 2.2", outcome="refused", ahead_flops=None, reasons="Why.", **GONE),
-        row(setting="loss above 2.2", forecaster="no-change", verdict=None, ahead_nats=-0.13),
-        row(part="ablations", setting="full design", verdict="identified"),
-        row(part="ablations", setting="last 4 checkpoints only", covered=False),
-        row(
-            part="ablations", setting="first data subset only", outcome="not possible",
-            reasons="Not possible: the rows name no data subsets, not two.", **GONE,
-        ),
-        row(part="laws", setting="power", p05=-400.0),
-        row(part="d0", setting="D0 = 1", outcome="refused", reasons="A reason. More.", **GONE),
-    )
+def gone(outcome: BacktestOutcome, reason: str, **more: Any) -> BacktestRow:
+    """A row without a number."""
+    nothing = dict.fromkeys(("p05", "p50", "p95", "covered", "verdict"))
+    return row(outcome=outcome, reasons=(reason,), **nothing, **more)
+
+
+FULL = backtest(
+    row(),
+    row(forecaster="no-change", verdict=None, p05=2.0, p50=2.1, p95=2.2),
+    row(forecaster="prior", verdict=None, p05=0.5, p50=2.0, p95=9.0),
+    gone(BacktestOutcome.NOT_DEFINED, "No metric.", forecaster="two-step"),
+    gone(BacktestOutcome.REFUSED, "Why.", setting="loss above 2.2", ahead_flops=None),
+    row(setting="loss above 2.2", forecaster="no-change", verdict=None, ahead_nats=-0.13),
+    row(part=Part.ABLATIONS, setting="full design", verdict="identified"),
+    row(part=Part.ABLATIONS, setting="last 4 checkpoints only", covered=False),
+    gone(
+        BacktestOutcome.NOT_POSSIBLE, "Not possible: the rows name no data subsets, not two.",
+        part=Part.ABLATIONS, setting="first data subset only",
+    ),
+    row(part=Part.LAWS, setting="power", p05=-400.0),
+    gone(BacktestOutcome.REFUSED, "A reason. More.", part=Part.D0, setting="D0 = 1"),
 )  # fmt: skip
 
 
@@ -212,12 +201,12 @@ def test_stronger_is_right_in_the_ablations() -> None:
 
 
 @pytest.mark.parametrize(
-    ("draw", "part"), [(ladder, "ladder"), (ablations, "ablations"), (ablations, "d0")]
+    ("draw", "part"), [(ladder, Part.LADDER), (ablations, Part.ABLATIONS), (ablations, Part.D0)]
 )
-def test_a_backtest_without_any_number_renders(draw: Any, part: str, tmp_path: Path) -> None:
+def test_a_backtest_without_any_number_renders(draw: Any, part: Part, tmp_path: Path) -> None:
     """Everything refused: the truth stands alone."""
-    view = View(rows=(row(part=part, outcome="refused", reasons="None.", **GONE),))
-    svg, _ = save(draw(view), tmp_path, "picture")
+    found = backtest(gone(BacktestOutcome.REFUSED, "None.", part=part))
+    svg, _ = save(draw(found), tmp_path, "picture")
     assert "NaN" not in svg.read_text("utf-8")
 
 
@@ -226,7 +215,7 @@ def test_a_backtest_without_any_number_renders(draw: Any, part: str, tmp_path: P
 )
 def test_a_window_shows_what_must_be_seen(low: float, high: float) -> None:
     """And no interval, however long, makes it more than a few times as wide."""
-    shown = window([2.0, 2.1], [low, high])
+    shown = interval_window([2.0, 2.1], pl.DataFrame({"p05": [low], "p95": [high]}))
     assert shown.low < 2.0
     assert shown.high > 2.1
     assert shown.span < 0.8

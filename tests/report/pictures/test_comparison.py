@@ -4,45 +4,62 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
 import vl_convert
 from tests.report.pictures.test_pictures import of, texts, units
 
+from emergecast.comparison import Comparison, First
+from emergecast.comparison._first import at_equal_loss
+from emergecast.forecasts import Forecast
+from emergecast.observed import GroundTruth
 from emergecast.report import comparison_distribution, comparison_fan
 
 PICTURES = [comparison_fan, comparison_distribution]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Two made-up forecasts side by side."""
+NO_FIRST = First(probability=None, reason="these are made by hand.")
 
-    forecasts: Any
-    comparable: bool = True
-    true_difference: float | None = None
-    series: tuple[str, str] = ("old corpus", "new corpus")
-    title: str = "mmlu: new corpus first at equal loss with probability 0.93"
-    subtitle: str = "old corpus: weak; new corpus: identified"
-    drawn: pl.DataFrame = field(
-        default_factory=lambda: pl.DataFrame(
-            {"difference": np.linspace(-0.2, 0.1, 61), "density": np.ones(61)}
+
+def compared(one: Forecast, other: Forecast, apart: str | None = None) -> Comparison:
+    """Two forecasts side by side; `truth` in them is what came true."""
+    both = [one, other]
+    refused = None if one.elbow and other.elbow else "one is refused."
+    first, difference = at_equal_loss(both, refused or apart)
+    truths = [
+        None if each.truth is None else GroundTruth(
+            elbow=each.truth, p05=each.truth - 0.01, p95=each.truth + 0.01,
+            slope=1.0, base=0.25, residual=0.01, n=9,
         )
+        for each in both
+    ]  # fmt: skip
+    return Comparison(
+        series=("old corpus", "new corpus"),
+        forecasts=(one, other),
+        truths=(truths[0], truths[1]),
+        at_equal_loss=first,
+        at_equal_compute=NO_FIRST,
+        difference=difference,
+        compute=(None, None),
+        rankings=(),
+        no_ranking=None,
+        apart=apart,
+        warnings=(),
     )
-
-    def difference_density(self) -> pl.DataFrame:
-        """A flat one."""
-        return self.drawn if self.comparable else self.drawn.clear()
 
 
 @pytest.fixture
-def comparison(view_of) -> Comparison:
-    """Two forecasts that differ."""
-    return Comparison(forecasts=(view_of("three"), view_of("seven")), true_difference=-0.05)
+def comparison(forecast_of) -> Comparison:
+    """Two forecasts that differ, of both of which the truth is known."""
+    return compared(replace(forecast_of("three"), truth=2.019), forecast_of("seven"))
+
+
+@pytest.fixture
+def incomparable(comparison: Comparison) -> Comparison:
+    """The same where losses do not mean the same."""
+    return compared(*comparison.forecasts, apart="they have different tokenizers")
 
 
 def loss_domains(chart: Any) -> list[tuple[float, ...]]:
@@ -64,9 +81,11 @@ def test_both_series_are_named_and_share_the_loss_axis(draw: Callable, compariso
 
 
 @pytest.mark.parametrize("draw", PICTURES)
-def test_losses_that_do_not_compare_have_axes_of_their_own(draw: Callable, comparison: Comparison):
+def test_losses_that_do_not_compare_have_axes_of_their_own(
+    draw: Callable, incomparable: Comparison
+):
     """And there is no difference to draw."""
-    chart = draw(replace(comparison, comparable=False))
+    chart = draw(incomparable)
     assert len(set(loss_domains(chart))) == 2
     assert "minus" not in json.dumps(chart.to_dict())
 
@@ -81,9 +100,9 @@ def test_a_density_is_drawn_to_its_own_peak(comparison: Comparison):
         assert "each to its own peak" in unit["encoding"]["y"]["axis"]["title"][1]
 
 
-def test_each_series_has_one_colour(comparison: Comparison):
+def test_each_series_has_one_colour(comparison: Comparison, incomparable: Comparison):
     """In lines, labels and sides of the difference; also where panels stand apart."""
-    for view in (comparison, replace(comparison, comparable=False)):
+    for view in (comparison, incomparable):
         chart = comparison_distribution(view)
         scales = {
             json.dumps(unit["encoding"]["color"]["scale"])
@@ -118,20 +137,17 @@ def test_what_came_true_is_drawn_for_each_and_for_the_difference(comparison: Com
     chart = comparison_distribution(comparison)
     dashed = [u for u in of(chart, "rule") if u["mark"].get("strokeDash") == [7, 3]]
     truths = {u["rows"][0].get("loss") for u in dashed} - {None}
-    assert truths == {2.069}
-    assert [u["rows"][0]["difference"] for u in dashed if "difference" in u["rows"][0]] == [-0.05]
+    assert truths == {2.019, 2.069}
+    differences = [u["rows"][0]["difference"] for u in dashed if "difference" in u["rows"][0]]
+    assert differences == pytest.approx([-0.05])
     assert any("Dashed" in text for text in texts(chart))
 
 
 @pytest.mark.parametrize("pair", [("three", "refused"), ("refused", "refused"), ("far", "seven")])
 @pytest.mark.parametrize("draw", PICTURES)
-def test_every_pair_of_forecasts_can_be_drawn(draw: Callable, view_of, pair: tuple[str, str]):
+def test_every_pair_of_forecasts_can_be_drawn(draw: Callable, forecast_of, pair: tuple[str, str]):
     """A refused one has no curve, and the picture says so or shows the other alone."""
-    views = (view_of(pair[0]), view_of(pair[1]))
-    refused = "refused" in pair
-    empty = pl.DataFrame(schema={"difference": pl.Float64, "density": pl.Float64})
-    view = Comparison(forecasts=views)
-    view = replace(view, drawn=empty) if refused else view
+    view = compared(forecast_of(pair[0]), forecast_of(pair[1]))
     svg = vl_convert.vegalite_to_svg(draw(view).to_dict())
     assert "NaN" not in svg
     if pair == ("refused", "refused") and draw is comparison_distribution:

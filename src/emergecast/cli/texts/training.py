@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from emergecast.cli._output import wrapped
-from emergecast.compute import LawKind
+from emergecast.compute import LawKind, record_of_compute
 from emergecast.scaling import amount_text, flops_text
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ def _law(found: Compute) -> str:
 
 
 def _median_scatter(found: Compute) -> float:
-    scatter = found.to_dict()["law"]["scatter_nats"]
-    return float(scatter or 0.0)
+    return record_of_compute(found).law.scatter_nats or 0.0
 
 
 def _floors(found: Compute) -> Iterator[str]:

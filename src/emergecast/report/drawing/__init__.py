@@ -1,25 +1,23 @@
-"""What several pictures are drawn with: colours, marks, windows, views of records."""
+"""What several pictures are drawn with: colours, marks, windows, intervals."""
 
 from __future__ import annotations
 
 from emergecast.report.drawing import marks
 from emergecast.report.drawing._intervals import (
-    FORECAST,
-    BacktestView,
-    Head,
+    VERDICTS,
     cut,
-    remarks,
+    interval_window,
+    medians,
+    triangles,
+    truth_marks,
     verdicts,
-    window,
 )
 from emergecast.report.drawing._look import (
     AMOUNT,
     BAND,
     BAND_TEXT,
-    FEW_SHOT,
     INK,
     LATER,
-    LATER_FINETUNED,
     QUIET,
     TRUTH,
     WIDTH,
@@ -28,36 +26,31 @@ from emergecast.report.drawing._look import (
     loss_text,
     score_title,
 )
-from emergecast.report.drawing._view import ElbowView, ForecastView
 from emergecast.report.drawing._window import Window, distribution_window, fan_window, score_window
 
 __all__ = [
     "AMOUNT",
     "BAND",
     "BAND_TEXT",
-    "FEW_SHOT",
-    "FORECAST",
     "INK",
     "LATER",
-    "LATER_FINETUNED",
     "QUIET",
     "TRUTH",
+    "VERDICTS",
     "WIDTH",
-    "BacktestView",
-    "ElbowView",
-    "ForecastView",
-    "Head",
     "Window",
     "amount_colours",
     "cut",
     "distribution_window",
     "dress",
     "fan_window",
+    "interval_window",
     "loss_text",
     "marks",
-    "remarks",
+    "medians",
     "score_title",
     "score_window",
+    "triangles",
+    "truth_marks",
     "verdicts",
-    "window",
 ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import altair as alt
 
-from emergecast.report.drawing._view import ForecastView
+if TYPE_CHECKING:
+    from emergecast.forecasts import Forecast
 
 WIDTH = 620  # px of the plotting area; with axis, margin and legend a picture is about 900 wide
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # these three have the same widths
@@ -16,12 +17,10 @@ INK = "#1a1a1a"  # few-shot scores and the line through them
 QUIET = "#5f5f5f"  # secondary text, chance
 FAINT = "#8a8a8a"  # axes
 LATER = "#4a4a4a"  # few-shot scores that the forecast did not see
-LATER_FINETUNED = "#a3a3a3"  # finetuned ones
 BAND = "#e8862e"  # the few-shot elbow
 BAND_TEXT = "#9a4d0a"  # the same, dark enough to read
 TRUTH = "#b0125b"  # what was measured later
 
-FEW_SHOT = "few-shot"
 AMOUNT = "replace(format(datum.value, '.2~s'), 'G', 'B')"  # a count at an axis or a legend: 7B
 
 # Viridis at steps of 1/8, without its last, too pale on white, eighth.
@@ -38,20 +37,6 @@ _METRICS = {
 }
 
 _Chart = TypeVar("_Chart", alt.LayerChart, alt.VConcatChart)
-
-
-class Titled(Protocol):
-    """What has a title and a subtitle."""
-
-    @property
-    def title(self) -> str:
-        """The answer in a few words."""
-        ...
-
-    @property
-    def subtitle(self) -> str:
-        """What it rests on."""
-        ...
 
 
 def amount_colours(count: int) -> list[str]:
@@ -75,26 +60,25 @@ def _channels(colour: str) -> list[int]:
     return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
 
 
-def score_title(view: ForecastView) -> str:
+def score_title(forecast: Forecast) -> str:
     """Title of the score axis: the metric, and its sign where that was turned."""
-    name = view.metric.partition(",")[0]
+    name = forecast.metric.partition(",")[0]
     title = _METRICS.get(name, name)
-    return f"{title}, negated so that higher is better" if view.negated else title
+    return f"{title}, negated so that higher is better" if forecast.negated else title
 
 
-def loss_text(loss: float, view: ForecastView) -> str:
+def loss_text(loss: float, forecast: Forecast) -> str:
     """A loss as text, to a hundredth of a nat, or a thousandth where the interval is narrow."""
-    elbow, axis = view.elbow, view.axis
-    width = 0.0 if elbow is None else elbow.p95 - elbow.p05
-    narrow = elbow is not None and width < 0.05
-    return axis.number(loss, axis.places(width, 3 if narrow and axis.is_loss else 2))
+    elbow = forecast.elbow
+    narrow = forecast.axis.is_loss and elbow is not None and elbow.p95 - elbow.p05 < 0.05
+    return forecast.number(loss, 3 if narrow else 2)
 
 
-def dress(chart: _Chart, view: Titled) -> _Chart:
+def dress(chart: _Chart, title: str, subtitle: str) -> _Chart:
     """Give a picture its title, its description for screen readers and its typography."""
-    title = alt.TitleParams(
-        text=textwrap.wrap(view.title, 90) or [""],
-        subtitle=textwrap.wrap(view.subtitle, 120),
+    head = alt.TitleParams(
+        text=textwrap.wrap(title, 90) or [""],
+        subtitle=textwrap.wrap(subtitle, 120),
         anchor="start",
         frame="bounds",
         offset=14,
@@ -105,8 +89,8 @@ def dress(chart: _Chart, view: Titled) -> _Chart:
         subtitlePadding=6,
     )
     return chart.properties(
-        title=title,
-        description=f"{view.title}. {view.subtitle}",
+        title=head,
+        description=f"{title}. {subtitle}",
         background="white",
         config=_typography(),
     )

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from emergecast.report.pictures.ablations import ablations
-from emergecast.report.pictures.comparison import (
-    ComparisonView,
-    comparison_distribution,
-    comparison_fan,
-)
-from emergecast.report.pictures.compute import ComputeView, compute
+from emergecast.report.pictures.comparison import comparison_distribution, comparison_fan
+from emergecast.report.pictures.compute import compute
 from emergecast.report.pictures.distribution import distribution
 from emergecast.report.pictures.fan import fan
-from emergecast.report.pictures.influence import DiagnosedView, influence
+from emergecast.report.pictures.influence import influence
 from emergecast.report.pictures.ladder import ladder
 from emergecast.report.pictures.scaling_law import scaling
-from emergecast.report.pictures.suggestion import SuggestionView, suggestion
+from emergecast.report.pictures.suggestion import suggestion
 
 __all__ = [
-    "ComparisonView",
-    "ComputeView",
-    "DiagnosedView",
-    "SuggestionView",
     "ablations",
     "comparison_distribution",
     "comparison_fan",

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import altair as alt
 import polars as pl
 
+from emergecast.diagnostics import FEW_SHOT
 from emergecast.report.drawing import (
     BAND,
     BAND_TEXT,
-    FEW_SHOT,
     INK,
     QUIET,
     TRUTH,
     WIDTH,
-    ElbowView,
-    ForecastView,
     Window,
     distribution_window,
     dress,
@@ -24,178 +24,146 @@ from emergecast.report.drawing import (
     score_window,
 )
 
+if TYPE_CHECKING:
+    from emergecast.forecasts import Elbow, Forecast
+
 _DENSITY_HEIGHT = 150
 _CUMULATIVE_HEIGHT = 150
 _SCORES_HEIGHT = 170
 
 
-def distribution(view: ForecastView) -> alt.VConcatChart:
+def distribution(forecast: Forecast) -> alt.VConcatChart:
     """Draw when few-shot emergence is forecast, as density and as probability, over the scores.
 
     The panels share the reversed loss axis. A refused forecast has the few-shot scores alone.
     """
-    window = distribution_window(view)
+    window, elbow = distribution_window(forecast), forecast.elbow
     panels: list[alt.LayerChart] = []
-    if view.elbow is not None:
-        curve = _to_edges(view.distribution(), window)
+    if elbow is not None:
+        curve = window.filled(forecast.distribution())
         panels = [
-            _density(view, view.elbow, curve, window),
-            _cumulative(view, view.elbow, curve, window),
+            _density(forecast, elbow, curve, window),
+            _cumulative(forecast, elbow, curve, window),
         ]
-    panels.append(_scores(view, window))
-    return dress(alt.vconcat(*panels, spacing=22).resolve_legend(fill="independent"), view)
+    panels.append(_scores(forecast, window))
+    chart = alt.vconcat(*panels, spacing=22).resolve_legend(fill="independent")
+    return dress(chart, forecast.title, forecast.subtitle)
 
 
 def _density(
-    view: ForecastView, elbow: ElbowView, curve: pl.DataFrame, window: Window
+    forecast: Forecast, elbow: Elbow, curve: pl.DataFrame, window: Window
 ) -> alt.LayerChart:
     """Density of the few-shot elbow, with its quantiles and its most likely value."""
     x = marks.loss_x(window, titled=False)
-    # No numbers: a density is read by its shape.
-    title = ["density of the elbow", f"at {view.few_shot_examples:g} {view.shift.unit}"]
-    axis = alt.Axis(title=title, labels=False, ticks=False, grid=False)
-    y = alt.Y("density:Q", scale=alt.Scale(zero=True, nice=False), axis=axis)
+    amount = f"at {forecast.few_shot_examples:g} {forecast.shift.unit}"
+    y = marks.density_y(["density of the elbow", amount])
     base = alt.Chart(curve)
-    area = base.mark_area(fill=BAND, opacity=0.3).encode(x=x, y=y)
-    edge = base.mark_line(stroke=BAND_TEXT, strokeWidth=1.6).encode(x=x, y=y)
     layers = [
-        area,
-        edge,
+        base.mark_area(fill=BAND, opacity=0.3).encode(x=x, y=y),
+        base.mark_line(stroke=BAND_TEXT, strokeWidth=1.6).encode(x=x, y=y),
         *_quantile_rules(elbow, x),
-        *_headings(view, elbow, window),
-        *_peaks(view, elbow, window),
+        *_headings(forecast, elbow, window),
+        *_peaks(forecast, window, x),
     ]
     return alt.LayerChart(layer=layers).properties(width=WIDTH, height=_DENSITY_HEIGHT)
 
 
-def _to_edges(curve: pl.DataFrame, window: Window) -> pl.DataFrame:
-    """The curve inside the window, drawn on to its edges where it has run out before them."""
-    ordered = curve.sort("loss")
-    ends = [(ordered.head(1), window.low), (ordered.tail(1), window.high)]
-    beyond = [
-        end.with_columns(loss=pl.lit(edge), density=pl.lit(0.0))
-        for end, edge in ends
-        if window.low < end["loss"].item() < window.high
-    ]
-    return window.cut(pl.concat([ordered, *beyond], how="vertical_relaxed").sort("loss"))
-
-
 def _cumulative(
-    view: ForecastView, elbow: ElbowView, curve: pl.DataFrame, window: Window
+    forecast: Forecast, elbow: Elbow, curve: pl.DataFrame, window: Window
 ) -> alt.LayerChart:
     """Probability that a model of each loss has emerged."""
     x = marks.loss_x(window, titled=False)
-    y = alt.Y(
-        "cumulative:Q",
-        scale=alt.Scale(domain=[0, 1]),
-        axis=alt.Axis(
-            title=["probability that a model", f"of this {view.axis.label} has emerged"],
-            values=[0, 0.25, 0.5, 0.75, 1],
-            format="%",
-        ),
-    )
+    title = ["probability that a model", f"of this {forecast.axis.label} has emerged"]
+    y = marks.probability_y("cumulative", title)
     line = alt.Chart(curve).mark_line(stroke=BAND_TEXT, strokeWidth=2.2).encode(x=x, y=y)
     layers = [*_quantile_rules(elbow, x), line]
-    if view.truth is not None:
-        layers.append(_truth_rule(view.truth, x))
+    if forecast.truth is not None:
+        layers.append(marks.truth_rule(forecast.truth, x))
     return alt.LayerChart(layer=layers).properties(width=WIDTH, height=_CUMULATIVE_HEIGHT)
 
 
-def _scores(view: ForecastView, window: Window) -> alt.LayerChart:
+def _scores(forecast: Forecast, window: Window) -> alt.LayerChart:
     """Few-shot scores under the same axis, so that the forecast stands above its evidence."""
-    few_shot = view.points().filter(pl.col("setting") == FEW_SHOT)
+    points = forecast.points()
+    few_shot = points.filter(pl.col("setting") == FEW_SHOT)
     shown = window.cut(few_shot)
     x = marks.loss_x(window)
-    y = marks.score_y(score_window(view, shown), score_title(view))
-    layers: list[alt.Chart | alt.LayerChart] = [marks.chance_rule(view.chance, y)]
-    seen = view.points().filter(~pl.col("hidden"))["loss"].to_list()
-    if view.elbow is None:
-        middle = (window.low + window.high) / 2
-        layers.append(marks.heading("refused: no distribution", loss=middle, window=window))
-    elif seen:
-        strongest = max(seen) if view.axis.higher_is_stronger else min(seen)
+    y = marks.window_y("score", score_window(forecast, shown), score_title(forecast), ticks=6)
+    layers: list[alt.Chart | alt.LayerChart] = [marks.chance_rule(forecast.chance, y)]
+    seen = points.filter(~pl.col("hidden"))["loss"]
+    if forecast.elbow is None:
+        layers.append(marks.heading("refused: no distribution", 0.5))
+    elif len(seen):
+        strongest = max(seen) if forecast.axis.higher_is_stronger else min(seen)
+        text = f"strongest checkpoint used {loss_text(strongest, forecast)}"
         layers += [
-            marks.loss_rule(strongest, x, stroke=QUIET, strokeWidth=1),
-            marks.heading(
-                f"strongest checkpoint used {loss_text(strongest, view)}",
-                loss=strongest,
-                window=window,
-            ),
+            marks.rule(strongest, x, colour=QUIET),
+            marks.heading(text, window.share(strongest)),
         ]
-    if view.truth is not None:
-        text = f"measured later {loss_text(view.truth, view)}"
+    if forecast.truth is not None:
+        text = f"measured later {loss_text(forecast.truth, forecast)}"
         layers += [
-            _truth_rule(view.truth, x),
-            marks.heading(text, loss=view.truth, window=window, line=1, colour=TRUTH),
+            marks.truth_rule(forecast.truth, x),
+            marks.heading(text, window.share(forecast.truth), line=1, colour=TRUTH),
         ]
-    layers.append(marks.few_shot_points(view, shown, x, y))
-    sentences = marks.legend_of_bars(shown)
-    if shown.is_empty():
-        sentences = ["There are no few-shot scores at these losses."]
-    if shown["hidden"].any():
-        sentences = ["Open circles: checkpoints that the forecast did not see.", *sentences]
-    remarks = [" ".join(sentences), *marks.left_out(few_shot, window), *_unseen(view, window)]
-    layers += marks.note([remark for remark in remarks if remark], height=_SCORES_HEIGHT)
+    layers.append(marks.few_shot_points(forecast, shown, x, y))
+    layers += marks.note(_sentences(forecast, few_shot, window), height=_SCORES_HEIGHT)
     return alt.LayerChart(layer=layers).properties(width=WIDTH, height=_SCORES_HEIGHT)
 
 
-def _truth_rule(truth: float, x: alt.X) -> alt.Chart:
-    """The few-shot elbow that was measured later."""
-    return marks.loss_rule(truth, x, stroke=TRUTH, strokeWidth=1.8, strokeDash=[7, 3])
+def _sentences(forecast: Forecast, few_shot: pl.DataFrame, window: Window) -> list[str]:
+    """What the marks mean, and what lies outside."""
+    shown = window.cut(few_shot)
+    legend = " ".join(marks.legend_of_bars(shown))
+    if shown.is_empty():
+        legend = "There are no few-shot scores at these losses."
+    if shown["hidden"].any():
+        legend = f"Open circles: checkpoints that the forecast did not see. {legend}".rstrip()
+    outside = [
+        f"The {kind}, {loss_text(loss, forecast)}, lies outside this picture."
+        for kind, loss in _estimates(forecast).items()
+        if not window.holds(loss)
+    ]
+    return [*([legend] if legend else []), *marks.left_out(few_shot, window), *outside]
 
 
-def _quantile_rules(elbow: ElbowView, x: alt.X) -> list[alt.Chart]:
+def _quantile_rules(elbow: Elbow, x: alt.X) -> list[alt.Chart]:
     """Lines at the 5, 50 and 95% quantiles of the elbow."""
     return [
-        marks.loss_rule(elbow.p95, x, stroke=BAND_TEXT, strokeWidth=1, strokeDash=[4, 3]),
-        marks.loss_rule(elbow.p50, x, stroke=BAND_TEXT, strokeWidth=1.6),
-        marks.loss_rule(elbow.p05, x, stroke=BAND_TEXT, strokeWidth=1, strokeDash=[4, 3]),
+        marks.rule(elbow.p95, x, colour=BAND_TEXT, dash=(4, 3)),
+        marks.rule(elbow.p50, x, colour=BAND_TEXT, width=1.6),
+        marks.rule(elbow.p05, x, colour=BAND_TEXT, dash=(4, 3)),
     ]
 
 
-def _headings(view: ForecastView, elbow: ElbowView, window: Window) -> list[alt.Chart]:
+def _headings(forecast: Forecast, elbow: Elbow, window: Window) -> list[alt.Chart]:
     """The quantiles in numbers; the median one line higher, so that the labels never meet."""
     ends = [("p95", elbow.p95), ("p05", elbow.p05)]
     (left, weak), (right, strong) = ends[::-1] if window.axis.higher_is_stronger else ends
+    middle = f"median {loss_text(elbow.p50, forecast)}"
     return [
-        marks.heading(f"{left} {loss_text(weak, view)}", loss=weak, window=window, align="right"),
-        marks.heading(
-            f"median {loss_text(elbow.p50, view)}",
-            loss=elbow.p50,
-            window=window,
-            line=1,
-            colour=BAND_TEXT,
-        ),
-        marks.heading(
-            f"{right} {loss_text(strong, view)}", loss=strong, window=window, align="left"
-        ),
+        marks.heading(f"{left} {loss_text(weak, forecast)}", window.share(weak), align="right"),
+        marks.heading(middle, window.share(elbow.p50), line=1, colour=BAND_TEXT),
+        marks.heading(f"{right} {loss_text(strong, forecast)}", window.share(strong), align="left"),
     ]
 
 
-def _estimates(view: ForecastView, elbow: ElbowView) -> dict[str, float]:
+def _estimates(forecast: Forecast) -> dict[str, float]:
     """The point estimates that there are, by name."""
-    law = f", {view.plain_law} law" if view.plain_law else ""
+    elbow = forecast.elbow
+    if elbow is None:
+        return {}
+    law = f", {forecast.plain_law} law" if forecast.plain_law else ""
     found = {"most likely value": elbow.mode, f"maximum likelihood{law}": elbow.mle}
     return {kind: loss for kind, loss in found.items() if loss is not None}
 
 
-def _unseen(view: ForecastView, window: Window) -> list[str]:
-    """A sentence on each point estimate that the window does not hold."""
-    if view.elbow is None:
-        return []
-    return [
-        f"The {kind}, {loss_text(loss, view)}, lies outside this picture."
-        for kind, loss in _estimates(view, view.elbow).items()
-        if not window.low <= loss <= window.high
-    ]
-
-
-def _peaks(view: ForecastView, elbow: ElbowView, window: Window) -> list[alt.Chart]:
+def _peaks(forecast: Forecast, window: Window, x: alt.X) -> list[alt.Chart]:
     """The point estimates, as small triangles near the axis, where the window holds them."""
     values = [
         {"loss": loss, "kind": kind, "height": _DENSITY_HEIGHT - 7 - 13 * row}
-        for row, (kind, loss) in enumerate(_estimates(view, elbow).items())
-        if window.low <= loss <= window.high
+        for row, (kind, loss) in enumerate(_estimates(forecast).items())
+        if window.holds(loss)
     ]
     fill = alt.Fill(
         "kind:N",
@@ -207,6 +175,6 @@ def _peaks(view: ForecastView, elbow: ElbowView, window: Window) -> list[alt.Cha
     return [
         alt.Chart(alt.InlineData(values=[value]))
         .mark_point(shape="triangle-down", size=75, stroke=INK, strokeWidth=1.2, opacity=1)
-        .encode(x=marks.loss_x(window, titled=False), y=alt.value(value["height"]), fill=fill)
+        .encode(x=x, y=alt.value(value["height"]), fill=fill)
         for value in values
     ]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import altair as alt
 import polars as pl
 
+from emergecast.diagnostics import FEW_SHOT
 from emergecast.report.drawing import (
     BAND,
     BAND_TEXT,
-    FEW_SHOT,
     INK,
     LATER,
-    LATER_FINETUNED,
     TRUTH,
     WIDTH,
-    ElbowView,
-    ForecastView,
     Window,
     amount_colours,
     dress,
@@ -26,39 +25,44 @@ from emergecast.report.drawing import (
     score_window,
 )
 
+if TYPE_CHECKING:
+    from emergecast.forecasts import Forecast
+
+_Layers = list[alt.Chart | alt.LayerChart]
+
 _HEIGHT = 420
 _LEGEND_OFFSET = 92  # leaves room for the word at the chance line
 
 
-def fan(view: ForecastView) -> alt.LayerChart:
+def fan(forecast: Forecast) -> alt.LayerChart:
     """Draw scores and fitted lines over loss, and the band where the few-shot elbow is forecast.
 
     Stronger models are on the right. Points beyond the window are counted in a note below the axis.
     """
-    return dress(fan_panel(view, fan_window(view), height=_HEIGHT), view)
+    panel = fan_panel(forecast, fan_window(forecast), height=_HEIGHT)
+    return dress(panel, forecast.title, forecast.subtitle)
 
 
-def fan_panel(view: ForecastView, window: Window, *, height: int) -> alt.LayerChart:
+def fan_panel(forecast: Forecast, window: Window, *, height: int) -> alt.LayerChart:
     """The fan in a window, without a title, to stand alone or beside another."""
-    points = view.points()
+    points, curves = forecast.points(), forecast.curves()
     shown = window.cut(points)
-    heights = score_window(view, shown)
-    x, y = marks.loss_x(window), marks.score_y(heights, score_title(view))
-    labels = _labels(points.filter(~pl.col("hidden")), view.curves())
-    layers: list[alt.Chart | alt.LayerChart] = []
-    if view.elbow is not None:
-        layers += _elbow(view, view.elbow, window, x)
-    layers.append(marks.chance_rule(view.chance, y))
-    if view.truth is not None:
-        layers += _truth(view, view.truth, window, x)
-    layers += _lines(view, labels, x, y)
-    layers += _later(view, shown.filter("hidden"), x, y)
-    layers += _seen(view, shown.filter(~pl.col("hidden")), labels, x, y)
+    x = marks.loss_x(window)
+    y = marks.window_y("score", score_window(forecast, shown), score_title(forecast), ticks=6)
+    colour = _colour(forecast, _labels(points.filter(~pl.col("hidden")), curves))
+    layers: _Layers = [
+        *_elbow(forecast, window, x),
+        marks.chance_rule(forecast.chance, y),
+        *_truth(forecast, window, x),
+        *_lines(forecast, curves, x, y, colour=colour),
+        *_later(forecast, shown.filter("hidden"), x, y),
+        *_seen(forecast, shown.filter(~pl.col("hidden")), x, y, colour=colour),
+    ]
     sentences = [
         *marks.legend_of_bars(shown),
-        *([view.lines] if view.lines else []),
+        *([forecast.lines] if forecast.lines else []),
         *marks.left_out(points, window),
-        *_cut(view, window),
+        *_cut(forecast, window),
     ]
     layers += marks.note(sentences, height=height)
     chart = alt.LayerChart(layer=layers).resolve_scale(color="shared", stroke="independent")
@@ -74,7 +78,7 @@ def _labels(points: pl.DataFrame, curves: pl.DataFrame) -> list[str]:
     return sorted(both, key=lambda label: label != FEW_SHOT)
 
 
-def _colour(view: ForecastView, labels: list[str]) -> alt.Color:
+def _colour(forecast: Forecast, labels: list[str]) -> alt.Color:
     """Colour by data amount: few-shot is ink, then the scale from few examples to many."""
     few_shot = [INK] if FEW_SHOT in labels else []
     colours = [*few_shot, *amount_colours(max(len(labels) - len(few_shot), 1))]
@@ -82,7 +86,7 @@ def _colour(view: ForecastView, labels: list[str]) -> alt.Color:
         "label:N",
         scale=alt.Scale(domain=labels, range=colours[: len(labels)]),
         legend=alt.Legend(
-            title=view.shift.label,
+            title=forecast.shift.label,
             offset=_LEGEND_OFFSET,
             symbolType="circle",
             symbolOpacity=1,
@@ -91,62 +95,48 @@ def _colour(view: ForecastView, labels: list[str]) -> alt.Color:
     )
 
 
-def _elbow(
-    view: ForecastView, elbow: ElbowView, window: Window, x: alt.X
-) -> list[alt.Chart | alt.LayerChart]:
+def _elbow(forecast: Forecast, window: Window, x: alt.X) -> _Layers:
     """The forecast: light over its 90% interval, darker over its 50%, a line at its median."""
-    text = f"few-shot elbow {loss_text(elbow.p50, view)}, with 50% and 90% intervals"
+    elbow = forecast.elbow
+    if elbow is None:
+        return []
+    text = f"few-shot elbow {loss_text(elbow.p50, forecast)}, with 50% and 90% intervals"
+    line = 0 if forecast.truth is None else 1
     return [
-        marks.band(elbow.p05, elbow.p95, x, 0.16),
-        marks.band(elbow.p25, elbow.p75, x, 0.28),
-        marks.loss_rule(elbow.p50, x, stroke=BAND, strokeWidth=2),
-        marks.heading(
-            text,
-            loss=elbow.p50,
-            window=window,
-            line=0 if view.truth is None else 1,
-            colour=BAND_TEXT,
-        ),
+        marks.band(elbow.p05, elbow.p95, x, opacity=0.16),
+        marks.band(elbow.p25, elbow.p75, x, opacity=0.28),
+        marks.rule(elbow.p50, x, colour=BAND, width=2),
+        marks.heading(text, window.share(elbow.p50), line=line, colour=BAND_TEXT),
     ]
 
 
-def _truth(
-    view: ForecastView, truth: float, window: Window, x: alt.X
-) -> list[alt.Chart | alt.LayerChart]:
+def _truth(forecast: Forecast, window: Window, x: alt.X) -> _Layers:
     """The few-shot elbow that was measured later."""
+    if forecast.truth is None:
+        return []
+    text = f"measured later {loss_text(forecast.truth, forecast)}"
     return [
-        marks.loss_rule(truth, x, stroke=TRUTH, strokeWidth=1.8, strokeDash=[7, 3]),
-        marks.heading(
-            f"measured later {loss_text(truth, view)}",
-            loss=truth,
-            window=window,
-            colour=TRUTH,
-        ),
+        marks.truth_rule(forecast.truth, x),
+        marks.heading(text, window.share(forecast.truth), colour=TRUTH),
     ]
 
 
 def _lines(
-    view: ForecastView, labels: list[str], x: alt.X, y: alt.Y
-) -> list[alt.Chart | alt.LayerChart]:
+    forecast: Forecast, curves: pl.DataFrame, x: alt.X, y: alt.Y, *, colour: alt.Color
+) -> _Layers:
     """Fitted lines, dashed where few-shot is extrapolated."""
-    curves = view.curves()
     if curves.is_empty():
         return []
     # The dashed part starts where the solid one ends: without this the line would have a gap.
     joint = (
         curves.filter(~pl.col("extrapolated"))
-        .sort("loss", descending=view.axis.higher_is_stronger)
+        .sort("loss", descending=forecast.axis.higher_is_stronger)
         .unique("label", keep="first", maintain_order=True)
         .filter(pl.col("label").is_in(curves.filter("extrapolated")["label"].unique().to_list()))
         .with_columns(extrapolated=pl.lit(True))
     )
-    parts = (
-        pl.concat([curves, joint])
-        .with_columns(
-            part=pl.when("extrapolated").then(pl.lit("extrapolated")).otherwise(pl.lit("fitted"))
-        )
-        .sort("label", "part", "loss")
-    )
+    part = pl.when("extrapolated").then(pl.lit("extrapolated")).otherwise(pl.lit("fitted"))
+    parts = pl.concat([curves, joint]).with_columns(part=part).sort("label", "part", "loss")
     dash = alt.StrokeDash(
         "part:N",
         scale=alt.Scale(domain=["fitted", "extrapolated"], range=[[1, 0], [6, 3]]),
@@ -154,57 +144,47 @@ def _lines(
             title="law", offset=_LEGEND_OFFSET, symbolStrokeColor=INK, symbolSize=420
         ),
     )
-    return [
-        alt.Chart(parts)
-        .mark_line(clip=True, strokeWidth=2)
-        .encode(x=x, y=y, color=_colour(view, labels), strokeDash=dash)
-    ]
+    line = alt.Chart(parts).mark_line(clip=True, strokeWidth=2)
+    return [line.encode(x=x, y=y, color=colour, strokeDash=dash)]
 
 
 def _seen(
-    view: ForecastView, points: pl.DataFrame, labels: list[str], x: alt.X, y: alt.Y
-) -> list[alt.Chart | alt.LayerChart]:
+    forecast: Forecast, points: pl.DataFrame, x: alt.X, y: alt.Y, *, colour: alt.Color
+) -> _Layers:
     """Scores that the forecast used, few-shot on top, with one standard error."""
     ordered = points.sort("examples", descending=True, nulls_last=True)
-    colour = _colour(view, labels)
+    dots = alt.Chart(ordered).mark_point(filled=True, size=50, opacity=0.9)
     return [
         marks.whiskers(ordered, x, y).encode(color=colour),
-        alt.Chart(ordered)
-        .mark_point(filled=True, size=50, opacity=0.9)
-        .encode(x=x, y=y, color=colour, tooltip=marks.tooltip(view)),
+        dots.encode(x=x, y=y, color=colour, tooltip=marks.tooltip(forecast)),
     ]
 
 
-def _later(
-    view: ForecastView, points: pl.DataFrame, x: alt.X, y: alt.Y
-) -> list[alt.Chart | alt.LayerChart]:
-    """Scores of later checkpoints, which the forecast did not see: open and grey."""
+def _later(forecast: Forecast, points: pl.DataFrame, x: alt.X, y: alt.Y) -> _Layers:
+    """Few-shot scores of later checkpoints, which the forecast did not see: open and grey."""
     if points.is_empty():
         return []
-    present = set(points["setting"].to_list())
-    kinds = [kind for kind in (FEW_SHOT, "finetuned") if kind in present]
-    colours = {FEW_SHOT: LATER, "finetuned": LATER_FINETUNED}
     stroke = alt.Stroke(
         "setting:N",
-        scale=alt.Scale(domain=kinds, range=[colours[kind] for kind in kinds]),
+        scale=alt.Scale(domain=[FEW_SHOT], range=[LATER]),
         legend=alt.Legend(
             title="later, not seen", offset=_LEGEND_OFFSET, symbolType="circle", symbolOpacity=1
         ),
     )
+    dots = alt.Chart(points).mark_point(
+        filled=False, size=42, strokeWidth=1.6, fill="white", opacity=1
+    )
     return [
-        marks.whiskers(points.filter(pl.col("setting") == FEW_SHOT), x, y).encode(
-            stroke=alt.value(LATER)
-        ),
-        alt.Chart(points.sort("setting", descending=True))
-        .mark_point(filled=False, size=42, strokeWidth=1.6, fill="white", opacity=1)
-        .encode(x=x, y=y, stroke=stroke, tooltip=marks.tooltip(view)),
+        marks.whiskers(points, x, y).encode(stroke=alt.value(LATER)),
+        dots.encode(x=x, y=y, stroke=stroke, tooltip=marks.tooltip(forecast)),
     ]
 
 
-def _cut(view: ForecastView, window: Window) -> list[str]:
+def _cut(forecast: Forecast, window: Window) -> list[str]:
     """A sentence on an interval that reaches beyond the window, if it does."""
-    elbow = view.elbow
-    if elbow is None or (window.low <= elbow.p05 and elbow.p95 <= window.high):
+    elbow = forecast.elbow
+    if elbow is None or (window.holds(elbow.p05) and window.holds(elbow.p95)):
         return []
-    low, high = loss_text(elbow.p05, view), loss_text(elbow.p95, view)
-    return [f"The 90% interval, {low} to {high} {view.axis.unit}, reaches beyond this picture."]
+    low, high = loss_text(elbow.p05, forecast), loss_text(elbow.p95, forecast)
+    unit = forecast.axis.unit
+    return [f"The 90% interval, {low} to {high} {unit}, reaches beyond this picture."]

@@ -27,20 +27,20 @@ _NAMED = 5
 _UNITS = {"params": "parameters", "tokens": "training tokens", "flops": "training FLOPs"}
 
 
-def scaling(view: ScalingFit) -> alt.VConcatChart:
+def scaling(fit: ScalingFit) -> alt.VConcatChart:
     """Draw the points, the law's curves with its 90% interval, and the residuals below them."""
-    points = points_frame(view)
-    sized = not size_curves(view).is_empty()
-    x = _x(view, points)
-    top = _losses(view, points, x, sized=sized)
+    points = points_frame(fit)
+    sized = not size_curves(fit).is_empty()
+    x = _x(fit, points)
+    top = _losses(fit, points, x, sized=sized)
     chart = alt.vconcat(top, _residuals(points, x, sized=sized), spacing=46)
-    return dress(chart.resolve_scale(color="shared"), view)
+    return dress(chart.resolve_scale(color="shared"), fit.title, fit.subtitle)
 
 
-def _x(view: ScalingFit, points: pl.DataFrame) -> alt.X:
-    amounts = [*points["amount"], *law_curve(view)["amount"]]
+def _x(fit: ScalingFit, points: pl.DataFrame) -> alt.X:
+    amounts = [*points["amount"], *law_curve(fit)["amount"]]
     low, high = min(amounts) / _MARGIN, max(amounts) * _MARGIN
-    title = f"{_UNITS[view.axis]}, logarithmic"
+    title = f"{_UNITS[fit.axis]}, logarithmic"
     return alt.X(
         "amount:Q",
         scale=alt.Scale(type="log", domain=[low, high], nice=False),
@@ -66,8 +66,8 @@ def _decades(low: float, high: float) -> list[float]:
     return found if len(found) > 1 else [low, high]
 
 
-def _losses(view: ScalingFit, points: pl.DataFrame, x: alt.X, *, sized: bool) -> alt.LayerChart:
-    law = law_curve(view)
+def _losses(fit: ScalingFit, points: pl.DataFrame, x: alt.X, *, sized: bool) -> alt.LayerChart:
+    law = law_curve(fit)
     seen = [*points["loss"], *law["loss"]]
     scale = alt.Scale(
         type="log", domain=[min(seen) / 1.02, max(points["loss"]) * 1.02], nice=False, clamp=True
@@ -84,7 +84,7 @@ def _losses(view: ScalingFit, points: pl.DataFrame, x: alt.X, *, sized: bool) ->
             base.mark_line(stroke=BAND_TEXT, strokeWidth=2, clip=True).encode(x=x, y=y),
         ]
     if sized:
-        curves = alt.Chart(size_curves(view)).mark_line(strokeWidth=1.3, opacity=0.85, clip=True)
+        curves = alt.Chart(size_curves(fit)).mark_line(strokeWidth=1.3, opacity=0.85, clip=True)
         layers.append(curves.encode(x=x, y=y, color=_colour(points), detail="params:N"))
     layers += [_dots(points, x, y, sized=sized), _rings(points, x, y)]
     layers += marks.note(_sentences(points, law, sized=sized), height=_HEIGHT)
@@ -142,7 +142,7 @@ def _residuals(points: pl.DataFrame, x: alt.X, *, sized: bool) -> alt.LayerChart
         scale=alt.Scale(domain=[-reach, reach], nice=False),
         axis=alt.Axis(title="ln of loss over law", format="+.1%", tickCount=5),
     )
-    zero = alt.Chart(alt.InlineData(values=[{"residual": 0.0}])).mark_rule(stroke=QUIET).encode(y=y)
+    zero = marks.one(residual=0.0).mark_rule(stroke=QUIET).encode(y=y)
     far = points.filter("outlier").sort(pl.col("residual").abs(), descending=True).head(_NAMED)
     far = far.with_columns(name=pl.format("row {}", "row"))
     layers = [zero, _dots(points, x, y, sized=sized), _rings(points, x, y)]
