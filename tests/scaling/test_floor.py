@@ -182,9 +182,10 @@ def test_runs_that_do_not_fix_the_law_are_refused():
 
 @pytest.mark.parametrize("law", [EPOCH, SNELL], ids=["two terms", "one term"])
 def test_a_law_that_is_its_floor_has_no_other(law):
-    """No exponent makes nothing fall."""
-    nothing = dataclasses.replace(
-        law, floor_nats=1.5, a=0.0, **({"b": 0.0} if law is EPOCH else {})
-    )
-    with pytest.raises(ScalingError, match="is its floor whatever the run"):
-        with_floor(nothing, 0.0, ends(law))
+    """No exponent makes nothing fall: a numerator of 0, or runs too large for any float."""
+    zero = {"a": 0.0, "b": 0.0} if law is EPOCH else {"a": 0.0}
+    steep = {"alpha": 99.0, "beta": 99.0} if law is EPOCH else {"alpha": 99.0}
+    for changes in (zero, steep):
+        nothing = dataclasses.replace(law, floor_nats=1.5, **changes)
+        with pytest.raises(ScalingError, match="is its floor already at the smaller"):
+            with_floor(nothing, 0.0, ends(law))

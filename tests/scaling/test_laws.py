@@ -111,11 +111,12 @@ def test_draws_are_taken_by_position_or_mask():
     )
     assert draws.falls.tolist() == [True, False, False]
     assert CHINCHILLA_LAWS["epoch"].falls
-    some = draws.take(np.array([2, 0, 2]))
-    assert some.constants["A"].tolist() == [3.0, 1.0, 3.0]
-    assert some.constants["B"].tolist() == [0.0, 5.0, 0.0]
-    assert some.constants["beta"].tolist() == [0.36585] * 3
-    assert draws.take(draws.falls).constants["A"].tolist() == [1.0]
+    some: Any = draws.take(np.array([2, 0, 2]))
+    assert some.a.tolist() == [3.0, 1.0, 3.0]
+    assert some.b.tolist() == [0.0, 5.0, 0.0]
+    assert some.beta.tolist() == [0.36585] * 3
+    falling: Any = draws.take(draws.falls)
+    assert falling.a.tolist() == [1.0]
 
 
 @pytest.mark.parametrize("bad", [0, -1, math.nan, math.inf, "many", None])

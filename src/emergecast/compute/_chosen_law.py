@@ -195,8 +195,8 @@ def _anchored(draws: ScalingLaw | None, frame: pl.DataFrame, *, anchor: bool) ->
     if draws is None or not anchor:
         return draws
     known = _known(draws, frame)
-    rows = [_expected(draws, known[i : i + 1]) for i in range(known.height)]
-    shift = np.median(known["loss"].to_numpy()[:, None] - np.stack(rows), axis=0)
+    columns = {of: known[of.value].to_numpy()[:, None] for of in draws.form.resources}
+    shift = np.median(known["loss"].to_numpy()[:, None] - draws.loss_of(columns), axis=0)
     return replace(draws, floor_nats=np.maximum(draws.floor_nats + shift, 0.0))
 
 

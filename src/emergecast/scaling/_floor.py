@@ -11,7 +11,6 @@ from emergecast.scaling._allocation import PretrainingRun
 from emergecast.scaling._along import run_at
 from emergecast.scaling._falling_root import falling_root
 from emergecast.scaling._invert import loss_at
-from emergecast.scaling._laws import require_a_term
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +52,6 @@ def with_floor(
     first, second = _ordered(law, _ends(law) if through is None else through)
     losses = loss_at(law, first), loss_at(law, second)
     _check_floor(law, floor_nats, losses[1])
-    require_a_term(law)
     height = losses[0] - floor_nats
     fall = np.log(height / (losses[1] - floor_nats))
     before, after = (
@@ -61,7 +59,13 @@ def with_floor(
         for run in (first, second)
     )
     parts = [np.asarray(term.at(x)) for term, x in zip(law.terms, before, strict=True)]
-    shares = [part / sum(parts) for part in parts]
+    whole = np.sum(np.broadcast_arrays(*parts), axis=0)
+    if not np.all(whole > 0):
+        raise ScalingError(
+            f'the loss of the law "{law.name}" is its floor already at the smaller of the two runs '
+            "it is to go through, so nothing falls. Give smaller runs, or use other constants."
+        )
+    shares = [part / whole for part in parts]
     exponents = [np.asarray(term.exponent) for term in law.terms]
     falls = [k * np.log(y / x) for k, x, y in zip(exponents, before, after, strict=True)]
     stretch = _stretch(shares, falls, fall)

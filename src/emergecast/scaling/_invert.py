@@ -13,7 +13,6 @@ from emergecast.errors import ScalingError
 from emergecast.scaling._allocation import Allocation, PretrainingRun, Tie
 from emergecast.scaling._along import complete_run, given_counts, listed, run_at, run_of, settle
 from emergecast.scaling._falling_root import falling_root
-from emergecast.scaling._laws import require_a_term
 from emergecast.scaling.counting import Resource
 
 if TYPE_CHECKING:
@@ -140,22 +139,24 @@ def _ln_amount(
 ) -> tuple[Resource, Array]:
     """A resource that the loss determines along the allocation, and the log of its amount."""
     free = [t for t in law.terms if allocation is None or t.resource.value != allocation.tie.value]
-    first = free[0]
     if len(free) == 1:
-        return first.resource, _ln_inverse(law.name, first, ln_height)
+        return free[0].resource, _ln_inverse(law.name, free[0], ln_height)
+    first, second = free
     if allocation is not None and allocation.tie is Tie.RATIO:
-        require_a_term(law)
+        if np.any(np.equal(first.numerator, 0) & np.equal(second.numerator, 0)):
+            raise ScalingError(
+                f'the loss of the law "{law.name}" is its floor whatever the run (A and B are 0). '
+                "Use other constants."
+            )
         ln_ratio = np.log(np.float64(allocation.value or np.nan))
         with np.errstate(divide="ignore"):  # a term of numerator 0 is exp(-inf)
-            heights = [np.log(t.numerator) for t in free]
-        heights[1] = heights[1] - free[1].exponent * ln_ratio
-        return first.resource, falling_root(heights, [t.exponent for t in free], ln_height)
+            heights = np.log(first.numerator), np.log(second.numerator) - second.exponent * ln_ratio
+        slopes = first.exponent, second.exponent
+        return first.resource, falling_root(heights, slopes, ln_height)
     # Along the frontier alpha A / N^alpha = beta B / D^beta, so the height is one of the terms
     # times 1 + alpha / beta.
-    share = np.log1p(np.asarray(first.exponent / free[1].exponent))
-    return first.resource, np.asarray(
-        (np.log(first.numerator) + share - ln_height) / first.exponent
-    )
+    ln_term = ln_height - np.log1p(np.asarray(first.exponent / second.exponent))
+    return first.resource, np.asarray((np.log(first.numerator) - ln_term) / first.exponent)
 
 
 def _ln_inverse(name: str, term: Term, ln_height: Array) -> Array:

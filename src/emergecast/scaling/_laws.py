@@ -63,6 +63,11 @@ class Form(StrEnum):
         k = len(self.resources)
         return ("E", *_NUMERATORS[:k], *_EXPONENTS[:k])
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the law that hold the constants, in their order."""
+        return tuple(_FIELDS[symbol] for symbol in self.constants)
+
     def formula(self, values: Mapping[str, str] | None = None) -> str:
         """E + A / N^alpha + B / D^beta, or with `values` in place of the constants."""
         shown = dict(zip(self.constants, self.constants, strict=True)) | dict(values or {})
@@ -159,7 +164,8 @@ class ScalingLaw(ABC):
     @property
     def constants(self) -> dict[str, Constant]:
         """The constants by symbol, in the order of `form.constants`."""
-        return {symbol: getattr(self, _FIELDS[symbol]) for symbol in self.form.constants}
+        values = (getattr(self, name) for name in self.form.fields)
+        return dict(zip(self.form.constants, values, strict=True))
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -297,20 +303,6 @@ def require_every_term(law: ScalingLaw) -> None:
                 "parameters and tokens and there is no compute-optimal split. Fix the tokens, the "
                 "parameters or their ratio, or use other constants."
             )
-
-
-def require_a_term(law: ScalingLaw) -> None:
-    """Refuse a law whose loss falls with nothing.
-
-    Raises:
-        ScalingError: A is 0, and B where there is one.
-    """
-    if np.any(np.all(np.broadcast_arrays(*(np.equal(t.numerator, 0) for t in law.terms)), axis=0)):
-        zero = "A and B are 0" if len(law.terms) > 1 else "A is 0"
-        raise ScalingError(
-            f'the loss of the law "{law.name}" is its floor whatever the run ({zero}). Use '
-            "other constants."
-        )
 
 
 def counts(resource: Resource, amount: ArrayLike) -> NDArray[np.float64]:

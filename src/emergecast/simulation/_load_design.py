@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emergecast.emergence_law import LawForm
 from emergecast.errors import OptionError, near
 from emergecast.measurements import MetricKind, metric_of
-from emergecast.scaling import CHINCHILLA_LAWS, ChinchillaLaw
+from emergecast.scaling import CHINCHILLA_LAWS, ChinchillaLaw, Form
 from emergecast.simulation._design import Design, DesignCheckpoint, Truth
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ _TOP: Final = (
     *("description", "task", "metric", "chance", "n_items", "stderr", "shots", "examples"),
     *("subsets", "runs", "horizon", "loss", "truth", "checkpoints"),
 )
-_LOSS: Final = ("law", "floor_nats", "a", "b", "alpha", "beta", "shift")
-_CONSTANTS: Final = ("floor_nats", "a", "b", "alpha", "beta")
+_CONSTANTS: Final = Form.CHINCHILLA.fields
+_LOSS: Final = ("law", *_CONSTANTS, "shift")
 _GROUP: Final = (
     *("series", "name", "params", "tokens", "steps", "tokens_per_step", "loss", "finetuned"),
 )
