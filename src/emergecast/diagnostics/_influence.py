@@ -13,19 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.emergence_law import Feature, Law
+from emergecast.emergence_law import STUDENT_FREEDOM, Feature, Law
 from emergecast.inference import SEED, Effort, MixturePosterior, Model, SampledPosterior
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.inference import Draws, Fit, FitData, Posterior
+    from emergecast.inference import Fit, Posterior
 
     Floats = NDArray[np.float64]
 
 FEW_SHOT = "few-shot"
-STUDENT_FREEDOM = 4
-"""Degrees of freedom of the student feature."""
 DRAWS = 1500
 """Draws of each law."""
 FEWEST_EFFECTIVE = 60.0
@@ -85,25 +83,9 @@ class Sample:
         self.weighable = not {Feature.STUDENT, Feature.DEVIATION} <= features
         self.draws = posterior.draws(DRAWS, np.random.default_rng(SEED))
         self.elbow = self.draws.elbow
-        self.mean = expected(self.draws, self.data)
-        noise = self.draws.noise[:, None] ** 2 / self.data.repeats
-        self.variance = self.data.sampling_sd**2 + noise
+        self.mean = self.draws.expected(self.data)
+        self.variance = self.data.variance(self.draws.noise)
         self.deviation = self.draws.deviation_scale**2
-
-    def ln_likelihood(self) -> Floats:
-        """Log density of the rows of each checkpoint given a draw, up to a constant, (N, C)."""
-        member = np.zeros((self.data.loss.size, int(self.data.checkpoint.max()) + 1))
-        member[np.arange(member.shape[0]), self.data.checkpoint] = 1.0
-        residual, kappa = self.data.score - self.mean, self.deviation[:, None]
-        if self.student:
-            far = np.log1p(residual**2 / (STUDENT_FREEDOM * self.variance))
-            single = -0.5 * np.log(self.variance) - 0.5 * (STUDENT_FREEDOM + 1) * far
-            return np.asarray(single @ member)
-        total = (1 / self.variance) @ member
-        pull = (residual / self.variance) @ member
-        square = (residual**2 / self.variance + np.log(self.variance)) @ member
-        inflated = 1 + kappa * total
-        return np.asarray(-0.5 * (square + np.log(inflated) - kappa * pull**2 / inflated))
 
     def moments(self, rows: NDArray[np.bool_], weight: Floats) -> tuple[float, float, Floats]:
         """Predictive mean and variance of the weighted mean of some rows, and their weights."""
@@ -118,14 +100,6 @@ class Sample:
         return mean, float(np.average(spread, weights=weight)), share
 
 
-def expected(draws: Draws, data: FitData, *, series: bool = True) -> Floats:
-    """Score of every row under every draw without the deviation of its checkpoint, (N, n)."""
-    mean = draws.line(data.level, data.loss)
-    if series and np.any(draws.series_deviations):
-        mean = mean + draws.series_deviations[:, data.series]
-    return np.asarray(mean)
-
-
 def leave_out(fit: Fit) -> tuple[tuple[Influence, ...], tuple[Suspect, ...]]:
     """Influence of every amount and checkpoint, the largest first, and checkpoints that stand out.
 
@@ -138,7 +112,7 @@ def leave_out(fit: Fit) -> tuple[tuple[Influence, ...], tuple[Suspect, ...]]:
         for level in np.unique(data.level)
     ]
     samples = [Sample(member, member.posterior) for member in fit.members]
-    ln_likelihood = [sample.ln_likelihood() for sample in samples]
+    ln_likelihood = [each.draws.ln_checkpoints(data, student=each.student) for each in samples]
     suspects: list[Suspect] = []
     for checkpoint in np.unique(data.checkpoint):
         own = data.checkpoint == checkpoint

@@ -9,8 +9,9 @@ from __future__ import annotations
 from emergecast.inference._bootstrap import Bootstrap, Resample
 from emergecast.inference._data import FitData
 from emergecast.inference._distribution import LossDistribution
-from emergecast.inference._draws import Draws
-from emergecast.inference._fit import SEED, Fit, FitStatus, fit
+from emergecast.inference._draws import SEED, Draws
+from emergecast.inference._fit import Fit, FitStatus, fit
+from emergecast.inference._likelihood import ln_normal, ln_student
 from emergecast.inference._mixture import DEFAULT_MIXTURE, Mixture, MixturePosterior
 from emergecast.inference._on_axis import QUANTILES, ElbowOnAxis
 from emergecast.inference._point import PointEstimate, local_optima
@@ -43,6 +44,8 @@ __all__ = [
     "Resample",
     "SampledPosterior",
     "fit",
+    "ln_normal",
+    "ln_student",
     "local_optima",
     "prior_elbows",
     "sampled",

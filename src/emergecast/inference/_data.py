@@ -83,8 +83,17 @@ class FitData:
         """(score - chance) / R, shape (n,)."""
         return np.asarray((self.score - self.chance) / self.score_range)
 
-    def rows(self, keep: NDArray[np.bool_]) -> FitData:
-        """Some of the rows, in the units of all; `keep` has shape (n,)."""
+    def variance(self, tau: Floats) -> Floats:
+        """Variance of every row's own noise, score^2, (T, n); `tau` is in score, shape (T,)."""
+        return self.score_range**2 * self.standard_variance(tau / self.score_range).T
+
+    def standard_variance(self, tau: Floats) -> Floats:
+        """The same in R^2, rows first: `tau` is in R, shape (T,); returns shape (n, T)."""
+        sampling = self.sampling_sd / self.score_range
+        return np.asarray(sampling[:, None] ** 2 + tau**2 / self.repeats[:, None])
+
+    def rows(self, keep: NDArray[np.bool_] | Ints) -> FitData:
+        """Some of the rows, in the units of all: by a mask of shape (n,), or by their indices."""
         names = ("loss", "score", "level", "sampling_sd", "repeats", "checkpoint", "series")
         taken = {name: getattr(self, name)[keep] for name in (*names, "snapshot")}
         return replace(self, **taken)

@@ -15,6 +15,7 @@ from emergecast.errors import OptionError
 from emergecast.inference._bootstrap import Bootstrap, Resample, bootstrap
 from emergecast.inference._coordinates import Coordinates
 from emergecast.inference._data import FitData, fit_data
+from emergecast.inference._draws import SEED
 from emergecast.inference._mixture import DEFAULT_MIXTURE, Mixture, MixturePosterior
 from emergecast.inference._point import PointEstimate, maximum_likelihood
 from emergecast.inference._priors import Priors
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from emergecast.inference._posterior import Posterior
     from emergecast.measurements import Measurements, Selection
 
-SEED = 20241122
-"""Of every random step whose seed the caller does not choose."""
 WEIGHTS = ("fixed", "stacking")
 """How the laws of a mixture may be weighted."""
 

@@ -103,8 +103,7 @@ class _Problem:
 
     def sd(self, tau: float) -> Floats:
         """Standard deviation of every row, in R."""
-        sampling = self.data.sampling_sd / self.data.score_range
-        return np.asarray(np.sqrt(sampling**2 + tau**2 / self.data.repeats))
+        return np.sqrt(self.data.standard_variance(np.array([tau]))[:, 0])
 
     def log_likelihood(self, theta: Floats, tau: float) -> float:
         sd = self.sd(tau)

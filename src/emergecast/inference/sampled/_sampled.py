@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.emergence_law import Feature
-from emergecast.inference._draws import Draws
+from emergecast.inference._draws import SEED, Draws
 from emergecast.inference._posterior import Posterior
 from emergecast.inference.sampled._explicit import Explicit
 from emergecast.inference.sampled._marginal import Linear, Marginal
@@ -37,8 +37,6 @@ GOOD, TOLERANCE = 0.16, 0.25
 largest that counts as converged."""
 HARDER = Effort(particles=8192, chains=256, final_steps=256)
 """A second try, where the first leaves an error that is not good."""
-SEED = 20241122
-"""Of every sampler, so that the same rows always give the same forecast."""
 
 
 class Model:

@@ -17,6 +17,7 @@ import numpy as np
 
 from emergecast.emergence_law import Feature, LawForm, shift_fraction
 from emergecast.inference._coordinates import HOPELESS, pivot_level
+from emergecast.inference._likelihood import ROOT_TWO_PI
 from emergecast.inference._priors import ANCHOR_EXAMPLES
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from emergecast.inference._data import FitData, Floats
     from emergecast.inference._priors import Priors
 
-ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
 FARTHEST = 6.0
 """How many prior standard deviations a shape may lie out before it counts as impossible."""
 FARTHEST_SCALE = 12.0
