@@ -7,7 +7,8 @@ import pytest
 from tests.referees import simulate
 
 import emergecast
-from emergecast.inference import ExactPosterior, Resample
+from emergecast.cli import _options
+from emergecast.inference import BOOTSTRAPS, ExactPosterior, Resample
 from emergecast.inference._bootstrap import _counts, _Refit
 
 
@@ -120,3 +121,8 @@ def test_degenerate_resamples_are_counted():
     assert result.n == 100
     assert result.degenerate > 60  # 4!/4^4 = 9% of resamples hold all four
     assert result.modes.size == 100 - result.degenerate
+
+
+def test_the_command_line_draws_as_many_resamples():
+    """Its default stands there too, since importing this room would delay every --help."""
+    assert _options.BOOTSTRAPS == BOOTSTRAPS

@@ -15,7 +15,7 @@ from emergecast.backtests._rows import BacktestRow, Part
 from emergecast.baselines import Baseline
 from emergecast.errors import FitError, OptionError
 from emergecast.forecasts import default_thresholds, overrides
-from emergecast.inference import SEED, fit
+from emergecast.inference import DEFAULT_LAW, SEED, fit
 from emergecast.measurements import Measurements, SelectOptions, select
 from emergecast.observed import GroundTruth, ground_truth
 
@@ -30,8 +30,6 @@ AMOUNTS = (1.0, 2.0, 5.0, 10.0)
 """Values of D0."""
 MULTIPLES = (2.0, 10.0)
 """Further values of D0, in units of the D0 of the other parts."""
-DEFAULT = "mixture"
-"""The law where none is named, as in `fit`."""
 PLAIN_OPTIONS = SelectOptions()
 
 
@@ -142,7 +140,7 @@ def ground_of(
         horizon=limit,
         at_chance=kept,
         few_shot_examples=0.0,
-        laws=laws or (DEFAULT,),
+        laws=laws or (DEFAULT_LAW,),
         compute=ObservedCompute.of(selection.rows),
     )
     first = ground.fit(kept, ground.laws[0], options.few_shot_examples)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -110,6 +110,8 @@ OutOption = Annotated[
     Path | None,
     typer.Option("-o", "--out", help="Folder for forecast.json and the pictures (SVG, PNG)."),
 ]
+BOOTSTRAPS: Final = 200
+"""As `emergecast.inference.BOOTSTRAPS`, which takes a second to import."""
 BootstrapOption = Annotated[
     int, typer.Option("--bootstrap", min=0, help="Resamples of each kind; 0 for none.")
 ]

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.emergence_law import STUDENT_FREEDOM, Feature, Law
-from emergecast.inference import SEED, Effort, MixturePosterior, Model, SampledPosterior
+from emergecast.inference import (
+    INTERVAL,
+    SEED,
+    Effort,
+    MixturePosterior,
+    Model,
+    SampledPosterior,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -150,7 +157,7 @@ def level_name(fit: Fit, level: int) -> str:
 def _influence(fit: Fit, kind: str, what: str, rows: NDArray[np.bool_]) -> Influence:
     """By a fit without the rows."""
     left = MixturePosterior(tuple(refit(each, rows) for each in fit.members), fit.weights)
-    values = left.quantile([0.05, 0.5, 0.95])
+    values = left.quantile(INTERVAL)
     return _record(fit, kind, what, values, int(rows.sum()))
 
 
@@ -200,7 +207,7 @@ def _reweighted(
     n_rows: int,
 ) -> Influence:
     """Quantiles of weighted draws, moved by what the same draws unweighted miss the exact ones."""
-    probability = np.array([0.05, 0.5, 0.95])
+    probability = np.array(INTERVAL)
     all_rows, left = parts
     even = np.full(DRAWS, 1 / DRAWS)
     before = _quantile([(sample.elbow, even) for sample in all_rows], fit.weights, probability)

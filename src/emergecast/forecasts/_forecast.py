@@ -32,6 +32,7 @@ from emergecast.forecasts._overrides import Override, overrides
 from emergecast.forecasts._thresholds import Thresholds, default_thresholds
 from emergecast.forecasts._verdict import Judgement, Sensitivity, Verdict, judge
 from emergecast.inference import (
+    BOOTSTRAPS,
     QUANTILES,
     SEED,
     Bootstrap,
@@ -465,7 +466,7 @@ def forecast(
     table_or_fit: Any,  # noqa: ANN401  a Fit, or whatever read_table takes
     *,
     rules: Mapping[str, float] | None = None,
-    bootstraps: int = 200,
+    bootstraps: int = BOOTSTRAPS,
     compute: ComputeOptions | None = None,
     **fitting: Any,  # noqa: ANN401  arguments of fit, checked there
 ) -> Forecast:

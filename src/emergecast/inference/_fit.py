@@ -12,11 +12,11 @@ import numpy as np
 
 from emergecast.emergence_law import Law, LawForm
 from emergecast.errors import OptionError
-from emergecast.inference._bootstrap import Bootstrap, Resample, bootstrap
+from emergecast.inference._bootstrap import BOOTSTRAPS, Bootstrap, Resample, bootstrap
 from emergecast.inference._coordinates import Coordinates
 from emergecast.inference._data import FitData, fit_data
 from emergecast.inference._draws import SEED
-from emergecast.inference._mixture import DEFAULT_MIXTURE, Mixture, MixturePosterior
+from emergecast.inference._mixture import DEFAULT_LAW, DEFAULT_MIXTURE, Mixture, MixturePosterior
 from emergecast.inference._point import PointEstimate, maximum_likelihood
 from emergecast.inference._priors import Priors
 from emergecast.inference._stacking import stacking_weights
@@ -184,7 +184,9 @@ class Fit:
         square = [float(np.mean((part - mean) ** 2)) for part in parts]
         return math.sqrt(sum(w * part for w, part in zip(self.weights, square, strict=True)))
 
-    def bootstrap(self, resample: Resample, n: int = 200, seed: int = SEED) -> Bootstrap | None:
+    def bootstrap(
+        self, resample: Resample, n: int = BOOTSTRAPS, seed: int = SEED
+    ) -> Bootstrap | None:
         """Refit `n` resamples with the plain law; None where no cell holds several runs."""
         rng = np.random.default_rng([seed, list(Resample).index(resample)])
         plain = self.plain
@@ -237,7 +239,7 @@ def fit(  # noqa: PLR0913  the options of the main call, all named
     table: Any,  # noqa: ANN401  whatever read_table takes
     *,
     task: str | None = None,
-    law: Law | Mixture | LawForm | str | Sequence[str | Law] = "mixture",
+    law: Law | Mixture | LawForm | str | Sequence[str | Law] = DEFAULT_LAW,
     weights: str = "fixed",
     few_shot_examples: float | None = None,
     priors: Priors | Mapping[str, float] | None = None,
@@ -310,7 +312,7 @@ def _law(law: Law | Mixture | LawForm | str | Sequence[str | Law]) -> Law | Mixt
     if isinstance(law, Mixture | Law):
         return law
     if isinstance(law, str):
-        return DEFAULT_MIXTURE if law == "mixture" else Law.parse(law)
+        return DEFAULT_MIXTURE if law == DEFAULT_LAW else Law.parse(law)
     names = list(law)
     return Law.parse(names[0]) if len(names) == 1 else Mixture.of(names)
 

@@ -75,7 +75,7 @@ def ln_checkpoints(residual: Floats, variance: Floats, *, member: Floats, kappa:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
+class LikelihoodRows:
     """What no vector changes; rows of one checkpoint lie together where checkpoints deviate."""
 
     score: Floats
@@ -104,7 +104,7 @@ class Rows:
         fixed: Floats,
         n_levels: int,
         slopes: bool,
-    ) -> Rows:
+    ) -> LikelihoodRows:
         """Prepare rows from score, level and checkpoint of each and X; `slopes`: one per level."""
         known = np.column_stack([fixed, score])
         order = np.lexsort((level, checkpoint))
@@ -143,7 +143,7 @@ class Conditional(NamedTuple):
 
 
 def conditional(
-    rows: Rows,
+    rows: LikelihoodRows,
     past: Floats,
     *,
     variance: Floats,
@@ -219,7 +219,7 @@ def draw_unknowns(found: Conditional, uniform: Floats, normal: Floats) -> Floats
 
 
 def _remove_checkpoints(
-    rows: Rows,
+    rows: LikelihoodRows,
     weights: tuple[Floats, Floats],
     kappa: Floats,
     system: tuple[Floats, Floats, Floats],

@@ -23,7 +23,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtr
 
 from emergecast.emergence_law import STUDENT_FREEDOM
-from emergecast.inference import ln_normal, ln_student
+from emergecast.inference import INTERVAL, ln_normal, ln_student
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +43,6 @@ FINENESS = 0.6
 FEWEST_CELLS, MOST_CELLS = 24, 96
 FEWEST_EFFECTIVE = 64.0
 """Below so many effective draws in the middle world, nothing more is judged."""
-TAILS = (0.05, 0.95)
 SMALLEST = 1e-18
 """A weight or probability below this is none; products of two stay normal in single precision."""
 
@@ -128,7 +127,10 @@ class Outlook:
     def width(self) -> float:
         """Expected width of the 90% interval of E(D0), nats."""
         cumulative = np.cumsum(self.weights[:, self._order], axis=1)
-        ends = [np.sum(cumulative < tail, axis=1).clip(max=self._elbow.size - 1) for tail in TAILS]
+        ends = [
+            np.sum(cumulative < tail, axis=1).clip(max=self._elbow.size - 1)
+            for tail in INTERVAL[::2]
+        ]
         low, high = (self._elbow[self._order[end]] for end in ends)
         return float(np.mean(high - low))
 

@@ -96,6 +96,7 @@ def compare(
     Example: `emergecast compare table.csv --task mmlu --series v1 v2 --at-chance-only -o compare`
     """
     from emergecast.comparison import compare as compare_series
+    from emergecast.inference import DEFAULT_LAW
     from emergecast.measurements import read_table
 
     options = select_options(
@@ -124,7 +125,7 @@ def compare(
         select_options=options,
         rules=rules,
         per_byte=per_byte,
-        law=law or "mixture",
+        law=law or DEFAULT_LAW,
         few_shot_examples=few_shot_examples,
         priors=numbers(prior, "--prior"),
     )

@@ -18,7 +18,7 @@ from emergecast.cli._compute_options import (
 )
 from emergecast.cli._failures import INTERRUPTED
 from emergecast.cli._forecasts import Asked, exit_by, run_forecasts, show_forecasts
-from emergecast.cli._options import BootstrapOption, JsonOption, OutOption
+from emergecast.cli._options import BOOTSTRAPS, BootstrapOption, JsonOption, OutOption
 from emergecast.errors import OptionError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def demo(
     scaling_law: ScalingLawOption = None,
     at_model: AtModelOption = None,
     at_flops: AtFlopsOption = None,
-    bootstrap: BootstrapOption = 200,
+    bootstrap: BootstrapOption = BOOTSTRAPS,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:

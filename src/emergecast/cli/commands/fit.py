@@ -23,6 +23,7 @@ from emergecast.cli._compute_options import (
 )
 from emergecast.cli._forecasts import asked_for, exit_by, run_forecasts, show_forecasts
 from emergecast.cli._options import (
+    BOOTSTRAPS,
     AxisOption,
     BootstrapOption,
     ChanceOption,
@@ -131,7 +132,7 @@ def fit(
     compute_by_date: ByDateOption = None,
     at_model: AtModelOption = None,
     at_flops: AtFlopsOption = None,
-    bootstrap: BootstrapOption = 200,
+    bootstrap: BootstrapOption = BOOTSTRAPS,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -142,6 +143,7 @@ def fit(
 
     Example: `emergecast fit table.parquet --task mmlu --at-chance-only -o forecast`
     """
+    from emergecast.inference import DEFAULT_LAW
     from emergecast.measurements import Axis, read_table
 
     asked = replace(
@@ -166,7 +168,7 @@ def fit(
         shift=shift,
     )
     ways = {
-        "law": law or "mixture",
+        "law": law or DEFAULT_LAW,
         "weights": weights,
         "few_shot_examples": few_shot_examples,
         "priors": numbers(prior, "--prior"),

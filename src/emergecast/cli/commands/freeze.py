@@ -100,7 +100,7 @@ def freeze(
     Example: `emergecast freeze table.csv --task mmlu -o mmlu.frozen.json`
     """
     from emergecast.forecasts import forecast
-    from emergecast.inference import fit
+    from emergecast.inference import DEFAULT_LAW, fit
     from emergecast.measurements import read_table
     from emergecast.track_record import freeze as freeze_forecast
 
@@ -140,7 +140,7 @@ def freeze(
     fitted = fit(
         rows,
         select_options=options,
-        law=law or "mixture",
+        law=law or DEFAULT_LAW,
         few_shot_examples=few_shot_examples,
         priors=numbers(prior, "--prior"),
     )

@@ -127,6 +127,7 @@ def suggest(
 
     Example: `emergecast suggest table.csv --task mmlu --budget 20 --candidates runs.csv -o next`
     """
+    from emergecast.inference import DEFAULT_LAW
     from emergecast.measurements import read_table
     from emergecast.suggestions import Cost, SuggestOptions
     from emergecast.suggestions import suggest as plan
@@ -165,7 +166,7 @@ def suggest(
             cost=cost,
             select_options=picks,
             on_run=on_run,
-            law=law or "mixture",
+            law=law or DEFAULT_LAW,
             few_shot_examples=few_shot_examples,
             priors=numbers(prior, "--prior"),
         )

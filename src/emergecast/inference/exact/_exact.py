@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.inference._draws import Draws
-from emergecast.inference._likelihood import Conditional, Rows, conditional, draw_unknowns
+from emergecast.inference._likelihood import Conditional, LikelihoodRows, conditional, draw_unknowns
 from emergecast.inference._posterior import Posterior
 from emergecast.inference.exact._boxes import CELLS, WEIGHTS, cumulative_mass, elbow_cells
 from emergecast.inference.exact._collapsed import Collapsed, log_half_normal
@@ -91,7 +91,7 @@ class ExactPosterior(Posterior):
     def _given(self, elbows: Floats, tau: Floats) -> Conditional:
         """What the scores say of (Delta, B, A) at points that each have their own tau."""
         data, priors = self._data, self._coordinates.priors
-        rows = Rows.of(
+        rows = LikelihoodRows.of(
             data.standard_score,
             data.level,
             checkpoint=data.checkpoint,

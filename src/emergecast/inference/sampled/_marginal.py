@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.emergence_law import Feature, rise
-from emergecast.inference._likelihood import Conditional, Rows, conditional, draw_unknowns
+from emergecast.inference._likelihood import Conditional, LikelihoodRows, conditional, draw_unknowns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +77,7 @@ class Marginal:
         if self.deviation and data.n_series > 1:
             fixed.extend(self.series.T)
         self.n_fixed = len(fixed)
-        self.rows = Rows.of(
+        self.rows = LikelihoodRows.of(
             self.score,
             self.level,
             checkpoint=self.checkpoint,

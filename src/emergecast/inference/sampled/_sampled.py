@@ -9,7 +9,7 @@ import numpy as np
 
 from emergecast.emergence_law import Feature
 from emergecast.inference._draws import SEED, Draws
-from emergecast.inference._posterior import Posterior
+from emergecast.inference._posterior import INTERVAL, Posterior
 from emergecast.inference.sampled._explicit import Explicit
 from emergecast.inference.sampled._marginal import Linear, Marginal
 from emergecast.inference.sampled._sequential import Effort, sample
@@ -120,7 +120,7 @@ class SampledPosterior(Posterior):
             total = self._weight[rest].sum()
             if total > 0:
                 knots, cumulative = _broken_line(self._elbow[rest], self._weight[rest] / total)
-                found.append(np.interp([0.05, 0.5, 0.95], cumulative, knots))
+                found.append(np.interp(INTERVAL, cumulative, knots))
         if len(found) < GROUPS:
             return math.inf
         return float(math.sqrt(GROUPS - 1) * np.max(np.std(found, axis=0)))
