@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -164,8 +164,8 @@ def compare(
         FitError: no estimate exists for a series.
     """
     options = select_options or SelectOptions()
-    named = {name: how.pop(name) for name in SelectOptions.__slots__ if name in how}
-    options = replace(options, **named)
+    known = {each.name for each in fields(SelectOptions)}
+    options = replace(options, **{name: how.pop(name) for name in known & set(how)})
     rows = read_table(table, chance=how.pop("chance", None), axis=options.axis, shift=options.shift)
     first, second = _two(rows, series, options.task)
     fits = [

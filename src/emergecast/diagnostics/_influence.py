@@ -13,15 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.emergence_law import STUDENT_FREEDOM, Feature, Law
-from emergecast.inference import (
-    INTERVAL,
-    SEED,
-    Effort,
-    MixturePosterior,
-    Model,
-    SampledPosterior,
-)
+from emergecast.emergence_law import STUDENT_FREEDOM, Feature
+from emergecast.inference import INTERVAL, SEED, Effort
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,7 +77,7 @@ class Sample:
     def __init__(self, fit: Fit, posterior: Posterior) -> None:
         """Draws of a posterior of `fit`, a single law, perhaps from some of the rows."""
         self.data = fit.data
-        features = fit.law.features if isinstance(fit.law, Law) else frozenset()
+        features = fit.laws[0].features
         self.student = Feature.STUDENT in features
         # a deviation shared by Student-t rows has no closed form
         self.weighable = not {Feature.STUDENT, Feature.DEVIATION} <= features
@@ -156,16 +149,13 @@ def level_name(fit: Fit, level: int) -> str:
 
 def _influence(fit: Fit, kind: str, what: str, rows: NDArray[np.bool_]) -> Influence:
     """By a fit without the rows."""
-    left = MixturePosterior(tuple(refit(each, rows) for each in fit.members), fit.weights)
-    values = left.quantile(INTERVAL)
+    values = refit(fit, rows).quantile(INTERVAL)
     return _record(fit, kind, what, values, int(rows.sum()))
 
 
 def refit(fit: Fit, rows: NDArray[np.bool_]) -> Posterior:
-    """The posterior of one law without some rows."""
-    if isinstance(fit.posterior, SampledPosterior) and isinstance(fit.law, Law):
-        return fit.posterior.under(Model(fit.data, fit.law, fit.priors, ~rows), CHEAP)
-    return fit.posterior_if(keep=~rows)
+    """The posterior without some rows."""
+    return fit.posterior_if(keep=~rows, effort=CHEAP)
 
 
 def _record(fit: Fit, kind: str, what: str, values: Floats, n_rows: int) -> Influence:
@@ -190,8 +180,7 @@ def _without(
 
     `share` is the weight of the law among all.
     """
-    plain = isinstance(fit.law, Law) and fit.law.plain
-    fewest = FEWEST_EXACT if plain else FEWEST_EFFECTIVE * share
+    fewest = FEWEST_EXACT if fit.laws[0].plain else FEWEST_EFFECTIVE * share
     weight = np.exp(ln_weight - ln_weight.max())
     weight /= weight.sum()
     if sample.weighable and 1 / np.sum(weight**2) >= fewest:

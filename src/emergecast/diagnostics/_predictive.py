@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.diagnostics._influence import checkpoint_names, level_name, refit
-from emergecast.emergence_law import STUDENT_FREEDOM, Feature, Law
+from emergecast.emergence_law import STUDENT_FREEDOM, Feature
 from emergecast.inference import SEED
 
 if TYPE_CHECKING:
@@ -153,8 +153,8 @@ def _noise(
 ) -> NDArray[np.float64]:
     """Standard noise of each draw's own law, shape (N, n)."""
     noise = rng.standard_normal(shape)
-    for index, member in enumerate(fit.members):
-        if isinstance(member.law, Law) and Feature.STUDENT in member.law.features:
+    for index, law in enumerate(fit.laws):
+        if Feature.STUDENT in law.features:
             own = draws.law == index
             size = (int(own.sum()), shape[1])
             noise[own] = rng.standard_t(STUDENT_FREEDOM, size)

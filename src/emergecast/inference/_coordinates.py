@@ -17,6 +17,7 @@ import numpy as np
 
 from emergecast.emergence_law import LawForm, shift_fraction
 from emergecast.inference._priors import Anchors
+from emergecast.measurements import CHANCE_STDERRS
 
 if TYPE_CHECKING:
     from emergecast.inference._data import FitData, Floats
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 HOPELESS = 1e100
 """An elbow this far away, in S, has a prior density of 0 in double precision."""
+VISIBLE, LEAST_NOISE = 0.05, 0.01
+"""How far above chance a score has visibly left it, and the error it has at least; shares of R."""
 TAIL = 5.5
 """How many standard deviations of each prior the box reaches."""
 
@@ -128,8 +131,8 @@ def pivot_level(data: FitData) -> int:
 
     Any choice gives the same posterior; this one makes the boxes few.
     """
-    noise = np.maximum(data.sampling_sd, 0.01 * data.score_range)
-    above = data.score > data.chance + 0.05 * data.score_range + 2 * noise
+    noise = np.maximum(data.sampling_sd, LEAST_NOISE * data.score_range)
+    above = data.score > data.chance + VISIBLE * data.score_range + CHANCE_STDERRS * noise
     top = data.top_level
     for level in range(1, top):
         if np.count_nonzero(above & (data.level == level)) > 1:

@@ -144,6 +144,12 @@ class FrozenForecast:
         return None if found is None else dict(found)
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """Ends of the 90% interval, in the unit of the axis; None where it was refused."""
+        found = self.forecast["elbow"]
+        return None if found is None else (float(found["p05"]), float(found["p95"]))
+
+    @property
     def unit(self) -> str:
         """What a number of this forecast is in: nats, or the unit of another axis."""
         return str(self.forecast["axis"]["unit"])
