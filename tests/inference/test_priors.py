@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from emergecast.emergence_law import Feature, Law, LawForm
 from emergecast.errors import OptionError
@@ -71,6 +72,28 @@ def test_the_density_of_a_space_is_that_of_its_draws(law, simulated_fits):
     assert Feature.SOFT not in kind.features or narrow.bends
 
 
+@pytest.mark.parametrize("form", LawForm)
+def test_the_density_of_a_space_integrates_to_one(form, simulated_fits):
+    """Over pivot and ln rise it leaves the density of shapes and scales; for any curvature."""
+    data, priors = simulated_fits[1].data, Priors.default()
+    space = Space.of(data, Law(form=form), priors)
+    pivot, ln_rise = np.linspace(-12, 14, 521), np.linspace(-14, 4, 721)
+    grid = np.stack(np.meshgrid(pivot, ln_rise, indexing="ij"), axis=-1).reshape(-1, 2)
+    half = np.log(np.sqrt(space.anchors.low * space.anchors.high))
+    for alpha in (0.3, 1.0, 3.0):
+        shapes = [np.log(alpha), *([half] if form is LawForm.HILL else [])]
+        tau = 0.02
+        rest = np.tile([*shapes, np.log(tau)], (len(grid), 1))
+        density = np.exp(space.elbows_and_prior(np.hstack([grid, rest]))[1])
+        density = density.reshape(pivot.size, -1)
+        found = np.trapezoid(np.trapezoid(density, ln_rise, axis=1), pivot)
+        wanted = stats.norm.pdf(np.log(alpha), np.log(priors.curvature(form)), priors.alpha_sd_ln)
+        wanted *= stats.halfnorm.pdf(tau, scale=priors.noise_scale) * tau
+        if form is LawForm.HILL:
+            wanted *= stats.norm.pdf(0.0, scale=priors.half_sd_ln)
+        assert found == pytest.approx(wanted, rel=1e-3), alpha
+
+
 @pytest.mark.parametrize("form", PLAIN)
 def test_changing_d0_leaves_the_prior_of_the_law_alone(form):
     """The same law has the same density per (E(10), d, alpha) whatever D0 it is read off at."""
@@ -99,10 +122,11 @@ def test_only_proper_known_priors_are_accepted():
 
 
 def test_widening_scales_spreads_but_not_middles():
-    """Doubling the scales leaves the offset of the elbow and the median of alpha."""
-    wide = Priors().widened(2.0)
-    assert wide.elbow_scale == 2 * Priors().elbow_scale
-    assert (wide.elbow_offset, wide.alpha_median) == (Priors().elbow_offset, Priors().alpha_median)
+    """Every scale doubles; the offset of the elbow and the medians of alpha stay."""
+    middles = {"elbow_offset", "alpha_median", "alpha_median_power", "alpha_median_hill"}
+    narrow, wide = Priors().as_dict(), Priors().widened(2.0).as_dict()
+    assert len(narrow) - len(middles) == 11
+    assert wide == {name: v if name in middles else 2 * v for name, v in narrow.items()}
 
 
 def test_another_law_keeps_overridden_priors(simulated_fits):

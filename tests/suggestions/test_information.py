@@ -107,6 +107,19 @@ def test_neither_units_nor_the_order_of_the_draws_matter(rng):
     assert shuffled.information(normal(mean[order], 0.5)) == pytest.approx(first, abs=2e-3)
 
 
+def test_an_imagined_truth_does_not_find_itself(rng):
+    """A world's score comes from one of the draws, which must not count among those it weighs.
+
+    With 400 draws and noise as wide as a twentieth of them, it would make itself the surest.
+    """
+    elbow = rng.standard_normal(400)
+    outlook = Outlook(elbow, rng)
+    truth = outlook._truth
+    outlook.take(normal(elbow, 0.05))
+    assert np.all(outlook.weights[np.arange(truth.size), truth] == 0)
+    assert outlook.width == pytest.approx(2 * 1.6449 * 0.05, rel=0.1)
+
+
 def test_when_few_draws_are_left_it_says_so(rng):
     """Each precise run leaves fewer draws that agree with it."""
     elbow, other = rng.standard_normal((2, N))

@@ -16,7 +16,7 @@ from emergecast.forecasts import ForecastOptions, json_schema
 from emergecast.inference import FitOptions
 from emergecast.measurements import SelectOptions, read_table, select
 from emergecast.suggestions import Cost, Suggestion, SuggestOptions, repeats, suggest
-from emergecast.suggestions._candidates import ladder
+from emergecast.suggestions._candidates import Candidate, ladder
 from emergecast.suggestions._greedy import GreedyPlan
 
 LAW = "log-power"
@@ -126,6 +126,22 @@ def entropy(posterior) -> float:
     inside = density > 0
     step = grid[1] - grid[0]
     return float(-np.sum(density[inside] * np.log(density[inside])) * step)
+
+
+def test_a_planned_score_scatters_by_its_items_and_from_run_to_run():
+    """Under each draw sqrt(p (1 - p) / n + tau^2), p smoothed by an item; tau is large here."""
+    table = rows(noise=0.05)
+    fitted = emergecast.fit(table, options=FitOptions(law=LAW))
+    candidate = Candidate(
+        series=fitted.selection.series[0],
+        checkpoint=table[-1]["checkpoint"], loss=table[-1]["loss"],
+        examples=1024, runs=1, gpu_hours=1.0, flops=None,
+    )  # fmt: skip
+    made = GreedyPlan(fitted, [candidate], SuggestOptions(budget=1.0))
+    (predicted,), draws = made._predicted, made._draws
+    share = (1000 * predicted.mean.clip(0, 1) + 1) / 1002
+    assert np.median(draws.noise) > 0.03
+    np.testing.assert_allclose(predicted.sd**2, share * (1 - share) / 1000 + draws.noise**2)
 
 
 def test_what_cannot_be_paid_is_not_planned():

@@ -28,7 +28,8 @@ from emergecast.baselines._rising_curves import (
     sigmoid,
 )
 from emergecast.emergence_law import LawForm, shift_fraction
-from emergecast.inference import SEED
+from emergecast.inference import SEED, Anchors
+from emergecast.measurements import CHANCE_MARGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,16 +38,12 @@ if TYPE_CHECKING:
 
     from emergecast.inference import Fit, LossDistribution
 
-ANCHOR_EXAMPLES = 10.0
-"""Amount at which the prior of the elbow stands (docs/model.md)."""
 FREEDOM = 3.0
 """Degrees of freedom of no-change."""
 SHARE = 0.25
 """Part of the spread of losses S in the scale of no-change."""
 NEAREST = 5
 """Strongest losses whose mean gap is the other part."""
-TOLERANCE = 0.02
-"""How far above chance a curve has left chance, as in the rule for checkpoints at chance."""
 FEWEST = 4
 """Few-shot scores at different losses that a curve needs."""
 CROSSING = 0.9
@@ -162,7 +159,7 @@ def baselines(
     loss = few_shot["loss"].to_numpy().astype(np.float64)
     score = few_shot["score"].to_numpy().astype(np.float64)
     chance = fit.selection.chance
-    scale = Scale(chance=chance, best=fit.selection.best, bar=chance + TOLERANCE)
+    scale = Scale(chance=chance, best=fit.selection.best, bar=chance + CHANCE_MARGIN)
 
     def curve(family: Curve) -> Callable[[np.random.Generator], Guess]:
         return lambda rng: _extrapolated(family, loss, score, scale, rng)
@@ -211,11 +208,10 @@ def prior(fit: Fit) -> Guess:
     data, priors = fit.data, fit.priors
     share = (np.arange(NODES) + 0.5) / NODES
     alpha = priors.alpha_median * np.exp(priors.alpha_sd_ln * ndtri(share))
-    high = max(float(data.amounts[-1]), 10 * ANCHOR_EXAMPLES)
+    anchors = Anchors.of(float(data.amounts[-1]))
     low = data.few_shot_examples
-    at = shift_fraction(LawForm.LOG_POWER, [ANCHOR_EXAMPLES, high], low=low, high=high, alpha=alpha)
-    decades = math.log10(high / ANCHOR_EXAMPLES)
-    ratio = decades * at[:, 0] / (at[:, 1] - at[:, 0])
+    at = shift_fraction(LawForm.LOG_POWER, anchors, low=low, high=anchors.high, alpha=alpha)
+    ratio = anchors.decades * at[:, 0] / (at[:, 1] - at[:, 0])
     shift = priors.shift_scale * ndtri(0.5 + 0.5 * share)
     below = np.sort(np.outer(shift, ratio).ravel()).reshape(2 * NODES, -1).mean(axis=1)
     return Guess(
@@ -230,7 +226,7 @@ def prior(fit: Fit) -> Guess:
 def _extrapolated(
     curve: Curve, loss: Floats, score: Floats, scale: Scale, rng: np.random.Generator
 ) -> Guess:
-    """The loss at which a curve through the few-shot scores reaches chance + 0.02."""
+    """The loss at which a curve through the few-shot scores reaches chance + `CHANCE_MARGIN`."""
     if np.unique(loss).size < FEWEST:
         return _no_guess(
             f"Only {np.unique(loss).size} few-shot losses, and a curve needs {FEWEST}."

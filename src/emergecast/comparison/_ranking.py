@@ -43,7 +43,7 @@ class Ranking:
     """Neither score is above chance, so the ranking is of noise."""
 
 
-class _Pair(NamedTuple):
+class _Matched(NamedTuple):
     a: str
     b: str
     params: tuple[int | None, int | None]
@@ -79,7 +79,7 @@ def rankings(first: Selection, second: Selection) -> tuple[Ranking, ...] | str:
     return tuple(found) or reason
 
 
-def _pair(a: pl.DataFrame, b: pl.DataFrame) -> _Pair | None:
+def _pair(a: pl.DataFrame, b: pl.DataFrame) -> _Matched | None:
     """The pair of checkpoints to compare; None where no FLOPs are known."""
     columns = ["checkpoint", "params", "flops"]
     known = [part.select(columns).unique().drop_nulls("flops") for part in (a, b)]
@@ -94,7 +94,7 @@ def _pair(a: pl.DataFrame, b: pl.DataFrame) -> _Pair | None:
     order = [pl.min_horizontal("flops", "flops_b").neg(), gap]
     best = close.sort(*order) if not close.is_empty() else pairs.sort(gap, *order)
     row = best.row(0, named=True)
-    return _Pair(
+    return _Matched(
         a=row["checkpoint"],
         b=row["checkpoint_b"],
         params=(row["params"], row["params_b"]),
@@ -104,7 +104,7 @@ def _pair(a: pl.DataFrame, b: pl.DataFrame) -> _Pair | None:
 
 
 def _rank(
-    pair: _Pair,
+    pair: _Matched,
     selections: tuple[Selection, Selection],
     rows: list[pl.DataFrame],
     amount: float | None,

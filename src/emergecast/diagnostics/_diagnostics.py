@@ -163,7 +163,7 @@ def diagnose(fit: Fit) -> Diagnostics:
 
 
 def _optima(fit: Fit) -> Optima:
-    elbow, height = local_optima(fit.data, fit.coordinates.form)
+    elbow, height = local_optima(fit.data, fit.plain_form)
     starts = elbow.size
     if fit.mle is not None and fit.mle.log_likelihood >= height[0]:
         elbow = np.concatenate([[fit.mle.elbow], elbow])

@@ -50,8 +50,8 @@ def find_falls(fit: Fit, draws: Draws) -> tuple[Fall, ...]:
     the deviations of checkpoints included where checkpoints differ.
     """
     data = fit.data
-    tau, kappa = (float(np.median(part)) for part in (draws.noise, draws.deviation_scale))
-    variance = data.sampling_sd**2 + tau**2 / data.repeats
+    variance = data.variance(np.median(draws.noise, keepdims=True))[0]
+    kappa = float(np.median(draws.deviation_scale))
     names = checkpoint_names(fit)
     tuned = np.flatnonzero(~data.few_shot)
     by_amount = data.level[tuned] * (data.series.max() + 1) + data.series[tuned]

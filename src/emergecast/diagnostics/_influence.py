@@ -13,19 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.emergence_law import Feature, Law
-from emergecast.inference import SEED, Effort, MixturePosterior, Model, SampledPosterior
+from emergecast.emergence_law import STUDENT_FREEDOM, Feature
+from emergecast.inference import INTERVAL, SEED, Effort
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emergecast.inference import Draws, Fit, FitData, Posterior
+    from emergecast.inference import Fit, Posterior
 
     Floats = NDArray[np.float64]
 
 FEW_SHOT = "few-shot"
-STUDENT_FREEDOM = 4
-"""Degrees of freedom of the student feature."""
 DRAWS = 1500
 """Draws of each law."""
 FEWEST_EFFECTIVE = 60.0
@@ -83,31 +81,15 @@ class Sample:
     def __init__(self, fit: Fit, posterior: Posterior) -> None:
         """Draws of a posterior of `fit`, a single law, perhaps from some of the rows."""
         self.data = fit.data
-        features = fit.law.features if isinstance(fit.law, Law) else frozenset()
+        features = fit.laws[0].features
         self.student = Feature.STUDENT in features
         # a deviation shared by Student-t rows has no closed form
         self.weighable = not {Feature.STUDENT, Feature.DEVIATION} <= features
         self.draws = posterior.draws(DRAWS, np.random.default_rng(SEED))
         self.elbow = self.draws.elbow
-        self.mean = expected(self.draws, self.data)
-        noise = self.draws.noise[:, None] ** 2 / self.data.repeats
-        self.variance = self.data.sampling_sd**2 + noise
+        self.mean = self.draws.expected(self.data)
+        self.variance = self.data.variance(self.draws.noise)
         self.deviation = self.draws.deviation_scale**2
-
-    def ln_likelihood(self) -> Floats:
-        """Log density of the rows of each checkpoint given a draw, up to a constant, (N, C)."""
-        member = np.zeros((self.data.loss.size, int(self.data.checkpoint.max()) + 1))
-        member[np.arange(member.shape[0]), self.data.checkpoint] = 1.0
-        residual, kappa = self.data.score - self.mean, self.deviation[:, None]
-        if self.student:
-            far = np.log1p(residual**2 / (STUDENT_FREEDOM * self.variance))
-            single = -0.5 * np.log(self.variance) - 0.5 * (STUDENT_FREEDOM + 1) * far
-            return np.asarray(single @ member)
-        total = (1 / self.variance) @ member
-        pull = (residual / self.variance) @ member
-        square = (residual**2 / self.variance + np.log(self.variance)) @ member
-        inflated = 1 + kappa * total
-        return np.asarray(-0.5 * (square + np.log(inflated) - kappa * pull**2 / inflated))
 
     def moments(self, rows: NDArray[np.bool_], weight: Floats) -> tuple[float, float, Floats]:
         """Predictive mean and variance of the weighted mean of some rows, and their weights."""
@@ -122,14 +104,6 @@ class Sample:
         return mean, float(np.average(spread, weights=weight)), share
 
 
-def expected(draws: Draws, data: FitData, *, series: bool = True) -> Floats:
-    """Score of every row under every draw without the deviation of its checkpoint, (N, n)."""
-    mean = draws.line(data.level, data.loss)
-    if series and np.any(draws.series_deviations):
-        mean = mean + draws.series_deviations[:, data.series]
-    return np.asarray(mean)
-
-
 def leave_out(fit: Fit) -> tuple[tuple[Influence, ...], tuple[Suspect, ...]]:
     """Influence of every amount and checkpoint, the largest first, and checkpoints that stand out.
 
@@ -142,7 +116,7 @@ def leave_out(fit: Fit) -> tuple[tuple[Influence, ...], tuple[Suspect, ...]]:
         for level in np.unique(data.level)
     ]
     samples = [Sample(member, member.posterior) for member in fit.members]
-    ln_likelihood = [sample.ln_likelihood() for sample in samples]
+    ln_likelihood = [each.draws.ln_checkpoints(data, student=each.student) for each in samples]
     suspects: list[Suspect] = []
     for checkpoint in np.unique(data.checkpoint):
         own = data.checkpoint == checkpoint
@@ -179,16 +153,13 @@ def level_name(fit: Fit, level: int) -> str:
 
 def _influence(fit: Fit, kind: str, what: str, rows: NDArray[np.bool_]) -> Influence:
     """By a fit without the rows."""
-    left = MixturePosterior(tuple(refit(each, rows) for each in fit.members), fit.weights)
-    values = left.quantile([0.05, 0.5, 0.95])
+    values = refit(fit, rows).quantile(INTERVAL)
     return _record(fit, kind, what, values, int(rows.sum()))
 
 
 def refit(fit: Fit, rows: NDArray[np.bool_]) -> Posterior:
-    """The posterior of one law without some rows."""
-    if isinstance(fit.posterior, SampledPosterior) and isinstance(fit.law, Law):
-        return fit.posterior.under(Model(fit.data, fit.law, fit.priors, ~rows), CHEAP)
-    return fit.posterior_if(keep=~rows)
+    """The posterior without some rows."""
+    return fit.posterior_if(keep=~rows, effort=CHEAP)
 
 
 def _record(fit: Fit, kind: str, what: str, values: Floats, n_rows: int) -> Influence:
@@ -213,8 +184,7 @@ def _without(
 
     `share` is the weight of the law among all.
     """
-    plain = isinstance(fit.law, Law) and fit.law.plain
-    fewest = FEWEST_EXACT if plain else FEWEST_EFFECTIVE * share
+    fewest = FEWEST_EXACT if fit.laws[0].plain else FEWEST_EFFECTIVE * share
     weight = np.exp(ln_weight - ln_weight.max())
     weight /= weight.sum()
     if sample.weighable and 1 / np.sum(weight**2) >= fewest:
@@ -230,7 +200,7 @@ def _reweighted(
     n_rows: int,
 ) -> Influence:
     """Quantiles of weighted draws, moved by what the same draws unweighted miss the exact ones."""
-    probability = np.array([0.05, 0.5, 0.95])
+    probability = np.array(INTERVAL)
     all_rows, left = parts
     even = np.full(DRAWS, 1 / DRAWS)
     before = _quantile([(sample.elbow, even) for sample in all_rows], fit.weights, probability)

@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.diagnostics._influence import (
-    STUDENT_FREEDOM,
-    checkpoint_names,
-    expected,
-    level_name,
-    refit,
-)
-from emergecast.emergence_law import Feature, Law
+from emergecast.diagnostics._influence import checkpoint_names, level_name, refit
+from emergecast.emergence_law import STUDENT_FREEDOM, Feature
 from emergecast.inference import SEED
 
 if TYPE_CHECKING:
@@ -54,7 +48,7 @@ def predictive_checks(fit: Fit) -> tuple[Check, ...]:
     rng = np.random.default_rng(SEED)
     draws = fit.posterior.draws(DRAWS, rng)
     data = fit.data
-    sd = np.sqrt(data.sampling_sd**2 + draws.noise[:, None] ** 2 / data.repeats)
+    sd = np.sqrt(data.variance(draws.noise))
     mean = draws.fitted(data)
     residual = (data.score - mean) / sd
     replicated = _noise(fit, draws, residual.shape, rng)
@@ -110,13 +104,13 @@ def few_shot_rise(fit: Fit) -> Check | None:
     for member, weight in zip(fit.members, fit.weights, strict=True):
         n = max(200, round(DRAWS * weight))
         draws = refit(member, data.few_shot).draws(n, rng)
-        mean = expected(draws, data)
+        mean = draws.expected(data)
         offset = member.priors.level_scale * data.score_range * rng.standard_normal(n)
         # an offset that no row informs is drawn from its prior; it moves all few-shot rows alike
         mean += (offset - draws.few_shot_offset)[:, None] * data.few_shot
         own = rng.standard_normal((n, int(data.checkpoint.max()) + 1))
         mean += (draws.deviation_scale[:, None] * own)[:, data.checkpoint]
-        sd = np.sqrt(data.sampling_sd**2 + draws.noise[:, None] ** 2 / data.repeats)
+        sd = np.sqrt(data.variance(draws.noise))
         single = replace(draws, law=np.zeros(n, dtype=np.int64))
         noise = _noise(member, single, mean.shape, rng)
         rises.append(((mean + sd * noise) @ contrast, np.full(n, weight / n)))
@@ -159,8 +153,8 @@ def _noise(
 ) -> NDArray[np.float64]:
     """Standard noise of each draw's own law, shape (N, n)."""
     noise = rng.standard_normal(shape)
-    for index, member in enumerate(fit.members):
-        if isinstance(member.law, Law) and Feature.STUDENT in member.law.features:
+    for index, law in enumerate(fit.laws):
+        if Feature.STUDENT in law.features:
             own = draws.law == index
             size = (int(own.sum()), shape[1])
             noise[own] = rng.standard_t(STUDENT_FREEDOM, size)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.diagnostics._influence import checkpoint_names, expected
+from emergecast.diagnostics._influence import checkpoint_names
 from emergecast.inference import SEED
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ class Trend:
 def residuals(fit: Fit, draws: Draws) -> tuple[tuple[Residual, ...], tuple[Trend, ...]]:
     """One residual a checkpoint that has rows past their elbow, and its trends."""
     data, rows = fit.data, fit.selection.rows
-    gap = data.score - np.mean(expected(draws, data, series=False), axis=0)
-    variance = data.sampling_sd**2 + float(np.median(draws.noise)) ** 2 / data.repeats
+    gap = data.score - np.mean(draws.expected(data, series=False), axis=0)
+    variance = data.variance(np.median(draws.noise, keepdims=True))[0]
     past = np.mean(draws.elbows[:, data.level] > data.loss, axis=0) > 0.5
     traits = _traits(fit)
     names = checkpoint_names(fit)

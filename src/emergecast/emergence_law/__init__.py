@@ -6,9 +6,10 @@ This room knows nothing about tables, noise or inference, and refuses to guess p
 from __future__ import annotations
 
 from emergecast.emergence_law._forms import EmergenceLaw, LawForm, rise, shift_fraction
-from emergecast.emergence_law._law import Feature, Law
+from emergecast.emergence_law._law import STUDENT_FREEDOM, Feature, Law
 
 __all__ = [
+    "STUDENT_FREEDOM",
     "EmergenceLaw",
     "Feature",
     "Law",

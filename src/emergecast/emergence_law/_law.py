@@ -8,6 +8,9 @@ from enum import StrEnum
 from emergecast.emergence_law._forms import LawForm
 from emergecast.errors import OptionError, nearest
 
+STUDENT_FREEDOM = 4.0
+"""Degrees of freedom of the scatter under `Feature.STUDENT`."""
+
 
 class Feature(StrEnum):
     """What a law allows beyond a sharp elbow, one slope, and independent normal scatter."""

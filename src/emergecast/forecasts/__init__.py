@@ -15,13 +15,12 @@ from emergecast.forecasts._forecast_record import (
     json_schema,
     read_forecast,
 )
-from emergecast.forecasts._options import BOOTSTRAPS, ForecastOptions
+from emergecast.forecasts._options import ForecastOptions
 from emergecast.forecasts._overrides import Override, overrides
 from emergecast.forecasts._thresholds import Thresholds, default_thresholds
 from emergecast.forecasts._verdict import NEGLIGIBLE, Sensitivity, Verdict
 
 __all__ = [
-    "BOOTSTRAPS",
     "NEGLIGIBLE",
     "AtComputeRecord",
     "AtLoss",

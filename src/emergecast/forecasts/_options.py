@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from emergecast.compute import ComputeOptions
 from emergecast.errors import OptionError
 from emergecast.forecasts._thresholds import Thresholds
-
-BOOTSTRAPS = 200
-"""Resamples of each kind, where nobody says how many."""
+from emergecast.inference import BOOTSTRAPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

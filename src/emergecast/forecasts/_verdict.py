@@ -14,7 +14,7 @@ from emergecast.emergence_law import Law, LawForm
 from emergecast.forecasts._doubts import doubts
 from emergecast.forecasts._thresholds import Thresholds
 from emergecast.inference import FitStatus, Mixture
-from emergecast.measurements import above_chance
+from emergecast.measurements import ABOVE_CHANCE, above_chance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -126,7 +126,7 @@ def _structural(fit: Fit, thresholds: Thresholds) -> list[str]:
     if checkpoints_above_chance(fit)[1:].max() < thresholds.seen_checkpoints:
         reasons.append(
             f"No finetuned curve leaves chance (at least {thresholds.seen_checkpoints} checkpoints "
-            f"above chance + 0.02 + 2 stderr): {_try(fit, 'the strongest checkpoints')} more than "
+            f"above {ABOVE_CHANCE}): {_try(fit, 'the strongest checkpoints')} more than "
             f"{_amount(fit, float(data.amounts[-1]))}, or wait for a stronger checkpoint."
         )
     return reasons

@@ -6,26 +6,31 @@ that went. It refuses improper priors, and it never turns a failure into a numbe
 
 from __future__ import annotations
 
-from emergecast.inference._bootstrap import Bootstrap, Resample
+from emergecast.inference._bootstrap import BOOTSTRAPS, Bootstrap, Resample
 from emergecast.inference._data import FitData
 from emergecast.inference._distribution import LossDistribution
-from emergecast.inference._draws import Draws
-from emergecast.inference._fit import SEED, Fit, FitStatus, fit
-from emergecast.inference._mixture import DEFAULT_MIXTURE, Mixture, MixturePosterior
-from emergecast.inference._on_axis import QUANTILES, ElbowOnAxis
+from emergecast.inference._draws import SEED, Draws
+from emergecast.inference._fit import Fit, FitStatus, fit
+from emergecast.inference._likelihood import ln_normal, ln_student
+from emergecast.inference._mixture import DEFAULT_LAW, DEFAULT_MIXTURE, Mixture, MixturePosterior
+from emergecast.inference._on_axis import ElbowOnAxis
 from emergecast.inference._options import FitOptions
 from emergecast.inference._point import PointEstimate, local_optima
-from emergecast.inference._posterior import Posterior
-from emergecast.inference._priors import Priors
+from emergecast.inference._posterior import INTERVAL, QUANTILES, Posterior
+from emergecast.inference._priors import Anchors, Priors
 from emergecast.inference.exact._exact import ExactPosterior
 from emergecast.inference.sampled._sampled import Model, SampledPosterior, sampled
 from emergecast.inference.sampled._sequential import Effort
 from emergecast.inference.sampled._space import prior_elbows
 
 __all__ = [
+    "BOOTSTRAPS",
+    "DEFAULT_LAW",
     "DEFAULT_MIXTURE",
+    "INTERVAL",
     "QUANTILES",
     "SEED",
+    "Anchors",
     "Bootstrap",
     "Draws",
     "Effort",
@@ -45,6 +50,8 @@ __all__ = [
     "Resample",
     "SampledPosterior",
     "fit",
+    "ln_normal",
+    "ln_student",
     "local_optima",
     "prior_elbows",
     "sampled",

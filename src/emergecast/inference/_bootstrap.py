@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from emergecast.inference._coordinates import Coordinates
     from emergecast.inference._data import FitData, Floats, Ints
 
+BOOTSTRAPS = 200
+"""Resamples of each kind."""
 TEMPER = 4.0
 BLOCK = 50
 BINS = 400

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.emergence_law import LawForm, shift_fraction
-from emergecast.inference._priors import ANCHOR_EXAMPLES
+from emergecast.inference._priors import Anchors
+from emergecast.measurements import CHANCE_STDERRS
 
 if TYPE_CHECKING:
     from emergecast.inference._data import FitData, Floats
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 HOPELESS = 1e100
 """An elbow this far away, in S, has a prior density of 0 in double precision."""
+VISIBLE, LEAST_NOISE = 0.05, 0.01
+"""How far above chance a score has visibly left it, and the error it has at least; shares of R."""
 TAIL = 5.5
 """How many standard deviations of each prior the box reaches."""
 
@@ -55,10 +58,9 @@ class Coordinates:
 
     def fractions(self, log_alpha: Floats) -> tuple[Floats, Floats]:
         """G at every level, shape (N, J + 1), and at (10, Dhi), shape (N, 2)."""
-        anchors = np.array([ANCHOR_EXAMPLES, self.anchor_high])
         both = shift_fraction(
             self.form,
-            np.concatenate([self.amounts, anchors]),
+            np.concatenate([self.amounts, self.anchors]),
             low=float(self.amounts[0]),
             high=self.high,
             alpha=np.exp(log_alpha),
@@ -66,9 +68,9 @@ class Coordinates:
         return both[:, : self.amounts.size], both[:, self.amounts.size :]
 
     @property
-    def anchor_high(self) -> float:
-        """Upper end of the span over which the prior shift per tenfold data is taken."""
-        return max(self.high, 10 * ANCHOR_EXAMPLES)
+    def anchors(self) -> Anchors:
+        """Amounts between which the prior shift per tenfold data is taken."""
+        return Anchors.of(self.high)
 
     def elbows_and_prior(self, points: Floats) -> tuple[Floats, Floats]:
         """Elbows at every level and the log prior density of (h, t, a).
@@ -85,13 +87,8 @@ class Coordinates:
         total = t * stretch
         elbows = h[:, None] - total[:, None] * (1.0 - levels)
         anchor = h - total * (1.0 - anchors[:, 0])
-        per_total = (anchors[:, 1] - anchors[:, 0]) / self.decades
+        per_total = (anchors[:, 1] - anchors[:, 0]) / self.anchors.decades
         return elbows, self._log_prior(anchor, total * per_total, a) + np.log(per_total * stretch)
-
-    @property
-    def decades(self) -> float:
-        """Decades of data between the anchors of the prior."""
-        return math.log10(self.anchor_high / ANCHOR_EXAMPLES)
 
     def _log_prior(self, anchor: Floats, shift: Floats, log_alpha: Floats) -> Floats:
         prior = self.priors
@@ -122,10 +119,10 @@ class Coordinates:
         a = np.linspace(a_low, a_high, 65)
         levels, anchors = self.fractions(a)
         shift = TAIL * prior.shift_scale
-        total = shift * self.decades / (anchors[:, 1] - anchors[:, 0])
+        total = shift * self.anchors.decades / (anchors[:, 1] - anchors[:, 0])
         t_high = float(np.max(total * (1.0 - levels[:, self.pivot])))
         h_low = prior.elbow_offset - TAIL * prior.elbow_scale
-        h_high = prior.elbow_offset + TAIL * prior.elbow_scale + shift * self.decades
+        h_high = prior.elbow_offset + TAIL * prior.elbow_scale + shift * self.anchors.decades
         return np.array([h_low, 0.0, a_low]), np.array([h_high, t_high, a_high])
 
 
@@ -134,8 +131,8 @@ def pivot_level(data: FitData) -> int:
 
     Any choice gives the same posterior; this one makes the boxes few.
     """
-    noise = np.maximum(data.sampling_sd, 0.01 * data.score_range)
-    above = data.score > data.chance + 0.05 * data.score_range + 2 * noise
+    noise = np.maximum(data.sampling_sd, LEAST_NOISE * data.score_range)
+    above = data.score > data.chance + VISIBLE * data.score_range + CHANCE_STDERRS * noise
     top = data.top_level
     for level in range(1, top):
         if np.count_nonzero(above & (data.level == level)) > 1:

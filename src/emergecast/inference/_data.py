@@ -10,13 +10,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from emergecast.errors import FitError, OptionError
-from emergecast.measurements import Selection, sampling_error
+from emergecast.measurements import Selection, default_few_shot_examples, sampling_error
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-DEFAULT_SHOTS = 5
-"""D0 where no few-shot row says how many shots it used."""
 RESOLUTION = 5e-4
 """Smallest sampling error, as a share of the metric's range: printed scores are rounded."""
 
@@ -83,8 +81,17 @@ class FitData:
         """(score - chance) / R, shape (n,)."""
         return np.asarray((self.score - self.chance) / self.score_range)
 
-    def rows(self, keep: NDArray[np.bool_]) -> FitData:
-        """Some of the rows, in the units of all; `keep` has shape (n,)."""
+    def variance(self, tau: Floats) -> Floats:
+        """Variance of every row's own noise, score^2, (T, n); `tau` is in score, shape (T,)."""
+        return self.score_range**2 * self.standard_variance(tau / self.score_range).T
+
+    def standard_variance(self, tau: Floats) -> Floats:
+        """The same in R^2, rows first: `tau` is in R, shape (T,); returns shape (n, T)."""
+        sampling = self.sampling_sd / self.score_range
+        return np.asarray(sampling[:, None] ** 2 + tau**2 / self.repeats[:, None])
+
+    def rows(self, keep: NDArray[np.bool_] | Ints) -> FitData:
+        """Some of the rows, in the units of all: by a mask of shape (n,), or by their indices."""
         names = ("loss", "score", "level", "sampling_sd", "repeats", "checkpoint", "series")
         taken = {name: getattr(self, name)[keep] for name in (*names, "snapshot")}
         return replace(self, **taken)
@@ -184,8 +191,7 @@ def _few_shot_examples(asked: float | None, shots: int | None, amounts: Floats) 
     """D0: as asked, else the shots of the few-shot rows; at least 1 and at most the smallest D."""
     smallest, largest = float(amounts[0]), float(amounts[-1])
     if asked is None:
-        default = float(DEFAULT_SHOTS if shots is None else max(shots, 1))
-        return default if default < smallest else max(1.0, smallest / 2)
+        return default_few_shot_examples(shots, smallest)
     if not 1 <= asked <= smallest or (asked == largest):
         message = (
             f"few_shot_examples is {asked:g}, but must be at least 1 and below the smallest "

@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.emergence_law import rise
+from emergecast.inference._likelihood import ln_checkpoints, ln_student
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from emergecast.inference._data import FitData, Floats, Ints
+
+SEED = 20241122
+"""Of every random step whose seed the caller does not choose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +91,33 @@ class Draws:
     def fitted(self, data: FitData) -> Floats:
         """Noiseless score of every row under every draw, shape (n, rows)."""
         return self.line(data.level, data.loss) + self.deviations[:, data.checkpoint]
+
+    def expected(self, data: FitData, *, series: bool = True) -> Floats:
+        """The same without the deviations of checkpoints, perhaps with those of series."""
+        mean = self.line(data.level, data.loss)
+        return mean + self.series_deviations[:, data.series] if series else mean
+
+    def ln_checkpoints(
+        self, data: FitData, *, student: bool, rows: NDArray[np.bool_] | None = None
+    ) -> Floats:
+        """Log density of the rows of each checkpoint under every draw, shape (n, checkpoints).
+
+        The deviation of the checkpoint is integrated out. Under Student-t scores that has no closed
+        form: there it is the deviation of the draw.
+
+        Args:
+            data: the rows; checkpoints are numbered as there.
+            student: whether scores are Student-t.
+            rows: which rows count, shape (rows,); all if None.
+        """
+        member = np.eye(self.deviations.shape[1])[data.checkpoint]
+        if rows is not None:
+            member *= rows[:, None]
+        variance = data.variance(self.noise)
+        if student:
+            return np.asarray(ln_student(data.score - self.fitted(data), variance) @ member)
+        residual = data.score - self.expected(data)
+        return ln_checkpoints(residual, variance, member=member, kappa=self.deviation_scale)
 
     def line(self, level: Ints, loss: Floats) -> Floats:
         """Noiseless score of a checkpoint that does not deviate, shape (n, points).

@@ -12,26 +12,25 @@ import numpy as np
 
 from emergecast.emergence_law import Law, LawForm
 from emergecast.errors import OptionError
-from emergecast.inference._bootstrap import Bootstrap, Resample, bootstrap
+from emergecast.inference._bootstrap import BOOTSTRAPS, Bootstrap, Resample, bootstrap
 from emergecast.inference._coordinates import Coordinates
 from emergecast.inference._data import FitData, fit_data
+from emergecast.inference._draws import SEED
 from emergecast.inference._mixture import Mixture, MixturePosterior
 from emergecast.inference._options import FitOptions
 from emergecast.inference._point import PointEstimate, maximum_likelihood
 from emergecast.inference._priors import Priors
 from emergecast.inference._stacking import stacking_weights
 from emergecast.inference.exact import ExactPosterior
-from emergecast.inference.sampled import Model, SampledPosterior, prior_elbows, sampled
+from emergecast.inference.sampled import QUICK, Model, SampledPosterior, prior_elbows, sampled
 from emergecast.measurements import MetricKind, SelectOptions, read_table, select
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emergecast.inference._posterior import Posterior
+    from emergecast.inference.sampled import Effort
     from emergecast.measurements import Selection
-
-SEED = 20241122
-"""Of every random step whose seed the caller does not choose."""
 
 
 class FitStatus(StrEnum):
@@ -69,12 +68,17 @@ class Fit:
     stacked: bool = False
     """Whether the laws of a mixture are weighted by held-out prediction."""
 
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """The laws of a mixture, or the single law."""
+        return (self.law,) if isinstance(self.law, Law) else self.law.laws
+
     @cached_property
     def members(self) -> tuple[Fit, ...]:
         """One fit for each law of a mixture; the fit itself for a single law."""
         if isinstance(self.law, Law):
             return (self,)
-        return tuple(replace(self, law=law, stacked=False) for law in self.law.laws)
+        return tuple(replace(self, law=law, stacked=False) for law in self.laws)
 
     @cached_property
     def weights(self) -> tuple[float, ...]:
@@ -97,6 +101,7 @@ class Fit:
         priors: Priors | None = None,
         few_shot_examples: float | None = None,
         keep: NDArray[np.bool_] | None = None,
+        effort: Effort = QUICK,
     ) -> Posterior:
         """The posterior under other priors, at another D0, or from some of the rows.
 
@@ -107,6 +112,7 @@ class Fit:
             priors: priors to use instead.
             few_shot_examples: D0 to read off at instead.
             keep: rows to look at, shape (rows,).
+            effort: of sampling again.
         """
         same = priors is None and few_shot_examples is None and keep is None
         if isinstance(self.law, Mixture):
@@ -114,7 +120,7 @@ class Fit:
                 member.posterior
                 if same
                 else member.posterior_if(
-                    priors=priors, few_shot_examples=few_shot_examples, keep=keep
+                    priors=priors, few_shot_examples=few_shot_examples, keep=keep, effort=effort
                 )
                 for member in self.members
             )
@@ -125,46 +131,55 @@ class Fit:
         chosen = priors or self.priors
         if self.law.plain:
             rows = data if keep is None else data.rows(keep)
-            return ExactPosterior(rows, Coordinates.of(data, self.law.form, chosen))
-        model = Model(data, self.law, chosen, keep)
-        return sampled(model) if same else self._sampled.under(model)
+            coordinates = Coordinates.of(data, self.law.form, chosen)
+            return self.exact if same else ExactPosterior(rows, coordinates)
+        start = self._sampled(self.law)
+        return start if same else start.under(Model(data, self.law, chosen, keep), effort)
 
-    @property
-    def _sampled(self) -> SampledPosterior:
-        """The posterior of a law that is sampled."""
-        if not isinstance(self.posterior, SampledPosterior):
-            message = f"the {self.law} law is not sampled"
-            raise TypeError(message)
-        return self.posterior
+    @cached_property
+    def exact(self) -> ExactPosterior:
+        """The posterior of the plain law behind this one."""
+        if self.plain is not self:
+            return self.plain.exact
+        return ExactPosterior(self.data, self.coordinates)
+
+    @cached_property
+    def _samples(self) -> dict[Law, SampledPosterior]:
+        return {}
+
+    def _sampled(self, law: Law) -> SampledPosterior:
+        """The posterior of a law that is sampled, sampled once."""
+        if law not in self._samples:
+            self._samples[law] = sampled(Model(self.data, law, self.priors))
+        return self._samples[law]
 
     @cached_property
     def plain(self) -> Fit:
         """The plain law behind this one, which is fast: the log power law for hill and mixtures."""
         if isinstance(self.law, Law) and self.law.plain:
             return self
+        return replace(self, law=Law(form=self.plain_form))
+
+    @property
+    def plain_form(self) -> LawForm:
+        """The form of that law."""
         form = self.law.form if isinstance(self.law, Law) else LawForm.LOG_POWER
-        return replace(self, law=Law(form=LawForm.LOG_POWER if form is LawForm.HILL else form))
+        return LawForm.LOG_POWER if form is LawForm.HILL else form
 
     @cached_property
     def coordinates(self) -> Coordinates:
         """Coordinates in which the posterior of the plain law is integrated."""
-        law = self.plain.law
-        form = law.form if isinstance(law, Law) else LawForm.LOG_POWER
-        return Coordinates.of(self.data, form, self.priors)
+        return Coordinates.of(self.data, self.plain_form, self.priors)
 
-    @cached_property
+    @property
     def log_bayes_factor(self) -> float:
         """Ln evidence for the plain law over scores that never leave chance."""
-        posterior = self.plain.posterior
-        if not isinstance(posterior, ExactPosterior):
-            message = "a plain law has an exact posterior"
-            raise TypeError(message)
-        return posterior.log_bayes_factor
+        return self.exact.log_bayes_factor
 
     @cached_property
     def mle(self) -> PointEstimate | None:
         """Maximum likelihood of the plain law; None where it leaves every sensible range."""
-        return maximum_likelihood(self.data, self.coordinates.form)
+        return maximum_likelihood(self.data, self.plain_form)
 
     @property
     def status(self) -> FitStatus:
@@ -176,17 +191,17 @@ class Fit:
     @cached_property
     def prior_sd(self) -> float:
         """Standard deviation of E(D0) under the priors alone, nats."""
-        laws = (self.law,) if isinstance(self.law, Law) else self.law.laws
-        parts = [prior_elbows(self.data, law, self.priors) for law in laws]
+        parts = [prior_elbows(self.data, law, self.priors) for law in self.laws]
         mean = sum(w * float(part.mean()) for w, part in zip(self.weights, parts, strict=True))
         square = [float(np.mean((part - mean) ** 2)) for part in parts]
         return math.sqrt(sum(w * part for w, part in zip(self.weights, square, strict=True)))
 
-    def bootstrap(self, resample: Resample, n: int = 200, seed: int = SEED) -> Bootstrap | None:
+    def bootstrap(
+        self, resample: Resample, n: int = BOOTSTRAPS, seed: int = SEED
+    ) -> Bootstrap | None:
         """Refit `n` resamples with the plain law; None where no cell holds several runs."""
         rng = np.random.default_rng([seed, list(Resample).index(resample)])
-        plain = self.plain
-        draws = plain.posterior.draws(1000, np.random.default_rng(seed))
+        draws = self.exact.draws(1000, np.random.default_rng(seed))
         noise = float(np.median(draws.noise))
         return bootstrap(self.data, self.coordinates, resample, noise=noise, n=n, rng=rng)
 

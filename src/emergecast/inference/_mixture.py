@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from emergecast.inference._posterior import Posterior
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DEFAULT_LAW: Final = "mixture"
+"""Name of `DEFAULT_MIXTURE`, which is fitted where no law is named."""
 KNOTS = 2001
 
 
@@ -44,7 +46,7 @@ class Mixture:
         return cls(laws=laws, weights=tuple(w / sum(given) for w in given))
 
     def __str__(self) -> str:
-        return "mixture"
+        return DEFAULT_LAW
 
 
 DEFAULT_MIXTURE = Mixture.of(

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emergecast.inference._posterior import QUANTILES
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from emergecast.inference._posterior import Posterior
     from emergecast.measurements import Axis
-
-QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
-"""The quantiles that are printed and kept, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

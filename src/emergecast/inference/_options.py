@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from emergecast.emergence_law import Law
 from emergecast.errors import OptionError
-from emergecast.inference._mixture import DEFAULT_MIXTURE, Mixture
+from emergecast.inference._mixture import DEFAULT_LAW, DEFAULT_MIXTURE, Mixture
 from emergecast.inference._priors import Priors
 
 WEIGHTS = ("fixed", "stacking")
@@ -18,7 +18,7 @@ WEIGHTS = ("fixed", "stacking")
 class FitOptions:
     """How the law is fitted to the rows."""
 
-    law: Law | Mixture | str | Sequence[str | Law] = "mixture"
+    law: Law | Mixture | str | Sequence[str | Law] = DEFAULT_LAW
     """Emergence law: log-power, power or hill, with +soft, +ceiling, +slopes, +deviation, +student;
     several are mixed. Default: a mixture."""
     weights: str = "fixed"
@@ -50,7 +50,7 @@ class FitOptions:
         if isinstance(self.law, Mixture | Law):
             return self.law
         if isinstance(self.law, str):
-            return DEFAULT_MIXTURE if self.law == "mixture" else Law.parse(self.law)
+            return DEFAULT_MIXTURE if self.law == DEFAULT_LAW else Law.parse(self.law)
         if len(self.law) == 1:
             return FitOptions(law=self.law[0]).chosen_law
         return Mixture.of(self.law)

@@ -18,7 +18,7 @@ from scipy.optimize import least_squares, minimize_scalar
 from emergecast.emergence_law import EmergenceLaw, shift_fraction
 from emergecast.inference._coordinates import Coordinates
 from emergecast.inference._priors import Priors
-from emergecast.inference.exact import CHUNK, Collapsed
+from emergecast.inference.exact import CHUNK, STAR, Collapsed
 
 if TYPE_CHECKING:
     from emergecast.emergence_law import LawForm
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 CLIMBERS, CLIMB_ROUNDS, JUMPS = 60, 30, 9
 """Points that search at once, steps that each takes or halves, and jumps each tries in a step."""
-NEIGHBOURS = np.vstack([np.zeros(3), *(sign * axis for axis in np.eye(3) for sign in (-1.0, 1.0))])
+GRID, BLOCK = (40, 24, 9), (4, 4, 3)
+"""Points along h, ln t and ln alpha from which the search starts, and the blocks of neighbours of
+which only the best may climb, so that climbers spread. Each axis is cut into whole blocks."""
+ENDS = ((0.0, 1.2), (0.02, 4.0), (0.15, 12.0))
+"""Ends of that grid: of h from L* on in ranges of the losses; of t from 0.02 S to ranges; alpha."""
 STARTS = 3
 SAME, WORTH = 0.003, 1.0
 """Log likelihoods this close are one optimum; this far below the best, not worth a polish."""
@@ -52,7 +56,7 @@ class PointEstimate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Problem:
+class _LeastSquares:
     """Residuals and their Jacobian in (h, ln t, ln alpha, A, B, Delta), standard units."""
 
     data: FitData
@@ -62,7 +66,7 @@ class _Problem:
     score: Floats
 
     @classmethod
-    def of(cls, data: FitData, form: LawForm) -> _Problem:
+    def of(cls, data: FitData, form: LawForm) -> _LeastSquares:
         amounts = np.concatenate([[data.few_shot_examples], data.amounts])
         return cls(data, form, amounts, data.standard_loss, data.standard_score)
 
@@ -103,8 +107,7 @@ class _Problem:
 
     def sd(self, tau: float) -> Floats:
         """Standard deviation of every row, in R."""
-        sampling = self.data.sampling_sd / self.data.score_range
-        return np.asarray(np.sqrt(sampling**2 + tau**2 / self.data.repeats))
+        return np.sqrt(self.data.standard_variance(np.array([tau]))[:, 0])
 
     def log_likelihood(self, theta: Floats, tau: float) -> float:
         sd = self.sd(tau)
@@ -118,7 +121,7 @@ def maximum_likelihood(data: FitData, form: LawForm) -> PointEstimate | None:
     Sensible: alpha within 0.02-40, E(D0) at most `FARTHEST` ranges of loss past the checkpoints,
     a slope above 0.
     """
-    problem = _Problem.of(data, form)
+    problem = _LeastSquares.of(data, form)
     best: tuple[float, Floats, float] | None = None
     for theta, tau in _starts(data, form, problem):
         found = _polish(problem, theta, tau)
@@ -152,7 +155,7 @@ def local_optima(data: FitData, form: LawForm, starts: int = 12) -> tuple[Floats
 
     E(D0) in nats and log likelihood of each end, best first: what a fit from one start may give.
     """
-    problem = _Problem.of(data, form)
+    problem = _LeastSquares.of(data, form)
     search = _Search(data, form, problem)
     grid, at, column = search.spread()
     ends = []
@@ -168,7 +171,7 @@ def local_optima(data: FitData, form: LawForm, starts: int = 12) -> tuple[Floats
 class _Search:
     """Profile likelihood of many points (h, ln t, ln alpha) at once, and a search with them."""
 
-    def __init__(self, data: FitData, form: LawForm, problem: _Problem) -> None:
+    def __init__(self, data: FitData, form: LawForm, problem: _LeastSquares) -> None:
         flat = Priors(level_scale=1e3, slope_scale=1e3)
         self.tau = np.geomspace(0.001, 0.5, 12)
         self.collapsed = Collapsed(data, flat, self.tau)
@@ -206,7 +209,7 @@ class _Search:
             jumps = at[:, None, :] + rng.choice([0.1, 1.0], (len(at), JUMPS, 1)) * (
                 at[pairs[0]] - at[pairs[1]]
             )
-            around = np.concatenate([at[:, None, :] + NEIGHBOURS * step[:, None, :], jumps], axis=1)
+            around = np.concatenate([at[:, None, :] + STAR * step[:, None, :], jumps], axis=1)
             around[..., 1] = around[..., 1].clip(max=LN_FARTHEST)
             around[..., 2] = around[..., 2].clip(*LN_ALPHA)
             value = self.value(around.reshape(-1, 3))[0].reshape(len(at), -1)
@@ -222,25 +225,27 @@ class _Search:
         """Grid points (N, 3), indices of the best of the best blocks, and the best tau of each."""
         grid = np.stack(np.meshgrid(*self._axes(), indexing="ij"), axis=-1).reshape(-1, 3)
         value, column = self.value(grid)
-        return grid, self._best_of_blocks(value.reshape(40, 24, 9)), column
+        return grid, self._best_of_blocks(value), column
 
     def _axes(self) -> list[Floats]:
+        h, t, alpha = ENDS
         return [
-            np.linspace(0.0, 1.2 * self.top, 40),
-            np.log(np.geomspace(0.02, 4 * self.top, 24)),
-            np.log(np.geomspace(0.15, 12.0, 9)),
+            np.linspace(h[0], h[1] * self.top, GRID[0]),
+            np.log(np.geomspace(t[0], t[1] * self.top, GRID[1])),
+            np.log(np.geomspace(*alpha, GRID[2])),
         ]
 
     def _best_of_blocks(self, value: Floats) -> NDArray[np.int64]:
-        """Best grid points of the best blocks of 4 x 4 x 3, so that climbers spread; indices."""
-        index = np.arange(value.size).reshape(10, 4, 6, 4, 3, 3)
-        index = np.moveaxis(index, (1, 3, 5), (3, 4, 5)).reshape(-1, 48)
-        inside = value.ravel()[index]
+        """Best grid points of the best blocks, the best first; indices."""
+        parts = [part for n, block in zip(GRID, BLOCK, strict=True) for part in (n // block, block)]
+        index = np.moveaxis(np.arange(value.size).reshape(parts), (1, 3, 5), (3, 4, 5))
+        index = index.reshape(-1, math.prod(BLOCK))
+        inside = value[index]
         best = index[np.arange(len(index)), np.argmax(inside, axis=1)]
         return np.asarray(best[np.argsort(-inside.max(axis=1))][:CLIMBERS])
 
 
-def _starts(data: FitData, form: LawForm, problem: _Problem) -> list[tuple[Floats, float]]:
+def _starts(data: FitData, form: LawForm, problem: _LeastSquares) -> list[tuple[Floats, float]]:
     """The best points of a global search that are different optima, with tau each."""
     points, tau, value = _Search(data, form, problem).climb()
     chosen: list[tuple[Floats, float]] = []
@@ -255,7 +260,7 @@ def _starts(data: FitData, form: LawForm, problem: _Problem) -> list[tuple[Float
     return chosen
 
 
-def _linear(problem: _Problem, theta: Floats, tau: float) -> Floats:
+def _linear(problem: _LeastSquares, theta: Floats, tau: float) -> Floats:
     """The same point with the best A, B and Delta."""
     sd = problem.sd(tau)
     past = np.maximum(problem.elbows(theta)[problem.data.level] - problem.loss, 0.0)
@@ -266,7 +271,7 @@ def _linear(problem: _Problem, theta: Floats, tau: float) -> Floats:
     return theta
 
 
-def _polish(problem: _Problem, theta: Floats, tau: float) -> tuple[float, Floats, float]:
+def _polish(problem: _LeastSquares, theta: Floats, tau: float) -> tuple[float, Floats, float]:
     """Alternate Gauss-Newton on theta and a line search on tau until neither gains."""
     value = problem.log_likelihood(theta, tau)
     lower = np.array([-np.inf, -np.inf, LN_ALPHA[0], -np.inf, -np.inf, -np.inf])

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from emergecast.inference._draws import Draws
 
 GRID = 401
+QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
+"""The quantiles that are printed and kept, by name."""
+INTERVAL = (QUANTILES["p05"], QUANTILES["p50"], QUANTILES["p95"])
+"""Ends and middle of the 90% interval."""
 
 
 class Posterior(ABC):

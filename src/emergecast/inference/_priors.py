@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from emergecast.emergence_law import LawForm
 from emergecast.errors import OptionError
@@ -14,6 +14,23 @@ if TYPE_CHECKING:
 
 ANCHOR_EXAMPLES = 10.0
 """The fixed amount at which the prior of the elbow stands, whatever D0 is."""
+
+
+class Anchors(NamedTuple):
+    """The two amounts between which the prior shift of the elbow per tenfold data is taken."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, largest: float) -> Anchors:
+        """E(10) and the largest amount, but at least a decade."""
+        return cls(ANCHOR_EXAMPLES, max(largest, 10 * ANCHOR_EXAMPLES))
+
+    @property
+    def decades(self) -> float:
+        """Decades of data between them."""
+        return math.log10(self.high / self.low)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import logsumexp
-from scipy.stats import norm
-from scipy.stats import t as student
 
 from emergecast.emergence_law import Feature
 from emergecast.errors import FitError
-from emergecast.inference.sampled import FREEDOM
+from emergecast.inference._draws import SEED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,13 +26,11 @@ if TYPE_CHECKING:
 
     from emergecast.emergence_law import Law
     from emergecast.inference._data import FitData, Floats
-    from emergecast.inference._draws import Draws
     from emergecast.inference._posterior import Posterior
 
 FEWEST = 3
 """Checkpoints past an elbow that stacking needs."""
 DRAWS = 1000
-SEED = 20241122
 LARGEST = 0.7
 """Importance weights are cut at n^LARGEST times their mean, which bounds their variance."""
 STEPS = 500
@@ -79,30 +75,10 @@ def _past_elbow(data: FitData, posteriors: Sequence[Posterior]) -> NDArray[np.bo
 def _held_out(data: FitData, law: Law, posterior: Posterior, past: NDArray[np.bool_]) -> Floats:
     """Ln p(rows of c past their elbow | all rows but those of c), one per such checkpoint."""
     draws = posterior.draws(DRAWS, np.random.default_rng(SEED))
-    found = []
-    for checkpoint in np.unique(data.checkpoint[past]):
-        own = data.checkpoint == checkpoint
-        ln_weight = -_ln_likelihood(data, law, draws, own)
-        ln_weight -= logsumexp(ln_weight)
-        ln_weight = np.minimum(ln_weight, -math.log(DRAWS) + LARGEST * math.log(DRAWS))
-        ln_weight -= logsumexp(ln_weight)
-        found.append(float(logsumexp(ln_weight + _ln_likelihood(data, law, draws, own & past))))
-    return np.array(found)
-
-
-def _ln_likelihood(data: FitData, law: Law, draws: Draws, rows: NDArray[np.bool_]) -> Floats:
-    """Ln p(rows | draw) for rows of one checkpoint, its deviation integrated out, shape (N,)."""
-    mean = draws.fitted(data)[:, rows]
-    checkpoint = int(data.checkpoint[rows][0])
-    own = draws.deviations[:, [checkpoint]] - draws.series_deviations[:, [data.series[rows][0]]]
-    variance = data.sampling_sd[rows] ** 2 + draws.noise[:, None] ** 2 / data.repeats[rows]
-    if Feature.STUDENT in law.features:
-        scale = np.sqrt(variance)
-        ln_density = np.asarray(student.logpdf(data.score[rows], FREEDOM, mean, scale))
-        return np.asarray(ln_density.sum(axis=1))
-    residual = data.score[rows] - mean + own
-    kappa = draws.deviation_scale**2
-    total, pull = (1 / variance).sum(axis=1), (residual / variance).sum(axis=1)
-    inflated = 1 + kappa * total
-    plain = np.asarray(norm.logpdf(residual, 0.0, np.sqrt(variance))).sum(axis=1)
-    return np.asarray(plain - 0.5 * np.log(inflated) + 0.5 * kappa * pull**2 / inflated)
+    student = Feature.STUDENT in law.features
+    own = draws.ln_checkpoints(data, student=student)
+    predicted = draws.ln_checkpoints(data, student=student, rows=past)
+    ln_weight = -own - logsumexp(-own, axis=0)
+    ln_weight = np.minimum(ln_weight, (LARGEST - 1) * math.log(DRAWS))
+    ln_weight -= logsumexp(ln_weight, axis=0)
+    return np.asarray(logsumexp(ln_weight + predicted, axis=0)[np.unique(data.checkpoint[past])])

@@ -23,12 +23,25 @@ from emergecast.measurements.importing._import import Imported, ImportOptions, i
 from emergecast.measurements.reading._problems import describe
 from emergecast.measurements.reading._read_runs import RUN_COLUMNS, RunsOptions, read_runs
 from emergecast.measurements.reading._records import read_records
-from emergecast.measurements.selecting._at_chance import above_chance, sampling_error
+from emergecast.measurements.selecting._at_chance import (
+    ABOVE_CHANCE,
+    CHANCE_MARGIN,
+    CHANCE_STDERRS,
+    above_chance,
+    sampling_error,
+)
 from emergecast.measurements.selecting._grid import Cell, Grid, GridRow, grid
 from emergecast.measurements.selecting._select import fits_of, select
-from emergecast.measurements.selecting._selection import Selection, SelectOptions
+from emergecast.measurements.selecting._selection import (
+    Selection,
+    SelectOptions,
+    default_few_shot_examples,
+)
 
 __all__ = [
+    "ABOVE_CHANCE",
+    "CHANCE_MARGIN",
+    "CHANCE_STDERRS",
     "COLUMNS",
     "PROVING_GROUND_TASK",
     "RANDOM_WEIGHTS",
@@ -56,6 +69,7 @@ __all__ = [
     "Transform",
     "above_chance",
     "check_suffix",
+    "default_few_shot_examples",
     "describe",
     "examine",
     "fits_of",

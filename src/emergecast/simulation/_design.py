@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emergecast.errors import OptionError
-from emergecast.measurements import MetricKind, metric_of
+from emergecast.measurements import MetricKind, default_few_shot_examples, metric_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,10 +115,8 @@ class Design:
 
     @property
     def few_shot_examples(self) -> float:
-        """D0, by the rule of docs/model.md: the shots, at least 1, or half the smallest amount."""
-        shots = float(max(self.shots, 1))
-        smallest = float(self.examples[0])
-        return shots if shots < smallest else max(smallest / 2.0, 1.0)
+        """D0 of a fit that is not asked for another."""
+        return default_few_shot_examples(self.shots, float(self.examples[0]))
 
     @property
     def most_examples(self) -> float:

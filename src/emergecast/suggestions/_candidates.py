@@ -84,7 +84,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Model:
+class _KnownCheckpoint:
     """A checkpoint, as far as the table knows it."""
 
     loss: float
@@ -184,7 +184,7 @@ def read_candidates(source: object, selection: Selection, cost: Cost) -> tuple[C
 
 
 def _candidate(
-    row: Mapping[str, Any], series: str, model: _Model | None, cost: Cost, items: float
+    row: Mapping[str, Any], series: str, model: _KnownCheckpoint | None, cost: Cost, items: float
 ) -> Candidate:
     """A row in which nothing is wrong."""
     params = float(row["params"] or (model and model.params) or math.nan)
@@ -200,7 +200,7 @@ def _candidate(
     )
 
 
-def known_checkpoints(selection: Selection) -> dict[tuple[str, str], _Model]:
+def known_checkpoints(selection: Selection) -> dict[tuple[str, str], _KnownCheckpoint]:
     """The checkpoints of the rows by series and name, weakest first."""
     frame = (
         selection.rows.group_by("series", "checkpoint")
@@ -208,7 +208,7 @@ def known_checkpoints(selection: Selection) -> dict[tuple[str, str], _Model]:
         .sort(["loss", "series", "checkpoint"], descending=[True, False, False])
     )
     return {
-        (series, name): _Model(loss=loss, params=params, few_shot=few_shot)
+        (series, name): _KnownCheckpoint(loss=loss, params=params, few_shot=few_shot)
         for series, name, loss, params, few_shot in frame.iter_rows()
     }
 
@@ -219,7 +219,7 @@ def typical_items(selection: Selection) -> float:
     return float(np.median(items.to_numpy())) if items.len() else NOT_KNOWN
 
 
-def _series_of(row: Mapping[str, Any], known: Mapping[tuple[str, str], _Model]) -> str:
+def _series_of(row: Mapping[str, Any], known: Mapping[tuple[str, str], _KnownCheckpoint]) -> str:
     """The stated series; else that of the only checkpoint of this name, or of the table."""
     if row["series"] is not None:
         return str(row["series"])
@@ -229,7 +229,9 @@ def _series_of(row: Mapping[str, Any], known: Mapping[tuple[str, str], _Model]) 
 
 
 def _wrong(
-    row: Mapping[str, Any], model: _Model | None, known: Mapping[tuple[str, str], _Model]
+    row: Mapping[str, Any],
+    model: _KnownCheckpoint | None,
+    known: Mapping[tuple[str, str], _KnownCheckpoint],
 ) -> tuple[str, str, str] | None:
     """Column, what is wrong and the remedy; None where nothing is."""
     name = row["checkpoint"]

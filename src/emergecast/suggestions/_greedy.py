@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.emergence_law import Feature, Law
+from emergecast.emergence_law import Feature
 from emergecast.errors import OptionError
 from emergecast.inference import SEED
 from emergecast.measurements import MetricKind
@@ -240,11 +240,7 @@ def _position(past: float, sd: float) -> str:
 
 def _heavy(fitted: Fit, draws: Draws) -> NDArray[np.bool_]:
     """Which draws come from a law with Student-t scores, shape (N,)."""
-    student = [
-        isinstance(member.law, Law) and Feature.STUDENT in member.law.features
-        for member in fitted.members
-    ]
-    return np.array(student)[draws.law]
+    return np.array([Feature.STUDENT in law.features for law in fitted.laws])[draws.law]
 
 
 def _levels(fitted: Fit, offered: Sequence[Candidate]) -> NDArray[np.int64]:

@@ -20,7 +20,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaln, ndtr, ndtri, stdtr
+from scipy.special import ndtr, ndtri, stdtr
+
+from emergecast.emergence_law import STUDENT_FREEDOM
+from emergecast.inference import INTERVAL, ln_normal, ln_student
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,11 +41,8 @@ REACH = 4.5
 FINENESS = 0.6
 """Width of its cells, in standard deviations of the least noise, unless there are too many."""
 FEWEST_CELLS, MOST_CELLS = 24, 96
-FREEDOM = 4.0
-"""Degrees of freedom of a Student-t score, as in docs/model.md."""
 FEWEST_EFFECTIVE = 64.0
 """Below so many effective draws in the middle world, nothing more is judged."""
-TAILS = (0.05, 0.95)
 SMALLEST = 1e-18
 """A weight or probability below this is none; products of two stay normal in single precision."""
 
@@ -60,14 +60,8 @@ class Predicted:
 
     def ln_density(self, score: Floats) -> Floats:
         """Log density of scores, shape (M,), under each draw: shape (M, N)."""
-        z = (score[:, None] - self.mean) / self.sd
-        ln = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
-        if self.heavy.any():
-            t = z[:, self.heavy]
-            constant = gammaln(0.5 * (FREEDOM + 1)) - gammaln(0.5 * FREEDOM)
-            constant -= 0.5 * np.log(FREEDOM * np.pi)
-            ln[:, self.heavy] = constant - 0.5 * (FREEDOM + 1) * np.log1p(t**2 / FREEDOM)
-        return np.asarray(ln - np.log(self.sd))
+        residual, variance = score[:, None] - self.mean, self.sd**2
+        return np.where(self.heavy, ln_student(residual, variance), ln_normal(residual, variance))
 
     def grid(self) -> Singles:
         """Probability of each of G cells of the score, under each draw: shape (N, G)."""
@@ -79,7 +73,7 @@ class Predicted:
         z = (edges - mean[:, None]) / sd[:, None]
         below = ndtr(z)
         if heavy.any():
-            below[heavy] = stdtr(FREEDOM, z[heavy])
+            below[heavy] = stdtr(STUDENT_FREEDOM, z[heavy])
         below[:, 0], below[:, -1] = 0.0, 1.0
         return _singles(np.diff(below, axis=1))
 
@@ -88,7 +82,7 @@ class Predicted:
         ranks = rng.permutation((np.arange(of.size) + 0.5) / of.size)
         noise = np.where(
             self.heavy[of],
-            rng.standard_t(FREEDOM, of.size),
+            rng.standard_t(STUDENT_FREEDOM, of.size),
             ndtri(ranks),
         )
         return np.asarray(self.mean[of] + self.sd[of] * noise)
@@ -133,7 +127,10 @@ class Outlook:
     def width(self) -> float:
         """Expected width of the 90% interval of E(D0), nats."""
         cumulative = np.cumsum(self.weights[:, self._order], axis=1)
-        ends = [np.sum(cumulative < tail, axis=1).clip(max=self._elbow.size - 1) for tail in TAILS]
+        ends = [
+            np.sum(cumulative < tail, axis=1).clip(max=self._elbow.size - 1)
+            for tail in INTERVAL[::2]
+        ]
         low, high = (self._elbow[self._order[end]] for end in ends)
         return float(np.mean(high - low))
 

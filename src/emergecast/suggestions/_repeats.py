@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from emergecast.inference import INTERVAL
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -74,8 +76,8 @@ def repeats(fit: Fit) -> tuple[Repeat, ...]:
 
 def _repeat(fit: Fit, name: str, first: NDArray[np.bool_], cells: int) -> Repeat:
     without, whole = fit.posterior_if(keep=first), fit.posterior
-    low, middle, high = (float(x) for x in whole.quantile([0.05, 0.5, 0.95]))
-    low_first, middle_first, high_first = (float(x) for x in without.quantile([0.05, 0.5, 0.95]))
+    low, middle, high = (float(x) for x in whole.quantile(INTERVAL))
+    low_first, middle_first, high_first = (float(x) for x in without.quantile(INTERVAL))
     return Repeat(
         what=name,
         n_rows=int((~first).sum()),

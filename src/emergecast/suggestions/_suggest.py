@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from emergecast.errors import SelectionError
-from emergecast.inference import FitOptions, fit
-from emergecast.measurements import SelectOptions, read_table, select
+from emergecast.inference import INTERVAL, FitOptions, fit
+from emergecast.measurements import SelectOptions, default_few_shot_examples, read_table, select
 from emergecast.suggestions._candidates import (
     ladder,
     ladder_candidates,
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
     from emergecast.inference import Fit
     from emergecast.measurements import Selection
-
-DEFAULT_SHOTS = 5
-"""As in docs/model.md, where no few-shot row says how many shots it used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +55,7 @@ class Suggestion:
     @cached_property
     def quantiles(self) -> tuple[float, float, float]:
         """5, 50 and 95% quantiles of E(D0) now, nats; of the few-shot rows and priors if `cold`."""
-        low, middle, high = (float(q) for q in self.fit.posterior.quantile([0.05, 0.5, 0.95]))
+        low, middle, high = (float(q) for q in self.fit.posterior.quantile(INTERVAL))
         return low, middle, high
 
     @property
@@ -187,8 +184,8 @@ def suggest(
     _refuse_other_axes(selection)
     cost = options.cost.measured(measured, typical_items(selection))
     if candidates is None:
-        shots = DEFAULT_SHOTS if selection.shots is None else max(selection.shots, 1)
-        amounts = options.amounts or ladder(selection, fitting.few_shot_examples or shots)
+        low = fitting.few_shot_examples or default_few_shot_examples(selection.shots)
+        amounts = options.amounts or ladder(selection, low)
         offered = ladder_candidates(selection, amounts, options.runs, cost)
     else:
         offered = read_candidates(candidates, selection, cost)

@@ -17,7 +17,7 @@ import polars as pl
 
 from emergecast.errors import FrozenError
 from emergecast.forecasts import Verdict
-from emergecast.measurements import SelectOptions
+from emergecast.measurements import CHANCE_MARGIN, CHANCE_STDERRS, SelectOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,6 +142,12 @@ class FrozenForecast:
         """Quantiles and point estimates in nats; None where the forecast was refused."""
         found = self.forecast["elbow"]
         return None if found is None else dict(found)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Ends of the 90% interval, in the unit of the axis; None where it was refused."""
+        found = self.forecast["elbow"]
+        return None if found is None else (float(found["p05"]), float(found["p95"]))
 
     @property
     def unit(self) -> str:
@@ -323,8 +329,8 @@ def _target(forecast: Forecast) -> str:
         f"{selection.task}{sign} leaves chance ({selection.chance:g}) in the series "
         f"{', '.join(selection.series)}: the elbow E of y = base + slope max({past}, 0), base "
         "and slope free and slope > 0, fitted by least squares to all few-shot scores of the "
-        "series once there are five and three are above chance (score - 2 stderr > chance + "
-        f"0.02). Quantiles are of the printed number: {axis.later} emergence."
+        f"series once there are five and three are above chance (score - {CHANCE_STDERRS} stderr > "
+        f"chance + {CHANCE_MARGIN}). Quantiles are of the printed number: {axis.later} emergence."
     )
 
 

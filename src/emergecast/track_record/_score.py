@@ -154,7 +154,8 @@ def score_frozen(
     elif truth is not None and found is not None:
         warnings += _differ(truth, found, unit)
     known = truth is not None and known_already(frozen, later, found)
-    if truth is None or frozen.elbow is None:
+    interval = frozen.interval
+    if truth is None or interval is None:
         return _unscored(frozen, later, truth, warnings, known=known)
     return FrozenScore(
         **_identity(frozen),
@@ -163,7 +164,7 @@ def score_frozen(
         truth=truth,
         truth_p05=low,
         truth_p95=high,
-        hit=_quantile(frozen, "p05") <= truth <= _quantile(frozen, "p95"),
+        hit=interval[0] <= truth <= interval[1],
         crps=crps(frozen, truth),
         log_score=log_score(frozen, truth),
         pit=pit(frozen, truth),
@@ -265,9 +266,3 @@ def _no_change(frozen: FrozenForecast) -> StudentT:
     gap = float(np.mean(np.diff(losses[:NEAREST])))
     scale = math.hypot(SHARE * float(frozen.forecast["loss_spread"]), gap)
     return StudentT(centre=strongest_of(frozen), scale=scale, freedom=FREEDOM)
-
-
-def _quantile(frozen: FrozenForecast, name: str) -> float:
-    value = (frozen.elbow or {}).get(name)
-    assert value is not None  # noqa: S101  a forecast with an elbow has its quantiles
-    return value

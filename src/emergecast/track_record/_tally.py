@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,8 @@ class TrackRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """The tally as plain values; minus infinity is the text "-Infinity"."""
-        record: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        names = [each.name for each in fields(self)]
+        record: dict[str, Any] = {name: getattr(self, name) for name in names}
         record["pit_counts"] = list(self.pit_counts)
         for parts in ("by_verdict", "by_known"):
             record[parts] = {str(k): each.to_dict() for k, each in record[parts].items()}

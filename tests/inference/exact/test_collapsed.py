@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from tests.referees import model
 
+from emergecast.inference import ExactPosterior
 from emergecast.inference._coordinates import Coordinates
 from emergecast.inference.exact._collapsed import Collapsed, log_half_normal
-from emergecast.inference.exact._exact import _Conditional
 from emergecast.inference.exact._scan import _noise_floor
 
 
@@ -70,7 +70,7 @@ def test_the_two_likelihoods_of_the_product_agree(simulated_fits):
     rng = np.random.default_rng(4)
     for fit in simulated_fits:
         elbows, tau, _, likelihood = point_and_density(fit, rng)
-        other = _Conditional(fit.data, fit.coordinates, elbows, tau).ln_likelihood[0]
+        other = ExactPosterior(fit.data, fit.coordinates)._given(elbows, tau).ln_likelihood[0]
         assert likelihood == pytest.approx(other, abs=1e-8 * max(1, abs(other)))
 
 

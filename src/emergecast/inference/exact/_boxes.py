@@ -24,6 +24,8 @@ BLUR = 0.5
 makes a peaked density too wide, 0 keeps its variance but leaves steps."""
 _BLURRED = np.array([-1.0, 0.0, 1.0]) * np.sqrt(0.6 - BLUR**2 * 127 / 1620)
 """Centres of the spread masses, such that an even density keeps its variance."""
+STAR = np.vstack([np.zeros(3), *(sign * axis for axis in np.eye(3) for sign in (-1.0, 1.0))])
+"""Centre of a box and the middles of its six faces, in half-widths."""
 NARROWEST = 1e-9
 """Least width of a cell, units of S."""
 _RULE = np.einsum("i,j,k->ijk", WEIGHTS, WEIGHTS, WEIGHTS).reshape(27)

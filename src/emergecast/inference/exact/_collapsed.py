@@ -72,8 +72,7 @@ class Collapsed:
         """
         self.cells = Cells.of(data)
         self.few_shot_cells = int(np.searchsorted(self.cells.level, 1))
-        sampling = (data.sampling_sd / data.score_range)[:, None]
-        variance = sampling**2 + tau[None, :] ** 2 / data.repeats[:, None]
+        variance = data.standard_variance(tau)
         times = np.ones_like(variance) if counts is None else counts
         weight = times / variance
         score = data.standard_score[:, None]

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import log_ndtr, ndtri_exp
 
 from emergecast.inference._draws import Draws
+from emergecast.inference._likelihood import Conditional, LikelihoodRows, conditional, draw_unknowns
 from emergecast.inference._posterior import Posterior
 from emergecast.inference.exact._boxes import CELLS, WEIGHTS, cumulative_mass, elbow_cells
-from emergecast.inference.exact._collapsed import Collapsed, collapsed_slope, log_half_normal
+from emergecast.inference.exact._collapsed import Collapsed, log_half_normal
 from emergecast.inference.exact._quadrature import IGNORED, Mass, integrate
 
 if TYPE_CHECKING:
     from emergecast.inference._coordinates import Coordinates
-    from emergecast.inference._data import FitData, Floats, Ints
+    from emergecast.inference._data import FitData, Floats
 
 OVERSAMPLE = 4
 ROWS_AT_ONCE = 2_000_000
@@ -76,17 +76,38 @@ class ExactPosterior(Posterior):
         """
         points, tau, ln_proposal = self._propose(OVERSAMPLE * n, rng)
         elbows, prior = self._coordinates.elbows_and_prior(points)
-        conditional = _Conditional(self._data, self._coordinates, elbows, tau)
-        ln_weight = conditional.ln_likelihood + prior - ln_proposal
+        given = self._given(elbows, tau)
+        ln_weight = given.ln_likelihood + prior - ln_proposal
         ln_weight += log_half_normal(tau, self._coordinates.priors.noise_scale)
         weight = np.exp(ln_weight - ln_weight.max())
         weight /= weight.sum()
         pick = np.searchsorted(np.cumsum(weight), (np.arange(n) + rng.random()) / n)
         pick = rng.permutation(np.minimum(pick, weight.size - 1))
-        slope, level, offset = conditional.linear(pick, rng)
-        return self._in_nats(
-            points[pick], elbows[pick], tau[pick], (slope, level, offset), 1 / np.sum(weight**2)
+        uniform, (level, offset) = 1.0 - rng.random(n), rng.standard_normal((2, n))
+        picked = Conditional(*(part[pick] for part in given))
+        unknowns = draw_unknowns(picked, uniform, np.column_stack([offset, level]))
+        return self._in_nats(points[pick], elbows[pick], tau[pick], unknowns, 1 / np.sum(weight**2))
+
+    def _given(self, elbows: Floats, tau: Floats) -> Conditional:
+        """What the scores say of (Delta, B, A) at points that each have their own tau."""
+        data, priors = self._data, self._coordinates.priors
+        rows = LikelihoodRows.of(
+            data.standard_score,
+            data.level,
+            checkpoint=data.checkpoint,
+            fixed=np.column_stack([data.few_shot, np.ones(data.loss.size)]),
+            n_levels=elbows.shape[1],
+            slopes=False,
         )
+        precision = np.array([priors.level_scale, priors.level_scale, priors.slope_scale]) ** -2.0
+        chunk = max(1, ROWS_AT_ONCE // data.loss.size)
+        parts = []
+        for start in range(0, tau.size, chunk):
+            at = slice(start, start + chunk)
+            past = np.maximum(elbows[at].T[data.level] - data.standard_loss[:, None], 0.0)
+            variance = data.standard_variance(tau[at])
+            parts.append(conditional(rows, past, variance=variance, precision=precision))
+        return Conditional(*map(np.concatenate, zip(*parts, strict=True)))
 
     def _propose(self, n: int, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
         """Points (n, 3), tau (n,) and the log density they were drawn with (n,)."""
@@ -120,11 +141,11 @@ class ExactPosterior(Posterior):
         points: Floats,
         elbows: Floats,
         tau: Floats,
-        linear: tuple[Floats, Floats, Floats],
+        unknowns: Floats,
         effective: float,
     ) -> Draws:
         data, form = self._data, self._coordinates.form
-        slope, level, offset = linear
+        offset, level, slope = unknowns.T
         alpha = np.exp(points[:, 2])
         low, high = data.to_nats(elbows[:, 0]), data.to_nats(elbows[:, -1])
         x_low, x_high = (
@@ -156,86 +177,3 @@ class ExactPosterior(Posterior):
             series_deviations=np.zeros((slope.size, data.n_series)),
             effective=float(effective),
         )
-
-
-class _Conditional:
-    """Exact density, and the laws of B, Delta and A, at points that each have their own tau."""
-
-    def __init__(
-        self, data: FitData, coordinates: Coordinates, elbows: Floats, tau: Floats
-    ) -> None:
-        priors = coordinates.priors
-        n = tau.size
-        sums = np.empty((n, 10))
-        chunk = max(1, ROWS_AT_ONCE // data.loss.size)
-        for start in range(0, n, chunk):
-            part = slice(start, start + chunk)
-            sums[part] = _sums(data, elbows[part], tau[part])
-        w, wf, wy, wfy, wyy, log_w, h1, h1f, h2, hy = sums.T
-        prior = 1 / priors.level_scale**2
-        q11, q12, q22 = w + prior, wf, wf + prior
-        determinant = q11 * q22 - q12**2
-        self.inverse = (q22 / determinant, -q12 / determinant, q11 / determinant)
-        self.right = (wy, wfy)
-        self.cross = (h1, h1f)
-        mean = self._solve(wy, wfy)
-        shift = self._solve(h1, h1f)
-        self.precision = 1 / priors.slope_scale**2 + np.maximum(
-            h2 - h1 * shift[0] - h1f * shift[1], 0.0
-        )
-        self.numerator = hy - h1 * mean[0] - h1f * mean[1]
-        self.ln_likelihood = (
-            0.5 * log_w
-            - 0.5 * data.loss.size * np.log(2 * np.pi)
-            - 0.5 * (wyy - wy * mean[0] - wfy * mean[1])
-            + np.log(prior)
-            - 0.5 * np.log(determinant)
-            - np.log(priors.slope_scale)
-            + np.log(2)
-            + collapsed_slope(self.precision, self.numerator)
-        )
-
-    def _solve(self, first: Floats, second: Floats) -> tuple[Floats, Floats]:
-        i11, i12, i22 = self.inverse
-        return i11 * first + i12 * second, i12 * first + i22 * second
-
-    def linear(self, pick: Ints, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
-        """One draw of (A, B, Delta) at each picked point, standard units."""
-        sd = 1 / np.sqrt(self.precision[pick])
-        z = self.numerator[pick] * sd
-        uniform = 1.0 - rng.random(pick.size)
-        slope = sd * (z - ndtri_exp(np.log(uniform) + log_ndtr(z)))
-        slope = np.maximum(slope, 0.0)
-        i11, i12, i22 = (part[pick] for part in self.inverse)
-        b1 = self.right[0][pick] - slope * self.cross[0][pick]
-        b2 = self.right[1][pick] - slope * self.cross[1][pick]
-        first, second = rng.standard_normal((2, pick.size))
-        root = np.sqrt(i11)
-        level = i11 * b1 + i12 * b2 + root * first
-        rest = np.sqrt(np.maximum(i22 - i12**2 / i11, 0.0))
-        offset = i12 * b1 + i22 * b2 + i12 / root * first + rest * second
-        return slope, level, offset
-
-
-def _sums(data: FitData, elbows: Floats, tau: Floats) -> Floats:
-    """The ten weighted sums over rows that the conditional laws need, shape (N, 10)."""
-    variance = (data.sampling_sd / data.score_range) ** 2 + tau[:, None] ** 2 / data.repeats
-    weight = 1 / variance
-    score = data.standard_score
-    few = data.few_shot
-    past = np.maximum(elbows[:, data.level] - data.standard_loss, 0.0)
-    weighted = weight * past
-    return np.column_stack(
-        [
-            weight.sum(axis=1),
-            weight[:, few].sum(axis=1),
-            weight @ score,
-            weight[:, few] @ score[few],
-            weight @ score**2,
-            -np.log(variance).sum(axis=1),
-            weighted.sum(axis=1),
-            weighted[:, few].sum(axis=1),
-            (weighted * past).sum(axis=1),
-            weighted @ score,
-        ]
-    )

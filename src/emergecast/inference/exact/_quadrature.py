@@ -107,7 +107,7 @@ def _refine(
 ) -> tuple[Boxes, Floats, float, bool]:
     """Halve strained boxes until quantiles of E(D0) stand still twice in a row.
 
-    Once is not enough: halving a few boxes along one axis may change little when much is amiss.
+    Once is not enough: halving a few boxes along one axis may change little though much is wrong.
 
     Returns:
         Boxes, log density at their nodes, the larger of the last two moves (in S), and whether

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from emergecast.inference.exact._boxes import Boxes
+from emergecast.inference.exact._boxes import STAR, Boxes
 from emergecast.inference.exact._collapsed import (
     Collapsed,
     collapsed_slope,
@@ -43,7 +43,6 @@ FINE = 4.0
 """Below this strain the density is measured on the faces of a box instead of bounded."""
 SAFETY = 1.2
 """By how much a bound exceeds what was measured at the centre and the faces of a box."""
-STAR = np.vstack([np.zeros(3), *(sign * axis for axis in np.eye(3) for sign in (-1.0, 1.0))])
 CHUNK = 256
 MOST_POINTS = 400_000
 """Points after which the scan stops with the boxes it has."""

@@ -5,13 +5,12 @@ What is linear is integrated out in closed form. It says when its weights are to
 
 from __future__ import annotations
 
-from emergecast.inference.sampled._explicit import FREEDOM
-from emergecast.inference.sampled._sampled import Model, SampledPosterior, sampled
+from emergecast.inference.sampled._sampled import QUICK, Model, SampledPosterior, sampled
 from emergecast.inference.sampled._sequential import Effort
 from emergecast.inference.sampled._space import prior_elbows
 
 __all__ = [
-    "FREEDOM",
+    "QUICK",
     "Effort",
     "Model",
     "SampledPosterior",

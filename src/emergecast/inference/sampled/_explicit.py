@@ -10,19 +10,16 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaln
 
+from emergecast.inference._likelihood import ROOT_TWO_PI, ln_student
 from emergecast.inference.sampled._marginal import Linear, Marginal
-from emergecast.inference.sampled._space import FARTHEST_SCALE, ROOT_TWO_PI, SMALLEST_LN
+from emergecast.inference.sampled._space import FARTHEST_SCALE, SMALLEST_LN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emergecast.inference._data import FitData, Floats
     from emergecast.inference.sampled._space import Space
-
-FREEDOM = 4.0
-"""Degrees of freedom of a Student-t score."""
 
 
 class Explicit:
@@ -33,19 +30,13 @@ class Explicit:
         self.rows = Marginal(data, space, keep)
         self.space, priors = space, space.priors
         rows = self.rows
-        n_level = 1 + (rows.few is not None)
         self._parts = {
-            "level": n_level,
-            "series": rows.n_fixed - n_level,
-            "slopes": rows.levels.shape[1] if rows.slopes else 0,
+            "level": rows.n_level,
+            "series": rows.n_fixed - rows.n_level,
+            "slopes": rows.n_levels if rows.slopes else 0,
             "checkpoint": rows.n_checkpoints if rows.deviation else 0,
         }
         self._ln_slope_scale = math.log(priors.slope_scale)
-        self._ln_t = float(
-            gammaln(0.5 * (FREEDOM + 1))
-            - gammaln(0.5 * FREEDOM)
-            - 0.5 * math.log(FREEDOM * math.pi)
-        )
 
     @property
     def size(self) -> int:
@@ -78,7 +69,7 @@ class Explicit:
         n = vectors.shape[0]
         most = self._ln_slope_scale + math.log(FARTHEST_SCALE)
         slope = np.exp(np.clip(vectors[:, self.space.size], SMALLEST_LN, most))
-        slopes = np.repeat(slope[:, None], rows.levels.shape[1], axis=1)
+        slopes = np.repeat(slope[:, None], rows.n_levels, axis=1)
         if rows.slopes:
             slopes = slopes + self.space.scale(vectors, "omega")[:, None] * parts["slopes"]
         level = priors.level_scale * parts["level"]
@@ -106,13 +97,8 @@ class Explicit:
             mean += rows.series @ linear.series.T
         if rows.deviation:
             mean += linear.checkpoint.T[rows.checkpoint]
-        variance = rows.variance(vectors)
-        square = (rows.score[:, None] - mean) ** 2 / variance
-        return np.asarray(
-            rows.score.size * self._ln_t
-            - 0.5 * np.sum(np.log(variance), axis=0)
-            - 0.5 * (FREEDOM + 1) * np.sum(np.log1p(square / FREEDOM), axis=0)
-        )
+        residual = rows.score[:, None] - mean
+        return np.asarray(ln_student(residual, rows.variance(vectors)).sum(axis=0))
 
     def _split(self, vectors: Floats) -> list[tuple[str, Floats]]:
         start, parts = self.space.size + 1, []

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.emergence_law import Feature
-from emergecast.inference._draws import Draws
-from emergecast.inference._posterior import Posterior
+from emergecast.inference._draws import SEED, Draws
+from emergecast.inference._posterior import INTERVAL, Posterior
 from emergecast.inference.sampled._explicit import Explicit
 from emergecast.inference.sampled._marginal import Linear, Marginal
 from emergecast.inference.sampled._sequential import Effort, sample
@@ -37,8 +37,6 @@ GOOD, TOLERANCE = 0.16, 0.25
 largest that counts as converged."""
 HARDER = Effort(particles=8192, chains=256, final_steps=256)
 """A second try, where the first leaves an error that is not good."""
-SEED = 20241122
-"""Of every sampler, so that the same rows always give the same forecast."""
 
 
 class Model:
@@ -122,7 +120,7 @@ class SampledPosterior(Posterior):
             total = self._weight[rest].sum()
             if total > 0:
                 knots, cumulative = _broken_line(self._elbow[rest], self._weight[rest] / total)
-                found.append(np.interp([0.05, 0.5, 0.95], cumulative, knots))
+                found.append(np.interp(INTERVAL, cumulative, knots))
         if len(found) < GROUPS:
             return math.inf
         return float(math.sqrt(GROUPS - 1) * np.max(np.std(found, axis=0)))

@@ -17,14 +17,14 @@ import numpy as np
 
 from emergecast.emergence_law import Feature, LawForm, shift_fraction
 from emergecast.inference._coordinates import HOPELESS, pivot_level
-from emergecast.inference._priors import ANCHOR_EXAMPLES
+from emergecast.inference._likelihood import ROOT_TWO_PI
+from emergecast.inference._priors import Anchors
 
 if TYPE_CHECKING:
     from emergecast.emergence_law import Law
     from emergecast.inference._data import FitData, Floats
     from emergecast.inference._priors import Priors
 
-ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
 FARTHEST = 6.0
 """How many prior standard deviations a shape may lie out before it counts as impossible."""
 FARTHEST_SCALE = 12.0
@@ -90,9 +90,9 @@ class Space:
         return 2 + self.n_shapes + len(self.scales)
 
     @property
-    def anchor_high(self) -> float:
-        """Dhi of docs/model.md."""
-        return max(float(self.amounts[self.top]), 10 * ANCHOR_EXAMPLES)
+    def anchors(self) -> Anchors:
+        """Amounts between which the prior shift per tenfold data is taken."""
+        return Anchors.of(float(self.amounts[self.top]))
 
     def sample_prior(self, n: int, rng: np.random.Generator) -> Floats:
         """Independent draws from the prior, shape (n, size)."""
@@ -100,8 +100,8 @@ class Space:
         anchor = prior.elbow_offset + prior.elbow_scale * rng.standard_normal(n)
         shift = prior.shift_scale * np.abs(rng.standard_normal(n))
         shapes = rng.standard_normal((n, self.n_shapes)) * self._shape_sd + self._shape_mean
-        _, anchors, decades = self._fractions(shapes)
-        rise = shift * decades / (anchors[:, 1] - anchors[:, 0])
+        anchors = self._fractions(shapes)[1]
+        rise = shift * self.anchors.decades / (anchors[:, 1] - anchors[:, 0])
         pivot = anchor - rise * anchors[:, 0]
         widths = np.array([scale for _, scale in self.scales])
         scales = widths * np.abs(rng.standard_normal((n, widths.size)))
@@ -126,10 +126,10 @@ class Space:
         )
         shapes = np.where(far[:, None], self._shape_mean, shapes)
         rise = np.exp(np.clip(ln_rise, SMALLEST_LN, LARGEST_LN))
-        levels, anchors, decades = self._fractions(shapes)
+        levels, anchors = self._fractions(shapes)
         anchors = anchors.clip(-HOPELESS, HOPELESS)
         anchor = (pivot + rise * anchors[:, 0] - prior.elbow_offset) / prior.elbow_scale
-        per_rise = np.maximum((anchors[:, 1] - anchors[:, 0]) / decades, 1 / HOPELESS)
+        per_rise = np.maximum((anchors[:, 1] - anchors[:, 0]) / self.anchors.decades, 1 / HOPELESS)
         shift = rise * per_rise / prior.shift_scale
         reach = np.exp(np.clip(ln_reach, SMALLEST_LN, math.log(FARTHEST_SCALE)))
         ln_prior = (
@@ -162,7 +162,7 @@ class Space:
 
     @property
     def _shape_mean(self) -> Floats:
-        middle = 0.5 * math.log(ANCHOR_EXAMPLES * self.anchor_high)
+        middle = 0.5 * math.log(math.prod(self.anchors))
         return np.array([math.log(self.priors.curvature(self.law.form)), middle])[: self.n_shapes]
 
     @property
@@ -180,19 +180,17 @@ class Space:
             - np.sum(np.log(self._shape_sd))
         )
 
-    def _fractions(self, shapes: Floats) -> tuple[Floats, Floats, float]:
+    def _fractions(self, shapes: Floats) -> tuple[Floats, Floats]:
         """Share of the way from E(Dp) to E(Dmax) at every level, and at the prior's anchors."""
-        anchors = np.array([ANCHOR_EXAMPLES, self.anchor_high])
         both = shift_fraction(
             self.law.form,
-            np.concatenate([self.amounts, anchors]),
+            np.concatenate([self.amounts, self.anchors]),
             low=float(self.amounts[self.pivot]),
             high=float(self.amounts[self.top]),
             alpha=np.exp(shapes[:, 0]),
             half=np.exp(shapes[:, 1]) if self.n_shapes > 1 else np.nan,
         )
-        decades = math.log10(self.anchor_high / ANCHOR_EXAMPLES)
-        return both[:, : self.amounts.size], both[:, self.amounts.size :], decades
+        return both[:, : self.amounts.size], both[:, self.amounts.size :]
 
 
 def prior_elbows(data: FitData, law: Law, priors: Priors, n: int = 20_000) -> Floats:

@@ -6,18 +6,32 @@ keeps every row that it hides.
 
 from __future__ import annotations
 
-from emergecast.measurements.selecting._at_chance import above_chance, sampling_error
+from emergecast.measurements.selecting._at_chance import (
+    ABOVE_CHANCE,
+    CHANCE_MARGIN,
+    CHANCE_STDERRS,
+    above_chance,
+    sampling_error,
+)
 from emergecast.measurements.selecting._grid import Cell, Grid, GridRow, grid
 from emergecast.measurements.selecting._select import fits_of, select
-from emergecast.measurements.selecting._selection import Selection, SelectOptions
+from emergecast.measurements.selecting._selection import (
+    Selection,
+    SelectOptions,
+    default_few_shot_examples,
+)
 
 __all__ = [
+    "ABOVE_CHANCE",
+    "CHANCE_MARGIN",
+    "CHANCE_STDERRS",
     "Cell",
     "Grid",
     "GridRow",
     "SelectOptions",
     "Selection",
     "above_chance",
+    "default_few_shot_examples",
     "fits_of",
     "grid",
     "sampling_error",

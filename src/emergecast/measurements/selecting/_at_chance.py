@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 from emergecast.errors import SelectionError
 from emergecast.measurements._metrics import MetricKind
 
-TOLERANCE: Final = 0.02
-"""How far above chance a score may lie, beyond two standard errors, and still be at chance."""
+CHANCE_MARGIN: Final = 0.02
+"""How far above chance a score may lie, beyond its standard errors, and still be at chance."""
+CHANCE_STDERRS: Final = 2
+"""How many standard errors further."""
+ABOVE_CHANCE: Final = f"chance + {CHANCE_MARGIN:g} + {CHANCE_STDERRS} stderr"
+"""What a score above chance is above, in words."""
 
 
 def sampling_error(rows: pl.DataFrame, kind: MetricKind) -> NDArray[np.float64]:
@@ -34,12 +38,14 @@ def sampling_error(rows: pl.DataFrame, kind: MetricKind) -> NDArray[np.float64]:
 
 
 def above_chance(rows: pl.DataFrame, kind: MetricKind, chance: float) -> NDArray[np.bool_]:
-    """Whether each score is above chance, shape (rows,): score - 2 stderr > chance + 0.02.
+    """Whether each score is above chance, shape (rows,).
+
+        score - CHANCE_STDERRS stderr > chance + CHANCE_MARGIN
 
     Scores and `chance` are oriented: higher is better.
     """
     error = sampling_error(rows, kind)
-    return np.asarray(rows["score"].to_numpy() - 2.0 * error > chance + TOLERANCE)
+    return np.asarray(rows["score"].to_numpy() - CHANCE_STDERRS * error > chance + CHANCE_MARGIN)
 
 
 def horizon(rows: pl.DataFrame, kind: MetricKind, chance: float) -> float | None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from typing import Final
 
 import polars as pl
 
 from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift
 from emergecast.measurements._metrics import MetricKind
+
+DEFAULT_SHOTS: Final = 5
+"""Shots of the few-shot rows where none says how many it used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,3 +95,14 @@ class Selection:
     """What `loss` stands for, and how to print it."""
     shift: Shift = field(default_factory=Shift)
     """What `examples` stands for, and how to print it."""
+
+
+def default_few_shot_examples(shots: int | None, smallest: float = math.inf) -> float:
+    """D0 unless another is asked for: the shots, at least 1, else half the smallest amount.
+
+    Args:
+        shots: in-context examples of the few-shot rows; None: not stated.
+        smallest: smallest amount of finetuning data, which D0 stays below where that leaves 1.
+    """
+    default = float(DEFAULT_SHOTS if shots is None else max(shots, 1))
+    return default if default < smallest else max(1.0, smallest / 2)
