@@ -16,8 +16,9 @@ from emergecast.inference import FitOptions
 from tests import designs
 
 NAMES = [
-    "EmergecastError", "Fit", "Forecast", "Measurements", "Posterior", "Priors", "SelectOptions",
-    "Verdict", "backtest", "compare", "fit", "forecast", "read_table", "simulate", "suggest",
+    "EmergecastError", "Fit", "FitOptions", "Forecast", "ForecastOptions", "Measurements",
+    "Posterior", "Priors", "SelectOptions", "Verdict", "backtest", "compare", "fit", "forecast",
+    "forecast_each", "read_table", "simulate", "suggest",
 ]  # fmt: skip
 
 
@@ -57,7 +58,9 @@ def test_fitting_loads_no_plotting_or_learning_library():
     run(
         "import sys, emergecast\n"
         "from emergecast.measurements import template\n"
-        "emergecast.forecast(template(), few_shot_examples=5, bootstraps=0)\n"
+        "options = emergecast.ForecastOptions(bootstraps=0)\n"
+        "fitting = emergecast.FitOptions(few_shot_examples=5)\n"
+        "emergecast.forecast(template(), fitting=fitting, options=options)\n"
         "heavy = {'altair', 'vl_convert', 'pandas', 'torch', 'arviz', 'matplotlib', 'typer'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
@@ -86,7 +89,7 @@ def test_functions_stay_functions_whatever_is_imported_first():
 def test_a_fit_takes_no_way_of_fitting(rows: list[designs.Row]):
     """How a table is fitted is said where it is fitted; an error of ours says so."""
     fit = emergecast.fit(rows, options=FitOptions(law="log-power"))
-    with pytest.raises(emergecast.EmergecastError, match="law say how a table is fitted"):
+    with pytest.raises(emergecast.EmergecastError, match="fitting say how a table is fitted"):
         emergecast.forecast(fit, fitting=FitOptions(law="power"))
 
 

@@ -77,8 +77,8 @@ class Commands(ErrorsAsMessages):
             return None
         if cmd_name in COMMANDS:
             return _group(cmd_name, place)
+        from emergecast.cli._from_records import from_records
         from emergecast.cli._options import FORMS
-        from emergecast.cli._records import from_records
 
         command = getattr(import_module(f"emergecast.cli.commands.{place}"), _function(cmd_name))
         single = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from emergecast.cli._records import OptionForm, pair
+from emergecast.cli._from_records import OptionForm, pair
 
 TableArgument = Annotated[Path, typer.Argument(help="A .csv, .parquet, .jsonl or .ndjson table.")]
 TasksOption = Annotated[

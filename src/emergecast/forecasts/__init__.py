@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from emergecast.forecasts._each import ForecastOrError, forecast_each, name_of
 from emergecast.forecasts._elbow import AtLoss, Elbow
-from emergecast.forecasts._forecast import Forecast, forecast
+from emergecast.forecasts._forecast import Forecast
+from emergecast.forecasts._forecast_options import ForecastOptions
 from emergecast.forecasts._forecast_record import (
     AtComputeRecord,
     ForecastRecord,
     json_schema,
     read_forecast,
 )
-from emergecast.forecasts._options import ForecastOptions
+from emergecast.forecasts._make_forecast import forecast
 from emergecast.forecasts._overrides import Override, overrides
 from emergecast.forecasts._thresholds import Thresholds, default_thresholds
 from emergecast.forecasts._verdict import NEGLIGIBLE, Sensitivity, Verdict

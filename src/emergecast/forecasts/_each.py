@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from emergecast.errors import EmergecastError, FitError, SelectionError
-from emergecast.forecasts._forecast import Forecast, forecast
+from emergecast.forecasts._forecast import Forecast
+from emergecast.forecasts._make_forecast import forecast
 from emergecast.inference import FitOptions, fit
 from emergecast.measurements import SelectOptions, fits_of, read_table
 from emergecast.observed import ground_truth
 
 if TYPE_CHECKING:
-    from emergecast.forecasts._options import ForecastOptions
+    from emergecast.forecasts._forecast_options import ForecastOptions
     from emergecast.observed import GroundTruth
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,17 +19,24 @@ from emergecast.compute import (
     at_compute,
     compute_curve,
     compute_of,
+    record_of_compute,
 )
 from emergecast.diagnostics import Diagnostics
-from emergecast.errors import FitError, OptionError, ScalingError
-from emergecast.forecasts._elbow import AtLoss, Elbow, Exceedance, sensitivity_on
+from emergecast.errors import FitError, ScalingError
+from emergecast.forecasts._elbow import AtLoss, Elbow, Exceedance
+from emergecast.forecasts._forecast_record import BootstrapRecord, ForecastRecord
 from emergecast.forecasts._frames import distribution, points
 from emergecast.forecasts._lines import curves, schema, typical
-from emergecast.forecasts._options import ForecastOptions
 from emergecast.forecasts._overrides import Override, overrides
-from emergecast.forecasts._thresholds import Thresholds, default_thresholds
-from emergecast.forecasts._to_record import record_of
-from emergecast.forecasts._verdict import Sensitivity, Verdict, judge
+from emergecast.forecasts._record_parts import (
+    distribution_record,
+    laws_record,
+    lines_record,
+    resampled_record,
+    rows_record,
+)
+from emergecast.forecasts._thresholds import Thresholds
+from emergecast.forecasts._verdict import Sensitivity, Verdict
 from emergecast.forecasts._words import basis, html, lines, number, title
 from emergecast.inference import (
     SEED,
@@ -38,17 +46,16 @@ from emergecast.inference import (
     Fit,
     FitStatus,
     Resample,
-    fit,
 )
-from emergecast.records import as_json
+from emergecast.records import as_json, finite
 from emergecast.suggestions import Repeat, repeats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from emergecast.forecasts._forecast_record import AtComputeRecord, ForecastRecord
-    from emergecast.inference import FitOptions, Posterior
-    from emergecast.measurements import Axis, SelectOptions, Shift
+    from emergecast.forecasts._forecast_record import AtComputeRecord
+    from emergecast.inference import Posterior
+    from emergecast.measurements import Axis, Shift
 
 N_DRAWS = 4000
 
@@ -319,8 +326,57 @@ class Forecast:
         at_compute: tuple[AtComputeRecord, ...] = (),
         command: str | None = None,
     ) -> ForecastRecord:
-        """The forecast as a file holds it, with what was asked of some models."""
-        return record_of(self, at_loss=at_loss, at_compute=at_compute, command=command)
+        """The forecast as a file holds it, with what was asked about and by which command."""
+        fit, axis = self.fit, self.axis
+        selection, data = fit.selection, fit.data
+        refused = self.elbow is None
+        series = selection.series
+        return ForecastRecord(
+            task=self.task,
+            metric=self.metric,
+            negated=self.negated,
+            series=series[0] if len(series) == 1 else series,
+            method=selection.method,
+            loss_corpus=selection.loss_corpus,
+            few_shot_examples=self.few_shot_examples,
+            law=str(fit.law),
+            laws=() if refused else laws_record(fit),
+            weights="stacking" if fit.stacked else "fixed",
+            axis=axis.record(),
+            shift=self.shift.record(),
+            elbow=self.elbow,
+            quadrature_error=None if refused else finite(fit.posterior.error),
+            bootstrap=BootstrapRecord(
+                by_run=resampled_record(self.bootstrap.get(Resample.RUN)),
+                by_checkpoint=resampled_record(self.bootstrap.get(Resample.CHECKPOINT)),
+            ),
+            verdict=self.verdict,
+            reasons=self.reasons,
+            overridden=self.overridden,
+            status=self.status,
+            sensitivity=self.sensitivity,
+            compute=None if self.compute is None else record_of_compute(self.compute),
+            compute_reason=self.compute_reason,
+            diagnostics=None if self.diagnostics is None else self.diagnostics.record(axis),
+            repeats=self.repeats,
+            at_loss=at_loss,
+            at_compute=at_compute,
+            warnings=self.warnings,
+            hidden=selection.hidden,
+            truth=self.truth,
+            n_rows=int(data.loss.size),
+            n_checkpoints=data.n_checkpoints,
+            weakest_loss=axis.to_axis(float(data.loss.max())),
+            strongest_loss=axis.to_axis(data.strongest_loss),
+            loss_spread=data.loss_spread,
+            priors=fit.priors.as_dict(),
+            rows=rows_record(self.points()),
+            distribution=None if refused else distribution_record(self.distribution()),
+            lines=None if refused else lines_record(self.curves()),
+            table_hash=selection.table_hash,
+            command=command,
+            version=version("emergecast"),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain values; `json_schema` describes the keys."""
@@ -341,67 +397,3 @@ class Forecast:
         elbow = {} if self.elbow is None else asdict(self.elbow)
         cells = {name: self.number(v, 3) for name, v in elbow.items() if v is not None}
         return html(self.title, self.subtitle, self.reasons, cells)
-
-
-def forecast(
-    table_or_fit: object,
-    rows: SelectOptions | None = None,
-    fitting: FitOptions | None = None,
-    options: ForecastOptions | None = None,
-) -> Forecast:
-    """Where emergence will happen, with a verdict.
-
-    Args:
-        table_or_fit: a `Fit`, or a table to fit first, as `fit` takes it.
-        rows: which rows of the table to fit.
-        fitting: how to fit them.
-        options: what to make of the fit.
-
-    Raises:
-        OptionError: an impossible option, or `rows` or `fitting` beside a `Fit`.
-        TableError: the table has bad rows (all of them listed).
-        SelectionError: the rows asked for do not make one fit.
-        FitError: no estimate exists for these rows.
-    """
-    if not isinstance(table_or_fit, Fit):
-        fitted = fit(table_or_fit, rows, fitting)
-    elif rows is not None or fitting is not None:
-        raise OptionError(
-            "rows and fitting say how a table is fitted, and this is a fit already: give them to "
-            "emergecast.fit."
-        )
-    else:
-        fitted = table_or_fit
-    options = options or ForecastOptions()
-    thresholds = default_thresholds(fitted.selection.axis).override(options.rules)
-    judgement = judge(fitted, thresholds)
-    made = Forecast(
-        fit=fitted,
-        verdict=judgement.verdict,
-        reasons=judgement.reasons,
-        thresholds=thresholds,
-        elbow=None,
-        bootstrap=dict.fromkeys(Resample),
-        sensitivity=(),
-        compute_options=options.compute,
-    )
-    if judgement.verdict is Verdict.REFUSED:
-        return made
-    posterior, axis = fitted.posterior, fitted.selection.axis
-    elbow = Elbow(
-        mle=None if fitted.mle is None else axis.to_axis(fitted.mle.elbow),
-        mode=axis.to_axis(posterior.mode),
-        **ElbowOnAxis(posterior=posterior, axis=axis).quantiles(),
-    )
-    n = options.bootstraps
-    bootstrap = {kind: fitted.bootstrap(kind, n) if n else None for kind in Resample}
-    return replace(
-        made,
-        elbow=elbow,
-        bootstrap={
-            kind: None if each is None else replace(each, modes=axis.to_axis(each.modes))
-            for kind, each in bootstrap.items()
-        },
-        sensitivity=tuple(sensitivity_on(axis, row) for row in judgement.sensitivity),
-        diagnostics=judgement.diagnostics,
-    )

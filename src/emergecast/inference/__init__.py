@@ -11,10 +11,10 @@ from emergecast.inference._data import FitData
 from emergecast.inference._distribution import LossDistribution
 from emergecast.inference._draws import SEED, Draws
 from emergecast.inference._fit import Fit, FitStatus, fit
+from emergecast.inference._fit_options import FitOptions
 from emergecast.inference._likelihood import ln_normal, ln_student
 from emergecast.inference._mixture import DEFAULT_LAW, DEFAULT_MIXTURE, Mixture, MixturePosterior
 from emergecast.inference._on_axis import ElbowOnAxis
-from emergecast.inference._options import FitOptions
 from emergecast.inference._point import PointEstimate, local_optima
 from emergecast.inference._posterior import INTERVAL, QUANTILES, Posterior
 from emergecast.inference._priors import Anchors, Priors

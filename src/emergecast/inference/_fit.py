@@ -16,8 +16,8 @@ from emergecast.inference._bootstrap import BOOTSTRAPS, Bootstrap, Resample, boo
 from emergecast.inference._coordinates import Coordinates
 from emergecast.inference._data import FitData, fit_data
 from emergecast.inference._draws import SEED
+from emergecast.inference._fit_options import FitOptions
 from emergecast.inference._mixture import Mixture, MixturePosterior
-from emergecast.inference._options import FitOptions
 from emergecast.inference._point import PointEstimate, maximum_likelihood
 from emergecast.inference._priors import Priors
 from emergecast.inference._stacking import stacking_weights

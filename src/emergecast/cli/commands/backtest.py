@@ -12,6 +12,7 @@ import typer
 from emergecast.backtests import Backtest, BacktestOptions, BacktestRow, Part
 from emergecast.backtests import backtest as run
 from emergecast.cli._failures import BAD_INPUT
+from emergecast.cli._from_records import Without
 from emergecast.cli._options import (
     ChanceOption,
     JsonOption,
@@ -20,7 +21,6 @@ from emergecast.cli._options import (
     TasksOption,
 )
 from emergecast.cli._output import as_text, deliver, folder_names, progress
-from emergecast.cli._records import Without
 from emergecast.errors import FitError, OptionError, SelectionError
 from emergecast.forecasts import name_of
 from emergecast.inference import FitOptions

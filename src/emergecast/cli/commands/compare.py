@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emergecast.cli._failures import REFUSED
+from emergecast.cli._from_records import Without
 from emergecast.cli._options import (
     ChanceOption,
     JsonOption,
@@ -17,7 +18,6 @@ from emergecast.cli._options import (
     TableArgument,
 )
 from emergecast.cli._output import as_text, deliver, wrapped
-from emergecast.cli._records import Without
 from emergecast.comparison import compare as compare_series
 from emergecast.errors import OptionError
 from emergecast.forecasts import ForecastOptions

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from emergecast.cli._compute_options import AllocationAsked, LawAsked, LossesAsked, RunsAsked
 from emergecast.cli._forecasts import Asked, exit_by, run_forecasts, show_forecasts
+from emergecast.cli._from_records import Without
 from emergecast.cli._options import (
     ChanceOption,
     JsonOption,
@@ -15,7 +16,6 @@ from emergecast.cli._options import (
     TableArgument,
     TasksOption,
 )
-from emergecast.cli._records import Without
 from emergecast.forecasts import ForecastOptions
 from emergecast.inference import FitOptions
 from emergecast.measurements import Axis, SelectOptions, read_table

@@ -11,6 +11,7 @@ import typer
 
 from emergecast.cli._compute_options import AllocationAsked, LawAsked
 from emergecast.cli._failures import REFUSED
+from emergecast.cli._from_records import Without
 from emergecast.cli._options import (
     ChanceOption,
     JsonOption,
@@ -18,7 +19,6 @@ from emergecast.cli._options import (
     TableArgument,
 )
 from emergecast.cli._output import as_text, deliver, wrapped
-from emergecast.cli._records import Without
 from emergecast.errors import FrozenError, OptionError
 from emergecast.forecasts import ForecastOptions, forecast
 from emergecast.inference import FitOptions

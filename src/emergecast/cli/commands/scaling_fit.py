@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from emergecast.cli._from_records import Without, pair
 from emergecast.cli._options import JsonOption
 from emergecast.cli._output import as_text, deliver, progress
-from emergecast.cli._records import Without, pair
 from emergecast.errors import OptionError
 from emergecast.measurements import RunsOptions, read_runs
 from emergecast.scaling import Form, ScalingFit, ScalingFitOptions, fit_scaling_law, scaling_record

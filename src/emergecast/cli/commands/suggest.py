@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from emergecast.cli._from_records import Without
 from emergecast.cli._options import (
     ChanceOption,
     JsonOption,
@@ -16,7 +17,6 @@ from emergecast.cli._options import (
     TableArgument,
 )
 from emergecast.cli._output import as_text, deliver, progress, wrapped
-from emergecast.cli._records import Without
 from emergecast.errors import OptionError
 from emergecast.inference import FitOptions
 from emergecast.measurements import SelectOptions, read_table
