@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+
+from emergecast.records import as_json, finite
 
 if TYPE_CHECKING:
     from emergecast.forecasts import Override
@@ -193,23 +195,11 @@ class Backtest:
         """Plain values that JSON can hold; a log score of minus infinity is None."""
         from importlib.metadata import version
 
+        rows = tuple(replace(row, log_score=finite(row.log_score)) for row in self.rows)
         return {
-            "task": self.task,
-            "metric": self.metric,
-            "series": list(self.series),
-            "truth": asdict(self.truth),
-            "horizon": self.horizon,
-            "law": self.law,
-            "few_shot_examples": self.few_shot_examples,
-            "overridden": [asdict(each) for each in self.overridden],
-            "rows": [
-                {**asdict(row), "reasons": list(row.reasons), "log_score": _finite(row.log_score)}
-                for row in self.rows
-            ],
-            "tallies": [asdict(each) for each in self.tallies],
-            "skill": [asdict(each) for each in self.skill],
-            "warnings": list(self.warnings),
-            "table_hash": self.table_hash,
+            **as_json(replace(self, rows=rows)),
+            "tallies": as_json(self.tallies),
+            "skill": as_json(self.skill),
             "version": version("emergecast"),
         }
 
@@ -294,7 +284,3 @@ def _skill(
         value=float(1.0 - mine.sum() / other.sum()),
         stderr=stderr,
     )
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -21,6 +21,7 @@ from emergecast.forecasts import ForecastOptions, Verdict, forecast
 from emergecast.inference import FitOptions, fit
 from emergecast.measurements import LossSource, SelectOptions, read_table
 from emergecast.observed import GroundTruth, ground_truth
+from emergecast.records import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,19 +114,13 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain values."""
+        names = ("series", "at_equal_loss", "at_equal_compute", "difference", "truths", "rankings")
         return {
             "task": self.task,
-            "series": list(self.series),
-            "at_equal_loss": asdict(self.at_equal_loss),
-            "at_equal_compute": asdict(self.at_equal_compute),
-            "difference": None if self.difference is None else asdict(self.difference),
-            "compute_log10_flops": [None if c is None else asdict(c) for c in self.compute],
-            "truths": [None if t is None else asdict(t) for t in self.truths],
+            **{name: as_json(getattr(self, name)) for name in (*names, "no_ranking", "warnings")},
+            "compute_log10_flops": as_json(self.compute),
             "true_difference": self.true_difference,
-            "rankings": [asdict(ranking) for ranking in self.rankings],
-            "no_ranking": self.no_ranking,
             "losses_compare": self.comparable,
-            "warnings": list(self.warnings),
             "forecasts": [forecast.to_dict() for forecast in self.forecasts],
         }
 

@@ -14,6 +14,7 @@ from emergecast.compute._scale import ComputeOptions, LawKind, LossToCompute, No
 from emergecast.errors import ScalingError
 from emergecast.inference import QUANTILES, SEED
 from emergecast.measurements import Transform
+from emergecast.records import finite
 from emergecast.scaling import (
     CHINCHILLA_LAWS,
     Allocation,
@@ -63,7 +64,7 @@ class Quantiles:
         if values is None:
             return None
         found = np.quantile(values, list(QUANTILES.values()), method="inverted_cdf")
-        return cls(**{name: _finite(v) for name, v in zip(QUANTILES, found, strict=True)})
+        return cls(**{name: finite(v) for name, v in zip(QUANTILES, found, strict=True)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,10 +258,6 @@ def _unreachable(amounts: dict[str, Floats | None]) -> float:
     return float(np.mean(np.any(np.broadcast_arrays(*known), axis=0)))
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
 # ------------------------------------------------------------------------------ other floors
 
 
@@ -315,7 +312,7 @@ def median(values: ArrayLike | None) -> float | None:
     """The median, of any shape; None where there is nothing, or it is infinite."""
     if values is None:
         return None
-    return _finite(float(np.quantile(np.asarray(values), 0.5, method="inverted_cdf")))
+    return finite(float(np.quantile(np.asarray(values), 0.5, method="inverted_cdf")))
 
 
 # ------------------------------------------------------------------------------ dates

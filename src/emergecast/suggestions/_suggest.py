@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import polars as pl
 from emergecast.errors import SelectionError
 from emergecast.inference import INTERVAL, FitOptions, fit
 from emergecast.measurements import SelectOptions, default_few_shot_examples, read_table, select
+from emergecast.records import as_json
 from emergecast.suggestions._candidates import (
     ladder,
     ladder_candidates,
@@ -124,7 +125,7 @@ class Suggestion:
         return {
             "task": selection.task,
             "metric": selection.metric,
-            "series": list(selection.series),
+            "series": as_json(selection.series),
             "law": str(self.fit.law),
             "few_shot_examples": self.fit.data.few_shot_examples,
             "cold_start": self.cold,
@@ -136,7 +137,7 @@ class Suggestion:
             "runs": self.to_frame().to_dicts(),
             "candidates": [
                 {
-                    **asdict(each.candidate),
+                    **as_json(each.candidate),
                     "information": each.information,
                     "per_hour": each.per_hour,
                     "measured": each.measured,
@@ -144,10 +145,10 @@ class Suggestion:
                 for each in self.prospects
             ],
             "stopped": self.stopped,
-            "repeats": [asdict(each) for each in self.repeats],
+            "repeats": as_json(self.repeats),
             "cost": self.cost.as_dict(),
-            "warnings": list(selection.warnings),
-            "hidden": list(selection.hidden),
+            "warnings": as_json(selection.warnings),
+            "hidden": as_json(selection.hidden),
             "table_hash": selection.table_hash,
             "version": version("emergecast"),
         }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ import typer
 
 from emergecast.cli._compute_options import AllocationAsked, law_of
 from emergecast.cli._options import JsonOption
+from emergecast.records import finite
 
 if TYPE_CHECKING:
     from emergecast.scaling import Conversion, ScalingLaw
@@ -183,11 +183,6 @@ def flops(
     )
 
 
-def _number(value: Any) -> float | None:  # noqa: ANN401
-    """A number for JSON, which has no infinity: null where it is infinite or not determined."""
-    return None if value is None or not math.isfinite(value) else float(value)
-
-
 def _law_as_json(law: ScalingLaw) -> dict[str, Any]:
     form = law.form
     return {
@@ -206,14 +201,14 @@ def _conversion_as_json(found: Conversion) -> dict[str, Any]:
     allocation = found.allocation
     return {
         "loss": found.loss,
-        **{name: _number(getattr(found.run, name)) for name in names},
+        **{name: finite(getattr(found.run, name)) for name in names},
         "interval": None
         if found.interval is None
         else {
-            name: {"p05": _number(low), "p95": _number(high)}
+            name: {"p05": finite(low), "p95": finite(high)}
             for name, (low, high) in found.interval.items()
         },
-        "beyond_span": _number(found.beyond_span),
+        "beyond_span": finite(found.beyond_span),
         "law": _law_as_json(found.law),
         "allocation": None
         if allocation is None
@@ -222,7 +217,7 @@ def _conversion_as_json(found: Conversion) -> dict[str, Any]:
             {
                 "floor": each.floor_nats,
                 "loss": each.loss,
-                **{name: _number(getattr(each.run, name)) for name in names},
+                **{name: finite(getattr(each.run, name)) for name in names},
                 "constants": _law_as_json(each.law)["constants"],
             }
             for each in found.floors
