@@ -84,13 +84,7 @@ class Form(StrEnum):
         source: str,
         span: tuple[float, float] | None = None,
     ) -> ScalingLaw:
-        """The law of this form.
-
-        Args:
-            values: in the order of `constants`.
-            name: short name of the law.
-            source: where the constants come from.
-            span: as in `ScalingLaw`.
+        """The law of this form; `values` in the order of `constants`, the rest as in `ScalingLaw`.
 
         Raises:
             ScalingError: a constant is impossible.

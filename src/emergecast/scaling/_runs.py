@@ -111,12 +111,7 @@ class Runs:
     @property
     def given(self) -> dict[Resource, Floats]:
         """What is known of each point, by resource."""
-        found = {
-            Resource.PARAMS: self.params,
-            Resource.TOKENS: self.tokens,
-            Resource.FLOPS: self.flops,
-        }
-        return {resource: cells for resource, cells in found.items() if cells is not None}
+        return {of: cells for of in Resource if (cells := getattr(self, of)) is not None}
 
     def flops_doubt(self, form: Form) -> str | None:
         """A sentence where the table counts FLOPs otherwise than 6 N D and it matters to `form`."""
