@@ -57,6 +57,11 @@ class FitData:
         return int(self.level.max(initial=0)) or self.amounts.size
 
     @property
+    def level_amounts(self) -> Floats:
+        """Examples of every level: D0, then the finetuning amounts, shape (J + 1,)."""
+        return np.concatenate([[self.few_shot_examples], self.amounts])
+
+    @property
     def few_shot(self) -> NDArray[np.bool_]:
         """Which rows were never finetuned, shape (n,)."""
         return np.asarray(self.level == 0)
@@ -157,7 +162,7 @@ def fit_data(
 
 
 def _refuse_planned_few_shot(planned: Sequence[float], smallest: float, d0: float) -> None:
-    if planned and not d0 < smallest:
+    if len(planned) and not d0 < smallest:
         raise OptionError(
             f"a run on {smallest:,.0f} examples is planned, but the few-shot elbow is read off "
             f"at D0 = {d0:g}: plan amounts above it, or give a smaller few_shot_examples."

@@ -67,8 +67,7 @@ class _LeastSquares:
 
     @classmethod
     def of(cls, data: FitData, form: LawForm) -> _LeastSquares:
-        amounts = np.concatenate([[data.few_shot_examples], data.amounts])
-        return cls(data, form, amounts, data.standard_loss, data.standard_score)
+        return cls(data, form, data.level_amounts, data.standard_loss, data.standard_score)
 
     def fraction(self, ln_alpha: float) -> Floats:
         """G at every level, shape (J + 1,)."""
