@@ -74,7 +74,7 @@ def test_influence_is_what_refits_without_the_rows_give(plain: Fit, found: Diagn
     assert shifts == sorted(shifts, reverse=True)
 
 
-def test_influence_under_deviations_is_what_sampling_anew_gives(rows: list[designs.Row]):
+def test_influence_under_deviations_is_what_sampling_again_gives(rows: list[designs.Row]):
     """The deviation of the checkpoint left out is integrated over, not kept."""
     fit = fitted(rows, "log-power+deviation")
     data, sd = fit.data, fit.posterior.sd

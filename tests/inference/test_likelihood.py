@@ -67,7 +67,7 @@ def test_the_likelihood_of_student_scores_is_that_of_scipy_row_by_row():
     mean += linear.offset[:, None] * data.few_shot
     tau = np.exp(vectors[:, 3])
     sd = np.sqrt((data.sampling_sd / data.score_range) ** 2 + tau[:, None] ** 2 / data.repeats)
-    wanted = np.sum(stats.t.logpdf(data.standard_score, 4, mean, sd), axis=1)
+    wanted = np.asarray(stats.t.logpdf(data.standard_score, 4, mean, sd)).sum(axis=1)
     np.testing.assert_allclose(model.evaluate(vectors)[1], wanted, rtol=1e-10)
 
 

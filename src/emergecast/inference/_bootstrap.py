@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_array
 
+from emergecast.inference._posterior import peaks
 from emergecast.inference.exact import Collapsed, box_weights, elbow_cells, integrate, nodes
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class _Refit:
         mass = np.exp(ln_mass - top)
         risen = top + np.log(mass.sum(axis=0)) > collapsed.no_rise()
         density = gaussian_filter1d(self.spread @ mass, self.smooth, axis=0, mode="constant")
-        return _peaks(self.grid, density), np.asarray(risen)
+        return peaks(self.grid, density), np.asarray(risen)
 
 
 def _spread_matrix(centre: Floats, grid: Floats) -> csr_array:
@@ -148,16 +149,6 @@ def _spread_matrix(centre: Floats, grid: Floats) -> csr_array:
         ),
         shape=(grid.size, centre.size),
     )
-
-
-def _peaks(grid: Floats, density: Floats) -> Floats:
-    """Position of the highest point of each column, by a parabola through its neighbours."""
-    top = np.clip(np.argmax(density, axis=0), 1, grid.size - 2)
-    column = np.arange(density.shape[1])
-    below, here, above = (density[top + shift, column] for shift in (-1, 0, 1))
-    bend = np.minimum(below - 2 * here + above, -1e-300)
-    shift = np.clip(0.5 * (below - above) / bend, -1, 1)
-    return np.asarray(grid[top] + shift * (grid[1] - grid[0]))
 
 
 def _counts(data: FitData, resample: Resample, n: int, rng: np.random.Generator) -> Floats | None:

@@ -47,9 +47,13 @@ class Coordinates:
     @classmethod
     def of(cls, data: FitData, form: LawForm, priors: Priors) -> Coordinates:
         """Coordinates for the rows of a fit, with the pivot chosen from the scores."""
-        amounts = np.concatenate([[data.few_shot_examples], data.amounts])
-        pivot, top = pivot_level(data), data.top_level
-        return cls(form=form, priors=priors, amounts=amounts, pivot=pivot, top=top)
+        return cls(
+            form=form,
+            priors=priors,
+            amounts=data.level_amounts,
+            pivot=pivot_level(data),
+            top=data.top_level,
+        )
 
     @property
     def high(self) -> float:

@@ -57,6 +57,11 @@ class FitData:
         return int(self.level.max(initial=0)) or self.amounts.size
 
     @property
+    def level_amounts(self) -> Floats:
+        """Examples of every level: D0, then the finetuning amounts, shape (J + 1,)."""
+        return np.concatenate([[self.few_shot_examples], self.amounts])
+
+    @property
     def few_shot(self) -> NDArray[np.bool_]:
         """Which rows were never finetuned, shape (n,)."""
         return np.asarray(self.level == 0)
@@ -123,38 +128,21 @@ def fit_data(
     rows = selection.rows
     few_shot = rows["few_shot"].to_numpy()
     if few_shot.all() and not len(planned_amounts):
-        message = (
+        raise FitError(
             f"task {selection.task!r} has no finetuned rows here, and without them there is no "
             "elbow to follow: add rows with setting 'finetuned'."
         )
-        raise FitError(message)
-    loss = rows["loss"].to_numpy().astype(np.float64)
-    score = rows["score"].to_numpy().astype(np.float64)
+    loss, score = (rows[name].to_numpy().astype(np.float64) for name in ("loss", "score"))
     examples = rows["examples"].cast(float).fill_null(np.nan).to_numpy()
     measured = np.unique(examples[~few_shot])
     amounts = np.unique(np.concatenate([measured, np.asarray(planned_amounts, dtype=np.float64)]))
     d0 = _few_shot_examples(
         few_shot_examples, selection.shots, measured if measured.size else amounts
     )
-    if not d0 < amounts[0] and len(planned_amounts):
-        message = (
-            f"a run on {amounts[0]:,.0f} examples is planned, but the few-shot elbow is read off "
-            f"at D0 = {d0:g}: plan amounts above it, or give a smaller few_shot_examples."
-        )
-        raise OptionError(message)
+    _refuse_planned_few_shot(planned_amounts, float(amounts[0]), d0)
     rank = rows.select(pl.struct("series", "checkpoint").rank("dense")).to_series()
     checkpoint = rank.to_numpy().astype(np.int64) - 1
-    spread = _loss_spread(loss, checkpoint)
-    best = selection.best
-    reach = (
-        float(np.max(np.abs(score - selection.chance))) if best is None else best - selection.chance
-    )
-    if not reach > 0:
-        message = (
-            f"every {selection.metric} score of task {selection.task!r} equals the chance level "
-            f"{selection.chance:g}, so the metric's range is unknown and there is nothing to fit."
-        )
-        raise FitError(message)
+    reach = _score_range(selection, score)
     return FitData(
         loss=loss,
         score=score,
@@ -168,9 +156,31 @@ def fit_data(
         few_shot_examples=d0,
         chance=selection.chance,
         score_range=reach,
-        loss_spread=spread,
+        loss_spread=_loss_spread(loss, checkpoint),
         strongest_loss=float(loss.min()),
     )
+
+
+def _refuse_planned_few_shot(planned: Sequence[float], smallest: float, d0: float) -> None:
+    if len(planned) and not d0 < smallest:
+        raise OptionError(
+            f"a run on {smallest:,.0f} examples is planned, but the few-shot elbow is read off "
+            f"at D0 = {d0:g}: plan amounts above it, or give a smaller few_shot_examples."
+        )
+
+
+def _score_range(selection: Selection, score: Floats) -> float:
+    """R of docs/model.md: from chance to the best score, or to the farthest where none is known."""
+    if selection.best is not None:
+        reach = selection.best - selection.chance
+    else:
+        reach = float(np.max(np.abs(score - selection.chance)))
+    if not reach > 0:
+        raise FitError(
+            f"every {selection.metric} score of task {selection.task!r} equals the chance level "
+            f"{selection.chance:g}, so the metric's range is unknown and there is nothing to fit."
+        )
+    return reach
 
 
 def _loss_spread(loss: Floats, checkpoint: Ints) -> float:

@@ -145,3 +145,10 @@ def joined(parts: list[Draws]) -> Draws:
         if field.name != "effective"
     }
     return replace(first, **columns, effective=sum(part.effective for part in parts))
+
+
+def systematic(weight: Floats, n: int, rng: np.random.Generator) -> Ints:
+    """Indices of n systematically resampled draws, in rising order, shape (n,)."""
+    edges = np.cumsum(weight)
+    at = (np.arange(n) + rng.random()) * edges[-1] / n
+    return np.asarray(np.minimum(np.searchsorted(edges, at, side="right"), weight.size - 1))

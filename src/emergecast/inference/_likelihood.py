@@ -163,32 +163,19 @@ def conditional(
     n, fixed, size = past.shape[1], rows.fixed.shape[1], rows.unknowns
     weight = 1 / variance
     weighted = weight * past
-    gram, right = np.zeros((n, size, size)), np.zeros((n, size))
-    pairs = (rows.pairs.T @ weight).T.reshape(n, fixed + 1, fixed + 1)
-    gram[:, :fixed, :fixed] = pairs[:, :fixed, :fixed]
-    right[:, :fixed] = pairs[:, :fixed, -1]
-    misfit = pairs[:, -1, -1]
-    inner = np.arange(fixed, size - 1)
-    if rows.own_slopes:
-        gram[:, inner, inner] = (rows.levels.T @ (weighted * past)).T
-        for column in range(fixed):
-            by_level = rows.levels * rows.fixed[:, [column]]
-            gram[:, inner, column] = (by_level.T @ weighted).T
-        right[:, inner] = ((rows.levels * rows.score[:, None]).T @ weighted).T
-    else:
-        gram[:, -1, :fixed] = (rows.fixed.T @ weighted).T
-        right[:, -1] = rows.score @ weighted
-        gram[:, -1, -1] = np.einsum("rn,rn->n", weighted, past)
+    gram, right, misfit = _sums(rows, past, weight=weight, weighted=weighted)
     ln_constant = -0.5 * _sum_of_logs(variance) - rows.score.size * ROOT_TWO_PI
     if kappa is not None:
-        misfit, extra = _remove_checkpoints(rows, (weight, weighted), kappa, (gram, right, misfit))
-        ln_constant += extra
+        removed = _remove_checkpoints(
+            rows, (gram, right), weight=weight, weighted=weighted, kappa=kappa
+        )
+        misfit, ln_constant = misfit - removed[0], ln_constant + removed[1]
     precision = np.broadcast_to(precision, (n, size))
     gram[:, np.arange(size), np.arange(size)] += precision
     if rows.own_slopes:
         pull = precision[:, fixed]
-        gram[:, -1, inner] = -pull[:, None]
-        gram[:, -1, -1] += inner.size * pull
+        gram[:, -1, fixed:-1] = -pull[:, None]
+        gram[:, -1, -1] += (size - 1 - fixed) * pull
     factor = _cholesky(gram)
     solved = _forward(factor, right)
     return Conditional(
@@ -218,17 +205,45 @@ def draw_unknowns(found: Conditional, uniform: Floats, normal: Floats) -> Floats
     return _backward(found.factor, noise)
 
 
+def _sums(
+    rows: LikelihoodRows, past: Floats, *, weight: Floats, weighted: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Weighted sums over rows of products of the columns of the unknowns, and of these with y.
+
+    The lower triangle of the first counts, (N, p, p); then (N, p), and the sum of y^2, (N,).
+    """
+    n, fixed, size = past.shape[1], rows.fixed.shape[1], rows.unknowns
+    gram, right = np.zeros((n, size, size)), np.zeros((n, size))
+    pairs = (rows.pairs.T @ weight).T.reshape(n, fixed + 1, fixed + 1)
+    gram[:, :fixed, :fixed] = pairs[:, :fixed, :fixed]
+    right[:, :fixed] = pairs[:, :fixed, -1]
+    if rows.own_slopes:
+        inner = np.arange(fixed, size - 1)
+        gram[:, inner, inner] = (rows.levels.T @ (weighted * past)).T
+        for column in range(fixed):
+            by_level = rows.levels * rows.fixed[:, [column]]
+            gram[:, inner, column] = (by_level.T @ weighted).T
+        right[:, inner] = ((rows.levels * rows.score[:, None]).T @ weighted).T
+    else:
+        gram[:, -1, :fixed] = (rows.fixed.T @ weighted).T
+        right[:, -1] = rows.score @ weighted
+        gram[:, -1, -1] = np.einsum("rn,rn->n", weighted, past)
+    return gram, right, pairs[:, -1, -1]
+
+
 def _remove_checkpoints(
     rows: LikelihoodRows,
-    weights: tuple[Floats, Floats],
+    system: tuple[Floats, Floats],
+    *,
+    weight: Floats,
+    weighted: Floats,
     kappa: Floats,
-    system: tuple[Floats, Floats, Floats],
 ) -> tuple[Floats, Floats]:
     """Integrate u out: subtract what each checkpoint's rows say about it together.
 
-    Changes the system in place; returns the misfit that is left, and what ln p gains.
+    Changes the system in place; returns what the misfit loses and what ln p gains.
     """
-    (weight, weighted), (gram, right, misfit) = weights, system
+    gram, right = system
     total = rows.by_checkpoint(weight)
     variance = kappa**2
     root = np.sqrt(variance / (1 + variance * total))
@@ -249,7 +264,7 @@ def _remove_checkpoints(
         right[:, i] -= _dot(row, score)
         for j in range(i + 1):
             gram[:, i, j] -= _dot(row, unknowns[j])
-    return misfit - _dot(score, score), -0.5 * np.sum(np.log1p(variance * total), axis=0)
+    return _dot(score, score), -0.5 * np.sum(np.log1p(variance * total), axis=0)
 
 
 def _dot(left: Floats, right: Floats) -> Floats:

@@ -30,7 +30,7 @@ GRID, BLOCK = (40, 24, 9), (4, 4, 3)
 """Points along h, ln t and ln alpha from which the search starts, and the blocks of neighbours of
 which only the best may climb, so that climbers spread. Each axis is cut into whole blocks."""
 ENDS = ((0.0, 1.2), (0.02, 4.0), (0.15, 12.0))
-"""Ends of that grid: of h from L* on in ranges of the losses; of t from 0.02 S to ranges; alpha."""
+"""Ends of that grid: h from L* to 1.2 ranges of the losses, t from 0.02 S to 4 ranges, alpha."""
 STARTS = 3
 SAME, WORTH = 0.003, 1.0
 """Log likelihoods this close are one optimum; this far below the best, not worth a polish."""
@@ -67,8 +67,7 @@ class _LeastSquares:
 
     @classmethod
     def of(cls, data: FitData, form: LawForm) -> _LeastSquares:
-        amounts = np.concatenate([[data.few_shot_examples], data.amounts])
-        return cls(data, form, amounts, data.standard_loss, data.standard_score)
+        return cls(data, form, data.level_amounts, data.standard_loss, data.standard_score)
 
     def fraction(self, ln_alpha: float) -> Floats:
         """G at every level, shape (J + 1,)."""

@@ -57,13 +57,7 @@ class Posterior(ABC):
     def mode(self) -> float:
         """Loss at which the density of E(D0) is highest, nats."""
         grid, density = self._table
-        top = int(np.argmax(density))
-        if not 0 < top < GRID - 1:
-            return float(grid[top])
-        below, here, above = density[top - 1 : top + 2]
-        bend = below - 2 * here + above
-        step = grid[1] - grid[0]
-        return float(grid[top] + (0.5 * step * (below - above) / bend if bend < 0 else 0.0))
+        return float(peaks(grid, density[:, None])[0])
 
     @property
     def sd(self) -> float:
@@ -111,3 +105,13 @@ class Posterior(ABC):
     @abstractmethod
     def draws(self, n: int, rng: np.random.Generator) -> Draws:
         """`n` draws of all parameters."""
+
+
+def peaks(grid: Floats, density: Floats) -> Floats:
+    """Position of the highest point of each column, by a parabola through its neighbours."""
+    top = np.clip(np.argmax(density, axis=0), 1, grid.size - 2)
+    column = np.arange(density.shape[1])
+    below, here, above = (density[top + shift, column] for shift in (-1, 0, 1))
+    bend = np.minimum(below - 2 * here + above, -1e-300)
+    shift = np.clip(0.5 * (below - above) / bend, -1, 1)
+    return np.asarray(grid[top] + shift * (grid[1] - grid[0]))

@@ -49,10 +49,8 @@ def random_truth(
     tuned = losses_of(each for each in design.present if each.finetuned)
     strongest = float(present.min())
     form = LawForm(forms[int(rng.integers(len(forms)))])
-    if future.size:
-        furthest = float(future[min(PAST, future.size) - 1])
-    else:
-        furthest = strongest - FAR * spread
+    beyond = strongest - FAR * spread
+    furthest = float(future[min(PAST, future.size) - 1]) if future.size else beyond
     elbow = rng.uniform(furthest, strongest)
     elbow_max = float(tuned.min() + rng.uniform(0.25, 0.85) * np.ptp(tuned))
     alpha = np.exp(rng.uniform(*np.log(ALPHA[form])))

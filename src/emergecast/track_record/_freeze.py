@@ -238,14 +238,11 @@ class FrozenForecast:
             ) from None
 
     def __repr__(self) -> str:
-        when = f"{self.frozen_at:%Y-%m-%d}"
-        if self.elbow is None:
-            return f"FrozenForecast({self.name!r}, {when}: refused)"
-        e = self.elbow
-        return (
-            f"FrozenForecast({self.name!r}, {when}: {self.verdict}; {e['p50']:.3f} nats, "
-            f"90% interval {e['p05']:.3f} to {e['p95']:.3f})"
-        )
+        e, start = self.elbow, f"FrozenForecast({self.name!r}, {self.frozen_at:%Y-%m-%d}: "
+        if e is None:
+            return f"{start}refused)"
+        interval = f"90% interval {e['p05']:.3f} to {e['p95']:.3f}"
+        return f"{start}{self.verdict}; {e['p50']:.3f} nats, {interval})"
 
 
 def freeze(

@@ -136,11 +136,7 @@ def score_frozen(
         SelectionError: the table has no rows of the frozen task and series.
         OptionError: neither a table nor a truth, or a truth that is not a value of the axis.
     """
-    unit = frozen.unit
-    if table is None and truth is None:
-        raise OptionError(f"scoring needs a later table, or --truth with the elbow in {unit}.")
-    if truth is not None and not (math.isfinite(truth) and (truth > 0 or unit != "nats")):
-        raise OptionError(f"--truth takes an elbow in {unit}, not {truth!r}.")
+    _refuse_no_truth(table, truth, frozen.unit)
     later = found = None
     if table is None:
         warnings = warnings_of(frozen, None)
@@ -152,7 +148,7 @@ def score_frozen(
     if truth is None and found is not None:
         truth, low, high = found.elbow, found.p05, found.p95
     elif truth is not None and found is not None:
-        warnings += _differ(truth, found, unit)
+        warnings += _differ(truth, found, frozen.unit)
     known = truth is not None and known_already(frozen, later, found)
     interval = frozen.interval
     if truth is None or interval is None:
@@ -160,7 +156,7 @@ def score_frozen(
     return FrozenScore(
         **_identity(frozen),
         status=ScoreStatus.SCORED,
-        reason=_came_true(unit, truth, low, high),
+        reason=_came_true(frozen.unit, truth, low, high),
         truth=truth,
         truth_p05=low,
         truth_p95=high,
@@ -175,6 +171,13 @@ def score_frozen(
 
 
 # --------------------------------------------------------------------------------------- one score
+
+
+def _refuse_no_truth(table: object, truth: float | None, unit: str) -> None:
+    if table is None and truth is None:
+        raise OptionError(f"scoring needs a later table, or --truth with the elbow in {unit}.")
+    if truth is not None and not (math.isfinite(truth) and (truth > 0 or unit != "nats")):
+        raise OptionError(f"--truth takes an elbow in {unit}, not {truth!r}.")
 
 
 def _identity(frozen: FrozenForecast) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.inference._draws import Draws
+from emergecast.inference._draws import Draws, systematic
 from emergecast.inference._likelihood import Conditional, LikelihoodRows, conditional, draw_unknowns
 from emergecast.inference._posterior import Posterior
 from emergecast.inference.exact._boxes import CELLS, WEIGHTS, cumulative_mass, elbow_cells
@@ -81,8 +81,7 @@ class ExactPosterior(Posterior):
         ln_weight += log_half_normal(tau, self._coordinates.priors.noise_scale)
         weight = np.exp(ln_weight - ln_weight.max())
         weight /= weight.sum()
-        pick = np.searchsorted(np.cumsum(weight), (np.arange(n) + rng.random()) / n)
-        pick = rng.permutation(np.minimum(pick, weight.size - 1))
+        pick = rng.permutation(systematic(weight, n, rng))
         uniform, (level, offset) = 1.0 - rng.random(n), rng.standard_normal((2, n))
         picked = Conditional(*(part[pick] for part in given))
         unknowns = draw_unknowns(picked, uniform, np.column_stack([offset, level]))

@@ -71,8 +71,7 @@ class Mass:
     @property
     def node_mass(self) -> Floats:
         """Normalised posterior mass of each node, shape (N, 27)."""
-        mass = np.exp(self.log_density) * box_weights(self.boxes)
-        return np.asarray(mass / mass.sum())
+        return _node_mass(self.boxes, self.log_density)
 
 
 def integrate(data: FitData, coordinates: Coordinates) -> Mass:
@@ -169,12 +168,18 @@ class _Evaluator:
         return np.asarray((log_sum(joint) + prior).reshape(len(boxes), 27))
 
 
+def _node_mass(boxes: Boxes, density: Floats) -> Floats:
+    """Normalised mass of each node from log densities there, (N, 27) both."""
+    mass = np.exp(density - density.max()) * box_weights(boxes)
+    return np.asarray(mass / mass.sum())
+
+
 def _elbow_quantiles(
     coordinates: Coordinates, boxes: Boxes, density: Floats
 ) -> tuple[Floats, float]:
     """Quantiles of E(D0) at LEVELS, in S, and half the distance of the outer quartiles."""
-    mass = np.exp(density - density.max()) * box_weights(boxes)
-    used = mass > IGNORED * mass.sum()
+    mass = _node_mass(boxes, density)
+    used = mass > IGNORED
     centre, width = elbow_cells(coordinates, boxes)
     knots, cumulative = cumulative_mass(centre[used], width[used], mass[used])
     quantiles = np.interp(LEVELS, cumulative, knots)
@@ -186,8 +191,7 @@ def _blur(coordinates: Coordinates, boxes: Boxes, density: Floats) -> float:
 
     The nodes themselves are a Gauss-Legendre rule, exact for the variance of a smooth density.
     """
-    mass = np.exp(density - density.max()) * box_weights(boxes)
-    mass /= mass.sum()
+    mass = _node_mass(boxes, density)
     at = coordinates.few_shot_elbow(*np.moveaxis(nodes(boxes), 2, 0))
     centre, width = elbow_cells(coordinates, boxes)
     sd = [

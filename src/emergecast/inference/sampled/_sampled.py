@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.emergence_law import Feature
-from emergecast.inference._draws import SEED, Draws
+from emergecast.inference._draws import SEED, Draws, systematic
 from emergecast.inference._posterior import INTERVAL, Posterior
 from emergecast.inference.sampled._explicit import Explicit
 from emergecast.inference.sampled._marginal import Linear, Marginal
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emergecast.emergence_law import Law
-    from emergecast.inference._data import FitData, Floats, Ints
+    from emergecast.inference._data import FitData, Floats
     from emergecast.inference._priors import Priors
 
 KEPT = 3072
@@ -161,7 +161,7 @@ class SampledPosterior(Posterior):
 
     def draws(self, n: int, rng: np.random.Generator) -> Draws:
         """`n` draws of all parameters, with new draws of what enters linearly."""
-        pick = _systematic(self._weight, n, rng)
+        pick = rng.permutation(systematic(self._weight, n, rng))
         model, data = self._model, self._model.data
         vectors = self._vectors[pick]
         space = model.space
@@ -228,9 +228,3 @@ def _broken_line(values: Floats, weight: Floats) -> tuple[Floats, Floats]:
     edge = 1e-9 * max(1.0, float(np.abs(values).max()))
     knots = np.concatenate([[values[0] - edge], values, [values[-1] + edge]])
     return knots, np.concatenate([[0.0], cumulative, [1.0]])
-
-
-def _systematic(weight: Floats, n: int, rng: np.random.Generator) -> Ints:
-    edges = np.cumsum(weight)
-    pick = np.searchsorted(edges, (np.arange(n) + rng.random()) * edges[-1] / n, side="right")
-    return rng.permutation(np.minimum(pick, weight.size - 1))

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from scipy.optimize import brentq
 
+from emergecast.inference._draws import systematic
+
 if TYPE_CHECKING:
-    from emergecast.inference._data import Floats, Ints
+    from emergecast.inference._data import Floats
 
 FULL_JUMP = 0.1
 """Share of proposals that jump by a whole difference, which carries chains between modes."""
@@ -123,8 +125,8 @@ def _round(
     """
     vectors, ln_prior, ln_likelihood = state
     chains, steps = size
-    starts = _systematic(weight, chains, rng)
-    pool = vectors[_systematic(weight, 4 * chains, rng)]
+    starts = systematic(weight, chains, rng)
+    pool = vectors[systematic(weight, 4 * chains, rng)]
     pool = pool[rng.permutation(pool.shape[0])]
     here, prior_here, likelihood_here = vectors[starts], ln_prior[starts], ln_likelihood[starts]
     kept = [(here, prior_here, likelihood_here)]
@@ -151,10 +153,3 @@ def _round(
     columns = [np.concatenate(part) for part in zip(*kept, strict=True)]
     share = accepted / max(1, (steps - 1) * n)
     return (columns[0], columns[1], columns[2]), share
-
-
-def _systematic(weight: Floats, n: int, rng: np.random.Generator) -> Ints:
-    """Indices of n systematically resampled particles, shape (n,)."""
-    edges = np.cumsum(weight)
-    at = (np.arange(n) + rng.random()) * edges[-1] / n
-    return np.asarray(np.minimum(np.searchsorted(edges, at, side="right"), weight.size - 1))

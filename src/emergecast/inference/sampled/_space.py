@@ -68,7 +68,7 @@ class Space:
         return cls(
             law=law,
             priors=priors,
-            amounts=np.concatenate([[data.few_shot_examples], data.amounts]),
+            amounts=data.level_amounts,
             pivot=pivot_level(data),
             top=data.top_level,
             scales=tuple(scales),

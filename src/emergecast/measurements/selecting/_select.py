@@ -51,6 +51,8 @@ def fits_of(table: Measurements, options: SelectOptions) -> tuple[SelectOptions,
 def select(table: Measurements, options: SelectOptions) -> Selection:
     """The rows of one fit: one task, metric, method, number of shots, corpus and chance level.
 
+    One filter a line, then the record (which is why it is longer than other functions).
+
     Raises:
         SelectionError: the rows asked for are none, or do not make one fit; the message says which
             option decides.
@@ -61,20 +63,13 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
     frame = _where(table.frame.with_row_index(ROW, offset=1), options)
     frame = _one(frame, "task", options.task, "--task")
     frame = _one_metric(frame, options.metric)
-    frame = _pick_series(frame, options)
-    series = tuple(_values(frame, "series"))
-    if len(series) > 1 and not options.pool:
-        raise SelectionError(
-            f"the rows belong to {len(series)} series: {', '.join(series)}."
-            " Choose one with --series, or fit them as one with --pool."
-        )
+    frame, series = _one_series(frame, options)
     warnings: tuple[str, ...]
     frame, warnings = _one_corpus(frame, options.loss_corpus, matters=axis.name == "loss")
     frame, method = _one_method(frame, options.method)
     frame, shots = (frame, None) if shift.name == "shots" else _one_shots(frame, options.shots)
     frame = _exclude(frame, options)
-    if not axis.is_loss:
-        frame = on_axis(frame, axis, table.name)
+    frame = frame if axis.is_loss else on_axis(frame, axis, table.name)
     frame = _between(frame, options, axis)
     frame, shift = shifted(frame, shift, table.name)
     if axis.name == "loss":
@@ -90,8 +85,7 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         limit = horizon(everything, kind, chance)
         rows, hidden, reason = _hide(everything, limit, axis)
         frame = frame.filter(pl.col("loss") > limit) if limit is not None else frame
-    if not axis.is_loss:
-        axis = with_worth(axis, frame)
+    axis = axis if axis.is_loss else with_worth(axis, frame)
     return Selection(
         task=frame["task"][0],
         metric=frame["metric"][0],
@@ -176,6 +170,19 @@ def _pick_series(frame: pl.DataFrame, options: SelectOptions) -> pl.DataFrame:
         return frame
     wanted = (options.series,) if isinstance(options.series, str) else options.series
     return pl.concat([_pick(frame, "series", name) for name in dict.fromkeys(wanted)])
+
+
+def _one_series(
+    frame: pl.DataFrame, options: SelectOptions
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    frame = _pick_series(frame, options)
+    series = tuple(_values(frame, "series"))
+    if len(series) > 1 and not options.pool:
+        raise SelectionError(
+            f"the rows belong to {len(series)} series: {', '.join(series)}."
+            " Choose one with --series, or fit them as one with --pool."
+        )
+    return frame, series
 
 
 def _one_corpus(
