@@ -65,7 +65,7 @@ class Diagnostics:
         return next((each for each in self.influence if each.kind == kind), None)
 
     def on_axis(self, axis: Axis) -> Diagnostics:
-        """The same with losses and shifts as values of the axis, mirrored where that is."""
+        """The same in values of the axis: where higher is stronger, intervals are mirrored."""
         sign = -1.0 if axis.higher_is_stronger else 1.0
 
         def turned(low: float, high: float) -> tuple[float, float]:

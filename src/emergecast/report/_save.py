@@ -20,7 +20,7 @@ def save(chart: alt.TopLevelMixin, folder: Path, stem: str) -> tuple[Path, ...]:
     reader never finds half a picture.
 
     Args:
-        chart: What `fan` or `distribution` returned.
+        chart: What a picture returned.
         folder: Where to write.
         stem: File name without its ending.
 

@@ -37,11 +37,11 @@ def interval_window(
     """
     low, high = min(must), max(must)
     for rows, reach in ((own, _OWN_REACH), (others, _OTHERS_REACH)):
-        wish = [] if rows is None else [*rows["p05"], *rows["p95"]]
+        ends = [] if rows is None else [*rows["p05"], *rows["p95"]]
         span = max(high - low, 0.02)
         low, high = (
-            max(low - reach * span, min([low, *wish])),
-            min(high + reach * span, max([high, *wish])),
+            max(low - reach * span, min([low, *ends])),
+            min(high + reach * span, max([high, *ends])),
         )
     margin = 0.05 * max(high - low, 0.02)
     return Window(low - margin, high + margin)
