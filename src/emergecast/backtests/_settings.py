@@ -39,15 +39,16 @@ class BacktestOptions:
 
     parts: tuple[Part, ...] = tuple(Part)
     rungs: int = 8
-    """At most this many rungs of the ladder."""
+    """At most this many steps of the ladder."""
     horizons: tuple[float, ...] = ()
-    """Hide checkpoints at or below each of these losses (nats) instead of a ladder."""
+    """Instead of the ladder: hide checkpoints at or below this loss (nats), which is at least that
+    of the weakest checkpoint above chance."""
     baselines: tuple[Baseline, ...] = tuple(Baseline)
     """Rivals on the ladder."""
     laws: tuple[str, ...] = ()
     """Laws of the part `laws`; none: that of all forecasts, and `COMPARED`."""
     rules: Mapping[str, float] = field(default_factory=dict)
-    """Rules of the verdict to override, by name, as `ForecastOptions` takes them."""
+    """Rule of the verdict to override, by name, in nats; the others keep their default."""
     seed: int = SEED
     """Of the baselines' resampling."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -45,6 +46,18 @@ COMMANDS: Final = {
 """Of every group, its commands and the file of each; of a group inside it, what it is for."""
 
 
+VALUES: Final = {
+    "str": "NAME",
+    "int": "N",
+    "int range": "N",
+    "float": "NUMBER",
+    "path": "FILE",
+    "Path": "FILE",
+}
+"""What stands for a value of each type in help."""
+_TYPE: Final = re.compile(rf"<(?:list\[)?({'|'.join(VALUES)})\]?>")
+
+
 class GroupedOptions(TyperCommand):
     """A command whose help lists its options by the record that they belong to."""
 
@@ -56,7 +69,8 @@ class GroupedOptions(TyperCommand):
             if line is not None:
                 heading = "Arguments" if each.param_type_name == "argument" else "Options"
                 heading = getattr(each, "rich_help_panel", None) or heading
-                sections.setdefault(heading, []).append(line)
+                names = _TYPE.sub(lambda found: VALUES[found[1]], line[0])
+                sections.setdefault(heading, []).append((names, line[1]))
         last = sections.pop("Options", [])  # of the command itself, and --help
         for heading, lines in [*sections.items(), ("Options", last)]:
             with formatter.section(heading):

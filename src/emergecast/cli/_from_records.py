@@ -107,7 +107,7 @@ def _maker(record: type[Any], options: Sequence[_Option]) -> Callable[[dict[str,
 
 def _options(record: type[Any], without: Without, forms: Mapping[str, OptionForm]) -> list[_Option]:
     hints, texts = get_type_hints(record), docs(record)
-    heading = (record.__doc__ or "").strip().rstrip(".")
+    heading = (record.__doc__ or "").strip().partition("\n")[0].rstrip(".")
     return [
         _option(
             field,
@@ -148,8 +148,6 @@ def _option(
         min=form.least,
         rich_help_panel=heading,
     )
-    if several and metavar is None:
-        metavar = f"<{kind.__name__}>"
     plain = list[kind] if several else kind  # type: ignore[valid-type]
     taken = plain if default is not None else plain | None
     return _Option(

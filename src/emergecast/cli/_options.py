@@ -11,11 +11,14 @@ from emergecast.cli._from_records import OptionForm, pair
 
 TableArgument = Annotated[Path, typer.Argument(help="A .csv, .parquet, .jsonl or .ndjson table.")]
 TasksOption = Annotated[
-    list[str] | None, typer.Option("--task", help="Name of a task; default: all. Repeatable.")
+    list[str] | None,
+    typer.Option("--task", metavar="NAME", help="Name of a task; default: all. Repeatable."),
 ]
 ChanceOption = Annotated[
     float | None,
-    typer.Option("--chance", help="Chance level of the rows that state none, e.g. 0.25."),
+    typer.Option(
+        "--chance", metavar="NUMBER", help="Chance level of the rows that state none, e.g. 0.25."
+    ),
 ]
 LossFromOption = Annotated[
     str | None,

@@ -13,11 +13,11 @@ from emergecast.inference import BOOTSTRAPS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastOptions:
-    """What is made of a fit."""
+    """What is made of the fit."""
 
     rules: Mapping[str, float] = field(default_factory=dict)
-    """Rules of the verdict to override, by name (fields of `Thresholds`), in the unit of the axis;
-    the others keep the default of that axis."""
+    """Rule of the verdict to override, by name, in the unit of the axis; the others keep their
+    default."""
     bootstraps: int = BOOTSTRAPS
     """Resamples of each kind; 0 for none."""
     compute: ComputeOptions = field(default_factory=ComputeOptions)

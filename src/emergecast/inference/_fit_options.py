@@ -16,7 +16,7 @@ WEIGHTS = ("fixed", "stacking")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitOptions:
-    """How the law is fitted to the rows."""
+    """How the law is fitted to them."""
 
     law: Law | Mixture | str | Sequence[str | Law] = DEFAULT_LAW
     """Emergence law: log-power, power or hill, with +soft, +ceiling, +slopes, +deviation, +student;
@@ -26,7 +26,7 @@ class FitOptions:
     few_shot_examples: float | None = None
     """D0, where the few-shot elbow is read off, in the unit of the shift; default: the shots."""
     priors: Priors | Mapping[str, float] = field(default_factory=dict)
-    """Scales of the priors to override, by name."""
+    """Scale of a prior to override, by name."""
     planned_amounts: tuple[float, ...] = ()
     """Amounts of data at which the law is read off too, whether or not there are rows yet; with
     some, a table without finetuned rows has a posterior (cold start)."""

@@ -42,7 +42,7 @@ class SuggestOptions:
     amounts: tuple[int, ...] | None = None
     """Amounts of data to consider, where no file of candidates is given; None: a ladder."""
     runs: int = 3
-    """How often each cell may be run again, where no file of candidates is given."""
+    """How often a cell may be run again, where no file of candidates is given."""
     most: int = 20
     """Runs to suggest at most."""
     least: float = 0.003

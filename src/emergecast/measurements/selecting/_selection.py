@@ -17,38 +17,40 @@ DEFAULT_SHOTS: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectOptions:
-    """Which rows of a table make one fit."""
+    """Which rows of the table make one fit."""
 
     task: str | None = None
-    """Name of the task; None: the only one."""
+    """Name of the task; default: the only one."""
     series: str | tuple[str, ...] | None = None
-    """Series to take; None: all (which must be one, unless `pool`)."""
+    """Series to take; default: all, each on its own unless pooled."""
     pool: bool = False
     """Fit several series as one."""
     metric: str | None = None
-    """Name of the metric; None: the only one, or "acc" where there are several."""
+    """Name of the metric; default: the only one, or acc where there are several."""
     method: str | None = None
-    """Finetuning method; None: the only one."""
+    """Finetuning method; default: the only one."""
     shots: int | None = None
-    """In-context examples of the few-shot rows; None: the only number."""
+    """In-context examples of the few-shot rows; default: the only number."""
     loss_corpus: str | None = None
-    """Held-out corpus of the losses; None: the only one."""
+    """Held-out corpus of the losses; default: the only one."""
     at_chance_only: bool = False
-    """Hide the weakest checkpoint above chance few-shot and every one at or below its loss."""
+    """Hide the weakest checkpoint that is above chance few-shot, and all at or below its loss."""
     min_loss: float | None = None
-    """Lowest loss to keep, nats per token; on another axis its lowest value, as printed."""
+    """Leave out checkpoints of lower loss, nats per token; on another axis, of lower value."""
     max_loss: float | None = None
-    """Highest loss to keep, nats per token; on another axis its highest value, as printed."""
+    """Leave out checkpoints of higher loss, nats per token; on another axis, of higher value."""
     exclude: tuple[str, ...] = ()
-    """Checkpoints to leave out: names, or patterns with * and ?."""
+    """Checkpoint to leave out: a name, or a pattern with * and ?."""
     where: tuple[tuple[str, str], ...] = ()
-    """Keep only rows whose column has this value: pairs of column and value."""
+    """Keep only rows with this value in this column."""
     lower_is_better: bool | None = None
-    """Which way the metric goes; None: as the registry of metrics knows."""
+    """Which way an unknown metric goes; default: as the registry of metrics knows."""
     axis: str = LOSS
-    """What stands for capability: NAME[:higher|lower][:log10|linear], as `Axis.parse` takes it."""
+    """What stands for capability: loss, flops, params, tokens (log10 unless :linear) or any column
+    of numbers (higher is stronger unless :lower)."""
     shift: str = EXAMPLES
-    """What moves the elbow: NAME[:log10|linear][:xNUMBER], as `Shift.parse` takes it."""
+    """What moves the elbow: examples, or any column of numbers that is 0 where nothing does (shots,
+    a hint fraction, steps of reinforcement learning)."""
 
     def __post_init__(self) -> None:
         given: object = self.exclude
