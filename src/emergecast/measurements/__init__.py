@@ -15,7 +15,14 @@ from emergecast.measurements._bundled import (
     proving_ground_options,
 )
 from emergecast.measurements._metrics import Metric, MetricKind, metric_of
-from emergecast.measurements._schema import COLUMNS, Column, LossSource, Setting
+from emergecast.measurements._schema import (
+    COLUMNS,
+    DEFAULT_METHOD,
+    Column,
+    LossSource,
+    Setting,
+    lora_rank,
+)
 from emergecast.measurements._table import Examination, Measurements, examine, read_table
 from emergecast.measurements._template import template
 from emergecast.measurements._write import check_suffix
@@ -30,6 +37,7 @@ from emergecast.measurements.selecting._selection import Selection, SelectOption
 
 __all__ = [
     "COLUMNS",
+    "DEFAULT_METHOD",
     "PROVING_GROUND_TASK",
     "RANDOM_WEIGHTS",
     "RUN_COLUMNS",
@@ -58,6 +66,7 @@ __all__ = [
     "fits_of",
     "grid",
     "import_lm_eval",
+    "lora_rank",
     "metric_of",
     "proving_ground",
     "proving_ground_options",

@@ -13,7 +13,13 @@ from emergecast.scaling._along import run_at, run_at_flops
 from emergecast.scaling._convert import Conversion, UnderFloor, convert_loss, convert_run
 from emergecast.scaling._floor import with_floor
 from emergecast.scaling._invert import least_loss, loss_at, loss_of, run_at_loss
-from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, Resource, ScalingLaw
+from emergecast.scaling._laws import (
+    FLOPS_PER_PARAM_AND_TOKEN,
+    ChinchillaLaw,
+    PowerLaw,
+    Resource,
+    ScalingLaw,
+)
 from emergecast.scaling._named import CHINCHILLA_LAWS, NAMED_LAWS, named_law
 from emergecast.scaling._parse_law import parse_law
 from emergecast.scaling._runs import RUN_LIMITS, Form, Runs
@@ -42,6 +48,7 @@ from emergecast.scaling.fitting._scaling_fit import (
 
 __all__ = [
     "CHINCHILLA_LAWS",
+    "FLOPS_PER_PARAM_AND_TOKEN",
     "NAMED_LAWS",
     "RUN_LIMITS",
     "Allocation",

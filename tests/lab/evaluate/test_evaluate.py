@@ -15,7 +15,7 @@ import torch
 from emergecast.errors import LabError
 from emergecast.lab.evaluate import corpus_loss, evaluate, logprobs
 from emergecast.lab.proving_ground import MATCHING, PROBE, vocabulary
-from emergecast.lab.tasks import Encoded, load_task
+from emergecast.lab.tasks import Encoded, Task, load_task
 
 
 def _harness(model, words, batch_size=7):
@@ -85,7 +85,7 @@ def test_a_score_is_that_of_the_harness(tiny, words, tasks_folder, name, shots):
     from lm_eval.tasks import TaskManager
 
     model = tiny()
-    task = load_task(name, tasks_folder, shots, limit=80)
+    task = load_task(Task(name=name, include_path=tasks_folder, shots=shots), limit=80)
     ours = evaluate(model, words, task)
     with contextlib.chdir(tasks_folder):
         theirs = evaluator.simple_evaluate(
@@ -134,7 +134,9 @@ def test_another_model_of_the_same_task_is_scored_afresh(tiny, words, matching):
 
 def test_one_item_has_no_error(tiny, words, tasks_folder):
     """None, not zero: a single score says nothing about its own error."""
-    found = evaluate(tiny(), words, load_task(MATCHING, tasks_folder, limit=1))
+    found = evaluate(
+        tiny(), words, load_task(Task(name=MATCHING, include_path=tasks_folder), limit=1)
+    )
     assert found.stderr is None
     assert found.logprob_stderr is None
 
@@ -149,7 +151,7 @@ def test_generated_answers_are_scored_by_the_harness_too(tiny, words, tasks_fold
     (folder / "matching.yaml").write_text(
         text + "generation_kwargs:\n  until: [' ']\n  max_gen_toks: 1\n  do_sample: false\n"
     )
-    task = load_task(MATCHING, folder, limit=12)
+    task = load_task(Task(name=MATCHING, include_path=folder), limit=12)
     assert task.generates
     assert task.chance is None
     model = tiny()
@@ -226,7 +228,7 @@ def test_the_loss_is_the_mean_over_all_tokens(tiny, words, corpus):
         sum(each) - count * total / sum(counts) for each, count in zip(nats, counts, strict=True)
     ]
     error = math.sqrt(4 / 3 * sum(r * r for r in rest)) / sum(counts)
-    assert found.nats_per_token_stderr == pytest.approx(error, rel=1e-6)
+    assert found.stderr == pytest.approx(error, rel=1e-6)
 
 
 def test_the_error_is_what_resampling_documents_gives(tiny, words, tmp_path):
@@ -243,7 +245,7 @@ def test_the_error_is_what_resampling_documents_gives(tiny, words, tmp_path):
     sums, counts = np.array([sum(n) for n in nats]), np.array([len(n) for n in nats])
     draws = np.random.default_rng(0).integers(0, 120, (4000, 120))
     spread = (sums[draws].sum(1) / counts[draws].sum(1)).std()
-    assert found.nats_per_token_stderr == pytest.approx(spread, rel=0.1)
+    assert found.stderr == pytest.approx(spread, rel=0.1)
 
 
 def test_a_first_token_of_the_tokenizer_makes_all_of_a_text_predicted(tiny, tmp_path):
@@ -258,7 +260,7 @@ def test_a_first_token_of_the_tokenizer_makes_all_of_a_text_predicted(tiny, tmp_
     assert (found.tokens, found.bytes) == (tokens, 11)
     first = without.decode(without("the cat sat")["input_ids"][0])
     assert (fewer.tokens, fewer.bytes) == (tokens - 1, 11 - len(first))
-    assert found.nats_per_token_stderr is None
+    assert found.stderr is None
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from emergecast.errors import ExperimentError, LabError, LedgerError, OptionError
+from emergecast.lab.evaluate import Loss
 from emergecast.lab.executors import Event, EventKind, Report, RunOptions, run_all
 from emergecast.lab.experiment import Experiment, Run, read_experiment
-from emergecast.lab.ledger import Ledger, Loss, Outcome, Score, State
+from emergecast.lab.ledger import Ledger, Outcome, Score, State
 from emergecast.lab.ledger._owner import this_process
 from emergecast.lab.plan import Survey, clear_failures, make_table, survey
 from emergecast.lab.worker._full_disk import disk_is_full
@@ -378,10 +379,10 @@ def test_what_is_no_number_is_no_measurement(bad: float):
     loss = Loss(
         nats_per_token=bad,
         stderr=None,
-        nats_per_byte=None,
+        nats_per_byte=1.0,
         byte_stderr=None,
         tokens=1,
-        bytes=None,
+        bytes=4,
     )
     score = Score(metric="acc", score=bad, stderr=None, n_items=1)
     for outcome in (Outcome(loss=loss), Outcome(scores=(score,)), Outcome()):

@@ -20,6 +20,15 @@ def mistakes(text: str) -> tuple[Mistake, ...]:
     return caught.value.problems
 
 
+def stated(found: Experiment, field: str, number: int = 0) -> dict[int, object]:
+    """A field of a method by amount of data, the same for every checkpoint."""
+    method = found.finetuning.methods[number]
+    assert set(method.settled) == {(each.series, each.name) for each in found.checkpoints}
+    first, *others = method.settled.values()
+    assert all(other == first for other in others)
+    return {amount: getattr(how, field) for amount, how in first.items()}
+
+
 def changed(old: str, new: str) -> str:
     """The experiment with some of its text replaced."""
     assert old in EXPERIMENT
@@ -37,13 +46,13 @@ def test_an_experiment_is_read_as_written():
     assert found.checkpoints[1].tokens == 2_000_000
     assert {c.pretraining_learning_rate for c in found.checkpoints} == {0.001}
     assert found.tasks[0].chance == {"": 0.25}
-    assert found.examples == (16, 64)
-    assert found.seeds == {16: 2, 64: 1}
-    assert found.subsets == {16: 1, 64: 1}
-    method = found.methods[0]
-    assert method.steps == {16: 40, 64: 60}
-    assert method.batch_size == {16: 16, 64: 32}, "a batch is no larger than the data"
-    assert method.warmup_steps == {16: 10, 64: 10}
+    assert found.finetuning.examples == (16, 64)
+    assert found.amounts == {"matching": (16, 64)}
+    assert found.finetuning.seeds == {16: 2, 64: 1}
+    assert found.finetuning.subsets == {16: 1, 64: 1}
+    assert stated(found, "steps") == {16: 40, 64: 60}
+    assert stated(found, "batch_size") == {16: 16, 64: 32}, "a batch is no larger than the data"
+    assert stated(found, "warmup_steps") == {16: 10, 64: 10}
 
 
 def test_a_text_and_its_file_are_one_experiment(tmp_path: Path):
@@ -151,9 +160,9 @@ def test_merge_keys_spare_repetition():
     text = EXPERIMENT.replace("    - name: full", "    - &base\n      name: full")
     text += "    - {<<: *base, name: lora-8, steps: 7, warmup_steps: 0}\n"
     found = parse_experiment(text, "small.yaml")
-    assert [method.name for method in found.methods] == ["full", "lora-8"]
-    assert found.methods[1].lr_times_pretraining == {16: 0.25, 64: 0.5}
-    assert found.methods[1].steps == {16: 7, 64: 7}
+    assert [method.name for method in found.finetuning.methods] == ["full", "lora-8"]
+    assert stated(found, "learning_rate", 1) == {16: 0.25 * 1e-3, 64: 0.5 * 1e-3}
+    assert stated(found, "steps", 1) == {16: 7, 64: 7}
 
 
 def test_epochs_become_steps():
@@ -161,7 +170,7 @@ def test_epochs_become_steps():
     text = changed("steps: {16: 40, 64: 60}", "epochs: {16: 10, 64: 2.6}")
     text = text.replace("warmup_steps: 10", "warmup_steps: 0")
     found = parse_experiment(text, "small.yaml")
-    assert found.methods[0].steps == {16: 10, 64: 6}, "10 * 16 / 16, and 2.6 * 64 / 32 rounded up"
+    assert stated(found, "steps") == {16: 10, 64: 6}, "10 * 16 / 16, and 2.6 * 64 / 32 rounded up"
 
 
 def test_a_folder_is_a_series_of_its_models(tmp_path: Path):

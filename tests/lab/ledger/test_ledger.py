@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from emergecast.errors import LedgerError
-from emergecast.lab.ledger import Ledger, Loss, Outcome, Score, State
-from emergecast.lab.ledger._ledger import Attempt
+from emergecast.lab.evaluate import Loss
+from emergecast.lab.ledger import Attempt, Ledger, Outcome, Score, State
 from emergecast.lab.ledger._owner import SILENCE, Owner, is_alive, this_process
 
 OUTCOME = Outcome(
@@ -50,10 +50,10 @@ def test_a_result_comes_back_to_the_last_bit(ledger: Ledger):
     loss = Loss(
         nats_per_token=5.1234567890123456,
         stderr=1e-17,
-        nats_per_byte=None,
+        nats_per_byte=1.2345678901234567,
         byte_stderr=None,
         tokens=7,
-        bytes=None,
+        bytes=28,
     )
     assert ledger.record(attempt("a"), OUTCOME)
     assert ledger.record(attempt("b"), Outcome(loss=loss))
@@ -152,7 +152,7 @@ def test_a_failure_of_a_run_that_has_a_result_is_none(ledger: Ledger):
 RACE = """
 import random, sys, time
 from pathlib import Path
-from emergecast.lab.ledger import Loss, Outcome, Score, Ledger
+from emergecast.lab.ledger import Ledger
 from emergecast.lab.ledger._owner import this_process
 with Ledger.open(Path(sys.argv[1])) as ledger:
     mine = this_process()
@@ -222,7 +222,7 @@ FILL = """
 import resource, sys
 from pathlib import Path
 from emergecast.errors import LedgerError
-from emergecast.lab.ledger import Loss, Outcome, Score, Ledger
+from emergecast.lab.ledger import Ledger
 from tests.lab.ledger.test_ledger import OUTCOME, attempt
 path = Path(sys.argv[1])
 with Ledger.open(path) as ledger:
@@ -260,7 +260,7 @@ WRITE = """
 import os, sys
 from pathlib import Path
 from emergecast.errors import LedgerError
-from emergecast.lab.ledger import Loss, Outcome, Score, Ledger
+from emergecast.lab.ledger import Ledger
 path = Path(sys.argv[1])
 if os.getuid() == 0:  # root may write anything
     os.setgid(65534)

@@ -13,16 +13,23 @@ import pytest
 from tests.lab.small_experiment import EXPERIMENT
 
 from emergecast.errors import LabError
-from emergecast.lab.experiment import Experiment, parse_experiment, read_experiment
-from emergecast.lab.experiment._experiment import Choice, ListedTask
-from emergecast.lab.experiment._run import Run, RunKind, run_from_json
-from emergecast.lab.ledger import Ledger, Loss, State
-from emergecast.lab.ledger._ledger import Result
+from emergecast.lab.evaluate import Loss
+from emergecast.lab.experiment import (
+    Choice,
+    Experiment,
+    Run,
+    RunKind,
+    parse_experiment,
+    read_experiment,
+    run_from_json,
+)
+from emergecast.lab.ledger import Ledger, Result, State
 from emergecast.lab.plan import survey
 from emergecast.lab.plan._choose import choose
 from emergecast.lab.plan._estimate import _line, estimate, flops
 from emergecast.lab.plan._facts import gather_facts
 from emergecast.lab.plan._plan import Plan, make_plan
+from emergecast.lab.tasks import Task
 from emergecast.lab.worker._measurer import ModelFacts, TaskFacts
 from emergecast.lab.worker._rehearsal import RehearsalMeasurer
 
@@ -52,7 +59,7 @@ def test_the_grid_is_every_combination_once():
         RunKind.FINETUNED
     ] * 9
     assert len({run.key for run in runs}) == 15
-    cells = [(r.checkpoint, r.examples, r.seed) for r in runs if r.kind is RunKind.FINETUNED]
+    cells = [(r.checkpoint, r.examples, r.training.seed) for r in runs if r.training]
     assert set(cells) == {
         (checkpoint, examples, seed)
         for checkpoint in ("S-1", "S-2", "S-3")
@@ -63,11 +70,11 @@ def test_the_grid_is_every_combination_once():
 
 def test_a_recipe_is_settled_by_amount_and_checkpoint():
     """A recipe is settled by amount and checkpoint."""
-    last = planned().runs[-1]
-    assert last.recipe is not None
-    assert last.recipe.steps == 60
-    assert last.recipe.learning_rate == 0.5 * 1e-3
-    assert last.recipe.epochs(64) == 60 * 32 / 64
+    last = planned().runs[-1].training
+    assert last is not None
+    assert last.method.steps == 60
+    assert last.method.learning_rate == 0.5 * 1e-3
+    assert last.method.epochs(64) == 60 * 32 / 64
 
 
 def test_the_schedule_may_depend_on_the_amount():
@@ -77,7 +84,7 @@ def test_the_schedule_may_depend_on_the_amount():
         "      warmup_steps: 10\n      schedule: {16: constant, 64: cosine}",
     )
     for given, wanted in ((text, ("constant", "cosine")), (EXPERIMENT, ("linear", "linear"))):
-        found = {r.examples: r.recipe.schedule for r in planned(given).runs if r.recipe is not None}
+        found = {r.examples: r.training.method.schedule for r in planned(given).runs if r.training}
         assert (found[16], found[64]) == wanted
     with pytest.raises(LabError, match=r'"cosin" is not known here\. Did you mean "cosine"'):
         planned(text.replace("cosine", "cosin"))
@@ -164,7 +171,7 @@ class Odd(RehearsalMeasurer):
             raise odd
         return dataclasses.replace(facts, **odd) if isinstance(odd, dict) else facts
 
-    def task_facts(self, task: ListedTask, limit: int | None) -> TaskFacts:
+    def task_facts(self, task: Task, limit: int | None) -> TaskFacts:
         """As above."""
         facts = super().task_facts(task, limit)
         odd = self.odd.get(task.name)
@@ -267,10 +274,10 @@ def loss_of(run: Run, nats: float) -> Result:
         loss=Loss(
             nats_per_token=nats,
             stderr=None,
-            nats_per_byte=None,
+            nats_per_byte=nats / 4,
             byte_stderr=None,
             tokens=1,
-            bytes=None,
+            bytes=4,
         ),
         scores=(),
         training=None,

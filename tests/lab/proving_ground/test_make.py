@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from emergecast.cli import app
 from emergecast.errors import LabError
-from emergecast.lab.checkpoints import inspect_all, load, read_series
+from emergecast.lab.checkpoints import inspect, load, read_series
 from emergecast.lab.evaluate import corpus_loss, evaluate
 from emergecast.lab.finetune import FinetuneMethod, finetune
 from emergecast.lab.proving_ground import (
@@ -29,7 +29,7 @@ from emergecast.lab.proving_ground import (
     order,
     pretrain,
 )
-from emergecast.lab.tasks import load_task
+from emergecast.lab.tasks import Task, load_task
 
 RUN = CliRunner()
 
@@ -57,11 +57,13 @@ def test_it_is_made_of_ordinary_files(ground, words):
     """Series that `read_series` reads, a task, a corpus, an experiment."""
     names = ["seed-0", "seed-0-low", "seed-0-random"]
     listed = {name: read_series(ground / "series" / name) for name in names}
-    inspect_all(checkpoint for name in names for checkpoint in listed[name])
+    facts = [inspect(checkpoint) for name in names for checkpoint in listed[name]]
+    assert len({each.weights_hash for each in facts}) == len(facts)
+    assert len({(each.architecture, each.tokenizer_hash) for each in facts}) == 1
     assert [checkpoint.name for checkpoint in listed["seed-0"]][-1] == "S-0024"
     last = listed["seed-0"][-1]
     assert last.tokens == 24 * 32 * 64
-    params = inspect_all([last])[0].params
+    params = inspect(last).params
     assert params is not None
     assert last.params == params
     assert last.flops == 6 * params * last.tokens
@@ -74,7 +76,7 @@ def test_it_is_made_of_ordinary_files(ground, words):
     ]
     assert losses[0] == pytest.approx(7.3, abs=0.1)
     assert losses[1] < losses[0] - 0.05
-    task = load_task(MATCHING, ground / "tasks", limit=64)
+    task = load_task(Task(name=MATCHING, include_path=ground / "tasks"), limit=64)
     assert evaluate(load(control).model, words, task).n_items == 64
     assert task.train_size == 2 * 4096
 
@@ -89,8 +91,10 @@ def test_the_experiment_file_is_read_without_a_mistake(ground):
         "seed-0-low",
         "seed-0-random",
     ]
-    assert experiment.examples == (16, 256, 4096)
-    assert not experiment.methods[0].train_embeddings
+    assert experiment.finetuning.examples == (16, 256, 4096)
+    (method,) = experiment.finetuning.methods
+    settled = [each for amounts in method.settled.values() for each in amounts.values()]
+    assert {each.train_embeddings for each in settled} == {False}
 
 
 def test_what_is_there_is_not_trained_again(ground, small):
@@ -202,7 +206,7 @@ def test_the_skill_emerges_late_and_finetuning_brings_it_earlier(tmp_path, words
         stop=5.1,
     )
     early, late = (load(each) for each in pretrain(plan, tmp_path).kept[:2])
-    task = load_task(MATCHING, tasks_folder)
+    task = load_task(Task(name=MATCHING, include_path=tasks_folder))
     method = FinetuneMethod(
         name="full", steps=60, learning_rate=2e-3, warmup_steps=10, train_embeddings=False
     )

@@ -52,6 +52,11 @@ class Checkpoint:
                 " weights for every revision. Give each revision a folder, or use repo."
             )
 
+    @property
+    def title(self) -> str:
+        """Series and name."""
+        return f"{self.series}/{self.name}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointFacts:

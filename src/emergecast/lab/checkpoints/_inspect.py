@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,62 +38,6 @@ def inspect(checkpoint: Checkpoint) -> CheckpointFacts:
         tokenizer_hash=hash_files(_tokenizer_files(folder)),
         dtype=_dtype(folder) or first_dtype(files),
     )
-
-
-def inspect_all(checkpoints: Iterable[Checkpoint]) -> tuple[CheckpointFacts, ...]:
-    """What the files of each checkpoint say, in the order given.
-
-    Raises:
-        LabError: Names everything that is wrong: files that are missing or corrupt, a series of
-            several architectures or tokenizers, two checkpoints with the same weights.
-    """
-    checkpoints = tuple(checkpoints)
-    found: list[tuple[Checkpoint, CheckpointFacts]] = []
-    problems: list[str] = []
-    for checkpoint in checkpoints:
-        try:
-            found.append((checkpoint, inspect(checkpoint)))
-        except LabError as error:
-            problems.append(str(error))
-    problems += _same_weights(found)
-    problems += _mixed(found, "architecture", lambda facts: facts.architecture)
-    problems += _mixed(found, "tokenizer", lambda facts: f"of hash {facts.tokenizer_hash[:12]}")
-    if problems:
-        head = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise LabError(
-            f"{head} with the checkpoints:\n" + "\n".join(f"  {problem}" for problem in problems)
-        )
-    return tuple(facts for _, facts in found)
-
-
-def _same_weights(found: list[tuple[Checkpoint, CheckpointFacts]]) -> list[str]:
-    owners: defaultdict[str, list[str]] = defaultdict(list)
-    for checkpoint, facts in found:
-        owners[facts.weights_hash].append(f'"{checkpoint.series}/{checkpoint.name}"')
-    return [
-        f"{' and '.join(names)} have the same weights (hash {weights[:12]}), so they are one"
-        " checkpoint. Leave all but one out, or correct their paths."
-        for weights, names in owners.items()
-        if len(names) > 1
-    ]
-
-
-def _mixed(
-    found: list[tuple[Checkpoint, CheckpointFacts]],
-    what: str,
-    read: Callable[[CheckpointFacts], str],
-) -> list[str]:
-    first: dict[str, tuple[str, str]] = {}
-    problems = []
-    for checkpoint, facts in found:
-        name, value = first.setdefault(checkpoint.series, (checkpoint.name, read(facts)))
-        if read(facts) != value:
-            problems.append(
-                f'series "{checkpoint.series}" mixes {what}s: "{name}" has {value},'
-                f' "{checkpoint.name}" has {read(facts)}. Losses compare only within one; put them'
-                " into series of their own."
-            )
-    return problems
 
 
 def _architecture(folder: Path) -> str:

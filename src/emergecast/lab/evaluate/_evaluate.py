@@ -15,7 +15,7 @@ from emergecast.lab.evaluate._logprobs import logprobs, max_length
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from emergecast.lab.tasks import ItemScore, Task
+    from emergecast.lab.tasks import ItemScore, LoadedTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,9 @@ class Evaluation:
     per_item: tuple[ItemScore, ...]
 
 
-def evaluate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task) -> Evaluation:
+def evaluate(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: LoadedTask
+) -> Evaluation:
     """Score a model on a task.
 
     Args:
@@ -78,7 +80,7 @@ def _mean(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def _generated(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: LoadedTask
 ) -> list[tuple[float, bool] | str]:
     """Answers of a task that generates: the harness's own backend does that."""
     from lm_eval.models.huggingface import HFLM

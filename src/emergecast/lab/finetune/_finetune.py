@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emergecast.errors import LabError
-from emergecast.lab.finetune._method import SCHEDULES, FinetuneMethod, Session
+from emergecast.lab.finetune._method import FinetuneMethod, Schedule, Session, Tracker
 from emergecast.lab.finetune._saved import last_whole_checkpoint, step_of
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _unwrap(trained: Any) -> None:  # noqa: ANN401  PEFT's or transformers' mode
 
 def _end_tracking(session: Session) -> None:
     """Make the next finetuning of this process a separate run: for W&B the Trainer does not."""
-    if "wandb" in session.trackers and "wandb" in sys.modules:
+    if Tracker.WANDB in session.trackers and "wandb" in sys.modules:
         sys.modules["wandb"].finish()
 
 
@@ -211,6 +211,12 @@ def _with_adapters(model: PreTrainedModel, method: FinetuneMethod) -> Any:  # no
 
 _FULL_BYTES: Final = 4
 """Bytes of a number in full precision."""
+_SCHEDULERS: Final = {
+    Schedule.LINEAR: "linear",
+    Schedule.COSINE: "cosine",
+    Schedule.CONSTANT: "constant_with_warmup",
+}
+"""What transformers calls the schedules; all of them after the warmup."""
 
 
 def _knows_bf16(model: PreTrainedModel) -> bool:
@@ -245,7 +251,7 @@ def _arguments(
         bf16=bf16,
         use_cpu=use_cpu,
         learning_rate=method.learning_rate,
-        lr_scheduler_type=SCHEDULES[method.schedule],
+        lr_scheduler_type=_SCHEDULERS[method.schedule],
         warmup_steps=method.warmup_steps,
         weight_decay=method.weight_decay,
         max_grad_norm=method.max_grad_norm or 0.0,
@@ -256,7 +262,7 @@ def _arguments(
         save_total_limit=2,
         logging_strategy="steps" if session.trackers else "no",
         logging_steps=max(1, method.steps // 50),
-        report_to=list(session.trackers),
+        report_to=[str(tracker) for tracker in session.trackers],
         run_name=session.title,
         disable_tqdm=True,
         remove_unused_columns=False,

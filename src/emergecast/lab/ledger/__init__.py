@@ -5,15 +5,14 @@ It refuses a file that another program wrote, and never changes what was recorde
 
 from __future__ import annotations
 
-from emergecast.lab.ledger._ledger import Attempt, Failure, Ledger, Result, State
-from emergecast.lab.ledger._outcome import Loss, Outcome, Score
+from emergecast.lab.ledger._ledger import Ledger
+from emergecast.lab.ledger._outcome import Attempt, Failure, Outcome, Result, Score, State
 from emergecast.lab.ledger._owner import Owner, machine, this_process
 
 __all__ = [
     "Attempt",
     "Failure",
     "Ledger",
-    "Loss",
     "Outcome",
     "Owner",
     "Result",

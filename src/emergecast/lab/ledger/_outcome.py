@@ -1,22 +1,13 @@
-"""What a run found, as the ledger keeps it: a loss, or scores with their items."""
+"""What the ledger keeps of a run: what it found, how it was done, or why it failed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
-    """Held-out loss of a checkpoint."""
-
-    nats_per_token: float
-    stderr: float | None
-    nats_per_byte: float | None
-    byte_stderr: float | None
-    tokens: int
-    bytes: int | None
+from emergecast.lab.evaluate import Loss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +34,65 @@ class Outcome:
     """Outcome of each test item."""
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds by part of the run."""
+
+
+class State(StrEnum):
+    """Where a run stands."""
+
+    DONE = "done"
+    FAILED = "failed"
+    RUNNING = "running"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A result as the ledger has it, without the outcomes of single items."""
+
+    key: str
+    kind: str
+    title: str
+    identity: Mapping[str, Any]
+    """All that determines the result, by name; the key is made of it."""
+    loss: Loss | None
+    scores: tuple[Score, ...]
+    """The task's own metric first."""
+    training: Mapping[str, Any] | None
+    """What the finetuning says of itself: steps, loss."""
+    started: float
+    """Seconds since 1970, UTC."""
+    seconds: float
+    """How long the run took."""
+    timings: Mapping[str, float]
+    """Seconds by part of the run."""
+    versions: Mapping[str, str]
+    """Of the libraries that made it, by name."""
+    machine: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A run that failed and was not cleared for another try."""
+
+    key: str
+    title: str
+    error: str
+    """What went wrong, in a sentence."""
+    traceback: str
+    failed: float
+    """Seconds since 1970, UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """Who did a run, when, and with what; goes into the ledger beside its result."""
+
+    key: str
+    kind: str
+    title: str
+    identity: Mapping[str, Any]
+    """As in a result, and so the rest."""
+    started: float
+    seconds: float
+    versions: Mapping[str, str]
+    machine: Mapping[str, Any]

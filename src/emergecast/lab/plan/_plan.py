@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from emergecast.errors import Mistake
+from emergecast.lab.checkpoints import Checkpoint
 from emergecast.lab.experiment import (
     HALF_PRECISION,
     PROTOCOL,
     Experiment,
-    ListedCheckpoint,
-    ListedTask,
     Method,
-    Recipe,
     Run,
     RunKind,
     Series,
+    Training,
 )
 from emergecast.lab.ledger import Result, State
 from emergecast.lab.plan._choose import choose
-from emergecast.lab.plan._facts import Facts, amounts
+from emergecast.lab.plan._facts import Facts
+from emergecast.lab.tasks import Task
 from emergecast.lab.worker import TaskFacts
 
 
@@ -112,13 +113,12 @@ def _taken(
     return choose(series.choice, losses)
 
 
-def _loss_runs(experiment: Experiment, checkpoint: ListedCheckpoint, facts: Facts) -> Iterator[Run]:
+def _loss_runs(experiment: Experiment, checkpoint: Checkpoint, facts: Facts) -> Iterator[Run]:
     for corpus in experiment.corpora:
         about = facts.corpora.get(corpus.name)
         if about is not None:
             identity = _identity(experiment, checkpoint, facts, RunKind.LOSS)
             yield Run(
-                kind=RunKind.LOSS,
                 series=checkpoint.series,
                 checkpoint=checkpoint.name,
                 corpus=corpus.name,
@@ -127,7 +127,7 @@ def _loss_runs(experiment: Experiment, checkpoint: ListedCheckpoint, facts: Fact
 
 
 def _score_runs(
-    experiment: Experiment, checkpoints: Sequence[ListedCheckpoint], facts: Facts
+    experiment: Experiment, checkpoints: Sequence[Checkpoint], facts: Facts
 ) -> Iterator[Run]:
     for checkpoint in checkpoints:
         for task in experiment.tasks:
@@ -136,20 +136,19 @@ def _score_runs(
                 continue
             if experiment.few_shot:
                 yield _few_shot(experiment, checkpoint, task, about, facts)
-            for method in experiment.methods:
+            for method in experiment.finetuning.methods:
                 yield from _finetuned(experiment, checkpoint, (task, about), method, facts)
 
 
 def _few_shot(
     experiment: Experiment,
-    checkpoint: ListedCheckpoint,
-    task: ListedTask,
+    checkpoint: Checkpoint,
+    task: Task,
     about: TaskFacts,
     facts: Facts,
 ) -> Run:
     identity = _identity(experiment, checkpoint, facts, RunKind.FEW_SHOT)
     return Run(
-        kind=RunKind.FEW_SHOT,
         series=checkpoint.series,
         checkpoint=checkpoint.name,
         task=task.name,
@@ -161,8 +160,8 @@ def _few_shot(
 
 def _finetuned(
     experiment: Experiment,
-    checkpoint: ListedCheckpoint,
-    about: tuple[ListedTask, TaskFacts],
+    checkpoint: Checkpoint,
+    about: tuple[Task, TaskFacts],
     method: Method,
     facts: Facts,
 ) -> Iterator[Run]:
@@ -171,48 +170,25 @@ def _finetuned(
     if facts.models[checkpoint.series, checkpoint.name].half_precision:
         fixed["half_precision"] = HALF_PRECISION
     fixed |= _asked(experiment, task, known) | {"shots": 0, "task_hash": known.zero_shot_hash}
-    for examples in amounts(experiment, task):
-        recipe = settle(method, checkpoint, examples)
-        for subset in range(experiment.subsets[examples]):
-            for seed in range(experiment.seeds[examples]):
-                own = {"examples": examples, "subset": subset, "seed": seed}
-                yield Run(
-                    kind=RunKind.FINETUNED,
-                    series=checkpoint.series,
-                    checkpoint=checkpoint.name,
-                    task=task.name,
-                    examples=examples,
-                    subset=subset,
-                    seed=seed,
-                    recipe=recipe,
-                    identity=fixed | own | {"recipe": asdict(recipe)},
-                )
-
-
-def settle(method: Method, checkpoint: ListedCheckpoint, examples: int) -> Recipe:
-    """The recipe of a method for one checkpoint and amount of data."""
-    if method.learning_rate is not None:
-        rate = method.learning_rate[examples]
-    else:
-        # The file was refused if either of these is missing.
-        assert method.lr_times_pretraining is not None  # noqa: S101
-        assert checkpoint.pretraining_learning_rate is not None  # noqa: S101
-        rate = method.lr_times_pretraining[examples] * checkpoint.pretraining_learning_rate
-    return Recipe(
-        method=method.name,
-        steps=method.steps[examples],
-        batch_size=method.batch_size[examples],
-        learning_rate=rate,
-        schedule=method.schedule[examples],
-        warmup_steps=method.warmup_steps[examples],
-        weight_decay=method.weight_decay,
-        max_grad_norm=method.max_grad_norm,
-        train_embeddings=method.train_embeddings,
-    )
+    settled = method.settled[checkpoint.series, checkpoint.name]
+    finetuning = experiment.finetuning
+    for examples in experiment.amounts[task.name]:
+        repeats = product(range(finetuning.subsets[examples]), range(finetuning.seeds[examples]))
+        for subset, seed in repeats:
+            training = Training(
+                examples=examples, subset=subset, seed=seed, method=settled[examples]
+            )
+            yield Run(
+                series=checkpoint.series,
+                checkpoint=checkpoint.name,
+                task=task.name,
+                training=training,
+                identity=fixed | training.identity(),
+            )
 
 
 def _identity(
-    experiment: Experiment, checkpoint: ListedCheckpoint, facts: Facts, kind: RunKind
+    experiment: Experiment, checkpoint: Checkpoint, facts: Facts, kind: RunKind
 ) -> dict[str, Any]:
     model = facts.models[checkpoint.series, checkpoint.name]
     return {
@@ -225,7 +201,7 @@ def _identity(
     }
 
 
-def _asked(experiment: Experiment, task: ListedTask, about: TaskFacts) -> dict[str, Any]:
+def _asked(experiment: Experiment, task: Task, about: TaskFacts) -> dict[str, Any]:
     return {
         "task": task.name,
         "metric": about.metric,

@@ -28,6 +28,7 @@ from emergecast.lab.proving_ground._recipe import (
 from emergecast.lab.proving_ground._vocabulary import LONGEST, tokenizer
 from emergecast.lab.proving_ground._world import CorpusRecipe, World, documents, world
 from emergecast.measurements import RANDOM_WEIGHTS
+from emergecast.scaling import FLOPS_PER_PARAM_AND_TOKEN
 
 if TYPE_CHECKING:
     import torch
@@ -246,7 +247,7 @@ def _write(
         path=path,
         params=params,
         tokens=tokens or None,
-        flops=6.0 * params * tokens if tokens else None,
+        flops=FLOPS_PER_PARAM_AND_TOKEN * params * tokens if tokens else None,
         pretraining_learning_rate=plan.size.learning_rate,
         tokenizer=TOKENIZER_NAME,
     )

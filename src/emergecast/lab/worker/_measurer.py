@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from emergecast.lab.experiment import Corpus, ListedCheckpoint, ListedTask, Run
+from emergecast.lab.checkpoints import Checkpoint
+from emergecast.lab.experiment import Corpus, Run
 from emergecast.lab.ledger import Outcome
+from emergecast.lab.tasks import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +73,15 @@ class Measurer(Protocol):
         """Load libraries, so that the first run does not pay for them."""
         ...
 
-    def folder(self, checkpoint: ListedCheckpoint) -> Path:
+    def folder(self, checkpoint: Checkpoint) -> Path:
         """Where the files of `checkpoint` are, downloaded if needed. LabError: nowhere."""
         ...
 
-    def model_facts(self, checkpoint: ListedCheckpoint) -> ModelFacts:
+    def model_facts(self, checkpoint: Checkpoint) -> ModelFacts:
         """What `checkpoint` is. LabError: it cannot be used."""
         ...
 
-    def task_facts(self, task: ListedTask, limit: int | None) -> TaskFacts:
+    def task_facts(self, task: Task, limit: int | None) -> TaskFacts:
         """What `task` is, with at most `limit` test items. LabError: it cannot be used."""
         ...
 

@@ -189,7 +189,7 @@ def _listen(orders: queue.Queue[dict[str, Any]], path: Path, owner: Owner) -> No
 
 
 def _send_heartbeats(path: Path, owner: Owner) -> None:
-    """Send heartbeats, for runners on other machines; a failure to send one is harmless."""
+    """Send heartbeats, for runners in other containers; a failure to send one is harmless."""
     while True:
         time.sleep(_HEARTBEAT_SECONDS)
         with contextlib.suppress(LedgerError), Ledger.open(path) as ledger:
