@@ -155,7 +155,7 @@ def _row(size: Any, task: LoadedTask, options: Any) -> list[object]:  # noqa: AN
         first.append(_seconds(lambda: finetune(copy.deepcopy(model), words, pairs, single, seed=0)))
         evaluating.append(_seconds(lambda: evaluate(model, words, task)))
         bare_evaluating.append(_seconds(lambda: bare_evaluate(bare, test, test_choices, right)))
-    score = evaluate(model, words, task).score
+    score = evaluate(model, words, task).scores[0].score
     bare_score = bare_evaluate(bare, test, test_choices, right)
     if abs(score - bare_score) > 1e-6:
         raise SystemExit(f"the two sides disagree: {score} and {bare_score}")

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from emergecast.errors import ExperimentError, LabError, LedgerError, OptionError
-from emergecast.lab.evaluate import Loss
+from emergecast.lab.evaluate import Loss, Score
 from emergecast.lab.executors import Event, EventKind, Report, RunOptions, run_all
 from emergecast.lab.experiment import Experiment, Run, read_experiment
-from emergecast.lab.ledger import Ledger, Outcome, Score, State
+from emergecast.lab.ledger import Ledger, Outcome, State
 from emergecast.lab.ledger._owner import this_process
 from emergecast.lab.plan import Survey, clear_failures, make_table, survey
 from emergecast.lab.worker._full_disk import disk_is_full

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from emergecast.errors import LedgerError
-from emergecast.lab.evaluate import Loss
-from emergecast.lab.ledger import Attempt, Ledger, Outcome, Score, State
+from emergecast.lab.evaluate import Loss, Score
+from emergecast.lab.ledger import Attempt, Ledger, Outcome, State
 from emergecast.lab.ledger._owner import SILENCE, Owner, is_alive, this_process
 
 OUTCOME = Outcome(

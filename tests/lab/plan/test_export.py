@@ -9,10 +9,10 @@ import pytest
 from tests.lab.small_experiment import EXPERIMENT
 
 from emergecast.errors import LabError
-from emergecast.lab.evaluate import Loss
+from emergecast.lab.evaluate import Loss, Score
 from emergecast.lab.executors import RunOptions, run_all
 from emergecast.lab.experiment import RunKind, parse_experiment, read_experiment
-from emergecast.lab.ledger import Result, Score
+from emergecast.lab.ledger import Result
 from emergecast.lab.plan import make_table, survey
 from emergecast.lab.plan._export import Exported
 from emergecast.lab.plan._facts import gather_facts

@@ -77,7 +77,7 @@ def test_it_is_made_of_ordinary_files(ground, words):
     assert losses[0] == pytest.approx(7.3, abs=0.1)
     assert losses[1] < losses[0] - 0.05
     task = load_task(Task(name=MATCHING, include_path=ground / "tasks"), limit=64)
-    assert evaluate(load(control).model, words, task).n_items == 64
+    assert evaluate(load(control).model, words, task).scores[0].n_items == 64
     assert task.train_size == 2 * 4096
 
 
@@ -212,9 +212,9 @@ def test_the_skill_emerges_late_and_finetuning_brings_it_earlier(tmp_path, words
     )
     scores = []
     for model, _ in (early, late):
-        few_shot = evaluate(model, words, task).score
+        few_shot = evaluate(model, words, task).scores[0].score
         done = finetune(model, words, task.training_pairs(0, 256), method, seed=0)
-        scores.append((few_shot, evaluate(done.model, words, task).score))
+        scores.append((few_shot, evaluate(done.model, words, task).scores[0].score))
     assert scores[0] == pytest.approx((0.25, 0.25), abs=0.05)
     assert scores[1][0] > 0.32
     assert scores[1][1] > scores[1][0] + 0.15

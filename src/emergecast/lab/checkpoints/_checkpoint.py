@@ -62,11 +62,8 @@ class Checkpoint:
 class CheckpointFacts:
     """What the files of a checkpoint say."""
 
-    folder: Path
     weights_hash: str
     """SHA-256 over the weight files in the order of their names, in hexadecimal."""
-    weights_bytes: int
-    """Size of the weight files."""
     architecture: str
     """Class of the model as `config.json` names it."""
     params: int | None

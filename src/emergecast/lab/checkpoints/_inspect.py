@@ -28,13 +28,10 @@ def inspect(checkpoint: Checkpoint) -> CheckpointFacts:
     """
     folder = folder_of(checkpoint)
     files = weight_files(folder)
-    params = count_params(files)
     return CheckpointFacts(
-        folder=folder,
         weights_hash=hash_files(files),
-        weights_bytes=sum(file.stat().st_size for file in files),
         architecture=_architecture(folder),
-        params=params,
+        params=count_params(files),
         tokenizer_hash=hash_files(_tokenizer_files(folder)),
         dtype=_dtype(folder) or first_dtype(files),
     )

@@ -8,12 +8,14 @@ or a loss that is not finite.
 from __future__ import annotations
 
 from emergecast.lab.evaluate._corpus import Loss, corpus_loss
-from emergecast.lab.evaluate._evaluate import Evaluation, evaluate
+from emergecast.lab.evaluate._evaluate import LOGPROB, Evaluation, Score, evaluate
 from emergecast.lab.evaluate._logprobs import logprobs, max_length
 
 __all__ = [
+    "LOGPROB",
     "Evaluation",
     "Loss",
+    "Score",
     "corpus_loss",
     "evaluate",
     "logprobs",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -18,20 +18,32 @@ if TYPE_CHECKING:
     from emergecast.lab.tasks import ItemScore, LoadedTask
 
 
+LOGPROB: Final = "logprob"
+"""Name of the metric: mean log-probability of the right answer, in nats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """Mean of one metric over the test items."""
+
+    metric: str
+    """Its name."""
+    score: float
+    """In the unit of the metric."""
+    stderr: float | None
+    """Sampling error of the mean; None for a single item."""
+    n_items: int
+    """Test items."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """What a model scores on a task."""
 
-    score: float
-    """Mean over the items, in the unit of the task's metric."""
-    stderr: float | None
-    """Sampling error of the mean; None for a single item."""
-    n_items: int
-    logprob: float | None
-    """Mean log-probability of the right answer in nats; None where the task does not ask for it."""
-    logprob_stderr: float | None
-    """Sampling error of that mean."""
-    per_item: tuple[ItemScore, ...]
+    scores: tuple[Score, ...]
+    """In the task's metric, then in `LOGPROB` where the task asks for log-probabilities."""
+    items: tuple[ItemScore, ...]
+    """What it made of each item."""
 
 
 def evaluate(
@@ -53,30 +65,22 @@ def evaluate(
         else logprobs(model, task.encoded(tokenizer))
     )
     items = task.score(responses)
-    score, stderr = _mean([item.correct for item in items])
-    if not math.isfinite(score):
+    main = _mean(task.metric, [item.correct for item in items])
+    if not math.isfinite(main.score):
         raise LabError(
-            f'task "{task.name}" scores {score}, which is not a finite number. Look at its metric'
-            f' "{task.metric}".'
+            f'task "{task.name}" scores {main.score}, which is not a finite number. Look at its'
+            f' metric "{task.metric}".'
         )
     known = [item.logprob for item in items if item.logprob is not None]
-    logprob, logprob_stderr = _mean(known) if len(known) == len(items) else (None, None)
-    return Evaluation(
-        score=score,
-        stderr=stderr,
-        n_items=len(items),
-        logprob=logprob,
-        logprob_stderr=logprob_stderr,
-        per_item=items,
-    )
+    more = [_mean(LOGPROB, known)] if len(known) == len(items) else []
+    return Evaluation(scores=(main, *more), items=items)
 
 
-def _mean(values: Sequence[float]) -> tuple[float, float | None]:
+def _mean(metric: str, values: Sequence[float]) -> Score:
     """Mean and its standard error, the sample's standard deviation (n - 1) / sqrt(n)."""
     data = np.asarray(values, dtype=float)
-    if len(data) < 2:
-        return float(data.mean()), None
-    return float(data.mean()), float(data.std(ddof=1) / math.sqrt(len(data)))
+    error = float(data.std(ddof=1) / math.sqrt(len(data))) if len(data) > 1 else None
+    return Score(metric=metric, score=float(data.mean()), stderr=error, n_items=len(data))
 
 
 def _generated(

@@ -24,7 +24,7 @@ from typing import IO, Any, Final, Self
 from emergecast.errors import ExperimentError, LabError, OptionError
 from emergecast.lab.executors._processes import WorkerProcess, default_workers, start_worker
 from emergecast.lab.experiment import Experiment, Run
-from emergecast.lab.ledger import Attempt, Ledger, State, machine
+from emergecast.lab.ledger import Attempt, Ledger, State
 from emergecast.lab.plan import Plan, gather_facts, plan_now
 from emergecast.lab.worker import measurer_of
 
@@ -308,16 +308,7 @@ class _Session:
             f"the worker process died {_MOST_DEATHS} times ({how}), as when memory runs out. Use"
             f' fewer workers or a smaller batch; its log is "{worker.log}".'
         )
-        attempt = Attempt(
-            key=run.key,
-            kind=str(run.kind),
-            title=run.title,
-            identity=run.identity,
-            started=time.time(),
-            seconds=0.0,
-            versions={},
-            machine=machine(),
-        )
+        attempt = Attempt.here(run, started=time.time(), seconds=0.0, versions={})
         self.ledger.fail(attempt, error, "")
         self.failed += 1
         self.listener(Event(kind=EventKind.FAILED, run=run, error=error))

@@ -10,6 +10,16 @@ from typing import Any, Final
 
 from emergecast.errors import LabError
 from emergecast.lab.checkpoints import MANIFEST, Checkpoint, read_series
+from emergecast.lab.experiment._contents import (
+    CHECKPOINT,
+    CORPUS,
+    FINETUNE,
+    SERIES,
+    SHARED,
+    TASK,
+    TOP,
+    method_readers,
+)
 from emergecast.lab.experiment._experiment import (
     Choice,
     Corpus,
@@ -22,135 +32,13 @@ from emergecast.lab.experiment._experiment import (
     WorkerKind,
     spot_key,
 )
-from emergecast.lab.experiment._readers import (
-    Readers,
-    Section,
-    by_amount,
-    chance,
-    itself,
-    many,
-    number,
-    one_of,
-    positive,
-    record,
-    report_repeated,
-    section,
-    whole,
-)
+from emergecast.lab.experiment._readers import Section, by_amount, report_repeated, section, whole
 from emergecast.lab.experiment._yaml import Entry, read_document, read_text
-from emergecast.lab.finetune import DEFAULT_BATCH, FinetuneMethod, Schedule, Tracker, is_method
+from emergecast.lab.finetune import DEFAULT_BATCH, FinetuneMethod, is_method
 from emergecast.lab.tasks import Task
 
-# ------------------------------------------------------------------------- what a file may hold
-
-_REHEARSAL: Final[Readers] = {
-    "seconds": number(least=0),
-    "fail": many(Entry.text),
-    "training_size": whole(0),
-    "items": whole(1),
-}
-_COSTS: Final[Readers] = {"flops_per_second": number(above=0), "per_hour": number(least=0)}
-_TOP: Final[Readers] = {
-    "name": Entry.text,
-    "output": Entry.path,
-    "worker": one_of(WorkerKind),
-    "series": Entry.members,
-    "corpora": Entry.members,
-    "tasks": Entry.members,
-    "few_shot": Entry.flag,
-    "finetune": itself,
-    "evaluation": record(dict, {"limit": whole(1)}),
-    "trackers": many(one_of(Tracker)),
-    "rehearsal": record(Rehearsal, _REHEARSAL),
-    "costs": record(Costs, _COSTS),
-}
-_SHARED: Final[Readers] = {
-    "tokenizer": Entry.text,
-    "pretraining_learning_rate": number(above=0),
-}
-"""What a series may say for all of its checkpoints."""
-_CHOICE: Final[Readers] = {
-    "losses": many(number(above=0)),
-    "count": whole(1),
-    "below": number(above=0),
-    "above": number(above=0),
-}
-_CHECKPOINT: Final[Readers] = {
-    "name": Entry.text,
-    "path": Entry.path,
-    "repo": Entry.text,
-    "revision": Entry.text,
-    "subfolder": Entry.text,
-    "params": whole(1),
-    "tokens": positive(whole(0)),
-    "flops": positive(number(least=0)),
-    "pretraining_learning_rate": _SHARED["pretraining_learning_rate"],
-    "tokenizer": _SHARED["tokenizer"],
-}
-_CORPUS: Final[Readers] = {"name": Entry.text, "path": Entry.path}
-_TASK: Final[Readers] = {
-    "name": Entry.text,
-    "include_path": Entry.path,
-    "shots": whole(0),
-    "shots_in_document": whole(0),
-    "metric": Entry.text,
-    "examples": Entry.items,  # an empty list: no finetuning on this task
-    "chance": chance,
-}
-_FINETUNE: Final[Readers] = {
-    "examples": Entry.members,
-    "subsets": itself,
-    "seeds": itself,
-    "methods": Entry.members,
-    "save_every_seconds": number(above=0),
-    "micro_batch_size": whole(1),
-}
-_BY_AMOUNT: Final[Readers] = {
-    "steps": whole(1),
-    "epochs": number(above=0),
-    "batch_size": whole(1),
-    "learning_rate": number(above=0),
-    "lr_times_pretraining": number(above=0),
-    "schedule": one_of(Schedule),
-    "warmup_steps": whole(0),
-}
-"""What a method may state for each amount of data."""
 _MOST_REPEATS: Final = 1000
 """Bound of subsets and of seeds, so that a typing mistake does not make an endless grid."""
-
-
-def _choice(entry: Entry) -> Choice | None:
-    if not entry.is_mapping:
-        entry.word(("all",))
-        return None
-    found = section(entry, _CHOICE)
-    if "losses" in found.parts and "count" in found.parts:
-        found.wrong("count", "there are losses and a count.", "Keep one of them.")
-    choice = Choice(**found.values)
-    above, below = choice.above, choice.below
-    if below is not None and above is not None and not above < below:
-        entry.wrong(f"no loss lies above {above:g} and below {below:g}.", "Swap them.")
-    return choice
-
-
-_SERIES: Final[Readers] = {
-    "name": Entry.text,
-    **_SHARED,
-    "checkpoints": Entry.members,
-    "folder": itself,
-    "choose": _choice,
-}
-
-
-def _method_readers(examples: Sequence[int]) -> Readers:
-    return {
-        "name": Entry.text,
-        **{name: by_amount(examples, read) for name, read in _BY_AMOUNT.items()},
-        "weight_decay": number(least=0),
-        "max_grad_norm": number(least=0),  # 0 for none
-        "train_embeddings": Entry.flag,
-    }
-
 
 # --------------------------------------------------------------------------------- the whole file
 
@@ -184,7 +72,7 @@ def parse_experiment(text: str, path: str | Path) -> Experiment:
 
 
 def _experiment(root: Entry, text: str, path: Path) -> Experiment:
-    top = section(root, _TOP, required=("series", "corpora", "tasks"))
+    top = section(root, TOP, required=("series", "corpora", "tasks"))
     values = top.values
     series = list(_series(values.get("series", ())))
     checkpoints = [pair for each in series for pair in each.listed]
@@ -225,8 +113,8 @@ def _experiment(root: Entry, text: str, path: Path) -> Experiment:
 def _corpora(entries: Iterable[Entry]) -> Iterator[tuple[Corpus, Entry]]:
     names = []
     for each in entries:
-        values = section(each, _CORPUS, required=("name", "path")).values
-        if len(values) == len(_CORPUS):
+        values = section(each, CORPUS, required=("name", "path")).values
+        if len(values) == len(CORPUS):
             names.append((values["name"], each))
             yield Corpus(**values), each
     report_repeated(names, "corpora")
@@ -235,10 +123,10 @@ def _corpora(entries: Iterable[Entry]) -> Iterator[tuple[Corpus, Entry]]:
 def _tasks(entries: Iterable[Entry]) -> Iterator[tuple[Task, Section]]:
     names = []
     for each in entries:
-        part = section(each, _TASK, required=("name",))
+        part = section(each, TASK, required=("name",))
         if "name" in part.values:
             names.append((part.values["name"], each))
-            yield Task(**part.some(*_TASK.keys() - {"examples"})), part
+            yield Task(**part.some(*TASK.keys() - {"examples"})), part
     report_repeated(names, "tasks")
 
 
@@ -270,7 +158,7 @@ class _ListedSeries:
 def _series(entries: Iterable[Entry]) -> Iterator[_ListedSeries]:
     names = []
     for each in entries:
-        part = section(each, _SERIES, required=("name",))
+        part = section(each, SERIES, required=("name",))
         if "checkpoints" not in part.parts and "folder" not in part.parts and each.is_mapping:
             each.wrong('"checkpoints" is missing.', "List them, or name the folder they lie in.")
         name = part.values.get("name", "?")
@@ -291,7 +179,7 @@ def _series(entries: Iterable[Entry]) -> Iterator[_ListedSeries]:
 def _listed(series: Section, name: str) -> Iterator[tuple[Checkpoint, Entry]]:
     """The checkpoints that a series names one by one."""
     for each in series.values.get("checkpoints", ()):
-        found = section(each, _CHECKPOINT, required=("name",))
+        found = section(each, CHECKPOINT, required=("name",))
         path, repo, revision = (key in found.parts for key in ("path", "repo", "revision"))
         if not path and not repo and each.is_mapping:
             each.wrong('"path" is missing.', "Give the folder of the model, or its repo.")
@@ -305,7 +193,7 @@ def _listed(series: Section, name: str) -> Iterator[tuple[Checkpoint, Entry]]:
             )
         one_place = path != repo and (repo or not revision)
         if one_place and "name" in found.values and found.some("path", "repo"):
-            yield Checkpoint(series=name, **series.some(*_SHARED) | found.values), each
+            yield Checkpoint(series=name, **series.some(*SHARED) | found.values), each
 
 
 def _in_folder(series: Section, name: str) -> Iterator[tuple[Checkpoint, Entry]]:
@@ -330,7 +218,7 @@ def _in_folder(series: Section, name: str) -> Iterator[tuple[Checkpoint, Entry]]
     if not found:
         what = f'no folder in "{folder}" holds a model (a config.json).'
         entry.wrong(what, "Give the folder whose folders are the checkpoints.")
-    shared = series.some(*_SHARED)
+    shared = series.some(*SHARED)
     for each in found:
         own = {key: value for key, value in shared.items() if getattr(each, key) is None}
         yield replace(each, series=name, **own), entry
@@ -350,10 +238,10 @@ class _UnsettledMethod:
 
 
 def _finetuning(entry: Entry, checkpoints: Sequence[tuple[Checkpoint, Entry]]) -> Finetuning:
-    part = section(entry, _FINETUNE, required=("examples", "methods"))
+    part = section(entry, FINETUNE, required=("examples", "methods"))
     examples = _examples(part.values.get("examples", ()))
     listed = [
-        section(each, _method_readers(examples), required=("name",))
+        section(each, method_readers(examples), required=("name",))
         for each in part.values.get("methods", ())
     ]
     named = [(each.values["name"], each.entry) for each in listed if "name" in each.values]

@@ -11,8 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from emergecast.errors import LabError
 from emergecast.lab.finetune._method import FinetuneMethod, Schedule, Session, Tracker
@@ -83,42 +82,24 @@ def finetune(
     mixed = model.dtype.itemsize < _FULL_BYTES
     widened = _widen(model) if mixed and method.rank is None else {}
     trained = _with_adapters(model, method)
-    start = time.perf_counter()
     scratch = nullcontext(session.folder) if session.folder else tempfile.TemporaryDirectory()
+    bf16, use_cpu = mixed and _knows_bf16(model), model.device.type == "cpu"
     with scratch as folder:
         arguments = _arguments(
-            method,
-            session,
-            seed=seed,
-            folder=Path(str(folder)),
-            bf16=mixed and _knows_bf16(model),
-            use_cpu=model.device.type == "cpu",
+            method, session, seed=seed, folder=str(folder), bf16=bf16, use_cpu=use_cpu
         )
         done = _train(trained, examples, arguments, session)
     _narrow(model, widened)
     gc.collect()  # the Trainer is a reference cycle that holds the optimiser: twice the weights
     trained.eval()
-    return Finetuned(
-        model=trained,
-        steps=done.steps,
-        resumed_from=done.resumed_from,
-        seconds=time.perf_counter() - start,
-        final_loss=done.loss,
-    )
+    return done
 
 
-class _Done(NamedTuple):
-    """What a training leaves beside the weights."""
-
-    steps: int
-    resumed_from: int
-    loss: float
-
-
-def _train(trained: Any, examples: Examples, arguments: Any, session: Session) -> _Done:  # noqa: ANN401  as `_with_adapters` and `_arguments` return them
+def _train(trained: Any, examples: Examples, arguments: Any, session: Session) -> Finetuned:  # noqa: ANN401  as `_with_adapters` and `_arguments` return them
     """Train, from the last whole training checkpoint where there is one to resume from."""
     from emergecast.lab.finetune._trainer import LeanTrainer
 
+    start = time.perf_counter()
     try:
         trainer = LeanTrainer(trained, examples, arguments)
     except (ImportError, RuntimeError, ValueError) as error:
@@ -135,10 +116,12 @@ def _train(trained: Any, examples: Examples, arguments: Any, session: Session) -
     finally:
         _end_tracking(session)
         _unwrap(trained)
-    return _Done(
+    return Finetuned(
+        model=trained,
         steps=trainer.state.global_step,
         resumed_from=0 if before is None else step_of(before),
-        loss=trainer.last_loss,
+        seconds=time.perf_counter() - start,
+        final_loss=trainer.last_loss,
     )
 
 
@@ -235,7 +218,7 @@ def _arguments(
     session: Session,
     *,
     seed: int,
-    folder: Path,
+    folder: str,
     bf16: bool,
     use_cpu: bool,
 ) -> Any:  # noqa: ANN401  transformers' own record
@@ -244,7 +227,7 @@ def _arguments(
 
     at_a_time = _micro_batch(method, session)
     return TrainingArguments(
-        output_dir=str(folder),
+        output_dir=folder,
         max_steps=method.steps,
         per_device_train_batch_size=at_a_time,
         gradient_accumulation_steps=method.batch_size // at_a_time,

@@ -14,10 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
-from emergecast.lab.evaluate import Loss
+from emergecast.lab.evaluate import Loss, Score
 from emergecast.lab.experiment import canonical
 from emergecast.lab.ledger._database import Database
-from emergecast.lab.ledger._outcome import Attempt, Failure, Outcome, Result, Score, State
+from emergecast.lab.ledger._outcome import Attempt, Failure, Outcome, Result, State
 from emergecast.lab.ledger._owner import Owner, is_alive
 
 

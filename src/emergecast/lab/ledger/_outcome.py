@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from emergecast.lab.evaluate import Loss
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """Mean of one metric over the test items."""
-
-    metric: str
-    score: float
-    stderr: float | None
-    """Sampling error of the mean; None where it is not known."""
-    n_items: int
+from emergecast.lab.evaluate import Loss, Score
+from emergecast.lab.experiment import Run
+from emergecast.lab.ledger._owner import machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,3 +87,17 @@ class Attempt:
     seconds: float
     versions: Mapping[str, str]
     machine: Mapping[str, Any]
+
+    @classmethod
+    def here(cls, run: Run, *, started: float, seconds: float, versions: Mapping[str, str]) -> Self:
+        """An attempt at a run on this machine."""
+        return cls(
+            key=run.key,
+            kind=str(run.kind),
+            title=run.title,
+            identity=run.identity,
+            started=started,
+            seconds=seconds,
+            versions=versions,
+            machine=machine(),
+        )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from emergecast.errors import LabError
-from emergecast.lab.evaluate import Loss
+from emergecast.lab.evaluate import Loss, Score
 from emergecast.lab.experiment import Experiment, Run, RunKind, WorkerKind
-from emergecast.lab.ledger import Result, Score
+from emergecast.lab.ledger import Result
 from emergecast.lab.plan._facts import chance_level
 from emergecast.lab.plan._plan import Plan
 from emergecast.measurements import LossSource, Measurements, Setting, read_table

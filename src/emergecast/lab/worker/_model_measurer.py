@@ -17,7 +17,7 @@ from typing import Any, Final
 from emergecast.errors import LabError
 from emergecast.lab import checkpoints, evaluate, finetune, tasks
 from emergecast.lab.experiment import Corpus, Experiment, Run, Training
-from emergecast.lab.ledger import Outcome, Score
+from emergecast.lab.ledger import Outcome
 from emergecast.lab.worker._full_disk import disk_is_full
 from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, Progress, TaskFacts
 
@@ -32,8 +32,6 @@ _LIBRARIES: Final = (
     "lm-eval",
     "numpy",
 )
-_LOGPROB: Final = "logprob"
-"""Name of the metric: mean log-probability of the right answer, in nats."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -144,7 +142,12 @@ class ModelMeasurer:
             clock.stop("finetune")
         evaluation = evaluate.evaluate(model, tokenizer, task)
         clock.stop("evaluate")
-        return _outcome(evaluation, task, said, clock.seconds)
+        return Outcome(
+            scores=evaluation.scores,
+            training=said,
+            items=tuple(item._asdict() for item in evaluation.items),
+            timings=clock.seconds,
+        )
 
     def _session(
         self, run: Run, training: Training, folder: Path, progress: Progress
@@ -233,37 +236,6 @@ class _Stopwatch:
         now = time.perf_counter()
         self.seconds[part] = now - self._since
         self._since = now
-
-
-def _outcome(
-    evaluation: evaluate.Evaluation,
-    task: tasks.LoadedTask,
-    training: Mapping[str, Any] | None,
-    timings: Mapping[str, float],
-) -> Outcome:
-    scores = [
-        Score(
-            metric=task.metric,
-            score=evaluation.score,
-            stderr=evaluation.stderr,
-            n_items=evaluation.n_items,
-        )
-    ]
-    if evaluation.logprob is not None:
-        scores.append(
-            Score(
-                metric=_LOGPROB,
-                score=evaluation.logprob,
-                stderr=evaluation.logprob_stderr,
-                n_items=evaluation.n_items,
-            )
-        )
-    return Outcome(
-        scores=tuple(scores),
-        training=training,
-        items=tuple(item._asdict() for item in evaluation.per_item),
-        timings=timings,
-    )
 
 
 def _versions() -> dict[str, str]:

@@ -21,9 +21,9 @@ from emergecast.emergence_law import EmergenceLaw, LawForm
 from emergecast.errors import LabError
 from emergecast.files import write_whole
 from emergecast.lab.checkpoints import Checkpoint
-from emergecast.lab.evaluate import Loss
+from emergecast.lab.evaluate import LOGPROB, Loss, Score
 from emergecast.lab.experiment import Corpus, Experiment, Run
-from emergecast.lab.ledger import Outcome, Score
+from emergecast.lab.ledger import Outcome
 from emergecast.lab.tasks import Task
 from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, Progress, TaskFacts
 
@@ -119,7 +119,7 @@ class RehearsalMeasurer:
             scores=(
                 Score(metric="acc", score=score, stderr=stderr, n_items=size),
                 Score(
-                    metric="logprob",
+                    metric=LOGPROB,
                     score=float(logprob.mean()),
                     stderr=float(logprob.std(ddof=1) / math.sqrt(size)) if size > 1 else None,
                     n_items=size,
