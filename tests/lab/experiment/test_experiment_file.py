@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.lab.small_experiment import EXPERIMENT
 
-from emergecast.errors import ExperimentError, Mistake
+from emergecast.errors import ExperimentError, LabError, Mistake, TableError
 from emergecast.lab.experiment import Experiment, WorkerKind, parse_experiment, read_experiment
+from emergecast.lab.finetune import FinetuneMethod
+from emergecast.measurements import read_table
 
 
 def mistakes(text: str) -> tuple[Mistake, ...]:
@@ -117,6 +119,54 @@ def test_a_rate_relative_to_an_unknown_one_is_refused_for_each_checkpoint():
     assert all("is not known" in each.what for each in found)
 
 
+def test_a_relative_rate_is_a_multiple_of_each_checkpoint_s_own():
+    """0.25 and 0.5 times 1e-3 or 4e-3; another method's rate is the same for all of them."""
+    text = changed("path: S-2,", "path: S-2, pretraining_learning_rate: 4e-3,")
+    text += "    - {name: lora-8, steps: 7, learning_rate: 2e-5}\n"
+    found = parse_experiment(text, "small.yaml").finetuning.methods
+    rates = [
+        {key[1]: [how.learning_rate for how in each.values()] for key, each in m.settled.items()}
+        for m in found
+    ]
+    slow, fast = pytest.approx([2.5e-4, 5e-4]), pytest.approx([1e-3, 2e-3])
+    assert rates[0] == {"S-1": slow, "S-2": fast, "S-3": slow}
+    assert rates[1] == {name: [2e-5, 2e-5] for name in ("S-1", "S-2", "S-3")}
+
+
+@pytest.mark.parametrize(
+    ("name", "rank"),
+    [
+        ("full", None),
+        ("lora-8", 8),
+        ("lora-999999999", 999_999_999),
+        ("lora-1000000000", "refused"),
+        ("lora-08", "refused"),
+        ("lora-0", "refused"),
+        ("lora-", "refused"),
+        ("Full", "refused"),
+    ],
+)
+def test_a_name_of_a_method_is_one_everywhere(name: str, rank: int | str | None):
+    """In the experiment file, for finetuning itself, and in the table that comes out of it."""
+    row = {"checkpoint": "a", "loss": 3.0, "task": "t", "score": 0.5, "chance": 0.25}
+    row |= {"setting": "finetuned", "examples": 8, "method": name}
+
+    def make() -> FinetuneMethod:
+        return FinetuneMethod(name=name, steps=1, learning_rate=1.0)
+
+    if rank == "refused":
+        assert "there is no method" in mistakes(changed("name: full", f"name: {name}"))[0].what
+        with pytest.raises(LabError, match="full or lora-<rank>"):
+            make()
+        with pytest.raises(TableError, match="not a method"):
+            read_table([row])
+        return
+    found = parse_experiment(changed("name: full", f"name: {name}"), "small.yaml")
+    assert [each.name for each in found.finetuning.methods] == [name]
+    assert make().rank == rank
+    assert read_table([row]).frame["method"].to_list() == [name]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -129,7 +179,7 @@ def test_a_rate_relative_to_an_unknown_one_is_refused_for_each_checkpoint():
         ("name: \x00", "not YAML"),
     ],
 )
-def test_what_is_no_experiment_is_refused(text: str, said: str):
+def test_what_is_not_an_experiment_is_refused(text: str, said: str):
     """What is not an experiment is refused."""
     assert any(said in str(found) for found in mistakes(text))
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -237,8 +237,7 @@ def _as_json(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
 
 
 def _from_json(entry: dict[str, Any], folder: Path) -> Checkpoint:
-    made = Checkpoint(**{**entry, "path": Path(entry["path"])})
-    return replace(made, path=folder / entry["path"])
+    return Checkpoint(**{**entry, "path": folder / entry["path"]})
 
 
 def _described(order: Order) -> dict[str, Any]:

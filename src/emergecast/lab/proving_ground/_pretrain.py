@@ -15,13 +15,17 @@ from emergecast.errors import LabError
 from emergecast.lab.checkpoints import Checkpoint, quiet_transformers
 from emergecast.lab.proving_ground._recipe import (
     BATCH,
+    BETAS,
     CHOOSING,
     DOCUMENT,
     EVERY,
+    MAX_GRAD_NORM,
     MOST_STEPS,
     RECIPES,
+    START,
     STOP,
     WARMUP,
+    WEIGHT_DECAY,
     Quality,
     Size,
 )
@@ -181,7 +185,7 @@ def _train(
         tokens = torch.from_numpy(batch)
         optimizer.zero_grad()
         _mean_loss(model, tokens).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)
         optimizer.step()
     return moments
 
@@ -192,10 +196,10 @@ def _optimizer(model: torch.nn.Module, learning_rate: float) -> torch.optim.Opti
     matrices = [p for p in model.parameters() if p.dim() == 2]
     others = [p for p in model.parameters() if p.dim() != 2]
     groups = [
-        {"params": matrices, "weight_decay": 0.05},
+        {"params": matrices, "weight_decay": WEIGHT_DECAY},
         {"params": others, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=True)
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=BETAS, fused=True)
 
 
 def _choosing(place: World) -> torch.Tensor:
@@ -221,8 +225,7 @@ def _mean_loss(model: SmearedKeysForCausalLM, tokens: torch.Tensor) -> torch.Ten
 
 def _share(plan: Pretraining, step: int, loss: float) -> float:
     """Steps count while the loss falls evenly; where it stops is what ends the training."""
-    start, end = 7.3, plan.stop
-    by_loss = max(0.0, min(1.0, (start - loss) / (start - end)))
+    by_loss = max(0.0, min(1.0, (START - loss) / (START - plan.stop)))
     return min(1.0, max(step / plan.most_steps, by_loss**3))
 
 

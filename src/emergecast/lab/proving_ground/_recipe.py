@@ -14,9 +14,17 @@ BATCH: Final = 32
 """Documents of a pretraining step."""
 WARMUP: Final = 50
 """Steps until the learning rate is full; it stays so."""
+WEIGHT_DECAY: Final = 0.05
+"""Of matrices; vectors and single numbers do not decay."""
+BETAS: Final = (0.9, 0.98)
+"""Decay rates of Adam's two moments."""
+MAX_GRAD_NORM: Final = 1.0
+"""Longer gradients are cut to this norm."""
 EVERY: Final = 12
 """Steps between the moments at which a checkpoint may be kept: loss falls fast at the elbow."""
 MOST_STEPS: Final = 1400
+START: Final = 7.3
+"""Loss of an untrained model, roughly; ln of the vocabulary is 7.22."""
 STOP: Final = 5.01
 """Pretraining ends below this loss."""
 CHOOSING: Final = 96
