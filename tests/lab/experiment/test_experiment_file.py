@@ -38,7 +38,7 @@ def changed(old: str, new: str) -> str:
 
 
 def test_an_experiment_is_read_as_written():
-    """An experiment is read as written."""
+    """Paths start from the folder of the file; what is not written has its default."""
     found = parse_experiment(EXPERIMENT, "somewhere/small.yaml")
     assert found.name == "small"
     assert found.worker is WorkerKind.REHEARSAL
@@ -87,7 +87,7 @@ def test_a_text_and_its_file_are_one_experiment(tmp_path: Path):
     ],
 )
 def test_a_mistake_is_quoted_at_its_line(old, new, line, where, said):
-    """A mistake is quoted at its line."""
+    """With the path of the entry, the text of the line, and what to write."""
     (found,) = mistakes(changed(old, new))
     assert found.line == line
     assert where is None or found.where == where
@@ -97,7 +97,7 @@ def test_a_mistake_is_quoted_at_its_line(old, new, line, where, said):
 
 
 def test_all_mistakes_come_at_once_and_in_order():
-    """All mistakes come at once and in order."""
+    """Three, by line."""
     text = EXPERIMENT.replace("tokens: 2e6", "tokens: x").replace("chance: 0.25", "chance: y")
     text = text.replace("name: full", "name: half")
     assert [found.line for found in mistakes(text)] == [11, 16, 21]
@@ -105,7 +105,7 @@ def test_all_mistakes_come_at_once_and_in_order():
 
 @pytest.mark.parametrize("part", ["series", "corpora", "tasks"])
 def test_a_missing_part_is_named(part: str):
-    """A missing part is named."""
+    """Once, and nothing else is complained about."""
     values = yaml.safe_load(EXPERIMENT)
     del values[part]
     found = mistakes(json.dumps(values))
@@ -113,7 +113,7 @@ def test_a_missing_part_is_named(part: str):
 
 
 def test_a_rate_relative_to_an_unknown_one_is_refused_for_each_checkpoint():
-    """A rate relative to an unknown one is refused for each checkpoint."""
+    """Three checkpoints, three lines."""
     found = mistakes(changed("    pretraining_learning_rate: 1e-3\n", ""))
     assert [each.line for each in found] == [9, 10, 11]
     assert all("is not known" in each.what for each in found)
@@ -180,18 +180,18 @@ def test_a_name_of_a_method_is_one_everywhere(name: str, rank: int | str | None)
     ],
 )
 def test_what_is_not_an_experiment_is_refused(text: str, said: str):
-    """What is not an experiment is refused."""
+    """Neither YAML, nor one document, nor names with values."""
     assert any(said in str(found) for found in mistakes(text))
 
 
 def test_an_alias_that_contains_itself_is_refused():
-    """An alias that contains itself is refused."""
+    """In a list and in a merge key: a mistake, not an endless recursion."""
     text = EXPERIMENT + "trackers: &t [*t]\nrehearsal: &r\n  <<: [*r]\n"
     assert mistakes(text)
 
 
 def test_a_name_twice_is_a_mistake():
-    """A name twice is a mistake."""
+    """YAML itself would take the last one silently."""
     (found,) = mistakes(EXPERIMENT + "name: other\n")
     assert "a second time (first in line 1)" in found.what
 
@@ -206,7 +206,7 @@ def test_yaml_does_not_turn_names_and_numbers_into_something_else():
 
 
 def test_merge_keys_spare_repetition():
-    """Merge keys spare repetition."""
+    """`<<` takes what another method says, and what is written beside it stands."""
     text = EXPERIMENT.replace("    - name: full", "    - &base\n      name: full")
     text += "    - {<<: *base, name: lora-8, steps: 7, warmup_steps: 0}\n"
     found = parse_experiment(text, "small.yaml")
@@ -216,7 +216,7 @@ def test_merge_keys_spare_repetition():
 
 
 def test_epochs_become_steps():
-    """Epochs become steps."""
+    """Rounded up, by amount of data."""
     text = changed("steps: {16: 40, 64: 60}", "epochs: {16: 10, 64: 2.6}")
     text = text.replace("warmup_steps: 10", "warmup_steps: 0")
     found = parse_experiment(text, "small.yaml")
@@ -224,7 +224,7 @@ def test_epochs_become_steps():
 
 
 def test_a_folder_is_a_series_of_its_models(tmp_path: Path):
-    """A folder is a series of its models."""
+    """Sorted by name; a folder without a config.json is left out."""
     for name in ("b", "a", "not-a-model"):
         (tmp_path / "models" / name).mkdir(parents=True)
     for name in ("b", "a"):
@@ -236,7 +236,7 @@ def test_a_folder_is_a_series_of_its_models(tmp_path: Path):
 
 
 def test_a_folder_that_is_missing_or_holds_no_model_is_a_mistake(tmp_path: Path):
-    """A folder that is missing or holds no model is a mistake."""
+    """Two messages, since the remedies differ."""
     lines = EXPERIMENT.splitlines()
     text = "\n".join([*lines[:8], "    folder: models", *lines[12:]])
     with pytest.raises(ExperimentError, match="cannot be read: No such file"):
@@ -247,7 +247,7 @@ def test_a_folder_that_is_missing_or_holds_no_model_is_a_mistake(tmp_path: Path)
 
 
 def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path):
-    """A file that cannot be read is a mistake."""
+    """Because it is not there, or not text."""
     with pytest.raises(ExperimentError, match="No such file"):
         read_experiment(tmp_path / "nothing.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
@@ -257,7 +257,7 @@ def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path):
 
 @given(st.text())
 def test_no_text_raises_anything_else(text: str):
-    """No text raises anything else."""
+    """An experiment, or an ExperimentError."""
     try:
         found = parse_experiment(text, "any.yaml")
     except ExperimentError:
@@ -302,7 +302,7 @@ VALUES = st.recursive(
     value=VALUES,
 )
 def test_whatever_stands_in_a_place_it_is_a_mistake_or_an_experiment(path, value):
-    """Whatever stands in a place it is a mistake or an experiment."""
+    """Any value in place of each part of the file."""
     document = yaml.safe_load(EXPERIMENT)
     *above, last = path
     place = document

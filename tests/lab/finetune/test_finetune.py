@@ -309,7 +309,7 @@ def test_weights_of_16_bits_are_trained_in_32(tiny, words, pairs):
 
 
 @pytest.mark.parametrize("rate", [1e30])
-def test_a_loss_that_is_no_number_fails_the_run(tiny, words, pairs, rate):
+def test_a_loss_that_is_not_a_number_fails_the_run(tiny, words, pairs, rate):
     """With the step and the rate, and never a score."""
     with pytest.raises(LabError, match=r"training loss is (nan|inf) after \d+ steps.*1e\+30"):
         finetune(

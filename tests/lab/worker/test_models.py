@@ -213,10 +213,10 @@ def test_a_damaged_training_checkpoint_means_a_fresh_start(place: Path, tmp_path
     interrupted(measurer, run, tmp_path / "stopped")
     for file in (tmp_path / "stopped").glob("checkpoint-*/*.safetensors"):
         file.write_bytes(b"torn")
-    afresh = measurer.measure(run, tmp_path / "stopped", ignore)
-    assert afresh.scores == whole.scores
-    assert afresh.training is not None
-    assert afresh.training["resumed_from"] == 0
+    restarted = measurer.measure(run, tmp_path / "stopped", ignore)
+    assert restarted.scores == whole.scores
+    assert restarted.training is not None
+    assert restarted.training["resumed_from"] == 0
 
 
 REPEATED = (

@@ -15,6 +15,7 @@ class Checkpoint:
     name: str
     """Unique within its series."""
     series: str
+    """Name of its series."""
     path: Path | None = None
     """Local model folder; None where `repo` says where on the hub."""
     repo: str | None = None

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final
 
 from emergecast.errors import LabError
 from emergecast.lab.checkpoints._checkpoint import Checkpoint, CheckpointFacts, folder_of
-from emergecast.lab.checkpoints._weights import count_params, first_dtype, hash_files, weight_files
+from emergecast.lab.checkpoints._weights import (
+    count_params,
+    first_dtype,
+    hash_files,
+    read_object,
+    weight_files,
+)
 
+_CONFIG: Final = "config.json"
 _TOKENIZERS: Final = (
     ("tokenizer.json",),
     ("tokenizer.model",),
@@ -28,48 +34,37 @@ def inspect(checkpoint: Checkpoint) -> CheckpointFacts:
     """
     folder = folder_of(checkpoint)
     files = weight_files(folder)
+    # What is quick comes before hashing the weights.
+    params, config, tokenizer = count_params(files), _config(folder), _tokenizer_files(folder)
+    named = config.get("dtype", config.get("torch_dtype"))  # the key of transformers 5, or of 4
+    dtype = named.removeprefix("torch.") if isinstance(named, str) else first_dtype(files)
     return CheckpointFacts(
         weights_hash=hash_files(files),
-        architecture=_architecture(folder),
-        params=count_params(files),
-        tokenizer_hash=hash_files(_tokenizer_files(folder)),
-        dtype=_dtype(folder) or first_dtype(files),
+        architecture=_architecture(config, folder),
+        params=params,
+        tokenizer_hash=hash_files(tokenizer),
+        dtype=dtype,
     )
 
 
-def _architecture(folder: Path) -> str:
-    config = _config(folder / "config.json")
+def _architecture(config: dict[str, Any], folder: Path) -> str:
     names = config.get("architectures") or [config.get("model_type")]
     if not isinstance(names[0], str):
         raise LabError(
-            f'"{folder / "config.json"}" names neither architectures nor model_type, so nobody can'
+            f'"{folder / _CONFIG}" names neither architectures nor model_type, so nobody can'
             " tell which model this is. Give the folder that save_pretrained wrote."
         )
     return names[0]
 
 
-def _dtype(folder: Path) -> str | None:
-    """As the configuration names it, under the key of today or that of transformers 4."""
-    config = _config(folder / "config.json")
-    named = config.get("dtype", config.get("torch_dtype"))
-    return named.removeprefix("torch.") if isinstance(named, str) else None
-
-
-def _config(file: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+def _config(folder: Path) -> dict[str, Any]:
+    file = folder / _CONFIG
+    if not file.is_file():
         raise LabError(
-            f'there is no "{file}", so "{file.parent}" is not a model folder. Give the folder that'
+            f'there is no "{file}", so "{folder}" is not a model folder. Give the folder that'
             " save_pretrained wrote."
-        ) from None
-    except ValueError as error:
-        raise LabError(
-            f'"{file}" is not JSON ({error}). Copy or download the folder again.'
-        ) from None
-    if not isinstance(config, dict):
-        raise LabError(f'"{file}" holds no JSON object. Copy or download the folder again.')
-    return config
+        )
+    return read_object(file)
 
 
 def _tokenizer_files(folder: Path) -> tuple[Path, ...]:

@@ -27,9 +27,11 @@ class Loss:
     """Loss on held-out text, every token weighing the same."""
 
     nats_per_token: float
+    """Mean over all tokens."""
     stderr: float | None
     """Sampling error of it over documents; None for a single one."""
     nats_per_byte: float
+    """The same nats, shared out over the bytes."""
     byte_stderr: float | None
     """Sampling error of that over documents; None for a single one."""
     tokens: int

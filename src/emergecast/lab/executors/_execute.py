@@ -52,13 +52,19 @@ class Event:
     """Something to tell the user."""
 
     kind: EventKind
+    """What happened."""
     run: Run | None = None
+    """The run it happened to; None where the plan is meant."""
     plan: Plan | None = None
+    """The plan, where it is known or grew."""
     done: int = 0
     """Steps done of the run, for progress."""
     total: int = 0
+    """Steps of the run in all, for progress."""
     seconds: float = 0.0
+    """How long the run took, where it is done."""
     error: str | None = None
+    """Why the run failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +84,7 @@ class Report:
     """How running an experiment ended."""
 
     plan: Plan
+    """With the states at the end."""
     done: int
     """Runs done in this session."""
     failed: int

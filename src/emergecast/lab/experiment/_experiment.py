@@ -54,8 +54,11 @@ class Series:
     """Checkpoints of one pretraining recipe."""
 
     name: str
+    """Unique within the experiment."""
     checkpoints: tuple[Checkpoint, ...]
+    """In the order of the file."""
     choice: Choice
+    """Which of them are evaluated on tasks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,9 @@ class Corpus:
     """Held-out text on which the loss of every checkpoint is measured."""
 
     name: str
+    """Unique within the experiment."""
     path: Path
+    """File of JSON Lines, or of plain text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +92,7 @@ class Finetuning:
     seeds: Mapping[int, int] = field(default_factory=dict)
     """Repeats with other seeds by amount."""
     methods: tuple[Method, ...] = ()
+    """Ways of finetuning, each on every amount of data."""
     save_every_seconds: float = 300.0
     """Time between two training checkpoints of a finetuning."""
     micro_batch_size: int | None = None
@@ -122,26 +128,35 @@ class Experiment:
     """What is measured, of which checkpoints, on which tasks, after how much finetuning."""
 
     name: str
+    """For people, and for the trackers."""
     file: Path
+    """Where it is described."""
     text: str
     """The file's content; `parse_experiment` makes the same experiment of it again."""
     output: Path
     """Folder of the ledger, the training checkpoints and the logs."""
     worker: WorkerKind
+    """Who does the runs."""
     series: tuple[Series, ...]
+    """In the order of the file, and so the rest."""
     corpora: tuple[Corpus, ...]
     """The first one is the one by whose loss checkpoints are chosen."""
     tasks: tuple[Task, ...]
+    """What is scored, few-shot and after finetuning."""
     few_shot: bool
     """Whether the checkpoints are evaluated as they are."""
     finetuning: Finetuning
+    """After how much finetuning, and how."""
     amounts: Mapping[str, tuple[int, ...]]
     """Amounts of finetuning data by task, ascending; those of `finetuning`, or some of them."""
     limit: int | None
     """Test items per evaluation, the first ones; None for all."""
     trackers: tuple[Tracker, ...]
+    """Where the finetuning reports its losses."""
     rehearsal: Rehearsal
+    """Used by a rehearsal alone."""
     costs: Costs
+    """Used by estimates alone."""
     spots: Mapping[tuple[str, ...], Spot]
     """Where the checkpoints, tasks, corpora and trackers stand in the file, by `spot_key`."""
 

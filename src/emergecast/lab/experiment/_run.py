@@ -53,7 +53,9 @@ class Training:
     subset: int
     """Which random subset of the training data."""
     seed: int
+    """Which repeat."""
     method: FinetuneMethod
+    """Settled for the checkpoint and the amount of data."""
 
     def identity(self) -> dict[str, Any]:
         """All of it that determines a result, as run keys hold it."""
@@ -67,7 +69,9 @@ class Run:
     """One cell of the grid."""
 
     series: str
+    """Name of the series."""
     checkpoint: str
+    """Name of the checkpoint within it."""
     corpus: str | None = None
     """Held-out text of a loss; None for a score."""
     task: str | None = None

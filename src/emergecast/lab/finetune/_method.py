@@ -47,9 +47,11 @@ class FinetuneMethod:
     batch_size: int = DEFAULT_BATCH
     """Examples per step; all of them where there are fewer."""
     schedule: Schedule = Schedule.LINEAR
+    """How the learning rate changes after the warmup."""
     warmup_steps: int = 0
     """Steps until the learning rate is at its peak."""
     weight_decay: float = 0.0
+    """Decoupled, as AdamW's."""
     max_grad_norm: float | None = 1.0
     """Longer gradients are cut to this norm; None for none."""
     train_embeddings: bool = True
@@ -109,5 +111,6 @@ class Session:
     """Examples that pass through the model at a time, so that a batch needs less memory: the
     largest divisor of the batch size that is not above this. None for the whole batch."""
     trackers: tuple[Tracker, ...] = ()
+    """Where the Trainer reports its losses."""
     title: str | None = None
     """What the trackers call the run; a name of their own where None."""

@@ -17,6 +17,7 @@ class Outcome:
     """What a run found."""
 
     loss: Loss | None = None
+    """None where scores were measured."""
     scores: tuple[Score, ...] = ()
     """The task's own metric first."""
     training: Mapping[str, Any] | None = None
@@ -41,11 +42,15 @@ class Result:
     """A result as the ledger has it, without the outcomes of single items."""
 
     key: str
+    """SHA-256 of the identity, in hexadecimal."""
     kind: str
+    """What the run did: a `RunKind`."""
     title: str
+    """The run in words."""
     identity: Mapping[str, Any]
     """All that determines the result, by name; the key is made of it."""
     loss: Loss | None
+    """None where scores were measured."""
     scores: tuple[Score, ...]
     """The task's own metric first."""
     training: Mapping[str, Any] | None
@@ -59,6 +64,7 @@ class Result:
     versions: Mapping[str, str]
     """Of the libraries that made it, by name."""
     machine: Mapping[str, Any]
+    """On which it was done, in a few words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +72,13 @@ class Failure:
     """A run that failed and was not cleared for another try."""
 
     key: str
+    """As in a result."""
     title: str
+    """As in a result."""
     error: str
     """What went wrong, in a sentence."""
     traceback: str
+    """Empty where the process died."""
     failed: float
     """Seconds since 1970, UTC."""
 

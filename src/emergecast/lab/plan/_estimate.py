@@ -41,6 +41,7 @@ class Estimate:
     wall_seconds: float
     """The same shared out to the workers."""
     workers: int
+    """As many as are asked for, but not more than there are runs."""
     bytes_needed: int
     """Free space that is needed: training checkpoints at a time, and results."""
     cost: float | None

@@ -20,6 +20,7 @@ class Exported:
     """The table, and what is not in it."""
 
     table: Measurements
+    """One row per score and corpus."""
     without_loss: int
     """Scores left out because the loss of their checkpoint is missing."""
     without_chance: tuple[str, ...]

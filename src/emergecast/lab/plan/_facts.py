@@ -30,8 +30,11 @@ class Facts:
     models: dict[tuple[str, str], ModelFacts] = field(default_factory=dict)
     """By series and checkpoint."""
     tasks: dict[str, TaskFacts] = field(default_factory=dict)
+    """By name."""
     corpora: dict[str, CorpusFacts] = field(default_factory=dict)
+    """By name."""
     problems: list[Mistake] = field(default_factory=list)
+    """What prevents the start."""
 
 
 def gather_facts(
@@ -55,7 +58,7 @@ def gather_facts(
     _compare(experiment, facts)
     _check_trackers(experiment, facts)
     for task in experiment.tasks:
-        about = finder.find(TaskFacts, partial(measurer.task_facts, task, experiment.limit), task)
+        about = finder.find(TaskFacts, partial(measurer.task_facts, task), task)
         if about is not None:
             facts.tasks[task.name] = about
             _check_task(experiment, task, about, facts)

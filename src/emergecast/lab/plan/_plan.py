@@ -32,7 +32,9 @@ class Plan:
     """The runs of an experiment."""
 
     experiment: Experiment
+    """What is planned."""
     facts: Facts
+    """What is known of its checkpoints, tasks and corpora."""
     runs: tuple[Run, ...]
     """In the order in which they are done: losses, few-shot scores, then by amount of data."""
     states: Mapping[str, State]

@@ -37,8 +37,11 @@ class Order:
     """Which proving ground to make."""
 
     preset: Preset
+    """Sizes, losses and finetunings."""
     seeds: tuple[int, ...]
+    """One series for each, and each corpus."""
     qualities: tuple[Quality, ...] = (Quality.HIGH,)
+    """Corpora to pretrain on."""
 
     @property
     def pretrainings(self) -> tuple[Pretraining, ...]:
@@ -63,6 +66,7 @@ class Made:
     """A finished proving ground."""
 
     folder: Path
+    """Where it is."""
     experiment: Path
     """The experiment file."""
     checkpoints: int
@@ -70,6 +74,7 @@ class Made:
     trained: int
     """Models pretrained this time; the others were there."""
     seconds: float
+    """How long it took this time."""
 
 
 def order(preset: str, seeds: tuple[int, ...] = (), qualities: tuple[Quality, ...] = ()) -> Order:

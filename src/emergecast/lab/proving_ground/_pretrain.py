@@ -48,12 +48,17 @@ class Pretraining:
     """One model to pretrain."""
 
     size: Size
+    """Shape and learning rate."""
     seed: int
+    """Of the weights and of the order of the documents."""
     quality: Quality
+    """Corpus to pretrain on."""
     targets: tuple[float, ...]
     """Losses at which checkpoints are kept, in nats per token."""
     most_steps: int = MOST_STEPS
+    """It ends after so many steps,"""
     stop: float = STOP
+    """or below this loss."""
     with_control: bool = True
     """Whether the model before its first step is kept too; one corpus of a seed is enough."""
 
@@ -93,6 +98,7 @@ class Progress:
     """Where a pretraining is."""
 
     step: int
+    """Steps done."""
     loss: float
     """Of the set by which checkpoints are chosen, in nats per token."""
     share: float

@@ -60,10 +60,15 @@ class Size:
     """One size of model."""
 
     name: str
+    """In the names of checkpoints."""
     width: int
+    """Of the residual stream."""
     heads: int
+    """Attention heads of a block."""
     learning_rate: float
+    """Peak rate of pretraining."""
     layers: int = 3
+    """Blocks."""
     seconds: int
     """Roughly what its pretraining takes on one core."""
 
@@ -80,7 +85,9 @@ class Tuning:
     """How a model is finetuned on so many prompts."""
 
     examples: int
+    """Training prompts."""
     steps: int
+    """Optimiser steps."""
     learning_rate_times: float
     """Multiple of the model's pretraining learning rate."""
     subsets: int = 1
@@ -114,10 +121,15 @@ class Preset:
     """A proving ground of a certain cost."""
 
     name: str
+    """As the command line calls it."""
     sizes: tuple[Size, ...]
+    """The slowest first."""
     seeds: tuple[int, ...]
+    """Unless others are asked for."""
     tunings: tuple[Tuning, ...]
+    """Of the main task."""
     targets: tuple[float, ...]
+    """Losses at which checkpoints are kept, in nats per token."""
     most_steps: int = MOST_STEPS
     """Pretraining ends after so many steps, whatever the loss."""
     probe: bool = False

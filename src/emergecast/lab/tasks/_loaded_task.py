@@ -36,6 +36,7 @@ class Item:
     """One item of the evaluation and the requests that decide it."""
 
     id: str
+    """Number of its document, with its task before it in a group."""
     part: int
     """Which task of a group it belongs to."""
     requests: tuple[int, ...]
@@ -48,6 +49,7 @@ class ItemScore(NamedTuple):
     """What a model made of one item."""
 
     id: str
+    """That of the item."""
     correct: float
     """The item's score in the metric: 1.0 right, 0.0 wrong for an accuracy."""
     logprob: float | None

@@ -24,7 +24,9 @@ class ModelFacts:
     weights_hash: str
     """SHA-256 of the weights, in hexadecimal."""
     architecture: str
+    """Class of the model, as transformers calls it."""
     params: int
+    """Parameters."""
     tokenizer_hash: str
     """The same for the same vocabulary and rules."""
     half_precision: bool | None = None
@@ -60,6 +62,7 @@ class CorpusFacts:
     hash: str
     """SHA-256 of the file, in hexadecimal."""
     bytes: int
+    """Size of the file."""
 
 
 Progress = Callable[[int, int], None]
@@ -81,8 +84,8 @@ class Measurer(Protocol):
         """What `checkpoint` is. LabError: it cannot be used."""
         ...
 
-    def task_facts(self, task: Task, limit: int | None) -> TaskFacts:
-        """What `task` is, with at most `limit` test items. LabError: it cannot be used."""
+    def task_facts(self, task: Task) -> TaskFacts:
+        """What `task` is, within the experiment's limit of items. LabError: it cannot be used."""
         ...
 
     def corpus_facts(self, corpus: Corpus) -> CorpusFacts:

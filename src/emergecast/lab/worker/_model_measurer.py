@@ -71,7 +71,7 @@ class ModelMeasurer:
             half_precision=found.dtype in {"bfloat16", "float16"},
         )
 
-    def task_facts(self, task: tasks.Task, limit: int | None) -> TaskFacts:  # noqa: ARG002  the experiment's
+    def task_facts(self, task: tasks.Task) -> TaskFacts:
         """What the task is; builds its requests."""
         few_shot = self._task(task)
         zero_shot = self._task(replace(task, shots=0))
@@ -88,11 +88,9 @@ class ModelMeasurer:
 
     def corpus_facts(self, corpus: Corpus) -> CorpusFacts:
         """Hash and size of the file."""
-        digest = hashlib.sha256()
         try:
             with corpus.path.open("rb") as file:
-                while chunk := file.read(1 << 20):
-                    digest.update(chunk)
+                digest = hashlib.file_digest(file, "sha256")
             size = corpus.path.stat().st_size
         except OSError as error:
             raise LabError(

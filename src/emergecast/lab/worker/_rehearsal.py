@@ -42,7 +42,7 @@ class RehearsalMeasurer:
 
     def __init__(self, experiment: Experiment) -> None:
         self._options = experiment.rehearsal
-        self._limit = experiment.limit
+        self._size = min(experiment.limit or self._options.items, self._options.items)
         self._position = {
             (series.name, checkpoint.name): index / max(1, len(series.checkpoints) - 1)
             for series in experiment.series
@@ -65,14 +65,14 @@ class RehearsalMeasurer:
             tokenizer_hash=_hash("tokenizer", checkpoint.tokenizer or ""),
         )
 
-    def task_facts(self, task: Task, limit: int | None) -> TaskFacts:
+    def task_facts(self, task: Task) -> TaskFacts:
         """Facts made of the task's name and the options of the rehearsal."""
         return TaskFacts(
             hash=_hash("task", task.name, str(self._options.items), str(task.shots)),
             zero_shot_hash=_hash("task", task.name, str(self._options.items), "0"),
             metric="acc",
             chance=_LAW.chance,
-            items=min(limit or self._options.items, self._options.items),
+            items=self._size,
             training_size=self._options.training_size or None,
         )
 
@@ -110,7 +110,7 @@ class RehearsalMeasurer:
                 )
             )
         right = min(1.0, float(_LAW.score(loss, run.examples or 1)))
-        size = min(self._limit or self._options.items, self._options.items)
+        size = self._size
         drawn = rng.random(size) < right
         score = float(drawn.mean())
         logprob = np.log(np.where(drawn, 0.6, 0.2)) + 0.1 * rng.normal(size=size)
