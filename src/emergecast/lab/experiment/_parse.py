@@ -32,7 +32,14 @@ from emergecast.lab.experiment._experiment import (
     WorkerKind,
     spot_key,
 )
-from emergecast.lab.experiment._readers import Section, by_amount, report_repeated, section, whole
+from emergecast.lab.experiment._readers import (
+    Section,
+    by_amount,
+    report_repeated,
+    section,
+    sections,
+    whole,
+)
 from emergecast.lab.experiment._yaml import Entry, read_document, read_text
 from emergecast.lab.finetune import DEFAULT_BATCH, FinetuneMethod, is_method
 from emergecast.lab.tasks import Task
@@ -76,10 +83,18 @@ def _experiment(root: Entry, text: str, path: Path) -> Experiment:
     values = top.values
     series = list(_series(values.get("series", ())))
     checkpoints = [pair for each in series for pair in each.listed]
-    corpora = list(_corpora(values.get("corpora", ())))
+    corpora = [
+        (Corpus(**part.values), part.entry)
+        for part in sections(values.get("corpora", ()), CORPUS, "corpora", required=tuple(CORPUS))
+        if len(part.values) == len(CORPUS)
+    ]
     finetune = values.get("finetune")
     finetuning = Finetuning() if finetune is None else _finetuning(finetune, checkpoints)
-    tasks = list(_tasks(values.get("tasks", ())))
+    tasks = [
+        (Task(**part.some(*TASK.keys() - {"examples"})), part)
+        for part in sections(values.get("tasks", ()), TASK, "tasks")
+        if "name" in part.values
+    ]
     amounts = {task.name: _amounts_of(part, finetuning.examples) for task, part in tasks}
     if values.get("few_shot") is False and "finetune" not in top.parts:
         top.wrong("few_shot", "and nothing is finetuned.", "Add finetune, or leave few_shot out.")
@@ -110,26 +125,6 @@ def _experiment(root: Entry, text: str, path: Path) -> Experiment:
     )
 
 
-def _corpora(entries: Iterable[Entry]) -> Iterator[tuple[Corpus, Entry]]:
-    names = []
-    for each in entries:
-        values = section(each, CORPUS, required=("name", "path")).values
-        if len(values) == len(CORPUS):
-            names.append((values["name"], each))
-            yield Corpus(**values), each
-    report_repeated(names, "corpora")
-
-
-def _tasks(entries: Iterable[Entry]) -> Iterator[tuple[Task, Section]]:
-    names = []
-    for each in entries:
-        part = section(each, TASK, required=("name",))
-        if "name" in part.values:
-            names.append((part.values["name"], each))
-            yield Task(**part.some(*TASK.keys() - {"examples"})), part
-    report_repeated(names, "tasks")
-
-
 def _amounts_of(task: Section, examples: tuple[int, ...]) -> tuple[int, ...]:
     """Those of the amounts of data on which a task is finetuned."""
     if "examples" not in task.values:
@@ -156,24 +151,23 @@ class _ListedSeries:
 
 
 def _series(entries: Iterable[Entry]) -> Iterator[_ListedSeries]:
-    names = []
-    for each in entries:
-        part = section(each, SERIES, required=("name",))
-        if "checkpoints" not in part.parts and "folder" not in part.parts and each.is_mapping:
-            each.wrong('"checkpoints" is missing.', "List them, or name the folder they lie in.")
+    for part in sections(entries, SERIES, "series"):
+        named = "checkpoints" in part.parts or "folder" in part.parts
+        if not named and part.entry.is_mapping:
+            part.entry.wrong(
+                '"checkpoints" is missing.', "List them, or name the folder they lie in."
+            )
         name = part.values.get("name", "?")
         listed = [*_listed(part, name), *_in_folder(part, name)]
         shown = [(checkpoint.name, entry) for checkpoint, entry in listed]
         report_repeated(shown, f'checkpoints of series "{name}"')
         if "name" in part.values:
-            names.append((name, each))
             series = Series(
                 name=name,
                 checkpoints=tuple(checkpoint for checkpoint, _ in listed),
                 choice=part.values.get("choose", Choice()),
             )
             yield _ListedSeries(series=series, listed=listed)
-    report_repeated(names, "series")
 
 
 def _listed(series: Section, name: str) -> Iterator[tuple[Checkpoint, Entry]]:
@@ -240,12 +234,7 @@ class _UnsettledMethod:
 def _finetuning(entry: Entry, checkpoints: Sequence[tuple[Checkpoint, Entry]]) -> Finetuning:
     part = section(entry, FINETUNE, required=("examples", "methods"))
     examples = _examples(part.values.get("examples", ()))
-    listed = [
-        section(each, method_readers(examples), required=("name",))
-        for each in part.values.get("methods", ())
-    ]
-    named = [(each.values["name"], each.entry) for each in listed if "name" in each.values]
-    report_repeated(named, "methods")
+    listed = sections(part.values.get("methods", ()), method_readers(examples), "methods")
     methods = [method for each in listed if (method := _method(each, examples)) is not None]
     return Finetuning(
         examples=examples,

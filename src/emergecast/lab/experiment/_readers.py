@@ -53,6 +53,15 @@ def section(entry: Entry, readers: Readers, required: Sequence[str] = ()) -> Sec
     return Section(entry=entry, parts=parts, values=known)
 
 
+def sections(
+    entries: Iterable[Entry], readers: Readers, what: str, required: Sequence[str] = ("name",)
+) -> list[Section]:
+    """Parts of one kind; a name that two of them bear is reported."""
+    found = [section(each, readers, required) for each in entries]
+    report_repeated([(s.values["name"], s.entry) for s in found if "name" in s.values], what)
+    return found
+
+
 def record(make: Callable[..., _T], readers: Readers) -> Callable[[Entry], _T]:
     """A reader of a record whose fields may all be absent."""
     return lambda entry: make(**section(entry, readers).values)
