@@ -125,6 +125,36 @@ def test_models_in_training_end_when_the_command_is_killed(tmp_path):
     wait_for(lambda: not {*trainer} & {*members(group)}, 60)
 
 
+IDLE = """
+import multiprocessing, time
+from concurrent.futures import ProcessPoolExecutor
+from emergecast.lab.proving_ground._make import _start_worker
+context = multiprocessing.get_context("spawn")
+pool = ProcessPoolExecutor(
+    1, mp_context=context, initializer=_start_worker, initargs=(context.Queue(),)
+)
+pool.submit(time.sleep, 0).result()
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_worker_that_waits_for_a_model_ends_with_its_command_too():
+    """It would wait for ever: the pipe that work comes through stays open."""
+    command = subprocess.Popen(
+        [sys.executable, "-c", IDLE], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    group = command.pid
+    assert command.stdout is not None
+    assert command.stdout.readline() == "ready\n"
+    worker = [pid for pid in members(group) if "spawn_main" in said_by(pid)]
+    assert worker
+    command.kill()
+    command.wait()
+    command.stdout.close()
+    wait_for(lambda: not {*worker} & {*members(group)}, 30)
+
+
 def members(group: int) -> list[int]:
     """Processes of a group, zombies left out."""
     found = []

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import queue
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, wait
@@ -188,13 +189,19 @@ _REPORTS: list[Reports] = []
 
 def _start_worker(reports: Reports) -> None:
     _REPORTS.append(reports)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End a worker whose parent was killed, working or not: the next command trains its model."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _pretrain_one(plan: Pretraining, folder: Path) -> None:
     def report(progress: Progress) -> None:
-        parent = multiprocessing.parent_process()
-        if parent is not None and not parent.is_alive():  # killed: the next one trains this model
-            os._exit(1)
         _REPORTS[0].put((plan.title, progress))
 
     done = pretrain(plan, folder / SERIES, on_progress=report)
