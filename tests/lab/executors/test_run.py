@@ -21,7 +21,7 @@ from emergecast.lab.ledger import Ledger, Outcome, State
 from emergecast.lab.ledger._owner import this_process
 from emergecast.lab.plan import Survey, clear_failures, make_table, survey
 from emergecast.lab.worker._full_disk import disk_is_full
-from emergecast.lab.worker._measurer import Progress
+from emergecast.lab.worker._measurer import OnProgress
 from emergecast.lab.worker._rehearsal import RehearsalMeasurer
 from emergecast.lab.worker._worker import _do_run, _RunContext, check_outcome
 
@@ -319,7 +319,7 @@ class Bad(RehearsalMeasurer):
         super().__init__(experiment)
         self.bad = bad
 
-    def measure(self, run: Run, folder: Path, progress: Progress) -> Outcome:  # noqa: ARG002
+    def measure(self, run: Run, folder: Path, progress: OnProgress) -> Outcome:  # noqa: ARG002
         """Whatever is bad."""
         if isinstance(self.bad, Outcome):
             return self.bad

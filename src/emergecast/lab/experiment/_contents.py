@@ -17,10 +17,10 @@ from emergecast.lab.experiment._readers import (
     many,
     number,
     one_of,
-    positive,
     record,
     section,
     whole,
+    zero_is_unknown,
 )
 from emergecast.lab.experiment._yaml import Entry
 from emergecast.lab.finetune import Schedule, Tracker
@@ -64,8 +64,8 @@ CHECKPOINT: Final[Readers] = {
     "revision": Entry.text,
     "subfolder": Entry.text,
     "params": whole(1),
-    "tokens": positive(whole(0)),
-    "flops": positive(number(least=0)),
+    "tokens": zero_is_unknown(whole(0)),
+    "flops": zero_is_unknown(number(least=0)),
     "pretraining_learning_rate": SHARED["pretraining_learning_rate"],
     "tokenizer": SHARED["tokenizer"],
 }

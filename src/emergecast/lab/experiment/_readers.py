@@ -84,7 +84,7 @@ def number(
     return lambda entry: entry.number(above=above, minimum=least)
 
 
-def positive(read: Callable[[Entry], _T | None]) -> Callable[[Entry], _T | None]:
+def zero_is_unknown(read: Callable[[Entry], _T | None]) -> Callable[[Entry], _T | None]:
     """A reader to which 0 means that nothing is known."""
     return lambda entry: read(entry) or None
 

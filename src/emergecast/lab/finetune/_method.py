@@ -36,7 +36,10 @@ class Tracker(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneMethod:
-    """Everything that decides the weights, but for the data and the seed."""
+    """Everything that decides the weights, but for the data and the seed.
+
+    Every field is part of the keys of runs: a new one needs a value that old runs leave out.
+    """
 
     name: str
     """"full", or "lora-" and the rank."""

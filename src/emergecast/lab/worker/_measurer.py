@@ -65,7 +65,7 @@ class CorpusFacts:
     """Size of the file."""
 
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with the steps done and the steps in all."""
 
 
@@ -96,7 +96,7 @@ class Measurer(Protocol):
         """Versions of the libraries that made the result."""
         ...
 
-    def measure(self, run: Run, folder: Path, progress: Progress) -> Outcome:
+    def measure(self, run: Run, folder: Path, progress: OnProgress) -> Outcome:
         """Do one run; `folder` keeps its training checkpoint and is taken up again where it exists.
 
         LabError: the run failed.

@@ -19,7 +19,7 @@ from emergecast.lab import checkpoints, evaluate, finetune, tasks
 from emergecast.lab.experiment import Corpus, Experiment, Run, Training
 from emergecast.lab.ledger import Outcome
 from emergecast.lab.worker._full_disk import disk_is_full
-from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, Progress, TaskFacts
+from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, OnProgress, TaskFacts
 
 _LIBRARIES: Final = (
     "emergecast",
@@ -105,7 +105,7 @@ class ModelMeasurer:
         """Versions of the libraries, and the device."""
         return {**_versions(), "device": self._device_name}
 
-    def measure(self, run: Run, folder: Path, progress: Progress) -> Outcome:
+    def measure(self, run: Run, folder: Path, progress: OnProgress) -> Outcome:
         """Do one run.
 
         Raises:
@@ -148,7 +148,7 @@ class ModelMeasurer:
         )
 
     def _session(
-        self, run: Run, training: Training, folder: Path, progress: Progress
+        self, run: Run, training: Training, folder: Path, progress: OnProgress
     ) -> finetune.Session:
         kept = self._experiment.output.absolute() / "trackers"
         for name, value in (

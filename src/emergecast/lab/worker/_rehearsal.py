@@ -25,7 +25,7 @@ from emergecast.lab.evaluate import LOGPROB, Loss, Score
 from emergecast.lab.experiment import Corpus, Experiment, Run
 from emergecast.lab.ledger import Outcome
 from emergecast.lab.tasks import Task
-from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, Progress, TaskFacts
+from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, OnProgress, TaskFacts
 
 _STEPS: Final = 20
 _FIRST_LOSS: Final = 6.0
@@ -84,7 +84,7 @@ class RehearsalMeasurer:
         """Numpy alone."""
         return {"numpy": np.__version__}
 
-    def measure(self, run: Run, folder: Path, progress: Progress) -> Outcome:
+    def measure(self, run: Run, folder: Path, progress: OnProgress) -> Outcome:
         """Wait, and invent.
 
         Raises:
@@ -132,7 +132,7 @@ class RehearsalMeasurer:
             ),
         )
 
-    def _wait(self, folder: Path, progress: Progress) -> None:
+    def _wait(self, folder: Path, progress: OnProgress) -> None:
         """Spend the time of a run in steps, from the last one that was saved."""
         saved = folder / "step.json"
         done = json.loads(saved.read_text("utf-8")) if saved.is_file() else 0

@@ -27,7 +27,7 @@ from emergecast.errors import EmergecastError, LabError, LedgerError
 from emergecast.lab.experiment import Experiment, Run, parse_experiment, run_from_json
 from emergecast.lab.ledger import Attempt, Ledger, Outcome, Owner, this_process
 from emergecast.lab.worker._full_disk import disk_is_full
-from emergecast.lab.worker._measurer import Measurer, Progress
+from emergecast.lab.worker._measurer import Measurer, OnProgress
 from emergecast.lab.worker._measurer_of import measurer_of
 
 _HEARTBEAT_SECONDS: Final = 15.0
@@ -134,7 +134,7 @@ def _do_run(run: Run, context: _RunContext) -> bool:
     return True
 
 
-def _progress(run: Run, output: _Output) -> Progress:
+def _progress(run: Run, output: _Output) -> OnProgress:
     """Send the steps of a run as they are done, but not all of them."""
     last_sent = 0.0
 
