@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from emergecast.lab.tasks import ItemScore, LoadedTask
 
 
+_GENERATED_AT_A_TIME: Final = 16
+"""Texts that a model generates in one batch."""
 LOGPROB: Final = "logprob"
 """Name of the metric: mean log-probability of the right answer, in nats."""
 
@@ -95,7 +97,7 @@ def _generated(
         backend = HFLM(
             pretrained=model,
             tokenizer=tokenizer,
-            batch_size=16,
+            batch_size=_GENERATED_AT_A_TIME,
             max_length=max_length(model),
             device=str(model.device),
         )

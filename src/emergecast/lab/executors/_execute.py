@@ -19,6 +19,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import count
 from typing import IO, Any, Final, Self
 
 from emergecast.errors import ExperimentError, LabError, OptionError
@@ -30,6 +31,8 @@ from emergecast.lab.worker import measurer_of
 
 _CHECK_SECONDS: Final = 2.0
 """Seconds between checks of what other runners are doing."""
+_END_SECONDS: Final = 10.0
+"""Seconds that a worker has to end by itself when the session is over."""
 _MOST_DEATHS: Final = 2
 """How many workers a run may kill before it counts as failed."""
 
@@ -164,7 +167,7 @@ class _Session:
             worker.close_input()
         for worker in self.workers:
             try:
-                worker.process.wait(timeout=10)
+                worker.process.wait(timeout=_END_SECONDS)
             except subprocess.TimeoutExpired:
                 worker.process.kill()
             worker.close()
@@ -227,7 +230,7 @@ class _Session:
 
     def _start(self) -> WorkerProcess:
         experiment = self.plan.experiment
-        number = next(n for n in range(10_000) if n not in {w.number for w in self.workers})
+        number = next(n for n in count() if n not in {w.number for w in self.workers})
         worker = start_worker(number, experiment.output / "logs" / f"worker-{number}.log")
         self.workers.append(worker)
         threading.Thread(

@@ -15,6 +15,7 @@ from emergecast.lab.experiment._yaml import Entry
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
 
+Reader: TypeAlias = Callable[[Entry], _T | None]
 Readers: TypeAlias = Mapping[str, Callable[[Entry], Any]]
 """The entries that a part of the file may have, in the order in which messages list them."""
 
@@ -72,24 +73,22 @@ def itself(entry: Entry) -> Entry:
     return entry
 
 
-def whole(minimum: int) -> Callable[[Entry], int | None]:
+def whole(minimum: int) -> Reader[int]:
     """A reader of whole numbers."""
     return lambda entry: entry.whole(minimum=minimum)
 
 
-def number(
-    *, above: float | None = None, least: float | None = None
-) -> Callable[[Entry], float | None]:
+def number(*, above: float | None = None, least: float | None = None) -> Reader[float]:
     """A reader of numbers."""
     return lambda entry: entry.number(above=above, minimum=least)
 
 
-def zero_is_unknown(read: Callable[[Entry], _T | None]) -> Callable[[Entry], _T | None]:
+def zero_is_unknown(read: Reader[_T]) -> Reader[_T]:
     """A reader to which 0 means that nothing is known."""
     return lambda entry: read(entry) or None
 
 
-def one_of(kind: type[_E]) -> Callable[[Entry], _E | None]:
+def one_of(kind: type[_E]) -> Reader[_E]:
     """A reader of the words of a closed set."""
 
     def read(entry: Entry) -> _E | None:
@@ -99,16 +98,14 @@ def one_of(kind: type[_E]) -> Callable[[Entry], _E | None]:
     return read
 
 
-def many(read: Callable[[Entry], _T | None]) -> Callable[[Entry], tuple[_T, ...]]:
+def many(read: Reader[_T]) -> Callable[[Entry], tuple[_T, ...]]:
     """A reader of lists with at least one member."""
     return lambda entry: tuple(
         value for each in entry.members() if (value := read(each)) is not None
     )
 
 
-def by_amount(
-    examples: Sequence[int], read: Callable[[Entry], _T | None]
-) -> Callable[[Entry], dict[int, _T] | None]:
+def by_amount(examples: Sequence[int], read: Reader[_T]) -> Reader[dict[int, _T]]:
     """A reader of a value for each amount of data: one for all, or names that are amounts."""
 
     def all_of(entry: Entry) -> dict[int, _T] | None:
@@ -120,9 +117,7 @@ def by_amount(
     return all_of
 
 
-def _each_amount(
-    entry: Entry, examples: Sequence[int], read: Callable[[Entry], _T | None]
-) -> dict[int, _T] | None:
+def _each_amount(entry: Entry, examples: Sequence[int], read: Reader[_T]) -> dict[int, _T] | None:
     found: dict[int, _T] = {}
     named: set[int] = set()
     for name, each in entry.pairs():

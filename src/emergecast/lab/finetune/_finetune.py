@@ -194,6 +194,8 @@ def _with_adapters(model: PreTrainedModel, method: FinetuneMethod) -> Any:  # no
 
 _FULL_BYTES: Final = 4
 """Bytes of a number in full precision."""
+_TRACKED_LOSSES: Final = 50
+"""Losses that a tracker is sent of a finetuning, or one a step where that is less."""
 _SCHEDULERS: Final = {
     Schedule.LINEAR: "linear",
     Schedule.COSINE: "cosine",
@@ -244,7 +246,7 @@ def _arguments(
         save_strategy="no",
         save_total_limit=2,
         logging_strategy="steps" if session.trackers else "no",
-        logging_steps=max(1, method.steps // 50),
+        logging_steps=max(1, method.steps // _TRACKED_LOSSES),
         report_to=[str(tracker) for tracker in session.trackers],
         run_name=session.title,
         disable_tqdm=True,
