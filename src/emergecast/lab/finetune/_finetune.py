@@ -14,6 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from emergecast.errors import LabError
+from emergecast.lab.evaluate import max_length
 from emergecast.lab.finetune._method import FinetuneMethod, Schedule, Session, Tracker
 from emergecast.lab.finetune._saved import last_whole_checkpoint, step_of
 
@@ -70,7 +71,6 @@ def finetune(
     """
     from transformers import set_seed
 
-    from emergecast.lab.evaluate import max_length
     from emergecast.lab.finetune._batches import Examples
 
     session = session or Session()
