@@ -30,7 +30,7 @@ from emergecast.lab.evaluate import evaluate
 from emergecast.lab.finetune import FinetuneMethod, finetune
 from emergecast.lab.proving_ground import MATCHING, PRESETS, new_model, tokenizer, vocabulary
 from emergecast.lab.proving_ground._files import write_matching
-from emergecast.lab.tasks import Task, load_task
+from emergecast.lab.tasks import LoadedTask, Task, load_task
 
 EXAMPLES = 256
 BATCH = 32
@@ -111,7 +111,7 @@ def main() -> None:
     one_core()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        task = load_task(MATCHING, write_matching(Path(folder), EXAMPLES))
+        task = load_task(Task(name=MATCHING, include_path=write_matching(Path(folder), EXAMPLES)))
         rows = [_row(size, task, options) for size in reversed(PRESETS["full"].sizes)]
     head = ["size", "width", "finetuning, tokens/s", "bare loop", "ratio"]
     head += ["evaluation, tokens/s", "bare loop", "ratio", "seconds before the first step"]
@@ -123,7 +123,7 @@ def main() -> None:
     )
 
 
-def _row(size: Any, task: Task, options: Any) -> list[object]:  # noqa: ANN401  argparse's record
+def _row(size: Any, task: LoadedTask, options: Any) -> list[object]:  # noqa: ANN401  argparse's record
     words = tokenizer()
     torch.manual_seed(0)
     model = new_model(size).eval()
@@ -155,7 +155,7 @@ def _row(size: Any, task: Task, options: Any) -> list[object]:  # noqa: ANN401  
         first.append(_seconds(lambda: finetune(copy.deepcopy(model), words, pairs, single, seed=0)))
         evaluating.append(_seconds(lambda: evaluate(model, words, task)))
         bare_evaluating.append(_seconds(lambda: bare_evaluate(bare, test, test_choices, right)))
-    score = evaluate(model, words, task).score
+    score = evaluate(model, words, task).scores[0].score
     bare_score = bare_evaluate(bare, test, test_choices, right)
     if abs(score - bare_score) > 1e-6:
         raise SystemExit(f"the two sides disagree: {score} and {bare_score}")

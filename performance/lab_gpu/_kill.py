@@ -17,7 +17,7 @@ from performance.lab_gpu._models import CPU, DEVICE
 
 from emergecast.errors import LedgerError
 from emergecast.lab.experiment import read_experiment
-from emergecast.lab.ledger._owner import _born
+from emergecast.lab.ledger._owner import _start_of
 
 
 def kill(bench: Bench) -> str:
@@ -80,7 +80,7 @@ def _killed(file: Path, victim: Victim) -> str:
     for child in children if victim is Victim.ALL else ():
         _kill(child)
     process.wait()
-    dead = _until(lambda: all(_born(child) in {"", "zombie"} for child in children), 15)
+    dead = _until(lambda: all(_start_of(child) in {"", "zombie"} for child in children), 15)
     who = "the runner and its workers" if victim is Victim.ALL else "the runner"
     kept = len(list(training.glob("*/checkpoint-*")))
     return (

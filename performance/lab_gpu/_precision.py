@@ -23,12 +23,15 @@ from emergecast.lab.evaluate import evaluate
 from emergecast.lab.finetune import Session, finetune
 from emergecast.lab.proving_ground import MATCHING, tokenizer, vocabulary
 from emergecast.lab.proving_ground._files import write_matching
-from emergecast.lab.tasks import Pair, Task, load_task
+from emergecast.lab.tasks import LoadedTask, Pair, Task, load_task
 
 
 def precision(bench: Bench) -> str:
     """Types before, during and after finetuning; the same seed twice and interrupted."""
-    task = load_task(MATCHING, write_matching(bench.scratch / "precision", 256), limit=256)
+    task = load_task(
+        Task(name=MATCHING, include_path=write_matching(bench.scratch / "precision", 256)),
+        limit=256,
+    )
     models = {
         "proving ground, L": partial(tiny_model, "L"),
         "Llama-like": partial(llama, 3, 256, len(vocabulary())),
@@ -69,7 +72,7 @@ def _watched(model: nn.Module) -> Iterator[Mapping[str, set[str]]]:
             handle.remove()
 
 
-def _types(model: PreTrainedModel, task: Task, how: str) -> list[str]:
+def _types(model: PreTrainedModel, task: LoadedTask, how: str) -> list[str]:
     """Types before, during and after a finetuning, and whether it leaves the buffers alone."""
     before = [buffer.clone() for buffer in model.buffers()]
     with _watched(model) as few_shot:

@@ -21,7 +21,7 @@ from emergecast.lab.evaluate import _logprobs, corpus_loss, evaluate
 from emergecast.lab.finetune import FinetuneMethod, Session, finetune
 from emergecast.lab.proving_ground import MATCHING, PRESETS, new_model, tokenizer, vocabulary
 from emergecast.lab.proving_ground._files import write_matching
-from emergecast.lab.tasks import Encoded, Pair, Task, load_task
+from emergecast.lab.tasks import Encoded, LoadedTask, Pair, Task, load_task
 
 PASSED = 4096
 """Tokens that `evaluate` passes through a model at a time."""
@@ -186,7 +186,7 @@ def _trained(model: PreTrainedModel, how: FinetuneMethod) -> list[str]:
 
 def tiny(bench: Bench) -> str:
     """Speed by size, device and type."""
-    task = load_task(MATCHING, write_matching(bench.scratch / "tiny", 256))
+    task = load_task(Task(name=MATCHING, include_path=write_matching(bench.scratch / "tiny", 256)))
     rows = []
     for size in reversed(PRESETS["full"].sizes):
         for device, dtype in PLACES if size.name in bench.scale.tiny_sizes else ():
@@ -201,7 +201,7 @@ def tiny(bench: Bench) -> str:
     )
 
 
-def _speed(bench: Bench, model: PreTrainedModel, task: Task) -> list[str]:
+def _speed(bench: Bench, model: PreTrainedModel, task: LoadedTask) -> list[str]:
     """The quickest of each; steps per second leave out what a finetuning takes to begin."""
     steps = bench.scale.tiny_steps
 

@@ -64,6 +64,6 @@ def tasks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def matching(tasks_folder: Path) -> Any:
     """The main task, its first 96 items."""
     from emergecast.lab.proving_ground import MATCHING
-    from emergecast.lab.tasks import load_task
+    from emergecast.lab.tasks import Task, load_task
 
-    return load_task(MATCHING, tasks_folder, limit=96)
+    return load_task(Task(name=MATCHING, include_path=tasks_folder), limit=96)

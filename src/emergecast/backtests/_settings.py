@@ -48,7 +48,8 @@ class BacktestOptions:
     laws: tuple[str, ...] = ()
     """Laws of the part `laws`; none: that of all forecasts, and `COMPARED`."""
     rules: Mapping[str, float] = field(default_factory=dict)
-    """Rule of the verdict to override, by name, in nats; the others keep their default."""
+    """Rule of the verdict to override, by name, in the unit of the axis; the others keep their
+    default."""
     seed: int = SEED
     """Of the baselines' resampling."""
 

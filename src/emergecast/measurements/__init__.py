@@ -15,7 +15,15 @@ from emergecast.measurements._bundled import (
     proving_ground_options,
 )
 from emergecast.measurements._metrics import Metric, MetricKind, metric_of
-from emergecast.measurements._schema import COLUMNS, Column, Kind, LossSource, Setting
+from emergecast.measurements._schema import (
+    COLUMNS,
+    DEFAULT_METHOD,
+    Column,
+    Kind,
+    LossSource,
+    Setting,
+    lora_rank,
+)
 from emergecast.measurements._table import Examination, Measurements, examine, read_table
 from emergecast.measurements._template import template
 from emergecast.measurements._write import check_suffix
@@ -43,6 +51,7 @@ __all__ = [
     "CHANCE_MARGIN",
     "CHANCE_STDERRS",
     "COLUMNS",
+    "DEFAULT_METHOD",
     "PROVING_GROUND_TASK",
     "RANDOM_WEIGHTS",
     "RUN_COLUMNS",
@@ -75,6 +84,7 @@ __all__ = [
     "fits_of",
     "grid",
     "import_lm_eval",
+    "lora_rank",
     "metric_of",
     "proving_ground",
     "proving_ground_options",

@@ -5,6 +5,7 @@ Reading, checking, writing, hashing and the documentation all go by `COLUMNS`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -97,6 +98,7 @@ _DTYPES: Final[dict[Kind, pl.DataType]] = {
 DEFAULT_SERIES: Final = "default"
 DEFAULT_METRIC: Final = "acc"
 DEFAULT_METHOD: Final = "full"
+_LORA: Final = re.compile(r"lora-([1-9][0-9]{0,8})")
 
 _COLUMNS: Final = (
     Column(
@@ -230,7 +232,7 @@ _COLUMNS: Final = (
         name="method",
         kind=Kind.WORD,
         role=Role.KEY,
-        words=("full", "lora-<rank>", "prefix"),
+        words=(DEFAULT_METHOD, "lora-<rank>", "prefix"),
         doc=f'How the model was finetuned; "{DEFAULT_METHOD}" where absent, none where few-shot.',
     ),
     Column(
@@ -302,3 +304,9 @@ LOSS_FACTS: Final = ("loss", "loss_stderr", "loss_source")
 
 CHECKPOINT_FACTS: Final = ("params", "tokens", "flops", "tokenizer")
 """The same in all rows of one checkpoint."""
+
+
+def lora_rank(method: str) -> int | None:
+    """The rank in a method "lora-<rank>", at most nine digits; None for any other name."""
+    found = _LORA.fullmatch(method)
+    return None if found is None else int(found[1])

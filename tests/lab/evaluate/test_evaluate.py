@@ -15,7 +15,7 @@ import torch
 from emergecast.errors import LabError
 from emergecast.lab.evaluate import corpus_loss, evaluate, logprobs
 from emergecast.lab.proving_ground import MATCHING, PROBE, vocabulary
-from emergecast.lab.tasks import Encoded, load_task
+from emergecast.lab.tasks import Encoded, Task, load_task
 
 
 def _harness(model, words, batch_size=7):
@@ -85,7 +85,7 @@ def test_a_score_is_that_of_the_harness(tiny, words, tasks_folder, name, shots):
     from lm_eval.tasks import TaskManager
 
     model = tiny()
-    task = load_task(name, tasks_folder, shots, limit=80)
+    task = load_task(Task(name=name, include_path=tasks_folder, shots=shots), limit=80)
     ours = evaluate(model, words, task)
     with contextlib.chdir(tasks_folder):
         theirs = evaluator.simple_evaluate(
@@ -97,21 +97,22 @@ def test_a_score_is_that_of_the_harness(tiny, words, tasks_folder, name, shots):
             bootstrap_iters=10,
         )
     result = theirs["results"][name]
-    assert ours.score == pytest.approx(result["acc,none"], abs=1e-12)
-    assert ours.stderr == pytest.approx(result["acc_stderr,none"], abs=1e-12)
-    assert ours.n_items == 80
+    accuracy, _ = ours.scores
+    assert accuracy.score == pytest.approx(result["acc,none"], abs=1e-12)
+    assert accuracy.stderr == pytest.approx(result["acc_stderr,none"], abs=1e-12)
+    assert (accuracy.metric, accuracy.n_items) == ("acc", 80)
     samples = {str(sample["doc_id"]): sample for sample in theirs["samples"][name]}
-    for item in ours.per_item:
+    for item in ours.items:
         sample = samples[item.id]
         assert item.correct == sample["acc"]
         right = sample["doc"]["answer"]
         assert item.logprob == pytest.approx(float(sample["filtered_resps"][right][0]), abs=1e-5)
-    assert 0 < ours.score < 1
+    assert 0 < accuracy.score < 1
 
 
 def test_the_mean_logprob_is_that_of_the_right_answers(tiny, words, matching):
     """Its error is the sample's standard deviation over the root of the count."""
-    found = evaluate(tiny(), words, matching)
+    _, found = evaluate(tiny(), words, matching).scores
     model = tiny()
     by_hand = []
     for item in matching.items:
@@ -120,23 +121,24 @@ def test_the_mean_logprob_is_that_of_the_right_answers(tiny, words, matching):
         with torch.no_grad():
             scores = model(tokens).logits[0, -1].log_softmax(-1)
         by_hand.append(float(scores[words(answer)["input_ids"][0]]))
-    assert found.logprob == pytest.approx(np.mean(by_hand), abs=1e-5)
+    assert found.score == pytest.approx(np.mean(by_hand), abs=1e-5)
     expected = np.std(by_hand, ddof=1) / math.sqrt(len(by_hand))
-    assert found.logprob_stderr == pytest.approx(expected, abs=1e-6)
+    assert found.stderr == pytest.approx(expected, abs=1e-6)
 
 
-def test_another_model_of_the_same_task_is_scored_afresh(tiny, words, matching):
+def test_another_model_of_the_same_task_is_scored_by_itself(tiny, words, matching):
     """Responses of one model do not stay for the next."""
     first, other = evaluate(tiny(), words, matching), evaluate(tiny(seed=1), words, matching)
-    assert first.per_item != other.per_item
+    assert first.items != other.items
     assert evaluate(tiny(), words, matching) == first
 
 
 def test_one_item_has_no_error(tiny, words, tasks_folder):
     """None, not zero: a single score says nothing about its own error."""
-    found = evaluate(tiny(), words, load_task(MATCHING, tasks_folder, limit=1))
-    assert found.stderr is None
-    assert found.logprob_stderr is None
+    found = evaluate(
+        tiny(), words, load_task(Task(name=MATCHING, include_path=tasks_folder), limit=1)
+    )
+    assert [each.stderr for each in found.scores] == [None, None]
 
 
 def test_generated_answers_are_scored_by_the_harness_too(tiny, words, tasks_folder, tmp_path):
@@ -149,7 +151,7 @@ def test_generated_answers_are_scored_by_the_harness_too(tiny, words, tasks_fold
     (folder / "matching.yaml").write_text(
         text + "generation_kwargs:\n  until: [' ']\n  max_gen_toks: 1\n  do_sample: false\n"
     )
-    task = load_task(MATCHING, folder, limit=12)
+    task = load_task(Task(name=MATCHING, include_path=folder), limit=12)
     assert task.generates
     assert task.chance is None
     model = tiny()
@@ -160,8 +162,8 @@ def test_generated_answers_are_scored_by_the_harness_too(tiny, words, tasks_fold
         with torch.no_grad():
             said = words.decode(model(tokens).logits[0, -1].argmax())
         expected.append(float(said == request.doc["choices"][request.doc["answer"]]))
-    assert [item.correct for item in found.per_item] == expected
-    assert found.logprob is None
+    assert [item.correct for item in found.items] == expected
+    assert [each.metric for each in found.scores] == ["exact_match"]
     (pair,) = task.training_pairs(0, 1)
     assert pair.ends
     assert pair.completion.strip() in vocabulary()
@@ -226,7 +228,7 @@ def test_the_loss_is_the_mean_over_all_tokens(tiny, words, corpus):
         sum(each) - count * total / sum(counts) for each, count in zip(nats, counts, strict=True)
     ]
     error = math.sqrt(4 / 3 * sum(r * r for r in rest)) / sum(counts)
-    assert found.nats_per_token_stderr == pytest.approx(error, rel=1e-6)
+    assert found.stderr == pytest.approx(error, rel=1e-6)
 
 
 def test_the_error_is_what_resampling_documents_gives(tiny, words, tmp_path):
@@ -243,7 +245,7 @@ def test_the_error_is_what_resampling_documents_gives(tiny, words, tmp_path):
     sums, counts = np.array([sum(n) for n in nats]), np.array([len(n) for n in nats])
     draws = np.random.default_rng(0).integers(0, 120, (4000, 120))
     spread = (sums[draws].sum(1) / counts[draws].sum(1)).std()
-    assert found.nats_per_token_stderr == pytest.approx(spread, rel=0.1)
+    assert found.stderr == pytest.approx(spread, rel=0.1)
 
 
 def test_a_first_token_of_the_tokenizer_makes_all_of_a_text_predicted(tiny, tmp_path):
@@ -258,7 +260,7 @@ def test_a_first_token_of_the_tokenizer_makes_all_of_a_text_predicted(tiny, tmp_
     assert (found.tokens, found.bytes) == (tokens, 11)
     first = without.decode(without("the cat sat")["input_ids"][0])
     assert (fewer.tokens, fewer.bytes) == (tokens - 1, 11 - len(first))
-    assert found.nats_per_token_stderr is None
+    assert found.stderr is None
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 from emergecast.errors import ExperimentError, LabError, LedgerError, OptionError
+from emergecast.lab.evaluate import Loss, Score
 from emergecast.lab.executors import Event, EventKind, Report, RunOptions, run_all
 from emergecast.lab.experiment import Experiment, Run, read_experiment
-from emergecast.lab.ledger import Ledger, Loss, Outcome, Score, State
+from emergecast.lab.ledger import Ledger, Outcome, State
 from emergecast.lab.ledger._owner import this_process
 from emergecast.lab.plan import Survey, clear_failures, make_table, survey
 from emergecast.lab.worker._full_disk import disk_is_full
-from emergecast.lab.worker._measurer import Progress
+from emergecast.lab.worker._measurer import OnProgress
 from emergecast.lab.worker._rehearsal import RehearsalMeasurer
 from emergecast.lab.worker._worker import _do_run, _RunContext, check_outcome
 
@@ -42,7 +43,7 @@ def table(file: Path) -> str:
 
 
 def test_every_run_is_done_once_and_nothing_is_left_to_do(write: Write):
-    """Every run is done once and nothing is left to do."""
+    """Two workers do 15 different runs; a second session finds none, and no training is left."""
     file = write()
     report, events = run(file, RunOptions(workers=2))
     assert report.done == 15
@@ -56,7 +57,7 @@ def test_every_run_is_done_once_and_nothing_is_left_to_do(write: Write):
 
 
 def test_what_is_recorded_says_with_what_and_where_it_was_made(write: Write):
-    """What is recorded says with what and where it was made."""
+    """Libraries, machine, time, the recipe, and every test item."""
     file = write()
     run(file)
     found = survey(read_experiment(file))
@@ -74,7 +75,7 @@ def test_what_is_recorded_says_with_what_and_where_it_was_made(write: Write):
 
 
 def test_a_failed_run_is_recorded_with_its_error_and_the_others_go_on(write: Write):
-    """A failed run is recorded with its error and the others go on."""
+    """14 of 15 are done; the error and its traceback are kept, and the table lacks the row."""
     file = write(("{seconds: 0}", '{fail: "*S-2 few_shot*"}'))
     report, events = run(file)
     assert (report.done, report.failed) == (14, 1)
@@ -90,7 +91,7 @@ def test_a_failed_run_is_recorded_with_its_error_and_the_others_go_on(write: Wri
 
 
 def test_a_failed_run_is_tried_again_when_it_is_cleared_and_not_before(write: Write):
-    """A failed run is tried again when it is cleared and not before."""
+    """Clearing takes a pattern; a run that fails again is a failure again."""
     file = write(("{seconds: 0}", '{fail: "*S-2 few_shot*"}'))
     run(file)
     again, _ = run(file)
@@ -106,7 +107,7 @@ def test_a_failed_run_is_tried_again_when_it_is_cleared_and_not_before(write: Wr
 
 
 def test_a_limit_stops_after_so_many_runs(write: Write):
-    """A limit stops after so many runs."""
+    """4, then 4, then the 7 that are left."""
     file = write()
     for done, left in ((4, 11), (4, 7), (7, 0)):
         report, _ = run(file, RunOptions(workers=1, limit=done))
@@ -131,7 +132,7 @@ def test_a_run_that_is_busy_elsewhere_does_not_count_against_the_limit(write: Wr
 
 
 def test_scores_follow_when_the_losses_have_decided(write: Write):
-    """Scores follow when the losses have decided."""
+    """In one call: three losses, then the four runs of the one checkpoint that is taken."""
     file = write(("corpora:", "    choose: {losses: [4.0]}\ncorpora:"))
     report, _ = run(file)
     assert report.done == 3 + 4
@@ -140,7 +141,7 @@ def test_scores_follow_when_the_losses_have_decided(write: Write):
 
 
 def test_nothing_begins_where_something_cannot_be_used(write: Write):
-    """Nothing begins where something cannot be used."""
+    """Unless told to keep going."""
     file = write(("{seconds: 0}", "{training_size: 63}"))
     with pytest.raises(ExperimentError, match="63 training examples, and 64"):
         run(file)
@@ -151,7 +152,7 @@ def test_nothing_begins_where_something_cannot_be_used(write: Write):
 
 @pytest.mark.parametrize("options", [RunOptions(workers=0), RunOptions(limit=0)])
 def test_impossible_options_are_refused(write: Write, options: RunOptions):
-    """Impossible options are refused."""
+    """Zero workers, or at most zero runs."""
     with pytest.raises(OptionError):
         run(write(), options)
 
@@ -168,7 +169,7 @@ def worker_pids() -> list[int]:
 
 
 def test_a_run_that_kills_its_worker_twice_has_failed_and_the_others_go_on(write: Write):
-    """A run that kills its worker twice has failed and the others go on."""
+    """The failure names the signal; the other 14 are done."""
     file = write(("{seconds: 0}", "{seconds: 0.3}"))
     victims: list[str] = []
 
@@ -186,7 +187,7 @@ def test_a_run_that_kills_its_worker_twice_has_failed_and_the_others_go_on(write
 
 
 def test_a_worker_that_dies_once_costs_nothing(write: Write):
-    """A worker that dies once costs nothing."""
+    """Its run is tried again by another worker, and all 15 are done."""
     file = write(("{seconds: 0}", "{seconds: 0.2}"))
     victims: list[str] = []
 
@@ -219,7 +220,7 @@ def session(file: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_two_runners_on_one_ledger_share_the_runs(write: Write, tmp_path: Path):
-    """Two runners on one ledger share the runs."""
+    """Each does some, together 15, and the table is that of one runner alone."""
     file = write(("{seconds: 0}", "{seconds: 0.1}"))
     alone = ("--json", "--workers", "1")
     with session(file, *alone) as one, session(file, *alone) as two:
@@ -236,7 +237,7 @@ def test_two_runners_on_one_ledger_share_the_runs(write: Write, tmp_path: Path):
 
 
 def test_a_runner_takes_over_from_one_that_was_killed(write: Write):
-    """A runner takes over from one that was killed."""
+    """It waits for the run of the other, and does it when the claim is void."""
     file = write(("{seconds: 0}", "{seconds: 0.5}"))
     with session(file, "--workers", "1") as first:
         assert first.stderr is not None
@@ -249,7 +250,7 @@ def test_a_runner_takes_over_from_one_that_was_killed(write: Write):
 
 
 def test_ctrl_c_stops_at_once_and_loses_nothing(write: Write):
-    """Ctrl c stops at once and loses nothing."""
+    """Within 5 seconds, with a message and no traceback; claims are given back, results stay."""
     file = write(("{seconds: 0}", "{seconds: 0.4}"))
     with session(file, "--workers", "2") as process:
         assert process.stderr is not None
@@ -273,7 +274,7 @@ def test_ctrl_c_stops_at_once_and_loses_nothing(write: Write):
 
 
 def test_a_ledger_that_cannot_be_written_stops_with_a_message(write: Write):
-    """A ledger that cannot be written stops with a message."""
+    """As where the file is something else."""
     file = write()
     experiment = read_experiment(file)
     experiment.ledger.parent.mkdir()
@@ -318,7 +319,7 @@ class Bad(RehearsalMeasurer):
         super().__init__(experiment)
         self.bad = bad
 
-    def measure(self, run: Run, folder: Path, progress: Progress) -> Outcome:  # noqa: ARG002
+    def measure(self, run: Run, folder: Path, progress: OnProgress) -> Outcome:  # noqa: ARG002
         """Whatever is bad."""
         if isinstance(self.bad, Outcome):
             return self.bad
@@ -362,7 +363,7 @@ def test_whatever_a_run_does_it_is_a_failure_and_no_score(write: Write, bad, sai
     assert failure.error.startswith(said)
 
 
-def test_a_run_that_finds_the_disk_full_is_no_failure(write: Write):
+def test_a_run_that_finds_the_disk_full_has_not_failed(write: Write):
     """The worker stops, and the run is missing still."""
     file = write()
     with pytest.raises(LedgerError, match="Free some space"):
@@ -373,15 +374,15 @@ def test_a_run_that_finds_the_disk_full_is_no_failure(write: Write):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_what_is_no_number_is_no_measurement(bad: float):
+def test_what_is_not_a_number_is_not_a_measurement(bad: float):
     """What is not a number is not a measurement."""
     loss = Loss(
         nats_per_token=bad,
         stderr=None,
-        nats_per_byte=None,
+        nats_per_byte=1.0,
         byte_stderr=None,
         tokens=1,
-        bytes=None,
+        bytes=4,
     )
     score = Score(metric="acc", score=bad, stderr=None, n_items=1)
     for outcome in (Outcome(loss=loss), Outcome(scores=(score,)), Outcome()):
@@ -390,7 +391,7 @@ def test_what_is_no_number_is_no_measurement(bad: float):
 
 
 def test_a_full_disk_is_told_from_a_failing_run():
-    """A full disk is told from a failing run."""
+    """By its number, or by the words of a library that wrapped it."""
     assert disk_is_full(OSError(28, "No space left on device"))
     wrapped = LabError("cannot save")
     wrapped.__cause__ = RuntimeError("write failed: No space left on device (os error 28)")

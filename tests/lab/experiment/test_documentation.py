@@ -44,7 +44,7 @@ def test_every_experiment_of_the_page_can_be_read():
     """And has runs."""
     found = [parse_experiment(text, "experiment.yaml") for text in blocks("yaml")]
     assert len(found) == 2
-    assert [method.name for method in found[0].methods] == ["full", "lora-8"]
+    assert [method.name for method in found[0].finetuning.methods] == ["full", "lora-8"]
 
 
 def test_the_rehearsal_and_the_python_of_the_page_work(

@@ -11,7 +11,7 @@ import torch
 
 from emergecast.errors import LabError
 from emergecast.lab.evaluate import evaluate
-from emergecast.lab.finetune import FinetuneMethod, Session, finetune
+from emergecast.lab.finetune import FinetuneMethod, Session, Tracker, finetune
 from emergecast.lab.finetune._batches import Examples
 from emergecast.lab.finetune._finetune import _end_tracking
 from emergecast.lab.finetune._saved import WHOLE, last_whole_checkpoint
@@ -309,7 +309,7 @@ def test_weights_of_16_bits_are_trained_in_32(tiny, words, pairs):
 
 
 @pytest.mark.parametrize("rate", [1e30])
-def test_a_loss_that_is_no_number_fails_the_run(tiny, words, pairs, rate):
+def test_a_loss_that_is_not_a_number_fails_the_run(tiny, words, pairs, rate):
     """With the step and the rate, and never a score."""
     with pytest.raises(LabError, match=r"training loss is (nan|inf) after \d+ steps.*1e\+30"):
         finetune(
@@ -367,7 +367,7 @@ def test_the_rate_follows_its_schedule(tiny, words, pairs, schedule, monkeypatch
 
 def test_losses_go_to_a_tracker(tiny, words, pairs, tmp_path):
     """Through what the Trainer already offers."""
-    session = Session(folder=tmp_path, trackers=("tensorboard",))
+    session = Session(folder=tmp_path, trackers=(Tracker.TENSORBOARD,))
     finetune(tiny(), words, pairs, _method(), seed=0, session=session)
     assert list(tmp_path.rglob("events.out.tfevents*"))
 
@@ -376,9 +376,9 @@ def test_every_finetuning_is_a_run_of_its_own_for_wandb(monkeypatch):
     """The Trainer itself leaves its run open, and the next one would be drawn over it."""
     ended = []
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(finish=lambda: ended.append(1)))
-    _end_tracking(Session(trackers=("tensorboard",)))
+    _end_tracking(Session(trackers=(Tracker.TENSORBOARD,)))
     assert not ended
-    _end_tracking(Session(trackers=("tensorboard", "wandb")))
+    _end_tracking(Session(trackers=(Tracker.TENSORBOARD, Tracker.WANDB)))
     assert ended == [1]
 
 

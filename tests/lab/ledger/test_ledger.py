@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from emergecast.errors import LedgerError
-from emergecast.lab.ledger import Ledger, Loss, Outcome, Score, State
-from emergecast.lab.ledger._ledger import Attempt
+from emergecast.lab.evaluate import Loss, Score
+from emergecast.lab.ledger import Attempt, Ledger, Outcome, State
 from emergecast.lab.ledger._owner import SILENCE, Owner, is_alive, this_process
 
 OUTCOME = Outcome(
@@ -46,14 +46,14 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def test_a_result_comes_back_to_the_last_bit(ledger: Ledger):
-    """A result comes back to the last bit."""
+    """Losses, scores, items, and what the training said."""
     loss = Loss(
         nats_per_token=5.1234567890123456,
         stderr=1e-17,
-        nats_per_byte=None,
+        nats_per_byte=1.2345678901234567,
         byte_stderr=None,
         tokens=7,
-        bytes=None,
+        bytes=28,
     )
     assert ledger.record(attempt("a"), OUTCOME)
     assert ledger.record(attempt("b"), Outcome(loss=loss))
@@ -68,13 +68,13 @@ def test_a_result_comes_back_to_the_last_bit(ledger: Ledger):
 
 
 def test_a_second_result_of_a_run_is_refused(ledger: Ledger):
-    """A second result of a run is refused."""
+    """The first one stays."""
     assert ledger.record(attempt(started=1.0), OUTCOME)
     assert not ledger.record(attempt(started=9.0), OUTCOME)
     assert ledger.results()["k"].started == 1.0
 
 
-def test_a_result_that_is_no_number_cannot_get_in(ledger: Ledger):
+def test_a_result_that_is_not_a_number_cannot_get_in(ledger: Ledger):
     """A result that is not a number cannot get in."""
     bad = Outcome(scores=(Score(metric="acc", score=float("nan"), stderr=None, n_items=1),))
     with pytest.raises(ValueError, match="JSON"):
@@ -83,7 +83,7 @@ def test_a_result_that_is_no_number_cannot_get_in(ledger: Ledger):
 
 
 def test_a_run_is_claimed_once_and_free_again_when_it_ends(ledger: Ledger):
-    """A run is claimed once and free again when it ends."""
+    """Given back by its owner, or done."""
     mine, another = this_process(), this_process()
     assert ledger.claim("k", "t", mine)
     assert not ledger.claim("k", "t", another)
@@ -96,7 +96,7 @@ def test_a_run_is_claimed_once_and_free_again_when_it_ends(ledger: Ledger):
 
 
 def test_a_claim_dies_with_its_process(ledger: Ledger):
-    """A claim dies with its process."""
+    """A killed one holds nothing."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     born = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19]
     owner = dataclasses.replace(this_process(), name="x", pid=process.pid, born=born)
@@ -109,14 +109,14 @@ def test_a_claim_dies_with_its_process(ledger: Ledger):
 
 
 def test_another_process_with_the_same_number_is_not_the_owner():
-    """Another process with the same number is not the owner."""
+    """Numbers are used again; the start of the process tells them apart."""
     mine = this_process()
     assert is_alive(mine.host, mine.pid, mine.born, 0.0)
     assert not is_alive(mine.host, mine.pid, "1", 0.0)
 
 
 def test_a_process_of_another_machine_lives_as_long_as_it_gives_signs(ledger: Ledger):
-    """A process of another machine lives as long as it gives signs."""
+    """Another container is as far away: its process numbers mean nothing here."""
     import time
 
     away = Owner(name="away", host="another machine", pid=1, born="1")
@@ -127,7 +127,7 @@ def test_a_process_of_another_machine_lives_as_long_as_it_gives_signs(ledger: Le
 
 
 def test_a_failure_stays_until_it_is_cleared(ledger: Ledger):
-    """A failure stays until it is cleared."""
+    """With its error and traceback; then the run may be claimed again."""
     ledger.fail(attempt(), "the loss is nan.", "Traceback ...")
     assert ledger.states() == {"k": State.FAILED}
     assert not ledger.claim("k", "t", this_process())
@@ -152,7 +152,7 @@ def test_a_failure_of_a_run_that_has_a_result_is_none(ledger: Ledger):
 RACE = """
 import random, sys, time
 from pathlib import Path
-from emergecast.lab.ledger import Loss, Outcome, Score, Ledger
+from emergecast.lab.ledger import Ledger
 from emergecast.lab.ledger._owner import this_process
 with Ledger.open(Path(sys.argv[1])) as ledger:
     mine = this_process()
@@ -168,7 +168,7 @@ with Ledger.open(Path(sys.argv[1])) as ledger:
 
 
 def test_of_processes_that_race_for_runs_each_run_has_one_winner(tmp_path: Path):
-    """Of processes that race for runs each run has one winner."""
+    """Three processes, 200 runs, 200 claims."""
     path = tmp_path / "ledger.sqlite"
     racers = [
         subprocess.Popen(
@@ -191,7 +191,7 @@ def test_of_processes_that_race_for_runs_each_run_has_one_winner(tmp_path: Path)
     assert sum(count > 0 for count in won) > 1, "they did race"
 
 
-def test_what_is_no_ledger_is_refused_and_left_alone(tmp_path: Path):
+def test_what_is_not_a_ledger_is_refused_and_left_alone(tmp_path: Path):
     """What is not a ledger is refused and left alone."""
     path = tmp_path / "ledger.sqlite"
     path.write_text("my notes, " * 1000)
@@ -201,7 +201,7 @@ def test_what_is_no_ledger_is_refused_and_left_alone(tmp_path: Path):
 
 
 def test_a_ledger_of_another_format_is_refused(tmp_path: Path):
-    """A ledger of another format is refused."""
+    """The message names the format that was found."""
     path = tmp_path / "ledger.sqlite"
     Ledger.open(path).close()
     connection = sqlite3.connect(path)
@@ -212,7 +212,7 @@ def test_a_ledger_of_another_format_is_refused(tmp_path: Path):
 
 
 def test_reading_a_ledger_that_is_not_there_says_so(tmp_path: Path):
-    """Reading a ledger that is not there says so."""
+    """And makes none."""
     with pytest.raises(LedgerError, match="Run the experiment first"):
         Ledger.open_to_read(tmp_path / "ledger.sqlite")
     assert not list(tmp_path.iterdir())
@@ -222,7 +222,7 @@ FILL = """
 import resource, sys
 from pathlib import Path
 from emergecast.errors import LedgerError
-from emergecast.lab.ledger import Loss, Outcome, Score, Ledger
+from emergecast.lab.ledger import Ledger
 from tests.lab.ledger.test_ledger import OUTCOME, attempt
 path = Path(sys.argv[1])
 with Ledger.open(path) as ledger:
@@ -260,7 +260,7 @@ WRITE = """
 import os, sys
 from pathlib import Path
 from emergecast.errors import LedgerError
-from emergecast.lab.ledger import Loss, Outcome, Score, Ledger
+from emergecast.lab.ledger import Ledger
 path = Path(sys.argv[1])
 if os.getuid() == 0:  # root may write anything
     os.setgid(65534)
@@ -275,7 +275,7 @@ except LedgerError as error:
 
 
 def test_a_read_only_ledger_says_so_and_can_be_read():
-    """A read only ledger says so and can be read."""
+    """By a user who may not write to its folder either."""
     folder = Path(tempfile.mkdtemp())  # where any user may look
     try:
         path = folder / "ledger.sqlite"

@@ -9,9 +9,10 @@ import pytest
 from tests.lab.small_experiment import EXPERIMENT
 
 from emergecast.errors import LabError
+from emergecast.lab.evaluate import Loss, Score
 from emergecast.lab.executors import RunOptions, run_all
 from emergecast.lab.experiment import RunKind, parse_experiment, read_experiment
-from emergecast.lab.ledger import Loss, Result, Score
+from emergecast.lab.ledger import Result
 from emergecast.lab.plan import make_table, survey
 from emergecast.lab.plan._export import Exported
 from emergecast.lab.plan._facts import gather_facts
@@ -55,7 +56,7 @@ def test_a_row_says_what_was_measured_of_what():
     for run in plan.runs:
         if run.checkpoint != "S-2" or run.examples == 16:
             continue
-        score = Score(metric="acc", score=0.5 if run.recipe else 0.3, stderr=0.04, n_items=64)
+        score = Score(metric="acc", score=0.5 if run.training else 0.3, stderr=0.04, n_items=64)
         results[run.key] = Result(
             key=run.key,
             kind=str(run.kind),

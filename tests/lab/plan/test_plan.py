@@ -13,16 +13,23 @@ import pytest
 from tests.lab.small_experiment import EXPERIMENT
 
 from emergecast.errors import LabError
-from emergecast.lab.experiment import Experiment, parse_experiment, read_experiment
-from emergecast.lab.experiment._experiment import Choice, ListedTask
-from emergecast.lab.experiment._run import Run, RunKind, run_from_json
-from emergecast.lab.ledger import Ledger, Loss, State
-from emergecast.lab.ledger._ledger import Result
+from emergecast.lab.evaluate import Loss
+from emergecast.lab.experiment import (
+    Choice,
+    Experiment,
+    Run,
+    RunKind,
+    parse_experiment,
+    read_experiment,
+    run_from_json,
+)
+from emergecast.lab.ledger import Ledger, Result, State
 from emergecast.lab.plan import survey
 from emergecast.lab.plan._choose import choose
 from emergecast.lab.plan._estimate import _line, estimate, flops
 from emergecast.lab.plan._facts import gather_facts
 from emergecast.lab.plan._plan import Plan, make_plan
+from emergecast.lab.tasks import Task
 from emergecast.lab.worker._measurer import ModelFacts, TaskFacts
 from emergecast.lab.worker._rehearsal import RehearsalMeasurer
 
@@ -46,13 +53,13 @@ def keys(text: str) -> list[str]:
 
 
 def test_the_grid_is_every_combination_once():
-    """The grid is every combination once."""
+    """Three losses, three few-shot scores, 3 x (2 + 1) finetunings, the cheap ones first."""
     runs = planned().runs
     assert [run.kind for run in runs] == [RunKind.LOSS] * 3 + [RunKind.FEW_SHOT] * 3 + [
         RunKind.FINETUNED
     ] * 9
     assert len({run.key for run in runs}) == 15
-    cells = [(r.checkpoint, r.examples, r.seed) for r in runs if r.kind is RunKind.FINETUNED]
+    cells = [(r.checkpoint, r.examples, r.training.seed) for r in runs if r.training]
     assert set(cells) == {
         (checkpoint, examples, seed)
         for checkpoint in ("S-1", "S-2", "S-3")
@@ -62,12 +69,12 @@ def test_the_grid_is_every_combination_once():
 
 
 def test_a_recipe_is_settled_by_amount_and_checkpoint():
-    """A recipe is settled by amount and checkpoint."""
-    last = planned().runs[-1]
-    assert last.recipe is not None
-    assert last.recipe.steps == 60
-    assert last.recipe.learning_rate == 0.5 * 1e-3
-    assert last.recipe.epochs(64) == 60 * 32 / 64
+    """Steps of 64 examples, and half the rate of the pretraining."""
+    last = planned().runs[-1].training
+    assert last is not None
+    assert last.method.steps == 60
+    assert last.method.learning_rate == 0.5 * 1e-3
+    assert last.method.epochs(64) == 60 * 32 / 64
 
 
 def test_the_schedule_may_depend_on_the_amount():
@@ -77,14 +84,14 @@ def test_the_schedule_may_depend_on_the_amount():
         "      warmup_steps: 10\n      schedule: {16: constant, 64: cosine}",
     )
     for given, wanted in ((text, ("constant", "cosine")), (EXPERIMENT, ("linear", "linear"))):
-        found = {r.examples: r.recipe.schedule for r in planned(given).runs if r.recipe is not None}
+        found = {r.examples: r.training.method.schedule for r in planned(given).runs if r.training}
         assert (found[16], found[64]) == wanted
     with pytest.raises(LabError, match=r'"cosin" is not known here\. Did you mean "cosine"'):
         planned(text.replace("cosine", "cosin"))
 
 
 def test_a_key_is_the_hash_of_the_identity_as_anybody_can_compute_it():
-    """A key is the hash of the identity as anybody can compute it."""
+    """SHA-256 of the sorted JSON."""
     run = planned().runs[0]
     text = json.dumps(dict(run.identity), sort_keys=True, separators=(",", ":"))
     assert run.key == hashlib.sha256(text.encode()).hexdigest()
@@ -104,7 +111,7 @@ def test_a_key_is_the_hash_of_the_identity_as_anybody_can_compute_it():
     ],
 )
 def test_a_hyperparameter_changes_the_keys_of_finetuned_runs_alone(old, new):
-    """A hyperparameter changes the keys of finetuned runs alone."""
+    """Losses and few-shot scores stay measured."""
     before, after = keys(EXPERIMENT), keys(EXPERIMENT.replace(old, new))
     assert before[:6] == after[:6]
     assert not set(before[6:]) & set(after[6:])
@@ -126,7 +133,7 @@ def test_what_is_evaluated_and_how_is_part_of_the_keys(old, new, same):
 
 
 def test_names_folders_and_what_is_only_written_into_the_table_are_no_part_of_the_keys():
-    """Names folders and what is only written into the table are no part of the keys."""
+    """They may be corrected freely."""
     text = EXPERIMENT.replace("output: results", "output: elsewhere").replace("small", "large")
     text = text.replace("tokens: 1e6", "tokens: 7").replace("chance: 0.25", "chance: 0.2")
     text = text.replace("path: S-1", "path: moved/S-1")
@@ -134,14 +141,14 @@ def test_names_folders_and_what_is_only_written_into_the_table_are_no_part_of_th
 
 
 def test_more_data_amounts_or_seeds_leave_the_old_runs_as_they_are():
-    """More data amounts or seeds leave the old runs as they are."""
+    """Their keys are among the new ones."""
     text = EXPERIMENT.replace("[16, 64]", "[16, 64, 256]").replace("64: 1}", "64: 3, 256: 1}")
     text = text.replace("64: 60}", "64: 60, 256: 70}").replace("64: 0.5}", "64: 0.5, 256: 1}")
     assert set(keys(EXPERIMENT)) < set(keys(text))
 
 
 def test_a_run_survives_being_written_down():
-    """A run survives being written down."""
+    """As JSON, on its way to a worker: equal, with the same key."""
     for run in planned().runs:
         again = run_from_json(json.loads(json.dumps(run.as_json())))
         assert again == run
@@ -164,9 +171,9 @@ class Odd(RehearsalMeasurer):
             raise odd
         return dataclasses.replace(facts, **odd) if isinstance(odd, dict) else facts
 
-    def task_facts(self, task: ListedTask, limit: int | None) -> TaskFacts:
+    def task_facts(self, task: Task) -> TaskFacts:
         """As above."""
-        facts = super().task_facts(task, limit)
+        facts = super().task_facts(task)
         odd = self.odd.get(task.name)
         return dataclasses.replace(facts, **odd) if isinstance(odd, dict) else facts
 
@@ -179,14 +186,14 @@ def problems(**odd: object) -> list[tuple[int | None, str]]:
 
 
 def test_a_checkpoint_that_cannot_be_read_is_named_at_its_line():
-    """A checkpoint that cannot be read is named at its line."""
+    """In the words of the error."""
     assert problems(**{"S-2": LabError("there is no such folder.")}) == [
         (11, "there is no such folder.")
     ]
 
 
 def test_two_checkpoints_with_the_same_weights_are_one():
-    """Two checkpoints with the same weights are one."""
+    """Named at the line of the second."""
     same = {"weights_hash": "f" * 64}
     ((line, what),) = problems(**{"S-1": same, "S-3": same})
     assert line == 12
@@ -195,21 +202,21 @@ def test_two_checkpoints_with_the_same_weights_are_one():
 
 @pytest.mark.parametrize("name", ["architecture", "tokenizer_hash"])
 def test_a_series_has_one_architecture_and_one_tokenizer(name: str):
-    """A series has one architecture and one tokenizer."""
+    """Else its losses could not be compared."""
     ((line, what),) = problems(**{"S-2": {name: "another"}})
     assert line == 11
     assert f"differ in {name.partition('_')[0]}" in what
 
 
 def test_a_task_without_a_training_split_cannot_be_finetuned():
-    """A task without a training split cannot be finetuned."""
+    """Named at the line of the task."""
     ((line, what),) = problems(matching={"training_size": None})
     assert line == 16
     assert "no training split" in what
 
 
 def test_more_examples_than_there_are_is_a_mistake():
-    """More examples than there are is a mistake."""
+    """64 of 64 are enough, of 63 too many."""
     assert problems(matching={"training_size": 64}) == []
     ((line, what),) = problems(matching={"training_size": 63})
     assert line == 16
@@ -217,7 +224,7 @@ def test_more_examples_than_there_are_is_a_mistake():
 
 
 def test_a_task_may_have_its_own_amounts_or_none():
-    """A task may have its own amounts or none."""
+    """Some of those of the experiment; an empty list means no finetuning."""
     text = EXPERIMENT.replace("chance: 0.25", "chance: 0.25, examples: [16]")
     assert {run.examples for run in planned(text).runs} == {None, 16}
     text = EXPERIMENT.replace("chance: 0.25", "chance: 0.25, examples: []")
@@ -225,7 +232,7 @@ def test_a_task_may_have_its_own_amounts_or_none():
 
 
 def test_a_chance_level_that_nobody_knows_is_asked_for():
-    """A chance level that nobody knows is asked for."""
+    """Where neither the file nor the task states it."""
     text = EXPERIMENT.replace(", chance: 0.25", "")
     experiment = parse_experiment(text, "small.yaml")
     assert not planned(text).problems, "the task itself knows it"
@@ -253,7 +260,7 @@ LOSSES = {"a": 6.0, "b": 5.5, "c": 5.1, "d": 5.0, "e": 4.0}
     ],
 )
 def test_checkpoints_are_chosen_by_loss(choice: Choice, taken: str):
-    """Checkpoints are chosen by loss."""
+    """Nearest to each loss, spread evenly, or within bounds."""
     assert choose(choice, LOSSES) == frozenset(taken)
 
 
@@ -267,10 +274,10 @@ def loss_of(run: Run, nats: float) -> Result:
         loss=Loss(
             nats_per_token=nats,
             stderr=None,
-            nats_per_byte=None,
+            nats_per_byte=nats / 4,
             byte_stderr=None,
             tokens=1,
-            bytes=None,
+            bytes=4,
         ),
         scores=(),
         training=None,
@@ -283,7 +290,7 @@ def loss_of(run: Run, nats: float) -> Result:
 
 
 def test_scores_wait_for_the_losses_that_decide_them():
-    """Scores wait for the losses that decide them."""
+    """Until each loss is measured or has failed."""
     text = EXPERIMENT.replace("corpora:", "    choose: {losses: [5.0]}\ncorpora:")
     experiment = parse_experiment(text, "small.yaml")
     facts = gather_facts(experiment, RehearsalMeasurer(experiment), None)
@@ -305,7 +312,7 @@ def test_scores_wait_for_the_losses_that_decide_them():
 
 
 def test_estimates_come_from_measured_seconds_and_share_out_over_workers():
-    """Estimates come from measured seconds and share out over workers."""
+    """Two workers take half the time; without a price there is no cost."""
     plan = planned()
     results = {run.key: loss_of(run, 5.0) for run in plan.runs if run.kind is RunKind.LOSS}
     states = dict.fromkeys(results, State.DONE)
@@ -370,14 +377,14 @@ def test_the_arithmetic_of_each_kind_of_run_by_hand():
 
 
 def test_the_line_through_timings_is_least_squares_and_never_falls():
-    """The line through timings is least squares and never falls."""
+    """And never starts below zero."""
     assert _line([(1.0, 3.0), (2.0, 5.0), (3.0, 7.0)]) == pytest.approx((1.0, 2.0))
     assert _line([(2.0, 4.0)]) == (4.0, 0.0)
     assert _line([(1.0, 4.0), (2.0, 2.0)]) == (3.0, 0.0)
     assert _line([(1.0, 0.0), (3.0, 4.0)]) == pytest.approx((0.0, 1.2))
 
 
-def test_what_a_later_version_knew_is_looked_at_anew(write: Write):
+def test_what_a_later_version_knew_is_looked_at_again(write: Write):
     """Facts in the ledger that have more to say than this version understands, and no traceback."""
     file = write()
     for name in ("S-1", "S-2", "S-3"):

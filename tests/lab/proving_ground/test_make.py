@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from emergecast.cli import app
 from emergecast.errors import LabError
-from emergecast.lab.checkpoints import inspect_all, load, read_series
+from emergecast.lab.checkpoints import inspect, load, read_series
 from emergecast.lab.evaluate import corpus_loss, evaluate
 from emergecast.lab.finetune import FinetuneMethod, finetune
 from emergecast.lab.proving_ground import (
@@ -29,7 +29,7 @@ from emergecast.lab.proving_ground import (
     order,
     pretrain,
 )
-from emergecast.lab.tasks import load_task
+from emergecast.lab.tasks import Task, load_task
 
 RUN = CliRunner()
 
@@ -57,11 +57,13 @@ def test_it_is_made_of_ordinary_files(ground, words):
     """Series that `read_series` reads, a task, a corpus, an experiment."""
     names = ["seed-0", "seed-0-low", "seed-0-random"]
     listed = {name: read_series(ground / "series" / name) for name in names}
-    inspect_all(checkpoint for name in names for checkpoint in listed[name])
+    facts = [inspect(checkpoint) for name in names for checkpoint in listed[name]]
+    assert len({each.weights_hash for each in facts}) == len(facts)
+    assert len({(each.architecture, each.tokenizer_hash) for each in facts}) == 1
     assert [checkpoint.name for checkpoint in listed["seed-0"]][-1] == "S-0024"
     last = listed["seed-0"][-1]
     assert last.tokens == 24 * 32 * 64
-    params = inspect_all([last])[0].params
+    params = inspect(last).params
     assert params is not None
     assert last.params == params
     assert last.flops == 6 * params * last.tokens
@@ -74,8 +76,8 @@ def test_it_is_made_of_ordinary_files(ground, words):
     ]
     assert losses[0] == pytest.approx(7.3, abs=0.1)
     assert losses[1] < losses[0] - 0.05
-    task = load_task(MATCHING, ground / "tasks", limit=64)
-    assert evaluate(load(control).model, words, task).n_items == 64
+    task = load_task(Task(name=MATCHING, include_path=ground / "tasks"), limit=64)
+    assert evaluate(load(control).model, words, task).scores[0].n_items == 64
     assert task.train_size == 2 * 4096
 
 
@@ -89,8 +91,10 @@ def test_the_experiment_file_is_read_without_a_mistake(ground):
         "seed-0-low",
         "seed-0-random",
     ]
-    assert experiment.examples == (16, 256, 4096)
-    assert not experiment.methods[0].train_embeddings
+    assert experiment.finetuning.examples == (16, 256, 4096)
+    (method,) = experiment.finetuning.methods
+    settled = [each for amounts in method.settled.values() for each in amounts.values()]
+    assert {each.train_embeddings for each in settled} == {False}
 
 
 def test_what_is_there_is_not_trained_again(ground, small):
@@ -119,6 +123,36 @@ def test_models_in_training_end_when_the_command_is_killed(tmp_path):
     command.kill()
     command.wait()
     wait_for(lambda: not {*trainer} & {*members(group)}, 60)
+
+
+IDLE = """
+import multiprocessing, time
+from concurrent.futures import ProcessPoolExecutor
+from emergecast.lab.proving_ground._make import _start_worker
+context = multiprocessing.get_context("spawn")
+pool = ProcessPoolExecutor(
+    1, mp_context=context, initializer=_start_worker, initargs=(context.Queue(),)
+)
+pool.submit(time.sleep, 0).result()
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_worker_that_waits_for_a_model_ends_with_its_command_too():
+    """It would wait for ever: the pipe that work comes through stays open."""
+    command = subprocess.Popen(
+        [sys.executable, "-c", IDLE], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    group = command.pid
+    assert command.stdout is not None
+    assert command.stdout.readline() == "ready\n"
+    worker = [pid for pid in members(group) if "spawn_main" in said_by(pid)]
+    assert worker
+    command.kill()
+    command.wait()
+    command.stdout.close()
+    wait_for(lambda: not {*worker} & {*members(group)}, 30)
 
 
 def members(group: int) -> list[int]:
@@ -202,15 +236,15 @@ def test_the_skill_emerges_late_and_finetuning_brings_it_earlier(tmp_path, words
         stop=5.1,
     )
     early, late = (load(each) for each in pretrain(plan, tmp_path).kept[:2])
-    task = load_task(MATCHING, tasks_folder)
+    task = load_task(Task(name=MATCHING, include_path=tasks_folder))
     method = FinetuneMethod(
         name="full", steps=60, learning_rate=2e-3, warmup_steps=10, train_embeddings=False
     )
     scores = []
     for model, _ in (early, late):
-        few_shot = evaluate(model, words, task).score
+        few_shot = evaluate(model, words, task).scores[0].score
         done = finetune(model, words, task.training_pairs(0, 256), method, seed=0)
-        scores.append((few_shot, evaluate(done.model, words, task).score))
+        scores.append((few_shot, evaluate(done.model, words, task).scores[0].score))
     assert scores[0] == pytest.approx((0.25, 0.25), abs=0.05)
     assert scores[1][0] > 0.32
     assert scores[1][1] > scores[1][0] + 0.15

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from emergecast.errors import LabError
 from emergecast.lab.proving_ground import MATCHING, PROBE
-from emergecast.lab.tasks import Encoded, encode_pairs, load_task, tokenizer_key
+from emergecast.lab.tasks import Encoded, Task, encode_pairs, load_task, tokenizer_key
 
 
 def byte_pairs(*, bos: bool, eos: bool = True) -> PreTrainedTokenizerFast:
@@ -101,8 +101,10 @@ def test_what_a_task_is(matching, tasks_folder):
     assert matching.chance == pytest.approx(0.25)
     assert matching.metric == "acc"
     assert matching.version == "1.0"
-    assert load_task(MATCHING, tasks_folder, chance=0.3).chance == pytest.approx(0.3)
-    assert load_task(MATCHING, tasks_folder).n_items == 1024
+    assert load_task(
+        Task(name=MATCHING, include_path=tasks_folder, chance={"": 0.3})
+    ).chance == pytest.approx(0.3)
+    assert load_task(Task(name=MATCHING, include_path=tasks_folder)).n_items == 1024
 
 
 def test_the_size_of_an_item_counts_its_prompt_once(matching, tasks_folder):
@@ -138,7 +140,7 @@ def test_subsets_are_nested_and_differ(matching):
 
 def test_shots_stand_before_training_examples_too(tasks_folder):
     """Loaded with two shots, a task trains on what it evaluates."""
-    task = load_task(PROBE, tasks_folder, shots=2)
+    task = load_task(Task(name=PROBE, include_path=tasks_folder, shots=2))
     prompts = [pair.prompt for pair in task.training_pairs(0, 50)]
     assert {prompt.count(" ") for prompt in prompts} == {4}
     assert {task.requests[0].args[0].count(" ")} == {4}
@@ -159,9 +161,12 @@ def test_the_hash_tells_what_decides_a_score(tasks_folder, tmp_path, change):
     for folder in (ours, other, same):
         shutil.copytree(tasks_folder, folder)
     change(other)
-    hashes = [load_task(MATCHING, folder, limit=9).hash for folder in (ours, same, other)]
+    hashes = [
+        load_task(Task(name=MATCHING, include_path=folder), limit=9).hash
+        for folder in (ours, same, other)
+    ]
     assert hashes[0] == hashes[1] != hashes[2]
-    assert load_task(MATCHING, ours, limit=8).hash != hashes[0]
+    assert load_task(Task(name=MATCHING, include_path=ours), limit=8).hash != hashes[0]
 
 
 def _replace(path, old, new):
@@ -201,7 +206,7 @@ def test_a_task_without_training_split_trains_nothing(tasks_folder, tmp_path):
     """It can be evaluated, and says why it cannot be finetuned on."""
     folder = shutil.copytree(tasks_folder, tmp_path / "t")
     _without_training(folder)
-    task = load_task(MATCHING, folder, limit=4)
+    task = load_task(Task(name=MATCHING, include_path=folder), limit=4)
     assert task.n_items == 4
     with pytest.raises(LabError, match="has no training split"):
         task.check_training(1)
@@ -222,17 +227,17 @@ def test_a_task_that_cannot_be_used_is_refused(tasks_folder, tmp_path, spoil, sa
     folder = shutil.copytree(tasks_folder, tmp_path / spoil.__name__)
     spoil(folder)
     with pytest.raises(LabError, match=said):
-        load_task(MATCHING, folder)
+        load_task(Task(name=MATCHING, include_path=folder))
 
 
 def test_options_that_a_task_does_not_have_are_refused(tasks_folder):
     """Metric, filter and limit; the metrics there are stand in the message."""
     with pytest.raises(LabError, match='no metric "exact_match"; it has acc'):
-        load_task(MATCHING, tasks_folder, metric="exact_match")
+        load_task(Task(name=MATCHING, include_path=tasks_folder, metric="exact_match"))
     with pytest.raises(LabError, match="limit is 0"):
-        load_task(MATCHING, tasks_folder, limit=0)
+        load_task(Task(name=MATCHING, include_path=tasks_folder), limit=0)
     with pytest.raises(LabError, match='no filter "strict"; it has none'):
-        load_task(MATCHING, tasks_folder, metric="acc,strict")
+        load_task(Task(name=MATCHING, include_path=tasks_folder, metric="acc,strict"))
 
 
 def test_an_answer_too_few_is_refused(matching):
@@ -247,13 +252,13 @@ def test_a_group_is_one_task_over_all_its_items(tasks_folder, tmp_path):
     text = (folder / "matching.yaml").read_text()
     (folder / "again.yaml").write_text(text.replace(MATCHING, "again"))
     (folder / "both.yaml").write_text(f"group: both\ntask:\n  - {MATCHING}\n  - again\n")
-    task = load_task("both", folder, limit=5)
+    task = load_task(Task(name="both", include_path=folder), limit=5)
     assert task.n_items == 10
     assert task.train_size == 600
     assert {item.id for item in task.items} == {
         f"{name}/{i}" for name in (MATCHING, "again") for i in range(5)
     }
-    alone = load_task(MATCHING, folder, limit=5)
+    alone = load_task(Task(name=MATCHING, include_path=folder), limit=5)
     said = [(-float(i % 7), False) for i in range(20)]
     scores = [item.correct for item in task.score(said + said[::-1])]
     assert scores[:5] == [item.correct for item in alone.score(said)]

@@ -124,7 +124,7 @@ def test_the_table_says_what_the_rooms_say_one_by_one(finished: Path):
     found = survey(experiment, remember=True)
     rows = make_table(found.plan, found.results).table.frame.to_dicts()
     assert len(rows) == 2 * (2 + 2 * 2 * 2)
-    task = tasks.load_task("words", place / "tasks")
+    task = tasks.load_task(tasks.Task(name="words", include_path=place / "tasks"))
     for name in "ab":
         checkpoint = checkpoints.Checkpoint(
             name=name, series="random", path=place / "models" / name
@@ -133,7 +133,7 @@ def test_the_table_says_what_the_rooms_say_one_by_one(finished: Path):
         loss = evaluate.corpus_loss(model, words, place / "held-out.jsonl")
         mine = [row for row in rows if row["checkpoint"] == name]
         assert {row["loss"] for row in mine} == {loss.nats_per_token}
-        assert {row["loss_stderr"] for row in mine} == {loss.nats_per_token_stderr}
+        assert {row["loss_stderr"] for row in mine} == {loss.stderr}
         few = evaluate.evaluate(model, words, task)
         method = finetune.FinetuneMethod(name="full", steps=12, batch_size=8, learning_rate=0.003)
         pairs = task.training_pairs(0, 32)
@@ -143,7 +143,8 @@ def test_the_table_says_what_the_rooms_say_one_by_one(finished: Path):
             ("few_shot", None, None, few),
             ("finetuned", 32, "full", tuned),
         ):
-            for metric, value in (("acc", oracle.score), ("logprob", oracle.logprob)):
+            assert [each.metric for each in oracle.scores] == ["acc", "logprob"]
+            for metric, value in ((each.metric, each.score) for each in oracle.scores):
                 (row,) = [
                     row
                     for row in mine
@@ -163,7 +164,9 @@ def test_measuring_again_gives_the_same_table_to_the_last_digit(finished: Path, 
 def finetuned(experiment: Experiment) -> Run:
     """The last full finetuning of the plan."""
     runs = survey(experiment).plan.runs
-    return [run for run in runs if run.recipe is not None and run.recipe.method == "full"][-1]
+    return [run for run in runs if run.training is not None and run.training.method.name == "full"][
+        -1
+    ]
 
 
 class Stopped(Exception):  # noqa: N818  it stands for a kill
@@ -210,10 +213,10 @@ def test_a_damaged_training_checkpoint_means_a_fresh_start(place: Path, tmp_path
     interrupted(measurer, run, tmp_path / "stopped")
     for file in (tmp_path / "stopped").glob("checkpoint-*/*.safetensors"):
         file.write_bytes(b"torn")
-    afresh = measurer.measure(run, tmp_path / "stopped", ignore)
-    assert afresh.scores == whole.scores
-    assert afresh.training is not None
-    assert afresh.training["resumed_from"] == 0
+    restarted = measurer.measure(run, tmp_path / "stopped", ignore)
+    assert restarted.scores == whole.scores
+    assert restarted.training is not None
+    assert restarted.training["resumed_from"] == 0
 
 
 REPEATED = (
@@ -245,7 +248,7 @@ def test_a_run_is_done_as_the_file_says(
     asked, scored = Trainings(), []
     evaluated = evaluate.evaluate
 
-    def score(model: Any, words: Any, task: tasks.Task) -> evaluate.Evaluation:
+    def score(model: Any, words: Any, task: tasks.LoadedTask) -> evaluate.Evaluation:
         scored.append(task.hash)
         return evaluated(model, words, task)
 
@@ -255,7 +258,10 @@ def test_a_run_is_done_as_the_file_says(
     for run in survey(experiment).plan.runs:
         if run.checkpoint == "a" and run.task is not None:
             measurer.measure(run, tmp_path / run.key, ignore)
-    shown, bare = (tasks.load_task("words", place / "tasks", shots) for shots in (2, 0))
+    shown, bare = (
+        tasks.load_task(tasks.Task(name="words", include_path=place / "tasks", shots=shots))
+        for shots in (2, 0)
+    )
     assert shown.hash != bare.hash
     assert scored == [shown.hash, *[bare.hash] * 4]
     subsets = [bare.training_pairs(subset, 8) for subset in (0, 1)]
@@ -265,7 +271,7 @@ def test_a_run_is_done_as_the_file_says(
         steps=12,
         batch_size=8,
         learning_rate=0.003,
-        schedule="cosine",
+        schedule=finetune.Schedule.COSINE,
         warmup_steps=1,
         weight_decay=0.1,
         max_grad_norm=0.5,
@@ -281,7 +287,8 @@ def test_a_fresh_start_is_the_same_run_again(
     """The same examples, method and seed, in an empty folder, from the weights as they were."""
     experiment = changed(place, *REPEATED)
     run = finetuned(experiment)
-    assert (run.subset, run.seed) == (1, 1)
+    assert run.training is not None
+    assert (run.training.subset, run.training.seed) == (1, 1)
 
     class Torn(Trainings):
         """The first call spoils the weights and cannot resume."""
@@ -375,10 +382,10 @@ def test_a_finetuning_reports_under_its_title_into_the_folder_of_the_experiment(
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "elsewhere")
     part = "  save_every_seconds: 1e-9\n"
     experiment = changed(place, (part, part + "  micro_batch_size: 3\n"))
-    run = next(r for r in survey(experiment).plan.runs if r.recipe is not None)
-    assert run.recipe is not None
+    run = next(r for r in survey(experiment).plan.runs if r.training is not None)
+    assert run.training is not None
     measurer = ModelMeasurer(experiment)
-    session = measurer._session(run, run.recipe, place / "training", lambda _done, _all: None)
+    session = measurer._session(run, run.training, place / "training", lambda _done, _all: None)
     assert session.title == run.title
     assert session.micro_batch_size == 3
     kept = place / "results" / "trackers"

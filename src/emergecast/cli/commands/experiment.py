@@ -265,7 +265,7 @@ def run_progress() -> Iterator[Callable[[Event], None]]:
     from emergecast.cli.texts.experiment_progress import Bars, Lines
 
     if not sys.stderr.isatty():
-        yield Lines().hear
+        yield Lines().show
         return
     with Bars() as bars:
-        yield bars.hear
+        yield bars.show

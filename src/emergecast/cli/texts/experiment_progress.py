@@ -28,7 +28,7 @@ class Lines:
         self._ended = 0
         self._all = 0
 
-    def hear(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
         """Report one event."""
         if event.plan is not None:
             self._all = len(event.plan.states)
@@ -76,7 +76,7 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def hear(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
         """Show one event."""
         if event.plan is not None:
             self._seconds = seconds_each(event.plan, {})

@@ -32,9 +32,10 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
         f"  corpora     {', '.join(corpus.name for corpus in experiment.corpora)}",
         f"  tasks       {', '.join(task.name for task in experiment.tasks)}",
     ]
-    if experiment.examples:
-        lines.append(f"  examples    {', '.join(f'{d:,}' for d in experiment.examples)}")
-        lines.append(f"  methods     {', '.join(m.name for m in experiment.methods)}")
+    finetuning = experiment.finetuning
+    if finetuning.examples:
+        lines.append(f"  examples    {', '.join(f'{d:,}' for d in finetuning.examples)}")
+        lines.append(f"  methods     {', '.join(m.name for m in finetuning.methods)}")
     lines.append(f"  ledger      {experiment.ledger}")
     lines += ["", *state_lines(plan)]
     if plan.undecided:

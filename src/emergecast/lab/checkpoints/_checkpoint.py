@@ -15,6 +15,7 @@ class Checkpoint:
     name: str
     """Unique within its series."""
     series: str
+    """Name of its series."""
     path: Path | None = None
     """Local model folder; None where `repo` says where on the hub."""
     repo: str | None = None
@@ -52,16 +53,18 @@ class Checkpoint:
                 " weights for every revision. Give each revision a folder, or use repo."
             )
 
+    @property
+    def title(self) -> str:
+        """Series and name."""
+        return f"{self.series}/{self.name}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointFacts:
     """What the files of a checkpoint say."""
 
-    folder: Path
     weights_hash: str
     """SHA-256 over the weight files in the order of their names, in hexadecimal."""
-    weights_bytes: int
-    """Size of the weight files."""
     architecture: str
     """Class of the model as `config.json` names it."""
     params: int | None

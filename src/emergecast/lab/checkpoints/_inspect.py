@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 from emergecast.errors import LabError
 from emergecast.lab.checkpoints._checkpoint import Checkpoint, CheckpointFacts, folder_of
-from emergecast.lab.checkpoints._weights import count_params, first_dtype, hash_files, weight_files
+from emergecast.lab.checkpoints._weights import (
+    count_params,
+    first_dtype,
+    hash_files,
+    read_object,
+    weight_files,
+)
 
+_CONFIG: Final = "config.json"
 _TOKENIZERS: Final = (
     ("tokenizer.json",),
     ("tokenizer.model",),
@@ -30,107 +34,37 @@ def inspect(checkpoint: Checkpoint) -> CheckpointFacts:
     """
     folder = folder_of(checkpoint)
     files = weight_files(folder)
-    params = count_params(files)
+    # What is quick comes before hashing the weights.
+    params, config, tokenizer = count_params(files), _config(folder), _tokenizer_files(folder)
+    named = config.get("dtype", config.get("torch_dtype"))  # the key of transformers 5, or of 4
+    dtype = named.removeprefix("torch.") if isinstance(named, str) else first_dtype(files)
     return CheckpointFacts(
-        folder=folder,
         weights_hash=hash_files(files),
-        weights_bytes=sum(file.stat().st_size for file in files),
-        architecture=_architecture(folder),
+        architecture=_architecture(config, folder),
         params=params,
-        tokenizer_hash=hash_files(_tokenizer_files(folder)),
-        dtype=_dtype(folder) or first_dtype(files),
+        tokenizer_hash=hash_files(tokenizer),
+        dtype=dtype,
     )
 
 
-def inspect_all(checkpoints: Iterable[Checkpoint]) -> tuple[CheckpointFacts, ...]:
-    """What the files of each checkpoint say, in the order given.
-
-    Raises:
-        LabError: Names everything that is wrong: files that are missing or corrupt, a series of
-            several architectures or tokenizers, two checkpoints with the same weights.
-    """
-    checkpoints = tuple(checkpoints)
-    found: list[tuple[Checkpoint, CheckpointFacts]] = []
-    problems: list[str] = []
-    for checkpoint in checkpoints:
-        try:
-            found.append((checkpoint, inspect(checkpoint)))
-        except LabError as error:
-            problems.append(str(error))
-    problems += _same_weights(found)
-    problems += _mixed(found, "architecture", lambda facts: facts.architecture)
-    problems += _mixed(found, "tokenizer", lambda facts: f"of hash {facts.tokenizer_hash[:12]}")
-    if problems:
-        head = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise LabError(
-            f"{head} with the checkpoints:\n" + "\n".join(f"  {problem}" for problem in problems)
-        )
-    return tuple(facts for _, facts in found)
-
-
-def _same_weights(found: list[tuple[Checkpoint, CheckpointFacts]]) -> list[str]:
-    owners: defaultdict[str, list[str]] = defaultdict(list)
-    for checkpoint, facts in found:
-        owners[facts.weights_hash].append(f'"{checkpoint.series}/{checkpoint.name}"')
-    return [
-        f"{' and '.join(names)} have the same weights (hash {weights[:12]}), so they are one"
-        " checkpoint. Leave all but one out, or correct their paths."
-        for weights, names in owners.items()
-        if len(names) > 1
-    ]
-
-
-def _mixed(
-    found: list[tuple[Checkpoint, CheckpointFacts]],
-    what: str,
-    read: Callable[[CheckpointFacts], str],
-) -> list[str]:
-    first: dict[str, tuple[str, str]] = {}
-    problems = []
-    for checkpoint, facts in found:
-        name, value = first.setdefault(checkpoint.series, (checkpoint.name, read(facts)))
-        if read(facts) != value:
-            problems.append(
-                f'series "{checkpoint.series}" mixes {what}s: "{name}" has {value},'
-                f' "{checkpoint.name}" has {read(facts)}. Losses compare only within one; put them'
-                " into series of their own."
-            )
-    return problems
-
-
-def _architecture(folder: Path) -> str:
-    config = _config(folder / "config.json")
+def _architecture(config: dict[str, Any], folder: Path) -> str:
     names = config.get("architectures") or [config.get("model_type")]
     if not isinstance(names[0], str):
         raise LabError(
-            f'"{folder / "config.json"}" names neither architectures nor model_type, so nobody can'
+            f'"{folder / _CONFIG}" names neither architectures nor model_type, so nobody can'
             " tell which model this is. Give the folder that save_pretrained wrote."
         )
     return names[0]
 
 
-def _dtype(folder: Path) -> str | None:
-    """As the configuration names it, under the key of today or that of transformers 4."""
-    config = _config(folder / "config.json")
-    named = config.get("dtype", config.get("torch_dtype"))
-    return named.removeprefix("torch.") if isinstance(named, str) else None
-
-
-def _config(file: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+def _config(folder: Path) -> dict[str, Any]:
+    file = folder / _CONFIG
+    if not file.is_file():
         raise LabError(
-            f'there is no "{file}", so "{file.parent}" is not a model folder. Give the folder that'
+            f'there is no "{file}", so "{folder}" is not a model folder. Give the folder that'
             " save_pretrained wrote."
-        ) from None
-    except ValueError as error:
-        raise LabError(
-            f'"{file}" is not JSON ({error}). Copy or download the folder again.'
-        ) from None
-    if not isinstance(config, dict):
-        raise LabError(f'"{file}" holds no JSON object. Copy or download the folder again.')
-    return config
+        )
+    return read_object(file)
 
 
 def _tokenizer_files(folder: Path) -> tuple[Path, ...]:

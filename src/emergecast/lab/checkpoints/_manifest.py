@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,17 +14,11 @@ from emergecast.lab.checkpoints._checkpoint import Checkpoint
 
 MANIFEST: Final = "series.json"
 """Name of the file in a series folder that lists its checkpoints."""
-_FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
-    "name": str,
-    "path": str,
-    "repo": str,
-    "revision": str,
-    "subfolder": str,
-    "params": int,
-    "tokens": int,
-    "flops": (int, float),
-    "pretraining_learning_rate": (int, float),
-    "tokenizer": str,
+_NUMBERS: Final = {"int | None": (int,), "float | None": (int, float)}
+_FIELDS: Final[dict[str, tuple[type, ...]]] = {
+    field.name: _NUMBERS.get(str(field.type), (str,))
+    for field in fields(Checkpoint)
+    if field.name != "series"
 }
 """What an entry may say: the fields of `Checkpoint` but for its series."""
 
@@ -82,7 +77,7 @@ def _checkpoint(entry: object, *, series: str, file: Path, number: int) -> Check
         if wanted is None:
             raise LabError(f'{where} has an unknown key "{key}". Known: {", ".join(_FIELDS)}.')
         if not isinstance(value, wanted) or isinstance(value, bool):
-            kind = "text" if wanted is str else "a number"
+            kind = "text" if str in wanted else "a number"
             raise LabError(f"{where}: {key} should be {kind}, and is {value!r}. Correct it.")
     known = dict(entry)
     if "path" in known:

@@ -29,7 +29,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     for index, pattern in ((_INDEX, "model*.safetensors"), (_OLD_INDEX, "pytorch_model*.bin")):
         files = tuple(sorted(folder.glob(pattern)))
         if (folder / index).is_file():
-            named = set(_json(folder / index).get("weight_map", {}).values())
+            named = set(read_object(folder / index).get("weight_map", {}).values())
             if missing := sorted(named - {file.name for file in files}):
                 raise LabError(
                     f'"{folder}" lacks {len(missing)} of its {len(named)} weight files, such as'
@@ -116,7 +116,12 @@ def _corrupt(file: Path, what: str) -> LabError:
     )
 
 
-def _json(file: Path) -> dict[str, dict[str, str]]:
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file of the folder.
+
+    Raises:
+        LabError: It is not JSON, or not an object.
+    """
     try:
         read = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:

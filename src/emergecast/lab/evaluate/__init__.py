@@ -7,13 +7,15 @@ or a loss that is not finite.
 
 from __future__ import annotations
 
-from emergecast.lab.evaluate._corpus import CorpusLoss, corpus_loss
-from emergecast.lab.evaluate._evaluate import Evaluation, evaluate
+from emergecast.lab.evaluate._corpus import Loss, corpus_loss
+from emergecast.lab.evaluate._evaluate import LOGPROB, Evaluation, Score, evaluate
 from emergecast.lab.evaluate._logprobs import logprobs, max_length
 
 __all__ = [
-    "CorpusLoss",
+    "LOGPROB",
     "Evaluation",
+    "Loss",
+    "Score",
     "corpus_loss",
     "evaluate",
     "logprobs",

@@ -23,15 +23,17 @@ LONGEST_WINDOW: Final = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CorpusLoss:
+class Loss:
     """Loss on held-out text, every token weighing the same."""
 
     nats_per_token: float
-    nats_per_token_stderr: float | None
-    """Sampling error over documents; None for a single one."""
+    """Mean over all tokens."""
+    stderr: float | None
+    """Sampling error of it over documents; None for a single one."""
     nats_per_byte: float
-    nats_per_byte_stderr: float | None
-    """Sampling error over documents; None for a single one."""
+    """The same nats, shared out over the bytes."""
+    byte_stderr: float | None
+    """Sampling error of that over documents; None for a single one."""
     tokens: int
     """Tokens predicted."""
     bytes: int
@@ -47,7 +49,7 @@ class _Document(NamedTuple):
 
 def corpus_loss(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, corpus_path: Path
-) -> CorpusLoss:
+) -> Loss:
     """Loss of a model on a held-out corpus.
 
     A document is cut into windows of what the model takes, each beginning with the last token of
@@ -79,11 +81,11 @@ def corpus_loss(
             f'the loss on "{corpus_path}" is not a finite number. The weights or the precision of'
             " the model are broken; look at how it was trained or loaded."
         )
-    return CorpusLoss(
+    return Loss(
         nats_per_token=float(nats.sum() / tokens.sum()),
-        nats_per_token_stderr=_ratio_error(nats, tokens),
+        stderr=_ratio_error(nats, tokens),
         nats_per_byte=float(nats.sum() / size.sum()),
-        nats_per_byte_stderr=_ratio_error(nats, size),
+        byte_stderr=_ratio_error(nats, size),
         tokens=int(tokens.sum()),
         bytes=int(size.sum()),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,26 +15,42 @@ from emergecast.lab.evaluate._logprobs import logprobs, max_length
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from emergecast.lab.tasks import ItemScore, Task
+    from emergecast.lab.tasks import ItemScore, LoadedTask
+
+
+_GENERATED_AT_A_TIME: Final = 16
+"""Texts that a model generates in one batch."""
+LOGPROB: Final = "logprob"
+"""Name of the metric: mean log-probability of the right answer, in nats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """Mean of one metric over the test items."""
+
+    metric: str
+    """Its name."""
+    score: float
+    """In the unit of the metric."""
+    stderr: float | None
+    """Sampling error of the mean; None for a single item."""
+    n_items: int
+    """Test items."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """What a model scores on a task."""
 
-    score: float
-    """Mean over the items, in the unit of the task's metric."""
-    stderr: float | None
-    """Sampling error of the mean; None for a single item."""
-    n_items: int
-    logprob: float | None
-    """Mean log-probability of the right answer in nats; None where the task does not ask for it."""
-    logprob_stderr: float | None
-    """Sampling error of that mean."""
-    per_item: tuple[ItemScore, ...]
+    scores: tuple[Score, ...]
+    """In the task's metric, then in `LOGPROB` where the task asks for log-probabilities."""
+    items: tuple[ItemScore, ...]
+    """What it made of each item."""
 
 
-def evaluate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task) -> Evaluation:
+def evaluate(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: LoadedTask
+) -> Evaluation:
     """Score a model on a task.
 
     Args:
@@ -51,34 +67,26 @@ def evaluate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: T
         else logprobs(model, task.encoded(tokenizer))
     )
     items = task.score(responses)
-    score, stderr = _mean([item.correct for item in items])
-    if not math.isfinite(score):
+    main = _mean(task.metric, [item.correct for item in items])
+    if not math.isfinite(main.score):
         raise LabError(
-            f'task "{task.name}" scores {score}, which is not a finite number. Look at its metric'
-            f' "{task.metric}".'
+            f'task "{task.name}" scores {main.score}, which is not a finite number. Look at its'
+            f' metric "{task.metric}".'
         )
     known = [item.logprob for item in items if item.logprob is not None]
-    logprob, logprob_stderr = _mean(known) if len(known) == len(items) else (None, None)
-    return Evaluation(
-        score=score,
-        stderr=stderr,
-        n_items=len(items),
-        logprob=logprob,
-        logprob_stderr=logprob_stderr,
-        per_item=items,
-    )
+    more = [_mean(LOGPROB, known)] if len(known) == len(items) else []
+    return Evaluation(scores=(main, *more), items=items)
 
 
-def _mean(values: Sequence[float]) -> tuple[float, float | None]:
+def _mean(metric: str, values: Sequence[float]) -> Score:
     """Mean and its standard error, the sample's standard deviation (n - 1) / sqrt(n)."""
     data = np.asarray(values, dtype=float)
-    if len(data) < 2:
-        return float(data.mean()), None
-    return float(data.mean()), float(data.std(ddof=1) / math.sqrt(len(data)))
+    error = float(data.std(ddof=1) / math.sqrt(len(data))) if len(data) > 1 else None
+    return Score(metric=metric, score=float(data.mean()), stderr=error, n_items=len(data))
 
 
 def _generated(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: LoadedTask
 ) -> list[tuple[float, bool] | str]:
     """Answers of a task that generates: the harness's own backend does that."""
     from lm_eval.models.huggingface import HFLM
@@ -89,7 +97,7 @@ def _generated(
         backend = HFLM(
             pretrained=model,
             tokenizer=tokenizer,
-            batch_size=16,
+            batch_size=_GENERATED_AT_A_TIME,
             max_length=max_length(model),
             device=str(model.device),
         )

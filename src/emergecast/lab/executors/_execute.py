@@ -19,17 +19,20 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import count
 from typing import IO, Any, Final, Self
 
 from emergecast.errors import ExperimentError, LabError, OptionError
 from emergecast.lab.executors._processes import WorkerProcess, default_workers, start_worker
 from emergecast.lab.experiment import Experiment, Run
-from emergecast.lab.ledger import Attempt, Ledger, State, machine
+from emergecast.lab.ledger import Attempt, Ledger, State
 from emergecast.lab.plan import Plan, gather_facts, plan_now
 from emergecast.lab.worker import measurer_of
 
 _CHECK_SECONDS: Final = 2.0
 """Seconds between checks of what other runners are doing."""
+_END_SECONDS: Final = 10.0
+"""Seconds that a worker has to end by itself when the session is over."""
 _MOST_DEATHS: Final = 2
 """How many workers a run may kill before it counts as failed."""
 
@@ -52,13 +55,19 @@ class Event:
     """Something to tell the user."""
 
     kind: EventKind
+    """What happened."""
     run: Run | None = None
+    """The run it happened to; None where the plan is meant."""
     plan: Plan | None = None
+    """The plan, where it is known or grew."""
     done: int = 0
     """Steps done of the run, for progress."""
     total: int = 0
+    """Steps of the run in all, for progress."""
     seconds: float = 0.0
+    """How long the run took, where it is done."""
     error: str | None = None
+    """Why the run failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +87,7 @@ class Report:
     """How running an experiment ended."""
 
     plan: Plan
+    """With the states at the end."""
     done: int
     """Runs done in this session."""
     failed: int
@@ -157,7 +167,7 @@ class _Session:
             worker.close_input()
         for worker in self.workers:
             try:
-                worker.process.wait(timeout=10)
+                worker.process.wait(timeout=_END_SECONDS)
             except subprocess.TimeoutExpired:
                 worker.process.kill()
             worker.close()
@@ -220,7 +230,7 @@ class _Session:
 
     def _start(self) -> WorkerProcess:
         experiment = self.plan.experiment
-        number = next(n for n in range(10_000) if n not in {w.number for w in self.workers})
+        number = next(n for n in count() if n not in {w.number for w in self.workers})
         worker = start_worker(number, experiment.output / "logs" / f"worker-{number}.log")
         self.workers.append(worker)
         threading.Thread(
@@ -308,16 +318,7 @@ class _Session:
             f"the worker process died {_MOST_DEATHS} times ({how}), as when memory runs out. Use"
             f' fewer workers or a smaller batch; its log is "{worker.log}".'
         )
-        attempt = Attempt(
-            key=run.key,
-            kind=str(run.kind),
-            title=run.title,
-            identity=run.identity,
-            started=time.time(),
-            seconds=0.0,
-            versions={},
-            machine=machine(),
-        )
+        attempt = Attempt.here(run, started=time.time(), seconds=0.0, versions={})
         self.ledger.fail(attempt, error, "")
         self.failed += 1
         self.listener(Event(kind=EventKind.FAILED, run=run, error=error))

@@ -46,10 +46,14 @@ class WorkerProcess:
     """One worker."""
 
     number: int
+    """Decides its GPU and the name of its log."""
     process: subprocess.Popen[str]
     log: Path
+    """What it and its libraries print."""
     run: Run | None = None
+    """What it is doing; None while it waits."""
     ready: bool = False
+    """Whether it has loaded its libraries."""
 
     def close_input(self) -> None:
         """Tell the worker to give back its claim and end."""

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+
+from emergecast.errors import Mistake
+from emergecast.lab.checkpoints import Checkpoint
+from emergecast.lab.experiment._run import Run
+from emergecast.lab.experiment._yaml import Spot
+from emergecast.lab.finetune import FinetuneMethod, Tracker
+from emergecast.lab.tasks import Task
 
 
 class WorkerKind(StrEnum):
@@ -15,57 +22,6 @@ class WorkerKind(StrEnum):
     """Loads the checkpoints, evaluates and finetunes them."""
     REHEARSAL = "rehearsal"
     """Invents scores from an emergence law without loading anything, to try an experiment out."""
-
-
-class Schedule(StrEnum):
-    """How the learning rate changes after the warmup."""
-
-    LINEAR = "linear"
-    COSINE = "cosine"
-    CONSTANT = "constant"
-
-
-class Tracker(StrEnum):
-    """Where the finetuning reports its losses as it goes."""
-
-    TENSORBOARD = "tensorboard"
-    MLFLOW = "mlflow"
-    WANDB = "wandb"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedCheckpoint:
-    """One model of a series, as the file describes it."""
-
-    series: str
-    name: str
-    path: Path | None
-    """Local folder; None where the model is in a repository of the hub."""
-    repo: str | None
-    """Repository of the hub, "organisation/name"."""
-    revision: str | None
-    """Revision of the repository; None is its main one."""
-    subfolder: str | None
-    """Folder in the repository or in `path` that holds the model."""
-    params: int | None
-    """Parameters; counted from the weights where None."""
-    tokens: int | None
-    """Tokens it was pretrained on."""
-    flops: float | None
-    """Pretraining compute in FLOP."""
-    pretraining_learning_rate: float | None
-    """Learning rate of the pretraining at this point."""
-    tokenizer: str | None
-    """Name of the tokenizer for the table."""
-    where: str
-    """Path of the entry in the file, like "series[0].checkpoints[2]"."""
-    line: int
-    """1-based line of the entry."""
-
-    @property
-    def title(self) -> str:
-        """Series and name."""
-        return f"{self.series}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +54,11 @@ class Series:
     """Checkpoints of one pretraining recipe."""
 
     name: str
-    checkpoints: tuple[ListedCheckpoint, ...]
+    """Unique within the experiment."""
+    checkpoints: tuple[Checkpoint, ...]
+    """In the order of the file."""
     choice: Choice
-    line: int
+    """Which of them are evaluated on tasks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,55 +66,37 @@ class Corpus:
     """Held-out text on which the loss of every checkpoint is measured."""
 
     name: str
+    """Unique within the experiment."""
     path: Path
-    where: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedTask:
-    """One downstream task in the form of lm-evaluation-harness."""
-
-    name: str
-    include_path: Path | None
-    """Folder with the task's YAML; None for a task that comes with the harness."""
-    shots: int
-    """In-context examples that the harness puts before a test item; few-shot only."""
-    shots_in_document: int
-    """In-context examples that each test item holds already; the table counts them too."""
-    metric: str | None
-    """Which of the task's metrics is the score; the task's main one where None."""
-    examples: tuple[int, ...] | None
-    """Amounts of finetuning data for this task, of those of the experiment; None for all."""
-    chance: Mapping[str, float]
-    """Score of a model that knows nothing, by metric; "" stands for the score's own."""
-    where: str
-    line: int
+    """File of JSON Lines, or of plain text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """One way of finetuning; every value by amount of data."""
+    """One way of finetuning, settled for every checkpoint and amount of data."""
 
     name: str
     """"full", or "lora-" and the rank."""
-    steps: Mapping[int, int]
-    """Optimiser steps."""
-    batch_size: Mapping[int, int]
-    """Examples per step; the amount of data where that is less."""
-    learning_rate: Mapping[int, float] | None
-    """Peak learning rate; None where it is a multiple of the pretraining's."""
-    lr_times_pretraining: Mapping[int, float] | None
-    """Peak learning rate in units of the checkpoint's pretraining rate."""
-    schedule: Mapping[int, Schedule]
-    warmup_steps: Mapping[int, int]
-    weight_decay: float
-    max_grad_norm: float | None
-    """Longer gradients are cut to this norm; None for none."""
-    train_embeddings: bool
-    """Whether the embeddings of tokens learn too."""
-    where: str
-    line: int
+    settled: Mapping[tuple[str, str], Mapping[int, FinetuneMethod]]
+    """By checkpoint (its series and name), then by amount of data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finetuning:
+    """After how much finetuning scores are measured, and how; by default nothing is finetuned."""
+
+    examples: tuple[int, ...] = ()
+    """Amounts of finetuning data, ascending."""
+    subsets: Mapping[int, int] = field(default_factory=dict)
+    """Random subsets of the training data by amount."""
+    seeds: Mapping[int, int] = field(default_factory=dict)
+    """Repeats with other seeds by amount."""
+    methods: tuple[Method, ...] = ()
+    """Ways of finetuning, each on every amount of data."""
+    save_every_seconds: float = 300.0
+    """Time between two training checkpoints of a finetuning."""
+    micro_batch_size: int | None = None
+    """Examples of a batch that pass through the model at a time; None for all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +107,8 @@ class Rehearsal:
     """How long a run takes."""
     fail: tuple[str, ...] = ()
     """Patterns of run titles, like "*/S-108 finetuned*", of runs that fail."""
-    training_size: int | None = 100_000
-    """Training examples of every task; None for a task without a training split."""
+    training_size: int = 100_000
+    """Training examples of every task; 0 for tasks without a training split."""
     items: int = 256
     """Test items of every task."""
 
@@ -188,36 +128,37 @@ class Experiment:
     """What is measured, of which checkpoints, on which tasks, after how much finetuning."""
 
     name: str
+    """For people, and for the trackers."""
     file: Path
+    """Where it is described."""
     text: str
     """The file's content; `parse_experiment` makes the same experiment of it again."""
     output: Path
     """Folder of the ledger, the training checkpoints and the logs."""
     worker: WorkerKind
+    """Who does the runs."""
     series: tuple[Series, ...]
+    """In the order of the file, and so the rest."""
     corpora: tuple[Corpus, ...]
     """The first one is the one by whose loss checkpoints are chosen."""
-    tasks: tuple[ListedTask, ...]
+    tasks: tuple[Task, ...]
+    """What is scored, few-shot and after finetuning."""
     few_shot: bool
     """Whether the checkpoints are evaluated as they are."""
-    examples: tuple[int, ...]
-    """Amounts of finetuning data, ascending; empty where nothing is finetuned."""
-    subsets: Mapping[int, int]
-    """Random subsets of the training data by amount."""
-    seeds: Mapping[int, int]
-    """Repeats with other seeds by amount."""
-    methods: tuple[Method, ...]
-    save_every_seconds: float
-    """Time between two training checkpoints of a finetuning."""
-    micro_batch_size: int | None
-    """Examples of a batch that pass through the model at a time; None for all of them."""
+    finetuning: Finetuning
+    """After how much finetuning, and how."""
+    amounts: Mapping[str, tuple[int, ...]]
+    """Amounts of finetuning data by task, ascending; those of `finetuning`, or some of them."""
     limit: int | None
     """Test items per evaluation, the first ones; None for all."""
     trackers: tuple[Tracker, ...]
+    """Where the finetuning reports its losses."""
     rehearsal: Rehearsal
+    """Used by a rehearsal alone."""
     costs: Costs
-    lines: Mapping[str, int]
-    """1-based line of every entry by its path, for messages."""
+    """Used by estimates alone."""
+    spots: Mapping[tuple[str, ...], Spot]
+    """Where the checkpoints, tasks, corpora and trackers stand in the file, by `spot_key`."""
 
     @property
     def ledger(self) -> Path:
@@ -225,10 +166,30 @@ class Experiment:
         return self.output / "ledger.sqlite"
 
     @property
-    def checkpoints(self) -> tuple[ListedCheckpoint, ...]:
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
         """The checkpoints of all series, in the order of the file."""
         return tuple(each for series in self.series for each in series.checkpoints)
+
+    def checkpoint(self, run: Run) -> Checkpoint:
+        """The checkpoint of a run."""
+        return next(
+            each
+            for each in self.checkpoints
+            if (each.series, each.name) == (run.series, run.checkpoint)
+        )
 
     def training_folder(self, key: str) -> Path:
         """Where the training checkpoint of a run is kept until its result is in the ledger."""
         return self.output / "training" / key[:20]
+
+    def mistake(
+        self, thing: Checkpoint | Task | Corpus | Tracker, what: str, remedy: str
+    ) -> Mistake:
+        """A mistake at the line of something that the experiment names."""
+        return self.spots[spot_key(thing)].mistake(what, remedy)
+
+
+def spot_key(thing: Checkpoint | Task | Corpus | Tracker) -> tuple[str, ...]:
+    """What tells a checkpoint, task, corpus or tracker from all others of the experiment."""
+    series = thing.series if isinstance(thing, Checkpoint) else ""
+    return (type(thing).__name__, series, thing.name)

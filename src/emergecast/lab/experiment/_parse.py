@@ -2,55 +2,52 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from emergecast.errors import LabError
+from emergecast.lab.checkpoints import MANIFEST, Checkpoint, read_series
+from emergecast.lab.experiment._contents import (
+    CHECKPOINT,
+    CORPUS,
+    FINETUNE,
+    SERIES,
+    SHARED,
+    TASK,
+    TOP,
+    method_readers,
+)
 from emergecast.lab.experiment._experiment import (
+    Choice,
     Corpus,
     Costs,
     Experiment,
-    ListedTask,
+    Finetuning,
+    Method,
     Rehearsal,
-    Tracker,
+    Series,
     WorkerKind,
+    spot_key,
 )
-from emergecast.lab.experiment._fields import (
-    Place,
-    chance_of,
-    either,
-    members,
-    number,
-    optional,
+from emergecast.lab.experiment._readers import (
+    Section,
+    by_amount,
     report_repeated,
+    section,
+    sections,
     whole,
 )
-from emergecast.lab.experiment._parse_finetune import parse_finetuning
-from emergecast.lab.experiment._parse_series import parse_series
 from emergecast.lab.experiment._yaml import Entry, read_document, read_text
+from emergecast.lab.finetune import DEFAULT_BATCH, FinetuneMethod, is_method
+from emergecast.lab.tasks import Task
 
-_TOP: Final = (
-    "name",
-    "output",
-    "worker",
-    "series",
-    "corpora",
-    "tasks",
-    "few_shot",
-    "finetune",
-    "evaluation",
-    "trackers",
-    "rehearsal",
-    "costs",
-)
-_TASK: Final = (
-    "name",
-    "include_path",
-    "shots",
-    "shots_in_document",
-    "metric",
-    "examples",
-    "chance",
-)
+_MOST_REPEATS: Final = 1000
+"""Bound of subsets and of seeds, so that a typing mistake does not make an endless grid."""
+
+# --------------------------------------------------------------------------------- the whole file
 
 
 def read_experiment(path: str | Path) -> Experiment:
@@ -70,94 +67,70 @@ def parse_experiment(text: str, path: str | Path) -> Experiment:
         ExperimentError: the text has mistakes; all of them are in `problems`.
     """
     path = Path(path)
-    root = read_document(text, str(path))
-    experiment = None
+    root = read_document(text, path)
     try:
         experiment = _experiment(root, text, path)
     except RecursionError:
         root.wrong("an alias contains itself.", "Write the values out.")
-    root.document.stop_if_wrong()
-    if experiment is None:  # pragma: no cover - said above
-        raise AssertionError
+        raise root.document.refusal() from None
+    if root.document.problems:
+        raise root.document.refusal()
     return experiment
 
 
 def _experiment(root: Entry, text: str, path: Path) -> Experiment:
-    place = Place(folder=path.parent)
-    top = root.mapping(_TOP, required=("series", "corpora", "tasks"))
-    finetuning = parse_finetuning(top.get("finetune"), place)
-    few_shot = either(top.get("few_shot"), Entry.flag, True)  # noqa: FBT003  the value of an entry
-    if not few_shot and "finetune" not in top:
-        top["few_shot"].wrong("and nothing is finetuned.", "Add finetune, or leave few_shot out.")
-    evaluation = top["evaluation"].mapping(("limit",)) if "evaluation" in top else {}
-    worker = optional(top.get("worker"), lambda e: e.word(tuple(WorkerKind)))
-    experiment = Experiment(
-        name=either(top.get("name"), Entry.text, path.stem),
+    top = section(root, TOP, required=("series", "corpora", "tasks"))
+    values = top.values
+    series = list(_series(values.get("series", ())))
+    checkpoints = [pair for each in series for pair in each.listed]
+    corpora = [
+        (Corpus(**part.values), part.entry)
+        for part in sections(values.get("corpora", ()), CORPUS, "corpora", required=tuple(CORPUS))
+        if len(part.values) == len(CORPUS)
+    ]
+    finetune = values.get("finetune")
+    finetuning = Finetuning() if finetune is None else _finetuning(finetune, checkpoints)
+    tasks = [
+        (Task(**part.some(*TASK.keys() - {"examples"})), part)
+        for part in sections(values.get("tasks", ()), TASK, "tasks")
+        if "name" in part.values
+    ]
+    amounts = {task.name: _amounts_of(part, finetuning.examples) for task, part in tasks}
+    if values.get("few_shot") is False and "finetune" not in top.parts:
+        top.wrong("few_shot", "and nothing is finetuned.", "Add finetune, or leave few_shot out.")
+    trackers = tuple(dict.fromkeys(values.get("trackers", ())))
+    named: list[tuple[Any, Entry]] = [
+        *checkpoints,
+        *corpora,
+        *((task, part.entry) for task, part in tasks),
+        *((tracker, top.parts["trackers"]) for tracker in trackers),
+    ]
+    return Experiment(
+        name=values.get("name", path.stem),
         file=path,
         text=text,
-        output=place.path(top.get("output")) or path.parent / f"{path.stem}-results",
-        worker=WorkerKind(worker or WorkerKind.MODELS),
-        series=parse_series(top.get("series"), place),
-        corpora=_corpora(top.get("corpora"), place),
-        tasks=_tasks(top.get("tasks"), place, finetuning.examples),
-        few_shot=few_shot,
-        examples=finetuning.examples,
-        subsets=finetuning.subsets,
-        seeds=finetuning.seeds,
-        methods=finetuning.methods,
-        save_every_seconds=finetuning.save_every_seconds,
-        micro_batch_size=finetuning.micro_batch_size,
-        limit=optional(evaluation.get("limit"), whole(1)),
-        trackers=_trackers(top.get("trackers"), place),
-        rehearsal=_rehearsal(top.get("rehearsal")),
-        costs=_costs(top.get("costs")),
-        lines=place.lines,
+        output=values.get("output", path.parent / f"{path.stem}-results"),
+        worker=values.get("worker", WorkerKind.MODELS),
+        series=tuple(each.series for each in series),
+        corpora=tuple(corpus for corpus, _ in corpora),
+        tasks=tuple(task for task, _ in tasks),
+        few_shot=values.get("few_shot", True),
+        finetuning=finetuning,
+        amounts=amounts,
+        limit=values.get("evaluation", {}).get("limit"),
+        trackers=trackers,
+        rehearsal=values.get("rehearsal", Rehearsal()),
+        costs=values.get("costs", Costs()),
+        spots={spot_key(thing): entry.spot for thing, entry in named},
     )
-    _check_rates(root, experiment)
-    return experiment
 
 
-def _corpora(entry: Entry | None, place: Place) -> tuple[Corpus, ...]:
-    found: list[tuple[Corpus, Entry]] = []
-    for each in members(entry):
-        place.note(each)
-        parts = each.mapping(("name", "path"), required=("name", "path"))
-        name = optional(parts.get("name"), Entry.text)
-        path = place.path(parts.get("path"))
-        if name is not None and path is not None:
-            found.append((Corpus(name=name, path=path, where=each.where, line=each.line), each))
-    report_repeated(found, "corpora")
-    return tuple(corpus for corpus, _ in found)
-
-
-def _tasks(entry: Entry | None, place: Place, examples: tuple[int, ...]) -> tuple[ListedTask, ...]:
-    found: list[tuple[ListedTask, Entry]] = []
-    for each in members(entry):
-        place.note(each)
-        parts = each.mapping(_TASK, required=("name",))
-        name = optional(parts.get("name"), Entry.text)
-        task = ListedTask(
-            name=name or "",
-            include_path=place.path(parts.get("include_path")),
-            shots=either(parts.get("shots"), whole(0), 0),
-            shots_in_document=either(parts.get("shots_in_document"), whole(0), 0),
-            metric=optional(parts.get("metric"), Entry.text),
-            examples=_some_of(parts.get("examples"), examples),
-            chance=chance_of(parts.get("chance")),
-            where=each.where,
-            line=each.line,
-        )
-        if name is not None:
-            found.append((task, each))
-    report_repeated(found, "tasks")
-    return tuple(task for task, _ in found)
-
-
-def _some_of(entry: Entry | None, examples: tuple[int, ...]) -> tuple[int, ...] | None:
-    if entry is None:
-        return None
+def _amounts_of(task: Section, examples: tuple[int, ...]) -> tuple[int, ...]:
+    """Those of the amounts of data on which a task is finetuned."""
+    if "examples" not in task.values:
+        return examples
     found = set()
-    for each in entry.items():  # an empty list: no finetuning on this task
+    for each in task.values["examples"]:
         amount = each.whole(minimum=1)
         if amount is not None and amount not in examples:
             each.wrong(f"{amount} is not among finetune.examples.", "Add it there, or remove it.")
@@ -166,49 +139,190 @@ def _some_of(entry: Entry | None, examples: tuple[int, ...]) -> tuple[int, ...] 
     return tuple(sorted(found))
 
 
-def _trackers(entry: Entry | None, place: Place) -> tuple[Tracker, ...]:
-    if entry is not None:
-        place.note(entry)
-    words = [each.word(tuple(Tracker)) for each in members(entry)]
-    return tuple(dict.fromkeys(Tracker(word) for word in words if word is not None))
+# ------------------------------------------------------------------------ series and checkpoints
 
 
-def _rehearsal(entry: Entry | None) -> Rehearsal:
-    if entry is None:
-        return Rehearsal()
-    parts = entry.mapping(("seconds", "fail", "training_size", "items"))
-    patterns = [each.text() for each in members(parts.get("fail"))]
-    size = either(parts.get("training_size"), whole(0), 100_000)
-    return Rehearsal(
-        seconds=either(parts.get("seconds"), number(least=0), 0.0),
-        fail=tuple(pattern for pattern in patterns if pattern is not None),
-        training_size=size or None,
-        items=either(parts.get("items"), whole(1), 256),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ListedSeries:
+    """A series, and where each of its checkpoints is named."""
+
+    series: Series
+    listed: list[tuple[Checkpoint, Entry]]
 
 
-def _costs(entry: Entry | None) -> Costs:
-    if entry is None:
-        return Costs()
-    parts = entry.mapping(("flops_per_second", "per_hour"))
-    return Costs(
-        flops_per_second=optional(parts.get("flops_per_second"), number(above=0)),
-        per_hour=optional(parts.get("per_hour"), number(least=0)),
-    )
+def _series(entries: Iterable[Entry]) -> Iterator[_ListedSeries]:
+    for part in sections(entries, SERIES, "series"):
+        named = "checkpoints" in part.parts or "folder" in part.parts
+        if not named and part.entry.is_mapping:
+            part.entry.wrong(
+                '"checkpoints" is missing.', "List them, or name the folder they lie in."
+            )
+        name = part.values.get("name", "?")
+        listed = [*_listed(part, name), *_in_folder(part, name)]
+        shown = [(checkpoint.name, entry) for checkpoint, entry in listed]
+        report_repeated(shown, f'checkpoints of series "{name}"')
+        if "name" in part.values:
+            series = Series(
+                name=name,
+                checkpoints=tuple(checkpoint for checkpoint, _ in listed),
+                choice=part.values.get("choose", Choice()),
+            )
+            yield _ListedSeries(series=series, listed=listed)
 
 
-def _check_rates(root: Entry, experiment: Experiment) -> None:
-    """A rate in units of the pretraining's needs that of every checkpoint."""
-    relative = [method for method in experiment.methods if method.lr_times_pretraining is not None]
-    if not relative:
+def _listed(series: Section, name: str) -> Iterator[tuple[Checkpoint, Entry]]:
+    """The checkpoints that a series names one by one."""
+    for each in series.values.get("checkpoints", ()):
+        found = section(each, CHECKPOINT, required=("name",))
+        path, repo, revision = (key in found.parts for key in ("path", "repo", "revision"))
+        if not path and not repo and each.is_mapping:
+            each.wrong('"path" is missing.', "Give the folder of the model, or its repo.")
+        if path and repo:
+            found.wrong("repo", "there is a path and a repo.", "Keep the one that has the model.")
+        if revision and not repo:
+            found.wrong(
+                "revision",
+                "a local folder has no revisions, so all of them would be one model.",
+                "Give the repo, or one folder for each checkpoint.",
+            )
+        one_place = path != repo and (repo or not revision)
+        if one_place and "name" in found.values and found.some("path", "repo"):
+            yield Checkpoint(series=name, **series.some(*SHARED) | found.values), each
+
+
+def _in_folder(series: Section, name: str) -> Iterator[tuple[Checkpoint, Entry]]:
+    """The models in a folder: those that its series.json lists, or else all, sorted by name."""
+    entry = series.values.get("folder")
+    folder = None if entry is None else entry.path()
+    if entry is None or folder is None:
         return
-    for each in experiment.checkpoints:
+    try:
+        if (folder / MANIFEST).is_file():
+            found = read_series(folder)
+        else:
+            inside = sorted(each for each in folder.iterdir() if (each / "config.json").is_file())
+            found = tuple(Checkpoint(name=path.name, series=name, path=path) for path in inside)
+    except OSError as error:
+        what = f'the folder "{folder}" cannot be read: {error.strerror or error}.'
+        entry.wrong(what, "Check the path; it starts from the folder of this file.")
+        return
+    except LabError as error:
+        entry.wrong(str(error), "The series would be read from that file.")
+        return
+    if not found:
+        what = f'no folder in "{folder}" holds a model (a config.json).'
+        entry.wrong(what, "Give the folder whose folders are the checkpoints.")
+    shared = series.some(*SHARED)
+    for each in found:
+        own = {key: value for key, value in shared.items() if getattr(each, key) is None}
+        yield replace(each, series=name, **own), entry
+
+
+# ------------------------------------------------------------------------------------- finetuning
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _UnsettledMethod:
+    """A method as the file states it."""
+
+    name: str
+    by_amount: Mapping[int, FinetuneMethod]
+    relative: bool
+    """Whether its learning rates are multiples of the checkpoint's pretraining rate."""
+
+
+def _finetuning(entry: Entry, checkpoints: Sequence[tuple[Checkpoint, Entry]]) -> Finetuning:
+    part = section(entry, FINETUNE, required=("examples", "methods"))
+    examples = _examples(part.values.get("examples", ()))
+    listed = sections(part.values.get("methods", ()), method_readers(examples), "methods")
+    methods = [method for each in listed if (method := _method(each, examples)) is not None]
+    return Finetuning(
+        examples=examples,
+        subsets=_repeats(part.values.get("subsets"), examples),
+        seeds=_repeats(part.values.get("seeds"), examples),
+        methods=tuple(_settle(methods, checkpoints)),
+        **part.some("save_every_seconds", "micro_batch_size"),
+    )
+
+
+def _examples(entries: Iterable[Entry]) -> tuple[int, ...]:
+    found: set[int] = set()
+    for each in entries:
+        amount = each.whole(minimum=1)
+        if amount in found:
+            each.wrong(f"{amount} examples are named twice.", "Remove one.")
+        elif amount is not None:
+            found.add(amount)
+    return tuple(sorted(found))
+
+
+def _repeats(entry: Entry | None, examples: Sequence[int]) -> dict[int, int]:
+    found = None if entry is None else by_amount(examples, whole(1))(entry)
+    if entry is not None and found is not None and max(found.values(), default=1) > _MOST_REPEATS:
+        entry.wrong("that is too many.", f"Write at most {_MOST_REPEATS}.")
+    return dict.fromkeys(examples, 1) if found is None else found
+
+
+def _method(part: Section, examples: Sequence[int]) -> _UnsettledMethod | None:
+    """A method; None where something is wrong with it."""
+    values = part.values
+    name = values.get("name")
+    known = name is not None and is_method(name)
+    if name is not None and not known:
+        part.wrong(
+            "name", f'there is no method "{name}".', "Use full, or lora- and the rank, like lora-8."
+        )
+    part.exclusive("learning_rate", "lr_times_pretraining")
+    part.exclusive("steps", "epochs")
+    batch = {d: min(values.get("batch_size", {}).get(d, DEFAULT_BATCH), d) for d in examples}
+    steps, epochs = values.get("steps"), values.get("epochs")
+    if steps is None and epochs is not None:
+        steps = {d: max(1, math.ceil(epochs[d] * d / batch[d])) for d in examples}
+    warmup = values.get("warmup_steps", {})
+    too_long = [d for d in examples if steps is not None and warmup.get(d, 0) > steps[d]]
+    if too_long:
+        part.wrong(
+            "warmup_steps",
+            f"the warmup is longer than the training on {too_long[0]} examples.",
+            "Write fewer steps of warmup, or more steps.",
+        )
+    rates = values.get("learning_rate", values.get("lr_times_pretraining"))
+    if not known or steps is None or rates is None or too_long:
+        return None
+    shared = part.some("name", "weight_decay", "max_grad_norm", "train_embeddings")
+    if "max_grad_norm" in shared:
+        shared["max_grad_norm"] = shared["max_grad_norm"] or None
+    varied = {"steps": steps, "batch_size": batch, "learning_rate": rates}
+    varied |= part.some("schedule", "warmup_steps")
+    return _UnsettledMethod(
+        name=str(name),
+        by_amount={
+            d: FinetuneMethod(**shared, **{key: each[d] for key, each in varied.items()})
+            for d in examples
+        },
+        relative="learning_rate" not in values,
+    )
+
+
+def _settle(
+    methods: Sequence[_UnsettledMethod], checkpoints: Sequence[tuple[Checkpoint, Entry]]
+) -> Iterator[Method]:
+    """The methods for each checkpoint; a relative rate needs that of every checkpoint."""
+    relative = [method for method in methods if method.relative]
+    for each, entry in checkpoints if relative else ():
         if each.pretraining_learning_rate is None:
-            root.document.add(
-                each.line,
-                each.where,
+            entry.wrong(
                 f"the learning rate of the pretraining of {each.title} is not known, and method"
                 f' "{relative[0].name}" is a multiple of it.',
                 "Add pretraining_learning_rate to it or its series, or give the method a"
                 " learning_rate.",
             )
+    for method in methods:
+        settled = {}
+        for each, _ in checkpoints:
+            rate = (each.pretraining_learning_rate or 1.0) if method.relative else 1.0
+            settled[each.series, each.name] = {
+                d: replace(how, learning_rate=how.learning_rate * rate)
+                for d, how in method.by_amount.items()
+            }
+        yield Method(name=method.name, settled=settled)

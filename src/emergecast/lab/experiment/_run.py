@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from emergecast.lab.experiment._experiment import Schedule
+from emergecast.lab.finetune import FinetuneMethod, Schedule
 
 
 class RunKind(StrEnum):
@@ -45,47 +45,53 @@ finetuned ones in another precision than few-shot ones.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How one finetuning goes, every value settled."""
+class Training:
+    """What a copy of a checkpoint is finetuned on, and how."""
 
-    method: str
-    """"full", or "lora-" and the rank."""
-    steps: int
-    batch_size: int
-    """Examples per step, at most the amount of data."""
-    learning_rate: float
-    """Peak learning rate."""
-    schedule: Schedule
-    warmup_steps: int
-    weight_decay: float
-    max_grad_norm: float | None
-    """Longer gradients are cut to this norm; None for none."""
-    train_embeddings: bool
-    """Whether the embeddings of tokens learn too."""
+    examples: int
+    """Unique examples."""
+    subset: int
+    """Which random subset of the training data."""
+    seed: int
+    """Which repeat."""
+    method: FinetuneMethod
+    """Settled for the checkpoint and the amount of data."""
 
-    def epochs(self, examples: int) -> float:
-        """How often each of `examples` is seen."""
-        return self.steps * self.batch_size / examples
+    def identity(self) -> dict[str, Any]:
+        """All of it that determines a result, as run keys hold it."""
+        own = asdict(self)
+        method = own.pop("method")
+        return {**own, "recipe": {"method": method.pop("name"), **method}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One cell of the grid."""
 
-    kind: RunKind
     series: str
+    """Name of the series."""
     checkpoint: str
+    """Name of the checkpoint within it."""
     corpus: str | None = None
     """Held-out text of a loss; None for a score."""
     task: str | None = None
     """Task of a score; None for a loss."""
-    examples: int | None = None
-    """Unique finetuning examples; None where nothing is finetuned, like the rest."""
-    subset: int | None = None
-    seed: int | None = None
-    recipe: Recipe | None = None
+    training: Training | None = None
+    """None where nothing is finetuned."""
     identity: Mapping[str, Any]
     """All that determines the result, by name."""
+
+    @property
+    def kind(self) -> RunKind:
+        """What it does."""
+        if self.task is None:
+            return RunKind.LOSS
+        return RunKind.FEW_SHOT if self.training is None else RunKind.FINETUNED
+
+    @property
+    def examples(self) -> int | None:
+        """Unique finetuning examples; None where nothing is finetuned."""
+        return None if self.training is None else self.training.examples
 
     @property
     def key(self) -> str:
@@ -97,9 +103,8 @@ class Run:
         """The run in words, like "v1/S-108 finetuned matching D=64 subset 0 seed 1 full"."""
         what = self.corpus if self.task is None else self.task
         title = f"{self.series}/{self.checkpoint} {self.kind} {what}"
-        if self.recipe is not None:
-            title += f" D={self.examples} subset {self.subset} seed {self.seed}"
-            title += f" {self.recipe.method}"
+        if (how := self.training) is not None:
+            title += f" D={how.examples} subset {how.subset} seed {how.seed} {how.method.name}"
         return title
 
     def as_json(self) -> dict[str, Any]:
@@ -109,10 +114,12 @@ class Run:
 
 def run_from_json(values: Mapping[str, Any]) -> Run:
     """The run that `Run.as_json` wrote down."""
-    recipe = values["recipe"]
-    if recipe is not None:
-        recipe = Recipe(**{**recipe, "schedule": Schedule(recipe["schedule"])})
-    return Run(**{**values, "kind": RunKind(values["kind"]), "recipe": recipe})
+    training = values["training"]
+    if training is not None:
+        method = training["method"]
+        method = FinetuneMethod(**{**method, "schedule": Schedule(method["schedule"])})
+        training = Training(**{**training, "method": method})
+    return Run(**{**values, "training": training})
 
 
 def canonical(values: object) -> str:

@@ -24,31 +24,55 @@ _TRUE: Final = frozenset({"true", "yes", "on"})
 _FALSE: Final = frozenset({"false", "no", "off"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """A place in a file, as messages quote it."""
+
+    file: str
+    """The file as the user named it."""
+    line: int | None = None
+    """1-based; None where the file as a whole is meant."""
+    text: str | None = None
+    """That line, without its indentation."""
+    where: str | None = None
+    """Path of the entry from the root, like "tasks[0].name"."""
+
+    def mistake(self, what: str, remedy: str) -> Mistake:
+        """What is wrong here, and what to do about it."""
+        return Mistake(
+            file=self.file,
+            line=self.line,
+            text=self.text,
+            where=self.where,
+            what=what,
+            remedy=remedy,
+        )
+
+
 @dataclass(slots=True, kw_only=True)
 class Document:
     """One YAML file, and what was found wrong with it so far."""
 
-    name: str
-    """The file as the user named it."""
+    file: Path
+    """As the user named it; relative paths in it start from its folder."""
     lines: tuple[str, ...]
     problems: list[Mistake] = field(default_factory=list)
 
-    def add(self, line: int | None, where: str | None, what: str, remedy: str) -> None:
+    def spot(self, line: int | None, where: str = "") -> Spot:
+        """A place in it."""
+        known = line is not None and 1 <= line <= len(self.lines)
+        text = self.lines[line - 1].strip() if line is not None and known else None
+        return Spot(file=str(self.file), line=line, text=text, where=where or None)
+
+    def add(self, line: int | None, where: str, what: str, remedy: str) -> None:
         """Note one mistake at the 1-based `line`."""
-        text = None
-        if line is not None and 1 <= line <= len(self.lines):
-            text = self.lines[line - 1].strip()
-        mistake = Mistake(
-            file=self.name, line=line, text=text, where=where or None, what=what, remedy=remedy
-        )
+        mistake = self.spot(line, where).mistake(what, remedy)
         if mistake not in self.problems:
             self.problems.append(mistake)
 
-    def stop_if_wrong(self) -> None:
-        """Raise ExperimentError if anything is wrong."""
-        if self.problems:
-            order = sorted(self.problems, key=lambda p: p.line or 0)
-            raise ExperimentError(order)
+    def refusal(self) -> ExperimentError:
+        """All mistakes in the order of their lines, as an error to raise."""
+        return ExperimentError(sorted(self.problems, key=lambda problem: problem.line or 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +85,11 @@ class Entry:
     """Path from the root, like "tasks[0].name"; empty for the root."""
     line: int
     """1-based line where it is written."""
+
+    @property
+    def spot(self) -> Spot:
+        """Its place in the file."""
+        return self.document.spot(self.line, self.where)
 
     def wrong(self, what: str, remedy: str) -> None:
         """Note a mistake here."""
@@ -147,6 +176,18 @@ class Entry:
             return [self]
         return [self._at(node, f"{self.where}[{i}]") for i, node in enumerate(self.node.value)]
 
+    def members(self) -> list[Entry]:
+        """The members of a list that holds something."""
+        items = self.items()
+        if not items:
+            self.wrong("the list is empty.", "Name at least one, or leave the entry out.")
+        return items
+
+    def path(self) -> Path | None:
+        """A path; a relative one starts from the folder of the file."""
+        text = self.text()
+        return None if text is None else self.document.file.parent / Path(text).expanduser()
+
     def text(self) -> str | None:
         """Text that is not empty."""
         if not isinstance(self.node, yaml.ScalarNode) or self.is_null or not self.node.value:
@@ -221,36 +262,31 @@ def _short(text: str, *, width: int = 60) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
-def read_document(text: str, name: str) -> Entry:
-    """The root of the YAML document in `text`; `name` is how messages call it.
+def read_document(text: str, file: Path) -> Entry:
+    """The root of the YAML document in `text`; `file` is how messages call it.
 
     Raises:
         ExperimentError: it is not one YAML document.
     """
-    document = Document(name=name, lines=tuple(text.splitlines()))
+    document = Document(file=file, lines=tuple(text.splitlines()))
     loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    node: yaml.Node | None = None
+    line, remedy = None, "Look at the indentation, the colons and the quotes there."
     try:
         node = yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = ", ".join(part for part in (error.context, error.problem) if part)
         line = None if mark is None else mark.line + 1
-        document.add(line, None, f"this is not YAML: {said}.", _SYNTAX)
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        what = f"this is not YAML: {said}."
     except yaml.YAMLError as error:
-        said = " ".join(str(error).split())
-        document.add(None, None, f"this is not YAML: {said}.", _SYNTAX)
+        what = f"this is not YAML: {' '.join(str(error).split())}."
     except RecursionError:
-        document.add(None, None, "lists are nested too deeply.", "Write it with less nesting.")
-    if node is None and not document.problems:
-        document.add(None, None, "the file is empty.", "Describe an experiment in it.")
-    document.stop_if_wrong()
-    if node is None:  # pragma: no cover - said above
-        raise AssertionError
-    return Entry(node=node, document=document, where="", line=node.start_mark.line + 1)
-
-
-_SYNTAX: Final = "Look at the indentation, the colons and the quotes there."
+        what, remedy = "lists are nested too deeply.", "Write it with less nesting."
+    else:
+        if node is not None:
+            return Entry(node=node, document=document, where="", line=node.start_mark.line + 1)
+        what, remedy = "the file is empty.", "Describe an experiment in it."
+    raise ExperimentError([document.spot(line).mistake(what, remedy)])
 
 
 def read_text(path: Path) -> str:
@@ -259,7 +295,6 @@ def read_text(path: Path) -> str:
     Raises:
         ExperimentError: it does not exist, cannot be read, or is not text.
     """
-    name = str(path)
     what, remedy = "", "Check the path and its permissions."
     try:
         return path.read_text("utf-8-sig")
@@ -267,5 +302,4 @@ def read_text(path: Path) -> str:
         what = f"the file cannot be read: {error.strerror or error}."
     except UnicodeDecodeError as error:
         what, remedy = f"the file is not UTF-8 text: {error}.", "Save it as UTF-8."
-    mistake = Mistake(file=name, line=None, text=None, where=None, what=what, remedy=remedy)
-    raise ExperimentError([mistake])
+    raise ExperimentError([Spot(file=str(path)).mistake(what, remedy)])

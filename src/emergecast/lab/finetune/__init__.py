@@ -8,11 +8,22 @@ machine, interrupted or not. It refuses a training whose loss is no longer a num
 from __future__ import annotations
 
 from emergecast.lab.finetune._finetune import Finetuned, finetune
-from emergecast.lab.finetune._method import FinetuneMethod, Session
+from emergecast.lab.finetune._method import (
+    DEFAULT_BATCH,
+    FinetuneMethod,
+    Schedule,
+    Session,
+    Tracker,
+    is_method,
+)
 
 __all__ = [
+    "DEFAULT_BATCH",
     "FinetuneMethod",
     "Finetuned",
+    "Schedule",
     "Session",
+    "Tracker",
     "finetune",
+    "is_method",
 ]

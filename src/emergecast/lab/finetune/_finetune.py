@@ -11,11 +11,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from emergecast.errors import LabError
-from emergecast.lab.finetune._method import SCHEDULES, FinetuneMethod, Session
+from emergecast.lab.evaluate import max_length
+from emergecast.lab.finetune._method import FinetuneMethod, Schedule, Session, Tracker
 from emergecast.lab.finetune._saved import last_whole_checkpoint, step_of
 
 if TYPE_CHECKING:
@@ -71,7 +71,6 @@ def finetune(
     """
     from transformers import set_seed
 
-    from emergecast.lab.evaluate import max_length
     from emergecast.lab.finetune._batches import Examples
 
     session = session or Session()
@@ -83,42 +82,24 @@ def finetune(
     mixed = model.dtype.itemsize < _FULL_BYTES
     widened = _widen(model) if mixed and method.rank is None else {}
     trained = _with_adapters(model, method)
-    start = time.perf_counter()
     scratch = nullcontext(session.folder) if session.folder else tempfile.TemporaryDirectory()
+    bf16, use_cpu = mixed and _knows_bf16(model), model.device.type == "cpu"
     with scratch as folder:
         arguments = _arguments(
-            method,
-            session,
-            seed=seed,
-            folder=Path(str(folder)),
-            bf16=mixed and _knows_bf16(model),
-            use_cpu=model.device.type == "cpu",
+            method, session, seed=seed, folder=str(folder), bf16=bf16, use_cpu=use_cpu
         )
         done = _train(trained, examples, arguments, session)
     _narrow(model, widened)
     gc.collect()  # the Trainer is a reference cycle that holds the optimiser: twice the weights
     trained.eval()
-    return Finetuned(
-        model=trained,
-        steps=done.steps,
-        resumed_from=done.resumed_from,
-        seconds=time.perf_counter() - start,
-        final_loss=done.loss,
-    )
+    return done
 
 
-class _Done(NamedTuple):
-    """What a training leaves beside the weights."""
-
-    steps: int
-    resumed_from: int
-    loss: float
-
-
-def _train(trained: Any, examples: Examples, arguments: Any, session: Session) -> _Done:  # noqa: ANN401  as `_with_adapters` and `_arguments` return them
+def _train(trained: Any, examples: Examples, arguments: Any, session: Session) -> Finetuned:  # noqa: ANN401  as `_with_adapters` and `_arguments` return them
     """Train, from the last whole training checkpoint where there is one to resume from."""
     from emergecast.lab.finetune._trainer import LeanTrainer
 
+    start = time.perf_counter()
     try:
         trainer = LeanTrainer(trained, examples, arguments)
     except (ImportError, RuntimeError, ValueError) as error:
@@ -135,10 +116,12 @@ def _train(trained: Any, examples: Examples, arguments: Any, session: Session) -
     finally:
         _end_tracking(session)
         _unwrap(trained)
-    return _Done(
+    return Finetuned(
+        model=trained,
         steps=trainer.state.global_step,
         resumed_from=0 if before is None else step_of(before),
-        loss=trainer.last_loss,
+        seconds=time.perf_counter() - start,
+        final_loss=trainer.last_loss,
     )
 
 
@@ -177,7 +160,7 @@ def _unwrap(trained: Any) -> None:  # noqa: ANN401  PEFT's or transformers' mode
 
 def _end_tracking(session: Session) -> None:
     """Make the next finetuning of this process a separate run: for W&B the Trainer does not."""
-    if "wandb" in session.trackers and "wandb" in sys.modules:
+    if Tracker.WANDB in session.trackers and "wandb" in sys.modules:
         sys.modules["wandb"].finish()
 
 
@@ -211,6 +194,14 @@ def _with_adapters(model: PreTrainedModel, method: FinetuneMethod) -> Any:  # no
 
 _FULL_BYTES: Final = 4
 """Bytes of a number in full precision."""
+_TRACKED_LOSSES: Final = 50
+"""Losses that a tracker is sent of a finetuning, or one a step where that is less."""
+_SCHEDULERS: Final = {
+    Schedule.LINEAR: "linear",
+    Schedule.COSINE: "cosine",
+    Schedule.CONSTANT: "constant_with_warmup",
+}
+"""What transformers calls the schedules; all of them after the warmup."""
 
 
 def _knows_bf16(model: PreTrainedModel) -> bool:
@@ -229,7 +220,7 @@ def _arguments(
     session: Session,
     *,
     seed: int,
-    folder: Path,
+    folder: str,
     bf16: bool,
     use_cpu: bool,
 ) -> Any:  # noqa: ANN401  transformers' own record
@@ -238,14 +229,14 @@ def _arguments(
 
     at_a_time = _micro_batch(method, session)
     return TrainingArguments(
-        output_dir=str(folder),
+        output_dir=folder,
         max_steps=method.steps,
         per_device_train_batch_size=at_a_time,
         gradient_accumulation_steps=method.batch_size // at_a_time,
         bf16=bf16,
         use_cpu=use_cpu,
         learning_rate=method.learning_rate,
-        lr_scheduler_type=SCHEDULES[method.schedule],
+        lr_scheduler_type=_SCHEDULERS[method.schedule],
         warmup_steps=method.warmup_steps,
         weight_decay=method.weight_decay,
         max_grad_norm=method.max_grad_norm or 0.0,
@@ -255,8 +246,8 @@ def _arguments(
         save_strategy="no",
         save_total_limit=2,
         logging_strategy="steps" if session.trackers else "no",
-        logging_steps=max(1, method.steps // 50),
-        report_to=list(session.trackers),
+        logging_steps=max(1, method.steps // _TRACKED_LOSSES),
+        report_to=[str(tracker) for tracker in session.trackers],
         run_name=session.title,
         disable_tqdm=True,
         remove_unused_columns=False,

@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from emergecast.errors import LabError
+from emergecast.measurements import DEFAULT_METHOD, lora_rank
 
-FULL: Final = "full"
-_LORA: Final = re.compile(r"lora-([1-9][0-9]*)")
-SCHEDULES: Final = {
-    "linear": "linear",
-    "cosine": "cosine",
-    "constant": "constant_with_warmup",
-}
-"""Schedules by name, and what transformers calls them; all of them after the warmup."""
+DEFAULT_BATCH: Final = 32
+"""Examples per step where nobody says."""
+
+
+class Schedule(StrEnum):
+    """How the learning rate changes after the warmup."""
+
+    LINEAR = "linear"
+    """Decays to zero."""
+    COSINE = "cosine"
+    """Decays to zero along half a cosine."""
+    CONSTANT = "constant"
+
+
+class Tracker(StrEnum):
+    """Where the Trainer reports its losses as it goes."""
+
+    TENSORBOARD = "tensorboard"
+    MLFLOW = "mlflow"
+    WANDB = "wandb"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneMethod:
-    """Everything that decides the weights, but for the data and the seed."""
+    """Everything that decides the weights, but for the data and the seed.
+
+    Every field is part of the keys of runs: a new one needs a value that old runs leave out.
+    """
 
     name: str
     """"full", or "lora-" and the rank."""
@@ -31,12 +47,14 @@ class FinetuneMethod:
     """Optimiser steps."""
     learning_rate: float
     """Peak learning rate."""
-    batch_size: int = 32
+    batch_size: int = DEFAULT_BATCH
     """Examples per step; all of them where there are fewer."""
-    schedule: str = "linear"
-    """Linear or cosine decay to zero, or constant."""
+    schedule: Schedule = Schedule.LINEAR
+    """How the learning rate changes after the warmup."""
     warmup_steps: int = 0
+    """Steps until the learning rate is at its peak."""
     weight_decay: float = 0.0
+    """Decoupled, as AdamW's."""
     max_grad_norm: float | None = 1.0
     """Longer gradients are cut to this norm; None for none."""
     train_embeddings: bool = True
@@ -50,8 +68,8 @@ class FinetuneMethod:
         Raises:
             LabError: Names the value and what it should be.
         """
-        self._check("name", self.name == FULL or self.rank is not None, "full or lora-<rank>")
-        self._check("schedule", self.schedule in SCHEDULES, "linear, cosine or constant")
+        self._check("name", is_method(self.name), "full or lora-<rank>")
+        self._check("schedule", self.schedule in tuple(Schedule), "linear, cosine or constant")
         self._check("steps", self.steps >= 1, "1 or more")
         self._check("batch_size", self.batch_size >= 1, "1 or more")
         self._check("warmup_steps", 0 <= self.warmup_steps <= self.steps, "0 to the steps")
@@ -62,14 +80,22 @@ class FinetuneMethod:
     @property
     def rank(self) -> int | None:
         """Rank of the LoRA adapters; None for full finetuning."""
-        found = _LORA.fullmatch(self.name)
-        return None if found is None else int(found[1])
+        return lora_rank(self.name)
+
+    def epochs(self, examples: int) -> float:
+        """How often each of `examples` is seen."""
+        return self.steps * self.batch_size / examples
 
     def _check(self, field: str, fine: bool, wanted: str) -> None:  # noqa: FBT001  a claim
         if not fine:
             raise LabError(
                 f"finetuning method: {field} is {getattr(self, field)!r}. Give {wanted}."
             )
+
+
+def is_method(name: str) -> bool:
+    """Whether there is a way of finetuning called so."""
+    return name == DEFAULT_METHOD or lora_rank(name) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +113,7 @@ class Session:
     micro_batch_size: int | None = None
     """Examples that pass through the model at a time, so that a batch needs less memory: the
     largest divisor of the batch size that is not above this. None for the whole batch."""
-    trackers: tuple[str, ...] = ()
-    """Where the Trainer reports its losses: tensorboard, mlflow, wandb."""
+    trackers: tuple[Tracker, ...] = ()
+    """Where the Trainer reports its losses."""
     title: str | None = None
     """What the trackers call the run; a name of their own where None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -15,8 +16,8 @@ from transformers import (
     TrainingArguments,
 )
 
+from emergecast.errors import LabError
 from emergecast.lab.finetune._batches import Examples, as_it_is
-from emergecast.lab.finetune._loss import check_loss
 from emergecast.lab.finetune._method import Session
 from emergecast.lab.finetune._saved import WHOLE
 
@@ -52,7 +53,12 @@ class LeanTrainer(Trainer):
         if self.state.global_step != self._summed:
             self._summed, self.last_loss = self.state.global_step, 0.0
         self.last_loss += float(loss)
-        check_loss(self.last_loss, self.state.global_step, self.args.learning_rate)
+        if not math.isfinite(self.last_loss):
+            raise LabError(
+                f"the training loss is {self.last_loss} after {self.state.global_step} steps of"
+                " finetuning, so this run has no score. Lower its learning rate,"
+                f" {self.args.learning_rate:g}, or lengthen its warmup."
+            )
         return loss
 
 

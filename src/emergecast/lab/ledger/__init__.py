@@ -5,20 +5,17 @@ It refuses a file that another program wrote, and never changes what was recorde
 
 from __future__ import annotations
 
-from emergecast.lab.ledger._ledger import Attempt, Failure, Ledger, Result, State
-from emergecast.lab.ledger._outcome import Loss, Outcome, Score
-from emergecast.lab.ledger._owner import Owner, machine, this_process
+from emergecast.lab.ledger._ledger import Ledger
+from emergecast.lab.ledger._outcome import Attempt, Failure, Outcome, Result, State
+from emergecast.lab.ledger._owner import Owner, this_process
 
 __all__ = [
     "Attempt",
     "Failure",
     "Ledger",
-    "Loss",
     "Outcome",
     "Owner",
     "Result",
-    "Score",
     "State",
-    "machine",
     "this_process",
 ]

@@ -1,33 +1,15 @@
-"""What a run found, as the ledger keeps it: a loss, or scores with their items."""
+"""What the ledger keeps of a run: what it found, how it was done, or why it failed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from enum import StrEnum
+from typing import Any, Self
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
-    """Held-out loss of a checkpoint."""
-
-    nats_per_token: float
-    stderr: float | None
-    nats_per_byte: float | None
-    byte_stderr: float | None
-    tokens: int
-    bytes: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """Mean of one metric over the test items."""
-
-    metric: str
-    score: float
-    stderr: float | None
-    """Sampling error of the mean; None where it is not known."""
-    n_items: int
+from emergecast.lab.evaluate import Loss, Score
+from emergecast.lab.experiment import Run
+from emergecast.lab.ledger._owner import machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +17,7 @@ class Outcome:
     """What a run found."""
 
     loss: Loss | None = None
+    """None where scores were measured."""
     scores: tuple[Score, ...] = ()
     """The task's own metric first."""
     training: Mapping[str, Any] | None = None
@@ -43,3 +26,87 @@ class Outcome:
     """Outcome of each test item."""
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds by part of the run."""
+
+
+class State(StrEnum):
+    """Where a run stands."""
+
+    DONE = "done"
+    FAILED = "failed"
+    RUNNING = "running"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A result as the ledger has it, without the outcomes of single items."""
+
+    key: str
+    """SHA-256 of the identity, in hexadecimal."""
+    kind: str
+    """What the run did: a `RunKind`."""
+    title: str
+    """The run in words."""
+    identity: Mapping[str, Any]
+    """All that determines the result, by name; the key is made of it."""
+    loss: Loss | None
+    """None where scores were measured."""
+    scores: tuple[Score, ...]
+    """The task's own metric first."""
+    training: Mapping[str, Any] | None
+    """What the finetuning says of itself: steps, loss."""
+    started: float
+    """Seconds since 1970, UTC."""
+    seconds: float
+    """How long the run took."""
+    timings: Mapping[str, float]
+    """Seconds by part of the run."""
+    versions: Mapping[str, str]
+    """Of the libraries that made it, by name."""
+    machine: Mapping[str, Any]
+    """On which it was done, in a few words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A run that failed and was not cleared for another try."""
+
+    key: str
+    """As in a result."""
+    title: str
+    """As in a result."""
+    error: str
+    """What went wrong, in a sentence."""
+    traceback: str
+    """Empty where the process died."""
+    failed: float
+    """Seconds since 1970, UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """Who did a run, when, and with what; goes into the ledger beside its result."""
+
+    key: str
+    kind: str
+    title: str
+    identity: Mapping[str, Any]
+    """As in a result, and so the rest."""
+    started: float
+    seconds: float
+    versions: Mapping[str, str]
+    machine: Mapping[str, Any]
+
+    @classmethod
+    def here(cls, run: Run, *, started: float, seconds: float, versions: Mapping[str, str]) -> Self:
+        """An attempt at a run on this machine."""
+        return cls(
+            key=run.key,
+            kind=str(run.kind),
+            title=run.title,
+            identity=run.identity,
+            started=started,
+            seconds=seconds,
+            versions=versions,
+            machine=machine(),
+        )

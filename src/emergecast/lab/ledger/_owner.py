@@ -1,4 +1,4 @@
-"""Which machine and process this is, and whether another process is still alive."""
+"""Which process this is and on what machine, and whether another process is still alive."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 SILENCE: Final = 120.0
-"""Seconds without a beat after which a process on another machine is taken for dead."""
+"""Seconds without a heartbeat after which a process is taken for dead whose number means nothing
+here: one of another container, or any on Windows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +24,11 @@ class Owner:
     name: str
     """Unique among all processes, past ones too."""
     host: str
+    """The machine, its boot, and the space in which `pid` counts."""
     pid: int
+    """Number of the process."""
     born: str
-    """When the process began, in the system's own words; "" where it does not say."""
+    """When the process began, as the system states it; "" where it does not."""
 
 
 def this_process() -> Owner:

@@ -11,7 +11,7 @@ import numpy as np
 from emergecast.lab.experiment import Run, RunKind, WorkerKind
 from emergecast.lab.ledger import Result, State
 from emergecast.lab.plan._plan import Plan
-from emergecast.scaling import GPU_FLOPS_PER_SECOND
+from emergecast.scaling import FLOPS_PER_PARAM_AND_TOKEN, GPU_FLOPS_PER_SECOND
 
 _ITEM_TOKENS: Final = 100
 """Assumed tokens of a test item or a training example whose size is not known."""
@@ -39,6 +39,7 @@ class Estimate:
     wall_seconds: float
     """The same shared out to the workers."""
     workers: int
+    """As many as are asked for, but not more than there are runs."""
     bytes_needed: int
     """Free space that is needed: training checkpoints at a time, and results."""
     cost: float | None
@@ -138,19 +139,21 @@ def _unique(plan: Plan) -> list[Run]:
 
 
 def flops(plan: Plan, run: Run) -> float:
-    """Arithmetic of a run in FLOP: 2 * params for a look at a token, 6 for a step on it."""
-    params = plan.facts.models[run.series, run.checkpoint].params
+    """Arithmetic of a run in FLOP: 6 * params for a step on a token, a third for a look at it."""
+    step = FLOPS_PER_PARAM_AND_TOKEN * plan.facts.models[run.series, run.checkpoint].params
+    look = step / 3
     if run.corpus is not None:
-        return 2.0 * params * plan.facts.corpora[run.corpus].bytes / _BYTES_PER_TOKEN
+        return look * plan.facts.corpora[run.corpus].bytes / _BYTES_PER_TOKEN
     if run.task is None:
         return 0.0
     about = plan.facts.tasks[run.task]
-    size = about.item_bytes if run.recipe is None else about.zero_shot_item_bytes
+    size = about.item_bytes if run.training is None else about.zero_shot_item_bytes
     tokens = _ITEM_TOKENS if size is None else size / _BYTES_PER_TOKEN
-    looked_at = 2.0 * params * about.items * tokens
-    if run.recipe is None:
-        return looked_at
-    return looked_at + 6.0 * params * run.recipe.steps * run.recipe.batch_size * tokens
+    evaluation = look * about.items * tokens
+    if run.training is None:
+        return evaluation
+    method = run.training.method
+    return evaluation + step * method.steps * method.batch_size * tokens
 
 
 def _line(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -168,7 +171,7 @@ def _line(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 def _bytes(plan: Plan, left: Sequence[Run], workers: int) -> int:
     models = plan.facts.models
-    trained = [models[run.series, run.checkpoint].params for run in left if run.recipe is not None]
+    trained = [models[run.series, run.checkpoint].params for run in left if run.training]
     checkpoints = 2 * _ADAM * sum(sorted(trained, reverse=True)[:workers])
     items = sum(plan.facts.tasks[run.task].items for run in left if run.task is not None)
     return checkpoints + _ITEM_BYTES * items + 4096 * len(left)

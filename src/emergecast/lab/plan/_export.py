@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from emergecast.errors import LabError
-from emergecast.lab.experiment import Experiment, ListedCheckpoint, Run, RunKind, WorkerKind
-from emergecast.lab.ledger import Result, Score
+from emergecast.lab.evaluate import Loss, Score
+from emergecast.lab.experiment import Experiment, Run, RunKind, WorkerKind
+from emergecast.lab.ledger import Result
 from emergecast.lab.plan._facts import chance_level
 from emergecast.lab.plan._plan import Plan
-from emergecast.measurements import Measurements, Setting, read_table
+from emergecast.measurements import LossSource, Measurements, Setting, read_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,7 @@ class Exported:
     """The table, and what is not in it."""
 
     table: Measurements
+    """One row per score and corpus."""
     without_loss: int
     """Scores left out because the loss of their checkpoint is missing."""
     without_chance: tuple[str, ...]
@@ -36,11 +38,11 @@ def make_table(plan: Plan, results: Mapping[str, Result]) -> Exported:
         LabError: there is not a single score with a loss.
         TableError: what was measured breaks a rule of the table.
     """
-    losses: dict[tuple[str, str], list[tuple[str, Result]]] = {}
+    losses: dict[tuple[str, str], list[tuple[str, Loss]]] = {}
     for run in plan.runs:
         result = results.get(run.key)
-        if run.kind is RunKind.LOSS and run.corpus is not None and result is not None:
-            losses.setdefault((run.series, run.checkpoint), []).append((run.corpus, result))
+        if run.corpus is not None and result is not None and result.loss is not None:
+            losses.setdefault((run.series, run.checkpoint), []).append((run.corpus, result.loss))
     rows: list[dict[str, Any]] = []
     without_loss = 0
     without_chance: dict[str, None] = {}
@@ -75,17 +77,16 @@ def _place(experiment: Experiment) -> Callable[[Run], tuple[int, ...]]:
     """A key that sorts runs as the file names them."""
     checkpoints = {(c.series, c.name): i for i, c in enumerate(experiment.checkpoints)}
     tasks = {task.name: i for i, task in enumerate(experiment.tasks)}
-    methods = {method.name: i for i, method in enumerate(experiment.methods)}
+    methods = {method.name: i for i, method in enumerate(experiment.finetuning.methods)}
 
     def place(run: Run) -> tuple[int, ...]:
-        return (
+        first = (
             checkpoints[run.series, run.checkpoint],
             -1 if run.task is None else tasks[run.task],
-            -1 if run.recipe is None else methods[run.recipe.method],
-            run.examples or 0,
-            run.subset or 0,
-            run.seed or 0,
         )
+        if (how := run.training) is None:
+            return (*first, -1)
+        return (*first, methods[how.method.name], how.examples, how.subset, how.seed)
 
     return place
 
@@ -93,13 +94,13 @@ def _place(experiment: Experiment) -> Callable[[Run], tuple[int, ...]]:
 def _row(plan: Plan, run: Run, score: Score) -> dict[str, Any] | None:
     """One score as a row without its loss; None where its chance level is not known."""
     experiment = plan.experiment
-    checkpoint = _checkpoint(experiment, run)
+    checkpoint = experiment.checkpoint(run)
     task = next(task for task in experiment.tasks if task.name == run.task)
     chance = chance_level(task, score.metric, plan.facts.tasks[task.name])
     if chance is None:
         return None
     model = plan.facts.models[run.series, run.checkpoint]
-    finetuned = run.recipe is not None
+    how = run.training
     row: dict[str, Any] = {
         "series": run.series,
         "checkpoint": run.checkpoint,
@@ -109,43 +110,33 @@ def _row(plan: Plan, run: Run, score: Score) -> dict[str, Any] | None:
         "tokenizer": checkpoint.tokenizer or model.tokenizer_hash[:12],
         "task": run.task,
         "metric": score.metric,
-        "setting": str(Setting.FINETUNED if finetuned else Setting.FEW_SHOT),
-        "shots": task.shots_in_document + (0 if finetuned else task.shots),
+        "setting": str(Setting.FEW_SHOT if how is None else Setting.FINETUNED),
+        "shots": task.shots_in_document + (task.shots if how is None else 0),
         "score": score.score,
         "stderr": score.stderr,
         "n_items": score.n_items,
         "runs": 1,
         "chance": chance,
     }
-    if run.recipe is not None and run.examples is not None:
+    if how is not None:
         row |= {
-            "examples": run.examples,
-            "epochs": run.recipe.epochs(run.examples),
-            "subset": str(run.subset),
-            "seed": str(run.seed),
-            "method": run.recipe.method,
+            "examples": how.examples,
+            "epochs": how.method.epochs(how.examples),
+            "subset": str(how.subset),
+            "seed": str(how.seed),
+            "method": how.method.name,
         }
     if experiment.worker is WorkerKind.REHEARSAL:
         row["invented"] = True
     return row
 
 
-def _loss(corpus: str, result: Result) -> dict[str, Any]:
-    if result.loss is None:  # a loss run has a loss, or it would be a failure
-        raise AssertionError(result.title)
+def _loss(corpus: str, loss: Loss) -> dict[str, Any]:
     return {
-        "loss": result.loss.nats_per_token,
-        "loss_stderr": result.loss.stderr,
+        "loss": loss.nats_per_token,
+        "loss_stderr": loss.stderr,
         "loss_corpus": corpus,
-        "loss_source": "measured",
-        "loss_per_byte": result.loss.nats_per_byte,
-        "loss_per_byte_stderr": result.loss.byte_stderr,
+        "loss_source": str(LossSource.MEASURED),
+        "loss_per_byte": loss.nats_per_byte,
+        "loss_per_byte_stderr": loss.byte_stderr,
     }
-
-
-def _checkpoint(experiment: Experiment, run: Run) -> ListedCheckpoint:
-    return next(
-        each
-        for each in experiment.checkpoints
-        if (each.series, each.name) == (run.series, run.checkpoint)
-    )

@@ -12,15 +12,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from emergecast.errors import LabError, LedgerError, Mistake
-from emergecast.lab.experiment import (
-    Corpus,
-    Experiment,
-    ListedCheckpoint,
-    ListedTask,
-    Tracker,
-    canonical,
-)
+from emergecast.lab.checkpoints import Checkpoint
+from emergecast.lab.experiment import Corpus, Experiment, canonical
+from emergecast.lab.finetune import Tracker
 from emergecast.lab.ledger import Ledger
+from emergecast.lab.tasks import Task
 from emergecast.lab.worker import CorpusFacts, Measurer, ModelFacts, TaskFacts
 
 _F = TypeVar("_F", ModelFacts, TaskFacts, CorpusFacts)
@@ -34,8 +30,11 @@ class Facts:
     models: dict[tuple[str, str], ModelFacts] = field(default_factory=dict)
     """By series and checkpoint."""
     tasks: dict[str, TaskFacts] = field(default_factory=dict)
+    """By name."""
     corpora: dict[str, CorpusFacts] = field(default_factory=dict)
+    """By name."""
     problems: list[Mistake] = field(default_factory=list)
+    """What prevents the start."""
 
 
 def gather_facts(
@@ -59,7 +58,7 @@ def gather_facts(
     _compare(experiment, facts)
     _check_trackers(experiment, facts)
     for task in experiment.tasks:
-        about = finder.find(TaskFacts, partial(measurer.task_facts, task, experiment.limit), task)
+        about = finder.find(TaskFacts, partial(measurer.task_facts, task), task)
         if about is not None:
             facts.tasks[task.name] = about
             _check_task(experiment, task, about, facts)
@@ -81,7 +80,7 @@ class _Finder:
     remember: bool
 
     def find(
-        self, kind: type[_F], look: Callable[[], _F], entry: ListedCheckpoint | ListedTask | Corpus
+        self, kind: type[_F], look: Callable[[], _F], entry: Checkpoint | Task | Corpus
     ) -> _F | None:
         """The facts about one entry; None where it cannot be used."""
         name = self._hash(kind, _described(entry, self.experiment.limit))
@@ -90,7 +89,7 @@ class _Finder:
         known = None
         if mark is not None or self.remember:  # nobody can tell whether a hub has changed
             known = self._known(kind, mark or name)
-        if known is not None and (self.remember or not isinstance(entry, ListedTask)):
+        if known is not None and (self.remember or not isinstance(entry, Task)):
             return known
         try:
             found = look()
@@ -99,7 +98,7 @@ class _Finder:
         except LabError as error:
             last = self._known(kind, name) if self.remember else None
             if last is None:
-                self.facts.problems.append(mistake(self.experiment, entry, str(error), ""))
+                self.facts.problems.append(self.experiment.mistake(entry, str(error), ""))
             return last
         if self.ledger is not None:
             with contextlib.suppress(LedgerError):  # it may be read-only; nothing is lost
@@ -108,12 +107,10 @@ class _Finder:
                         self.ledger.keep_facts(each, asdict(found))
         return found
 
-    def _listing(
-        self, entry: ListedCheckpoint | ListedTask | Corpus
-    ) -> list[tuple[str, int, int]] | None:
+    def _listing(self, entry: Checkpoint | Task | Corpus) -> list[tuple[str, int, int]] | None:
         """Names, sizes and times of the files of an entry; None where that cannot be told."""
         try:
-            if isinstance(entry, ListedTask):
+            if isinstance(entry, Task):
                 path = entry.include_path
             elif isinstance(entry, Corpus):
                 path = entry.path
@@ -139,9 +136,9 @@ class _Finder:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _described(entry: ListedCheckpoint | ListedTask | Corpus, limit: int | None) -> list[object]:
+def _described(entry: Checkpoint | Task | Corpus, limit: int | None) -> list[object]:
     """What the file says about an entry, as far as its facts depend on it."""
-    if isinstance(entry, ListedCheckpoint):
+    if isinstance(entry, Checkpoint):
         place = [None if entry.path is None else str(entry.path.absolute()), entry.repo]
         return [*place, entry.revision, entry.subfolder, entry.params]
     if isinstance(entry, Corpus):
@@ -156,26 +153,11 @@ def _states(path: Path) -> list[tuple[str, int, int]]:
     return [(name, state.st_size, state.st_mtime_ns) for name, state in states]
 
 
-def mistake(
-    experiment: Experiment, entry: ListedCheckpoint | ListedTask | Corpus, what: str, remedy: str
-) -> Mistake:
-    """A mistake at the line of an entry of the experiment file."""
-    return _at(experiment, entry.where, entry.line, what, remedy)
-
-
-def _at(experiment: Experiment, where: str, line: int | None, what: str, remedy: str) -> Mistake:
-    lines = experiment.text.splitlines()
-    text = lines[line - 1].strip() if line is not None and 1 <= line <= len(lines) else None
-    return Mistake(
-        file=str(experiment.file), line=line, text=text, where=where, what=what, remedy=remedy
-    )
-
-
 def _compare(experiment: Experiment, facts: Facts) -> None:
     """Within a series: no weights twice, one architecture, one tokenizer."""
     for series in experiment.series:
-        owner: dict[str, ListedCheckpoint] = {}
-        first: ListedCheckpoint | None = None
+        owner: dict[str, Checkpoint] = {}
+        first: Checkpoint | None = None
         for each in series.checkpoints:
             model = facts.models.get((each.series, each.name))
             if model is None:
@@ -187,7 +169,7 @@ def _compare(experiment: Experiment, facts: Facts) -> None:
                     f" {model.weights_hash[:12]}), so they are one checkpoint."
                 )
                 remedy = "Leave one out, or correct its path."
-                facts.problems.append(mistake(experiment, each, what, remedy))
+                facts.problems.append(experiment.mistake(each, what, remedy))
             first = first or each
             reference = facts.models[first.series, first.name]
             for name, mine, its in (
@@ -200,7 +182,7 @@ def _compare(experiment: Experiment, facts: Facts) -> None:
                         f' and series "{series.name}" is one curve of one kind of loss.'
                     )
                     remedy = "Put it into a series of its own."
-                    facts.problems.append(mistake(experiment, each, what, remedy))
+                    facts.problems.append(experiment.mistake(each, what, remedy))
 
 
 _PACKAGES: Final[Mapping[Tracker, tuple[str, ...]]] = {
@@ -216,19 +198,18 @@ def _check_trackers(experiment: Experiment, facts: Facts) -> None:
     for tracker in experiment.trackers:
         packages = _PACKAGES[tracker]
         if not any(importlib.util.find_spec(name) for name in packages):
-            line = experiment.lines.get("trackers")
             what = f"{tracker} is not installed."
             remedy = f"pip install {packages[0]}, or leave it out."
-            facts.problems.append(_at(experiment, "trackers", line, what, remedy))
+            facts.problems.append(experiment.mistake(tracker, what, remedy))
 
 
-def _check_task(experiment: Experiment, task: ListedTask, about: TaskFacts, facts: Facts) -> None:
+def _check_task(experiment: Experiment, task: Task, about: TaskFacts, facts: Facts) -> None:
     """There is a chance level, and as much training data as is asked for."""
     if chance_level(task, about.metric, about) is None:
         what = f'the chance level of {about.metric} on "{task.name}" is not known.'
         remedy = "Add chance to the task, the score of a model that knows nothing."
-        facts.problems.append(mistake(experiment, task, what, remedy))
-    wanted = amounts(experiment, task)
+        facts.problems.append(experiment.mistake(task, what, remedy))
+    wanted = experiment.amounts[task.name]
     if not wanted:
         return
     if not about.training_size:
@@ -237,7 +218,7 @@ def _check_task(experiment: Experiment, task: ListedTask, about: TaskFacts, fact
             f" {wanted[0]:,} examples or more."
         )
         remedy = "Name a training_split in the task, or write examples: [] for it."
-        facts.problems.append(mistake(experiment, task, what, remedy))
+        facts.problems.append(experiment.mistake(task, what, remedy))
         return
     too_large = [amount for amount in wanted if amount > about.training_size]
     if too_large:
@@ -246,16 +227,11 @@ def _check_task(experiment: Experiment, task: ListedTask, about: TaskFacts, fact
             f" {', '.join(f'{amount:,}' for amount in too_large)} are asked for."
         )
         remedy = f"Ask for at most {about.training_size:,}, or name its own examples for the task."
-        facts.problems.append(mistake(experiment, task, what, remedy))
+        facts.problems.append(experiment.mistake(task, what, remedy))
 
 
-def amounts(experiment: Experiment, task: ListedTask) -> tuple[int, ...]:
-    """Amounts of finetuning data for a task, ascending."""
-    return experiment.examples if task.examples is None else task.examples
-
-
-def chance_level(task: ListedTask, metric: str, about: TaskFacts) -> float | None:
-    """Chance level of a metric on a task; None where nobody knows it."""
+def chance_level(task: Task, metric: str, about: TaskFacts) -> float | None:
+    """Chance level of a metric on a task; None where it is not known."""
     if metric in task.chance:
         return task.chance[metric]
     if metric == about.metric:

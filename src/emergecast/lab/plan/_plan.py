@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from emergecast.errors import Mistake
+from emergecast.lab.checkpoints import Checkpoint
 from emergecast.lab.experiment import (
     HALF_PRECISION,
     PROTOCOL,
     Experiment,
-    ListedCheckpoint,
-    ListedTask,
     Method,
-    Recipe,
     Run,
     RunKind,
     Series,
+    Training,
 )
 from emergecast.lab.ledger import Result, State
 from emergecast.lab.plan._choose import choose
-from emergecast.lab.plan._facts import Facts, amounts
+from emergecast.lab.plan._facts import Facts
+from emergecast.lab.tasks import Task
 from emergecast.lab.worker import TaskFacts
 
 
@@ -31,7 +32,9 @@ class Plan:
     """The runs of an experiment."""
 
     experiment: Experiment
+    """What is planned."""
     facts: Facts
+    """What is known of its checkpoints, tasks and corpora."""
     runs: tuple[Run, ...]
     """In the order in which they are done: losses, few-shot scores, then by amount of data."""
     states: Mapping[str, State]
@@ -66,26 +69,26 @@ def make_plan(
     states: Mapping[str, State],
 ) -> Plan:
     """The grid, as far as the losses that are known decide it."""
+    grid = _Grid(experiment=experiment, facts=facts)
     runs: list[Run] = []
     undecided: list[Run] = []
     for series in experiment.series:
         known = [each for each in series.checkpoints if (each.series, each.name) in facts.models]
-        losses = [run for each in known for run in _loss_runs(experiment, each, facts)]
+        losses = [run for each in known for run in grid.losses(each)]
         runs += losses
         taken = _taken(experiment, series, losses, results, states)
         if taken is None:
             count = series.choice.at_most(len(known))
             standing_in = [known[i * len(known) // count] for i in range(count)]
-            undecided += _score_runs(experiment, standing_in, facts)
+            undecided += [run for each in standing_in for run in grid.scores(each)]
         else:
-            runs += _score_runs(experiment, [c for c in known if c.name in taken], facts)
+            runs += [run for each in known if each.name in taken for run in grid.scores(each)]
     runs.sort(key=lambda run: (list(RunKind).index(run.kind), run.examples or 0))
-    found = {run.key: states.get(run.key, State.MISSING) for run in runs}
     return Plan(
         experiment=experiment,
         facts=facts,
         runs=tuple(runs),
-        states=found,
+        states={run.key: states.get(run.key, State.MISSING) for run in runs},
         undecided=tuple(undecided),
     )
 
@@ -112,122 +115,89 @@ def _taken(
     return choose(series.choice, losses)
 
 
-def _loss_runs(experiment: Experiment, checkpoint: ListedCheckpoint, facts: Facts) -> Iterator[Run]:
-    for corpus in experiment.corpora:
-        about = facts.corpora.get(corpus.name)
-        if about is not None:
-            identity = _identity(experiment, checkpoint, facts, RunKind.LOSS)
-            yield Run(
-                kind=RunKind.LOSS,
-                series=checkpoint.series,
-                checkpoint=checkpoint.name,
-                corpus=corpus.name,
-                identity=identity | {"corpus": about.hash},
-            )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Grid:
+    """The runs of a checkpoint, each with all that determines its result."""
 
+    experiment: Experiment
+    """What they are runs of."""
+    facts: Facts
+    """What is known of it; a task or corpus that cannot be used has no runs."""
 
-def _score_runs(
-    experiment: Experiment, checkpoints: Sequence[ListedCheckpoint], facts: Facts
-) -> Iterator[Run]:
-    for checkpoint in checkpoints:
-        for task in experiment.tasks:
-            about = facts.tasks.get(task.name)
+    def losses(self, checkpoint: Checkpoint) -> Iterator[Run]:
+        """One run for each corpus."""
+        identity = self._identity(checkpoint, RunKind.LOSS)
+        for corpus in self.experiment.corpora:
+            about = self.facts.corpora.get(corpus.name)
+            if about is not None:
+                yield Run(
+                    series=checkpoint.series,
+                    checkpoint=checkpoint.name,
+                    corpus=corpus.name,
+                    identity=identity | {"corpus": about.hash},
+                )
+
+    def scores(self, checkpoint: Checkpoint) -> Iterator[Run]:
+        """For each task a few-shot run, and one for each finetuning."""
+        for task in self.experiment.tasks:
+            about = self.facts.tasks.get(task.name)
             if about is None:
                 continue
-            if experiment.few_shot:
-                yield _few_shot(experiment, checkpoint, task, about, facts)
-            for method in experiment.methods:
-                yield from _finetuned(experiment, checkpoint, (task, about), method, facts)
+            if self.experiment.few_shot:
+                yield self._few_shot(checkpoint, task, about)
+            for method in self.experiment.finetuning.methods:
+                yield from self._finetuned(checkpoint, task, about, method)
 
+    def _few_shot(self, checkpoint: Checkpoint, task: Task, about: TaskFacts) -> Run:
+        identity = self._identity(checkpoint, RunKind.FEW_SHOT)
+        return Run(
+            series=checkpoint.series,
+            checkpoint=checkpoint.name,
+            task=task.name,
+            identity=identity | self._asked(task, about, shots=task.shots, task_hash=about.hash),
+        )
 
-def _few_shot(
-    experiment: Experiment,
-    checkpoint: ListedCheckpoint,
-    task: ListedTask,
-    about: TaskFacts,
-    facts: Facts,
-) -> Run:
-    identity = _identity(experiment, checkpoint, facts, RunKind.FEW_SHOT)
-    return Run(
-        kind=RunKind.FEW_SHOT,
-        series=checkpoint.series,
-        checkpoint=checkpoint.name,
-        task=task.name,
-        identity=identity
-        | _asked(experiment, task, about)
-        | {"shots": task.shots, "task_hash": about.hash},
-    )
-
-
-def _finetuned(
-    experiment: Experiment,
-    checkpoint: ListedCheckpoint,
-    about: tuple[ListedTask, TaskFacts],
-    method: Method,
-    facts: Facts,
-) -> Iterator[Run]:
-    task, known = about
-    fixed = _identity(experiment, checkpoint, facts, RunKind.FINETUNED)
-    if facts.models[checkpoint.series, checkpoint.name].half_precision:
-        fixed["half_precision"] = HALF_PRECISION
-    fixed |= _asked(experiment, task, known) | {"shots": 0, "task_hash": known.zero_shot_hash}
-    for examples in amounts(experiment, task):
-        recipe = settle(method, checkpoint, examples)
-        for subset in range(experiment.subsets[examples]):
-            for seed in range(experiment.seeds[examples]):
-                own = {"examples": examples, "subset": subset, "seed": seed}
+    def _finetuned(
+        self, checkpoint: Checkpoint, task: Task, about: TaskFacts, method: Method
+    ) -> Iterator[Run]:
+        fixed = self._identity(checkpoint, RunKind.FINETUNED)
+        if self.facts.models[checkpoint.series, checkpoint.name].half_precision:
+            fixed["half_precision"] = HALF_PRECISION
+        fixed |= self._asked(task, about, shots=0, task_hash=about.zero_shot_hash)
+        settled, finetuning = (
+            method.settled[checkpoint.series, checkpoint.name],
+            self.experiment.finetuning,
+        )
+        for examples in self.experiment.amounts[task.name]:
+            subsets, seeds = finetuning.subsets[examples], finetuning.seeds[examples]
+            for subset, seed in product(range(subsets), range(seeds)):
+                training = Training(
+                    examples=examples, subset=subset, seed=seed, method=settled[examples]
+                )
                 yield Run(
-                    kind=RunKind.FINETUNED,
                     series=checkpoint.series,
                     checkpoint=checkpoint.name,
                     task=task.name,
-                    examples=examples,
-                    subset=subset,
-                    seed=seed,
-                    recipe=recipe,
-                    identity=fixed | own | {"recipe": asdict(recipe)},
+                    training=training,
+                    identity=fixed | training.identity(),
                 )
 
+    def _identity(self, checkpoint: Checkpoint, kind: RunKind) -> dict[str, Any]:
+        model = self.facts.models[checkpoint.series, checkpoint.name]
+        return {
+            "kind": str(kind),
+            "protocol": PROTOCOL[kind],
+            "worker": str(self.experiment.worker),
+            "weights": model.weights_hash,
+            "architecture": model.architecture,
+            "tokenizer": model.tokenizer_hash,
+        }
 
-def settle(method: Method, checkpoint: ListedCheckpoint, examples: int) -> Recipe:
-    """The recipe of a method for one checkpoint and amount of data."""
-    if method.learning_rate is not None:
-        rate = method.learning_rate[examples]
-    else:
-        # The file was refused if either of these is missing.
-        assert method.lr_times_pretraining is not None  # noqa: S101
-        assert checkpoint.pretraining_learning_rate is not None  # noqa: S101
-        rate = method.lr_times_pretraining[examples] * checkpoint.pretraining_learning_rate
-    return Recipe(
-        method=method.name,
-        steps=method.steps[examples],
-        batch_size=method.batch_size[examples],
-        learning_rate=rate,
-        schedule=method.schedule[examples],
-        warmup_steps=method.warmup_steps[examples],
-        weight_decay=method.weight_decay,
-        max_grad_norm=method.max_grad_norm,
-        train_embeddings=method.train_embeddings,
-    )
-
-
-def _identity(
-    experiment: Experiment, checkpoint: ListedCheckpoint, facts: Facts, kind: RunKind
-) -> dict[str, Any]:
-    model = facts.models[checkpoint.series, checkpoint.name]
-    return {
-        "kind": str(kind),
-        "protocol": PROTOCOL[kind],
-        "worker": str(experiment.worker),
-        "weights": model.weights_hash,
-        "architecture": model.architecture,
-        "tokenizer": model.tokenizer_hash,
-    }
-
-
-def _asked(experiment: Experiment, task: ListedTask, about: TaskFacts) -> dict[str, Any]:
-    return {
-        "task": task.name,
-        "metric": about.metric,
-        "limit": experiment.limit,
-    }
+    def _asked(self, task: Task, about: TaskFacts, *, shots: int, task_hash: str) -> dict[str, Any]:
+        return {
+            "task": task.name,
+            "metric": about.metric,
+            "limit": self.experiment.limit,
+            "shots": shots,
+            "task_hash": task_hash,
+        }

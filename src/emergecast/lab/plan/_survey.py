@@ -20,6 +20,7 @@ class Survey:
     """The current state of an experiment."""
 
     plan: Plan
+    """The grid, and where each run stands."""
     results: Mapping[str, Result]
     """By key; of other experiments too, where they share the ledger."""
     failures: tuple[Failure, ...]

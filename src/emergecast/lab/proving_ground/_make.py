@@ -6,11 +6,12 @@ import json
 import multiprocessing
 import os
 import queue
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -37,8 +38,11 @@ class Order:
     """Which proving ground to make."""
 
     preset: Preset
+    """Sizes, losses and finetunings."""
     seeds: tuple[int, ...]
+    """One series for each, and each corpus."""
     qualities: tuple[Quality, ...] = (Quality.HIGH,)
+    """Corpora to pretrain on."""
 
     @property
     def pretrainings(self) -> tuple[Pretraining, ...]:
@@ -63,6 +67,7 @@ class Made:
     """A finished proving ground."""
 
     folder: Path
+    """Where it is."""
     experiment: Path
     """The experiment file."""
     checkpoints: int
@@ -70,6 +75,7 @@ class Made:
     trained: int
     """Models pretrained this time; the others were there."""
     seconds: float
+    """How long it took this time."""
 
 
 def order(preset: str, seeds: tuple[int, ...] = (), qualities: tuple[Quality, ...] = ()) -> Order:
@@ -183,13 +189,19 @@ _REPORTS: list[Reports] = []
 
 def _start_worker(reports: Reports) -> None:
     _REPORTS.append(reports)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End a worker whose parent was killed, working or not: the next command trains its model."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _pretrain_one(plan: Pretraining, folder: Path) -> None:
     def report(progress: Progress) -> None:
-        parent = multiprocessing.parent_process()
-        if parent is not None and not parent.is_alive():  # killed: the next one trains this model
-            os._exit(1)
         _REPORTS[0].put((plan.title, progress))
 
     done = pretrain(plan, folder / SERIES, on_progress=report)
@@ -237,8 +249,7 @@ def _as_json(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
 
 
 def _from_json(entry: dict[str, Any], folder: Path) -> Checkpoint:
-    made = Checkpoint(**{**entry, "path": Path(entry["path"])})
-    return replace(made, path=folder / entry["path"])
+    return Checkpoint(**{**entry, "path": folder / entry["path"]})
 
 
 def _described(order: Order) -> dict[str, Any]:

@@ -15,19 +15,24 @@ from emergecast.errors import LabError
 from emergecast.lab.checkpoints import Checkpoint, quiet_transformers
 from emergecast.lab.proving_ground._recipe import (
     BATCH,
+    BETAS,
     CHOOSING,
     DOCUMENT,
     EVERY,
+    MAX_GRAD_NORM,
     MOST_STEPS,
     RECIPES,
+    START,
     STOP,
     WARMUP,
+    WEIGHT_DECAY,
     Quality,
     Size,
 )
 from emergecast.lab.proving_ground._vocabulary import LONGEST, tokenizer
 from emergecast.lab.proving_ground._world import CorpusRecipe, World, documents, world
 from emergecast.measurements import RANDOM_WEIGHTS
+from emergecast.scaling import FLOPS_PER_PARAM_AND_TOKEN
 
 if TYPE_CHECKING:
     import torch
@@ -43,12 +48,17 @@ class Pretraining:
     """One model to pretrain."""
 
     size: Size
+    """Shape and learning rate."""
     seed: int
+    """Of the weights and of the order of the documents."""
     quality: Quality
+    """Corpus to pretrain on."""
     targets: tuple[float, ...]
     """Losses at which checkpoints are kept, in nats per token."""
     most_steps: int = MOST_STEPS
+    """It ends after so many steps,"""
     stop: float = STOP
+    """or below this loss."""
     with_control: bool = True
     """Whether the model before its first step is kept too; one corpus of a seed is enough."""
 
@@ -88,6 +98,7 @@ class Progress:
     """Where a pretraining is."""
 
     step: int
+    """Steps done."""
     loss: float
     """Of the set by which checkpoints are chosen, in nats per token."""
     share: float
@@ -180,7 +191,7 @@ def _train(
         tokens = torch.from_numpy(batch)
         optimizer.zero_grad()
         _mean_loss(model, tokens).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)
         optimizer.step()
     return moments
 
@@ -191,10 +202,10 @@ def _optimizer(model: torch.nn.Module, learning_rate: float) -> torch.optim.Opti
     matrices = [p for p in model.parameters() if p.dim() == 2]
     others = [p for p in model.parameters() if p.dim() != 2]
     groups = [
-        {"params": matrices, "weight_decay": 0.05},
+        {"params": matrices, "weight_decay": WEIGHT_DECAY},
         {"params": others, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=True)
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=BETAS, fused=True)
 
 
 def _choosing(place: World) -> torch.Tensor:
@@ -220,8 +231,7 @@ def _mean_loss(model: SmearedKeysForCausalLM, tokens: torch.Tensor) -> torch.Ten
 
 def _share(plan: Pretraining, step: int, loss: float) -> float:
     """Steps count while the loss falls evenly; where it stops is what ends the training."""
-    start, end = 7.3, plan.stop
-    by_loss = max(0.0, min(1.0, (start - loss) / (start - end)))
+    by_loss = max(0.0, min(1.0, (START - loss) / (START - plan.stop)))
     return min(1.0, max(step / plan.most_steps, by_loss**3))
 
 
@@ -246,7 +256,7 @@ def _write(
         path=path,
         params=params,
         tokens=tokens or None,
-        flops=6.0 * params * tokens if tokens else None,
+        flops=FLOPS_PER_PARAM_AND_TOKEN * params * tokens if tokens else None,
         pretraining_learning_rate=plan.size.learning_rate,
         tokenizer=TOKENIZER_NAME,
     )

@@ -14,9 +14,17 @@ BATCH: Final = 32
 """Documents of a pretraining step."""
 WARMUP: Final = 50
 """Steps until the learning rate is full; it stays so."""
+WEIGHT_DECAY: Final = 0.05
+"""Of matrices; vectors and single numbers do not decay."""
+BETAS: Final = (0.9, 0.98)
+"""Decay rates of Adam's two moments."""
+MAX_GRAD_NORM: Final = 1.0
+"""Longer gradients are cut to this norm."""
 EVERY: Final = 12
 """Steps between the moments at which a checkpoint may be kept: loss falls fast at the elbow."""
 MOST_STEPS: Final = 1400
+START: Final = 7.3
+"""Loss of an untrained model, roughly; ln of the vocabulary is 7.22."""
 STOP: Final = 5.01
 """Pretraining ends below this loss."""
 CHOOSING: Final = 96
@@ -52,10 +60,15 @@ class Size:
     """One size of model."""
 
     name: str
+    """In the names of checkpoints."""
     width: int
+    """Of the residual stream."""
     heads: int
+    """Attention heads of a block."""
     learning_rate: float
+    """Peak rate of pretraining."""
     layers: int = 3
+    """Blocks."""
     seconds: int
     """Roughly what its pretraining takes on one core."""
 
@@ -72,7 +85,9 @@ class Tuning:
     """How a model is finetuned on so many prompts."""
 
     examples: int
+    """Training prompts."""
     steps: int
+    """Optimiser steps."""
     learning_rate_times: float
     """Multiple of the model's pretraining learning rate."""
     subsets: int = 1
@@ -106,10 +121,15 @@ class Preset:
     """A proving ground of a certain cost."""
 
     name: str
+    """As the command line calls it."""
     sizes: tuple[Size, ...]
+    """The slowest first."""
     seeds: tuple[int, ...]
+    """Unless others are asked for."""
     tunings: tuple[Tuning, ...]
+    """Of the main task."""
     targets: tuple[float, ...]
+    """Losses at which checkpoints are kept, in nats per token."""
     most_steps: int = MOST_STEPS
     """Pretraining ends after so many steps, whatever the loss."""
     probe: bool = False

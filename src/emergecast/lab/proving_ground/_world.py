@@ -64,6 +64,7 @@ class CorpusRecipe:
     """What a pretraining corpus is made of."""
 
     name: str
+    """That of its quality."""
     exercises: float
     """Share of documents that are exercises."""
     wrong: float = 0.0

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
 from emergecast.lab.tasks._load_task import load_task
-from emergecast.lab.tasks._pairs import Pair
+from emergecast.lab.tasks._loaded_task import Item, ItemScore, LoadedTask
 from emergecast.lab.tasks._quiet import quiet_harness
-from emergecast.lab.tasks._task import Item, ItemScore, Task
+from emergecast.lab.tasks._task import Pair, Task
 
 __all__ = [
     "Encoded",
     "Item",
     "ItemScore",
+    "LoadedTask",
     "Pair",
     "Task",
     "encode_pairs",

@@ -16,6 +16,7 @@ class Encoded(NamedTuple):
     context: tuple[int, ...]
     """Never empty: a text without context follows the tokenizer's first or end token."""
     continuation: tuple[int, ...]
+    """What is scored, or trained on."""
 
 
 def encode_pairs(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from emergecast.errors import LabError
+from emergecast.lab.tasks._loaded_task import LoadedTask
 from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._task import Task
 
@@ -18,31 +19,17 @@ FEW_SHOT_SEED: Final = 1234
 """Seed of the harness's few-shot sampler: its own default."""
 
 
-def load_task(
-    name: str,
-    include_path: Path | None = None,
-    shots: int = 0,
-    limit: int | None = None,
-    *,
-    metric: str | None = None,
-    chance: float | None = None,
-) -> Task:
-    """A task, or a group of tasks, of lm-evaluation-harness.
+def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:
+    """A task with its data, ready to be asked.
 
     Args:
-        name: Its name in the harness or in a YAML file below `include_path`.
-        include_path: Folder of YAML files; the harness's own tasks where None. Data files that they
-            name are relative to this folder.
-        shots: Solved examples before each question.
+        task: Which one, and how.
         limit: Evaluate the first so many items only (of each task of a group).
-        metric: The score, such as "acc" or "exact_match,strict-match"; where None, acc if the task
-            has it, or else its first metric.
-        chance: Score of a model that knows nothing; 1 / choices where None and every item has as
-            many choices, otherwise unknown.
 
     Raises:
         LabError: There is no such task, its data cannot be read, or it has no such metric.
     """
+    name, include_path = task.name, task.include_path
     if limit is not None and limit < 1:
         raise LabError(f'task "{name}": limit is {limit}. Give 1 or more, or leave it out.')
     manager = _manager(None if include_path is None else include_path.resolve())
@@ -65,9 +52,9 @@ def load_task(
             " and the data that it names."
         ) from error
     for part in parts:
-        part.set_config(key="num_fewshot", value=shots)
+        part.set_config(key="num_fewshot", value=task.shots)
         part.set_fewshot_seed(seed=FEW_SHOT_SEED)
-    return Task(name=name, parts=parts, shots=shots, limit=limit, metric=metric, chance=chance)
+    return LoadedTask(task, parts, limit=limit)
 
 
 @lru_cache(maxsize=8)

@@ -1,341 +1,39 @@
-"""A task: requests built once, tokenised once per tokenizer, scored by the harness's metrics."""
+"""What a task is, and what a training example of it looks like."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import zlib
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
-import numpy as np
-
-from emergecast.errors import LabError
-from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
-from emergecast.lab.tasks._pairs import Pair
-from emergecast.lab.tasks._quiet import quiet_harness
-
-if TYPE_CHECKING:
-    from lm_eval.api.instance import Instance
-    from lm_eval.api.task import ConfigurableTask
-    from transformers import PreTrainedTokenizerBase
-
-Response = tuple[float, bool] | str
-"""What a model says to a request: log-probability and whether it is the most likely, or a text."""
-
-_PICKING: Final = "multiple_choice"
-_GENERATING: Final = "generate_until"
-_SCORED: Final = (_PICKING, _GENERATING, "loglikelihood")
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One item of the evaluation and the requests that decide it."""
-
-    id: str
-    part: int
-    """Which task of a group it belongs to."""
-    requests: tuple[int, ...]
-    """Numbers of its requests."""
-    right: int | None
-    """Number of the request whose log-probability is that of the right answer; None if unknown."""
-
-
-class ItemScore(NamedTuple):
-    """What a model made of one item."""
-
-    id: str
-    correct: float
-    """The item's score in the metric: 1.0 right, 0.0 wrong for an accuracy."""
-    logprob: float | None
-    """Log-probability of the right answer in nats; None where the task does not ask for it."""
-
-
 class Task:
-    """A task of lm-evaluation-harness, or a group of them, with its requests kept ready."""
+    """A task of lm-evaluation-harness, or a group of them, and how it is asked and scored."""
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        parts: Sequence[ConfigurableTask],
-        shots: int,
-        limit: int | None,
-        metric: str | None,
-        chance: float | None,
-    ) -> None:
-        self.name: Final = name
-        self.shots: Final = shots
-        """Solved examples before each question."""
-        self._parts = tuple(parts)
-        self._limit = limit
-        self._encoded: dict[str, tuple[Encoded, ...]] = {}
-        for part in self._parts:
-            if part.OUTPUT_TYPE not in _SCORED:
-                raise LabError(
-                    f'task "{name}" is of type {part.OUTPUT_TYPE}, which has no score per item.'
-                    f" Use a task of type {', '.join(_SCORED)}."
-                )
-        self.metric: Final = self._metric(metric)
-        """Name of the score."""
-        self._filter = self._named_filter(metric)
-        self._stated_chance = chance
-
-    @property
-    def version(self) -> str | None:
-        """Version of the task as its YAML states it."""
-        versions = {str(part.VERSION) for part in self._parts if part.VERSION is not None}
-        return "+".join(sorted(versions)) or None
-
-    @property
-    def chance(self) -> float | None:
-        """Score of a model that knows nothing; None where nobody said and it cannot be counted."""
-        if self._stated_chance is not None or not self.metric.startswith("acc"):
-            return self._stated_chance
-        if any(part.OUTPUT_TYPE != _PICKING for part in self._parts):
-            return None
-        choices = {
-            len(self._parts[item.part].doc_to_choice(self.requests[item.requests[0]].doc))
-            for item in self.items
-        }
-        return 1 / choices.pop() if len(choices) == 1 else None
-
-    @property
-    def generates(self) -> bool:
-        """Whether the model has to generate text, rather than to score it."""
-        return any(request.request_type == _GENERATING for request in self.requests)
-
-    @property
-    def n_items(self) -> int:
-        """Items that are evaluated."""
-        return len(self.items)
-
-    @property
-    def item_bytes(self) -> float:
-        """Mean size of an item in UTF-8: its prompts, each once, and its answers."""
-        whole = 0
-        for item in self.items:
-            asked = [self.requests[number].args for number in item.requests]
-            answers = [each[1] for each in asked if isinstance(each[1], str)]
-            texts = [*{str(each[0]) for each in asked}, *answers]
-            whole += sum(len(text.encode()) for text in texts)
-        return whole / max(1, self.n_items)
-
-    @property
-    def train_size(self) -> int:
-        """Examples of the training split; 0 where the task has none."""
-        return sum(len(docs) for docs in self._training)
-
-    @cached_property
-    def requests(self) -> tuple[Instance, ...]:
-        """What a model is asked, item after item."""
-        asked: list[Instance] = []
-        for part in self._parts:
-            with quiet_harness():
-                part.build_all_requests(limit=self._limit, rank=0, world_size=1)
-            asked += part.instances
-        return tuple(asked)
-
-    @cached_property
-    def items(self) -> tuple[Item, ...]:
-        """The items of the evaluation, in the order of the harness."""
-        grouped: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
-        number = 0
-        _ = self.requests
-        for place, part in enumerate(self._parts):
-            for request in part.instances:
-                grouped[place, int(request.doc_id or 0)].append(number)
-                number += 1
-        return tuple(self._item(place, doc, mine) for (place, doc), mine in grouped.items())
-
-    @cached_property
-    def hash(self) -> str:
-        """SHA-256 of all that decides a score: requests, answers, metric, training split."""
-        digest = hashlib.sha256()
-        digest.update(json.dumps([self.name, self.version, self.metric, self._filter]).encode())
-        for request in self.requests:
-            digest.update(json.dumps([request.request_type, request.args], default=str).encode())
-        digest.update(json.dumps([item.right for item in self.items]).encode())
-        for docs in self._training:
-            for doc in docs:
-                digest.update(json.dumps(doc, default=str).encode())
-        return digest.hexdigest()
-
-    def encoded(self, tokenizer: PreTrainedTokenizerBase) -> tuple[Encoded, ...]:
-        """The requests as tokens; tokenised once for tokenizers that cut alike.
-
-        Raises:
-            LabError: The task generates text, or an answer has no token.
-        """
-        key = tokenizer_key(tokenizer)
-        if key is not None and key in self._encoded:
-            return self._encoded[key]
-        pairs = [(str(request.args[0]), str(request.args[1])) for request in self.requests]
-        encoded = tuple(encode_pairs(pairs, tokenizer))
-        for pair, (_, continuation) in zip(pairs, encoded, strict=True):
-            if not continuation:
-                raise LabError(
-                    f'task "{self.name}": the answer {pair[1]!r} becomes no token of its own after'
-                    f" {pair[0][-40:]!r}. Give the task another target_delimiter."
-                )
-        if key is not None:
-            self._encoded[key] = encoded
-        return encoded
-
-    def score(self, responses: Sequence[Response]) -> tuple[ItemScore, ...]:
-        """Score what a model said to `requests`, item by item, by the harness's own metric.
-
-        Raises:
-            LabError: There are not as many answers as requests.
-        """
-        responses = list(responses)
-        if len(responses) != len(self.requests):
-            raise LabError(
-                f'task "{self.name}" asks {len(self.requests):,} times and got'
-                f" {len(responses):,} answers. Answer every request, in order."
-            )
-        chosen: list[Any] = [None] * len(responses)
-        start = 0
-        for part in self._parts:
-            count = len(part.instances)
-            for request, response in zip(
-                part.instances, responses[start : start + count], strict=True
-            ):
-                request.resps = [response] * (request.repeats or 1)
-                request.filtered_resps = {}
-            part.apply_filters()
-            for i, request in enumerate(part.instances, start=start):
-                chosen[i] = self._filtered(request)
-            start += count
-        return tuple(self._score(item, chosen, responses) for item in self.items)
-
-    def training_pairs(self, subset: int, examples: int) -> list[Pair]:
-        """`examples` examples of the training split, in exactly the format of the evaluation.
-
-        That is: with as many shots as the task was loaded with.
-
-        Args:
-            subset: Which random subset. Subsets are nested: the one of 64 examples begins the one
-                of 256.
-            examples: How many.
-
-        Raises:
-            LabError: The task has no training split, or not so many examples.
-        """
-        self.check_training(examples)
-        rng = np.random.default_rng([zlib.crc32(self.name.encode()), subset])
-        order = rng.permutation(self.train_size)[:examples]
-        ends = np.cumsum([len(docs) for docs in self._training])
-        pairs = []
-        for number in order.tolist():
-            place = int(np.searchsorted(ends, number, side="right"))
-            docs = self._training[place]
-            pairs.append(self._pair(place, docs[number - int(ends[place])]))
-        return pairs
-
-    def check_training(self, examples: int) -> None:
-        """Check that there are this many training examples.
-
-        Raises:
-            LabError: The task has no training split, or not so many examples.
-        """
-        if self.train_size == 0:
-            raise LabError(
-                f'task "{self.name}" has no training split, and finetuning must not touch what is'
-                " evaluated. Name a training_split in its YAML file, or leave finetuning out."
-            )
-        if not 1 <= examples <= self.train_size:
-            raise LabError(
-                f'task "{self.name}" has {self.train_size:,} training examples, and {examples:,}'
-                f" are asked for. Ask for 1 to {self.train_size:,}."
-            )
-
-    @cached_property
-    def _training(self) -> tuple[Sequence[Any], ...]:
-        splits = []
-        for part in self._parts:
-            docs = part.training_docs() if part.has_training_docs() else None
-            splits.append(() if docs is None else docs)
-        return tuple(splits)
-
-    def _metric(self, metric: str | None) -> str:
-        known = sorted(set.intersection(*(set(part.aggregation()) for part in self._parts)))
-        if metric is None:
-            first = next(iter(self._parts[0].aggregation()))
-            return "acc" if "acc" in known else first
-        name = metric.split(",", 1)[0]
-        if name not in known:
-            raise LabError(
-                f'task "{self.name}" has no metric "{name}"; it has {", ".join(known)}. Choose one.'
-            )
-        return name
-
-    def _named_filter(self, metric: str | None) -> str | None:
-        """The filter of "exact_match,strict-match"; None where the metric names none."""
-        name = None if metric is None or "," not in metric else metric.split(",", 1)[1]
-        for part in self._parts:
-            known = [each.name for each in part._filters]  # noqa: SLF001  nothing public has them
-            if name is not None and name not in known:
-                raise LabError(
-                    f'task "{self.name}" has no filter "{name}"; it has {", ".join(known)}.'
-                    " Choose one."
-                )
-        return name
-
-    def _filtered(self, request: Instance) -> Any:  # noqa: ANN401  whatever a filter returns
-        if self._filter is None:
-            return next(iter(request.filtered_resps.values()))
-        return request.filtered_resps[self._filter]
-
-    def _score(self, item: Item, chosen: list[Any], responses: list[Response]) -> ItemScore:
-        part = self._parts[item.part]
-        doc = self.requests[item.requests[0]].doc
-        results = part.process_results(doc, [chosen[i] for i in item.requests])
-        said = None if item.right is None else responses[item.right]
-        return ItemScore(
-            id=item.id,
-            correct=float(results[self.metric]),
-            logprob=said[0] if isinstance(said, tuple) else None,
-        )
-
-    def _item(self, place: int, doc_id: int, numbers: list[int]) -> Item:
-        part = self._parts[place]
-        first = self.requests[numbers[0]]
-        right = None
-        if part.OUTPUT_TYPE == _PICKING:
-            gold = _gold(part, first.doc)
-            right = None if gold is None else numbers[gold]
-        elif part.OUTPUT_TYPE == "loglikelihood":
-            right = numbers[0]
-        prefix = f"{first.task_name}/" if len(self._parts) > 1 else ""
-        return Item(id=f"{prefix}{doc_id}", part=place, requests=tuple(numbers), right=right)
-
-    def _pair(self, place: int, doc: Any) -> Pair:  # noqa: ANN401  a document of any data set
-        part = self._parts[place]
-        prefix = part.doc_to_prefix(doc)
-        context = part.fewshot_context(doc, num_fewshot=self.shots, gen_prefix=prefix)
-        asked = part.construct_requests(doc=doc, ctx=context, metadata=(self.name, 0, 1))
-        if part.OUTPUT_TYPE == _GENERATING:
-            delimiter = part.config.target_delimiter
-            return Pair(str(context), f"{delimiter}{part.doc_to_target(doc)}", ends=True)
-        requests = asked if isinstance(asked, list) else [asked]
-        gold = _gold(part, doc) if part.OUTPUT_TYPE == _PICKING else 0
-        if gold is None:
-            raise LabError(
-                f'task "{self.name}" has a training example without one right answer: {doc}. Leave'
-                " such examples out of its training split."
-            )
-        prompt, completion = requests[gold].args
-        return Pair(str(prompt), str(completion), ends=False)
+    name: str
+    """Its name in the harness or in a YAML file below `include_path`."""
+    include_path: Path | None = None
+    """Folder of YAML files; the harness's own tasks where None. Data files that they name are
+    relative to this folder."""
+    shots: int = 0
+    """Solved examples that the harness puts before each question."""
+    shots_in_document: int = 0
+    """Solved examples that each question holds already; the table counts them too."""
+    metric: str | None = None
+    """The score, such as "acc" or "exact_match,strict-match"; where None, acc if the task has it,
+    or else its first metric."""
+    chance: Mapping[str, float] = field(default_factory=dict)
+    """Score of a model that knows nothing, by metric; "" stands for the score's own."""
 
 
-def _gold(part: ConfigurableTask, doc: Any) -> int | None:  # noqa: ANN401  as above
-    """Which choice is right; None where several or none are."""
-    target = part.doc_to_target(doc)
-    if isinstance(target, str):
-        choices = part.doc_to_choice(doc)
-        return choices.index(target) if target in choices else None
-    return int(target) if isinstance(target, int) and target >= 0 else None
+class Pair(NamedTuple):
+    """A training example, in exactly the format of the evaluation."""
+
+    prompt: str
+    """What the model is given."""
+    completion: str
+    """What it should say, with the delimiter before it, as the evaluation scores it."""
+    ends: bool
+    """Whether the end of the text belongs to the answer: where the evaluation generates."""

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from emergecast.lab.experiment import Corpus, ListedCheckpoint, ListedTask, Run
+from emergecast.lab.checkpoints import Checkpoint
+from emergecast.lab.experiment import Corpus, Run
 from emergecast.lab.ledger import Outcome
+from emergecast.lab.tasks import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +24,9 @@ class ModelFacts:
     weights_hash: str
     """SHA-256 of the weights, in hexadecimal."""
     architecture: str
+    """Class of the model, as transformers calls it."""
     params: int
+    """Parameters."""
     tokenizer_hash: str
     """The same for the same vocabulary and rules."""
     half_precision: bool | None = None
@@ -58,9 +62,10 @@ class CorpusFacts:
     hash: str
     """SHA-256 of the file, in hexadecimal."""
     bytes: int
+    """Size of the file."""
 
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with the steps done and the steps in all."""
 
 
@@ -71,16 +76,16 @@ class Measurer(Protocol):
         """Load libraries, so that the first run does not pay for them."""
         ...
 
-    def folder(self, checkpoint: ListedCheckpoint) -> Path:
+    def folder(self, checkpoint: Checkpoint) -> Path:
         """Where the files of `checkpoint` are, downloaded if needed. LabError: nowhere."""
         ...
 
-    def model_facts(self, checkpoint: ListedCheckpoint) -> ModelFacts:
+    def model_facts(self, checkpoint: Checkpoint) -> ModelFacts:
         """What `checkpoint` is. LabError: it cannot be used."""
         ...
 
-    def task_facts(self, task: ListedTask, limit: int | None) -> TaskFacts:
-        """What `task` is, with at most `limit` test items. LabError: it cannot be used."""
+    def task_facts(self, task: Task) -> TaskFacts:
+        """What `task` is, within the experiment's limit of items. LabError: it cannot be used."""
         ...
 
     def corpus_facts(self, corpus: Corpus) -> CorpusFacts:
@@ -91,7 +96,7 @@ class Measurer(Protocol):
         """Versions of the libraries that made the result."""
         ...
 
-    def measure(self, run: Run, folder: Path, progress: Progress) -> Outcome:
+    def measure(self, run: Run, folder: Path, progress: OnProgress) -> Outcome:
         """Do one run; `folder` keeps its training checkpoint and is taken up again where it exists.
 
         LabError: the run failed.

@@ -7,21 +7,19 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from emergecast.errors import LabError
 from emergecast.lab import checkpoints, evaluate, finetune, tasks
-from emergecast.lab.experiment import Corpus, Experiment, ListedCheckpoint, ListedTask, Recipe, Run
-from emergecast.lab.ledger import Loss, Outcome, Score
+from emergecast.lab.experiment import Corpus, Experiment, Run, Training
+from emergecast.lab.ledger import Outcome
 from emergecast.lab.worker._full_disk import disk_is_full
-from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, Progress, TaskFacts
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, OnProgress, TaskFacts
 
 _LIBRARIES: Final = (
     "emergecast",
@@ -34,8 +32,6 @@ _LIBRARIES: Final = (
     "lm-eval",
     "numpy",
 )
-_LOGPROB: Final = "logprob"
-"""Name of the metric: mean log-probability of the right answer, in nats."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -44,7 +40,7 @@ class ModelMeasurer:
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
-        self._tasks: dict[tuple[str, int], tasks.Task] = {}
+        self._tasks: dict[tuple[str, int], tasks.LoadedTask] = {}
         self._users_own = frozenset(os.environ)
 
     def prepare(self) -> None:
@@ -54,14 +50,13 @@ class ModelMeasurer:
 
         _ = self._device, lm_eval.tasks.TaskManager, transformers.Trainer
 
-    def folder(self, checkpoint: ListedCheckpoint) -> Path:
+    def folder(self, checkpoint: checkpoints.Checkpoint) -> Path:
         """Where the files of the checkpoint are, downloaded if needed."""
-        return checkpoints.folder_of(_place(checkpoint))
+        return checkpoints.folder_of(checkpoint)
 
-    def model_facts(self, checkpoint: ListedCheckpoint) -> ModelFacts:
+    def model_facts(self, checkpoint: checkpoints.Checkpoint) -> ModelFacts:
         """What the files of the checkpoint say; loads no weights."""
-        place = _place(checkpoint)
-        found = checkpoints.inspect(place)
+        found = checkpoints.inspect(checkpoint)
         params = checkpoint.params or found.params
         if params is None:
             raise LabError(
@@ -76,10 +71,10 @@ class ModelMeasurer:
             half_precision=found.dtype in {"bfloat16", "float16"},
         )
 
-    def task_facts(self, task: ListedTask, limit: int | None) -> TaskFacts:  # noqa: ARG002  the experiment's
+    def task_facts(self, task: tasks.Task) -> TaskFacts:
         """What the task is; builds its requests."""
-        few_shot = self._task(task, task.shots)
-        zero_shot = self._task(task, 0)
+        few_shot = self._task(task)
+        zero_shot = self._task(replace(task, shots=0))
         return TaskFacts(
             hash=few_shot.hash,
             zero_shot_hash=zero_shot.hash,
@@ -93,11 +88,9 @@ class ModelMeasurer:
 
     def corpus_facts(self, corpus: Corpus) -> CorpusFacts:
         """Hash and size of the file."""
-        digest = hashlib.sha256()
         try:
             with corpus.path.open("rb") as file:
-                while chunk := file.read(1 << 20):
-                    digest.update(chunk)
+                digest = hashlib.file_digest(file, "sha256")
             size = corpus.path.stat().st_size
         except OSError as error:
             raise LabError(
@@ -112,29 +105,34 @@ class ModelMeasurer:
         """Versions of the libraries, and the device."""
         return {**_versions(), "device": self._device_name}
 
-    def measure(self, run: Run, folder: Path, progress: Progress) -> Outcome:
+    def measure(self, run: Run, folder: Path, progress: OnProgress) -> Outcome:
         """Do one run.
 
         Raises:
             LabError: it failed.
         """
         clock = _Stopwatch()
-        model, tokenizer = self._load(run)
+        model, tokenizer = loaded = self._load(run)
         clock.stop("load")
         if run.corpus is not None:
             corpus = next(c for c in self._experiment.corpora if c.name == run.corpus)
-            found = evaluate.corpus_loss(model, tokenizer, corpus.path)
+            loss = evaluate.corpus_loss(model, tokenizer, corpus.path)
             clock.stop("loss")
-            return Outcome(loss=_loss(found), timings=clock.seconds)
+            return Outcome(loss=loss, timings=clock.seconds)
         about = next(task for task in self._experiment.tasks if task.name == run.task)
-        task = self._task(about, 0 if run.recipe is not None else about.shots)
+        task = self._task(about if run.training is None else replace(about, shots=0))
         clock.stop("task")
-        training: Mapping[str, Any] | None = None
-        if run.recipe is not None:
-            session = self._session(run, run.recipe, folder, progress)
-            trained = self._finetune(run, task, session, (model, tokenizer))
+        said: Mapping[str, Any] | None = None
+        if run.training is not None:
+            how, session = run.training, self._session(run, run.training, folder, progress)
+            pairs = task.training_pairs(how.subset, how.examples)
+
+            def train(loaded: checkpoints.Loaded) -> finetune.Finetuned:
+                return finetune.finetune(*loaded, pairs, how.method, seed=how.seed, session=session)
+
+            trained = self._resume_or_start(run, folder, train, loaded)
             model = trained.model
-            training = {
+            said = {
                 "steps": trained.steps,
                 "loss": trained.final_loss,
                 "resumed_from": trained.resumed_from,
@@ -142,10 +140,15 @@ class ModelMeasurer:
             clock.stop("finetune")
         evaluation = evaluate.evaluate(model, tokenizer, task)
         clock.stop("evaluate")
-        return _outcome(evaluation, task, training, clock.seconds)
+        return Outcome(
+            scores=evaluation.scores,
+            training=said,
+            items=tuple(item._asdict() for item in evaluation.items),
+            timings=clock.seconds,
+        )
 
     def _session(
-        self, run: Run, recipe: Recipe, folder: Path, progress: Progress
+        self, run: Run, training: Training, folder: Path, progress: OnProgress
     ) -> finetune.Session:
         kept = self._experiment.output.absolute() / "trackers"
         for name, value in (
@@ -163,63 +166,44 @@ class ModelMeasurer:
         return finetune.Session(
             folder=folder,
             resume=True,
-            save_every_seconds=self._experiment.save_every_seconds,
-            micro_batch_size=self._experiment.micro_batch_size,
-            on_step=lambda step, _loss: progress(step, recipe.steps),
-            trackers=tuple(str(tracker) for tracker in self._experiment.trackers),
+            save_every_seconds=self._experiment.finetuning.save_every_seconds,
+            micro_batch_size=self._experiment.finetuning.micro_batch_size,
+            on_step=lambda step, _loss: progress(step, training.method.steps),
+            trackers=self._experiment.trackers,
             title=run.title,
         )
 
-    def _finetune(
+    def _resume_or_start(
         self,
         run: Run,
-        task: tasks.Task,
-        session: finetune.Session,
-        loaded: tuple[PreTrainedModel, PreTrainedTokenizerBase],
+        folder: Path,
+        train: Callable[[checkpoints.Loaded], finetune.Finetuned],
+        loaded: checkpoints.Loaded,
     ) -> finetune.Finetuned:
-        """Finetune the loaded model, from the session's training checkpoint where there is one.
+        """Finetune the loaded model, from the training checkpoint in `folder` if there is one.
 
         What an interrupted run left behind may be damaged in any way; then it starts over.
         """
-        recipe, folder = run.recipe, session.folder
-        if recipe is None or folder is None or run.examples is None:
-            raise AssertionError(run.title)
-        subset, seed = run.subset or 0, run.seed or 0
-        pairs = task.training_pairs(subset, run.examples)
-        method = _method(recipe)
         interrupted = folder.is_dir() and any(folder.iterdir())
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            return finetune.finetune(*loaded, pairs, method, seed=seed, session=session)
+            return train(loaded)
         except Exception as error:
             if not interrupted or disk_is_full(error):
                 raise
             _LOG.warning("%s cannot be resumed (%s) and starts over.", run.title, error)
         shutil.rmtree(folder)
         folder.mkdir(parents=True)
-        loaded = self._load(run)
-        return finetune.finetune(*loaded, pairs, method, seed=seed, session=session)
+        return train(self._load(run))
 
-    def _load(self, run: Run) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        checkpoint = next(
-            each
-            for each in self._experiment.checkpoints
-            if (each.series, each.name) == (run.series, run.checkpoint)
-        )
-        return checkpoints.load(_place(checkpoint), device=self._device)
+    def _load(self, run: Run) -> checkpoints.Loaded:
+        return checkpoints.load(self._experiment.checkpoint(run), device=self._device)
 
-    def _task(self, task: ListedTask, shots: int) -> tasks.Task:
+    def _task(self, task: tasks.Task) -> tasks.LoadedTask:
         """The task with its requests; built once, and tokenised once for all checkpoints."""
-        key = (task.name, shots)
+        key = (task.name, task.shots)
         if key not in self._tasks:
-            self._tasks[key] = tasks.load_task(
-                task.name,
-                task.include_path,
-                shots,
-                self._experiment.limit,
-                metric=task.metric,
-                chance=task.chance.get(""),
-            )
+            self._tasks[key] = tasks.load_task(task, limit=self._experiment.limit)
         return self._tasks[key]
 
     @cached_property
@@ -250,73 +234,6 @@ class _Stopwatch:
         now = time.perf_counter()
         self.seconds[part] = now - self._since
         self._since = now
-
-
-def _place(checkpoint: ListedCheckpoint) -> checkpoints.Checkpoint:
-    return checkpoints.Checkpoint(
-        name=checkpoint.name,
-        series=checkpoint.series,
-        path=checkpoint.path,
-        repo=checkpoint.repo,
-        revision=checkpoint.revision,
-        subfolder=checkpoint.subfolder,
-    )
-
-
-def _method(recipe: Recipe) -> finetune.FinetuneMethod:
-    return finetune.FinetuneMethod(
-        name=recipe.method,
-        steps=recipe.steps,
-        learning_rate=recipe.learning_rate,
-        batch_size=recipe.batch_size,
-        schedule=str(recipe.schedule),
-        warmup_steps=recipe.warmup_steps,
-        weight_decay=recipe.weight_decay,
-        max_grad_norm=recipe.max_grad_norm,
-        train_embeddings=recipe.train_embeddings,
-    )
-
-
-def _loss(found: evaluate.CorpusLoss) -> Loss:
-    return Loss(
-        nats_per_token=found.nats_per_token,
-        stderr=found.nats_per_token_stderr,
-        nats_per_byte=found.nats_per_byte,
-        byte_stderr=found.nats_per_byte_stderr,
-        tokens=found.tokens,
-        bytes=found.bytes,
-    )
-
-
-def _outcome(
-    evaluation: evaluate.Evaluation,
-    task: tasks.Task,
-    training: Mapping[str, Any] | None,
-    timings: Mapping[str, float],
-) -> Outcome:
-    scores = [
-        Score(
-            metric=task.metric,
-            score=evaluation.score,
-            stderr=evaluation.stderr,
-            n_items=evaluation.n_items,
-        )
-    ]
-    if evaluation.logprob is not None:
-        scores.append(
-            Score(
-                metric=_LOGPROB,
-                score=evaluation.logprob,
-                stderr=evaluation.logprob_stderr,
-                n_items=evaluation.n_items,
-            )
-        )
-    return Outcome(
-        scores=tuple(scores),
-        training=training,
-        items=tuple(item._asdict() for item in evaluation.per_item),
-        timings=timings,
-    )
 
 
 def _versions() -> dict[str, str]:

@@ -13,21 +13,28 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
+from emergecast.emergence_law import EmergenceLaw, LawForm
 from emergecast.errors import LabError
 from emergecast.files import write_whole
-from emergecast.lab.experiment import Corpus, Experiment, ListedCheckpoint, ListedTask, Run, RunKind
-from emergecast.lab.ledger import Loss, Outcome, Score
-from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, Progress, TaskFacts
+from emergecast.lab.checkpoints import Checkpoint
+from emergecast.lab.evaluate import LOGPROB, Loss, Score
+from emergecast.lab.experiment import Corpus, Experiment, Run
+from emergecast.lab.ledger import Outcome
+from emergecast.lab.tasks import Task
+from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, OnProgress, TaskFacts
 
-_STEPS = 20
-_CHANCE = 0.25
-_FEW_SHOT_ELBOW = 0.75
-"""Where in the series, from 0 (first checkpoint) to 1 (last), few-shot scores leave chance."""
-_EARLIER_BY = 0.06
-"""How much earlier, for each factor e of finetuning data."""
+_STEPS: Final = 20
+_FIRST_LOSS: Final = 6.0
+_LAST_LOSS: Final = 4.0
+"""Losses of the first and the last checkpoint of a series, in nats per token."""
+_LAW: Final = EmergenceLaw(
+    form=LawForm.LOG_POWER, k=0.12, alpha=1.0, c=4.5, slope=0.6, chance=0.25, few_shot_offset=0.0
+)
+"""Few-shot scores are those after one example."""
 
 
 class RehearsalMeasurer:
@@ -35,7 +42,7 @@ class RehearsalMeasurer:
 
     def __init__(self, experiment: Experiment) -> None:
         self._options = experiment.rehearsal
-        self._limit = experiment.limit
+        self._size = min(experiment.limit or self._options.items, self._options.items)
         self._position = {
             (series.name, checkpoint.name): index / max(1, len(series.checkpoints) - 1)
             for series in experiment.series
@@ -45,11 +52,11 @@ class RehearsalMeasurer:
     def prepare(self) -> None:
         """Nothing is needed."""
 
-    def folder(self, checkpoint: ListedCheckpoint) -> Path:
+    def folder(self, checkpoint: Checkpoint) -> Path:
         """Where the file says, whether there is such a folder or not."""
         return Path(checkpoint.path or checkpoint.name)
 
-    def model_facts(self, checkpoint: ListedCheckpoint) -> ModelFacts:
+    def model_facts(self, checkpoint: Checkpoint) -> ModelFacts:
         """Facts made of the checkpoint's name; its folder need not exist."""
         return ModelFacts(
             weights_hash=_hash("weights", checkpoint.title),
@@ -58,15 +65,15 @@ class RehearsalMeasurer:
             tokenizer_hash=_hash("tokenizer", checkpoint.tokenizer or ""),
         )
 
-    def task_facts(self, task: ListedTask, limit: int | None) -> TaskFacts:
+    def task_facts(self, task: Task) -> TaskFacts:
         """Facts made of the task's name and the options of the rehearsal."""
         return TaskFacts(
             hash=_hash("task", task.name, str(self._options.items), str(task.shots)),
             zero_shot_hash=_hash("task", task.name, str(self._options.items), "0"),
             metric="acc",
-            chance=_CHANCE,
-            items=min(limit or self._options.items, self._options.items),
-            training_size=self._options.training_size,
+            chance=_LAW.chance,
+            items=self._size,
+            training_size=self._options.training_size or None,
         )
 
     def corpus_facts(self, corpus: Corpus) -> CorpusFacts:
@@ -77,7 +84,7 @@ class RehearsalMeasurer:
         """Numpy alone."""
         return {"numpy": np.__version__}
 
-    def measure(self, run: Run, folder: Path, progress: Progress) -> Outcome:
+    def measure(self, run: Run, folder: Path, progress: OnProgress) -> Outcome:
         """Wait, and invent.
 
         Raises:
@@ -88,9 +95,10 @@ class RehearsalMeasurer:
                 raise LabError(f'the run fails because the rehearsal says so ("{pattern}").')
         self._wait(folder, progress)
         position = self._position[run.series, run.checkpoint]
+        loss = _FIRST_LOSS + (_LAST_LOSS - _FIRST_LOSS) * position
         rng = np.random.default_rng(int(run.key[:16], 16))
-        if run.kind is RunKind.LOSS:
-            nats = 6.0 - 2.0 * position + 0.01 * float(rng.normal())
+        if run.task is None:
+            nats = loss + 0.01 * float(rng.normal())
             return Outcome(
                 loss=Loss(
                     nats_per_token=nats,
@@ -101,9 +109,8 @@ class RehearsalMeasurer:
                     bytes=1_000_000,
                 )
             )
-        elbow = _FEW_SHOT_ELBOW - _EARLIER_BY * math.log(run.examples or 1)
-        right = min(1.0, _CHANCE + 1.2 * max(0.0, position - elbow))
-        size = min(self._limit or self._options.items, self._options.items)
+        right = min(1.0, float(_LAW.score(loss, run.examples or 1)))
+        size = self._size
         drawn = rng.random(size) < right
         score = float(drawn.mean())
         logprob = np.log(np.where(drawn, 0.6, 0.2)) + 0.1 * rng.normal(size=size)
@@ -112,20 +119,20 @@ class RehearsalMeasurer:
             scores=(
                 Score(metric="acc", score=score, stderr=stderr, n_items=size),
                 Score(
-                    metric="logprob",
+                    metric=LOGPROB,
                     score=float(logprob.mean()),
                     stderr=float(logprob.std(ddof=1) / math.sqrt(size)) if size > 1 else None,
                     n_items=size,
                 ),
             ),
-            training={"steps": run.recipe.steps, "loss": 1.0} if run.recipe else None,
+            training={"steps": run.training.method.steps, "loss": 1.0} if run.training else None,
             items=tuple(
                 {"id": i, "correct": bool(ok), "logprob": float(value)}
                 for i, (ok, value) in enumerate(zip(drawn, logprob, strict=True))
             ),
         )
 
-    def _wait(self, folder: Path, progress: Progress) -> None:
+    def _wait(self, folder: Path, progress: OnProgress) -> None:
         """Spend the time of a run in steps, from the last one that was saved."""
         saved = folder / "step.json"
         done = json.loads(saved.read_text("utf-8")) if saved.is_file() else 0

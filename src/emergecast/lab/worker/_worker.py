@@ -25,13 +25,15 @@ from typing import Any, Final, Protocol, TextIO
 
 from emergecast.errors import EmergecastError, LabError, LedgerError
 from emergecast.lab.experiment import Experiment, Run, parse_experiment, run_from_json
-from emergecast.lab.ledger import Attempt, Ledger, Outcome, Owner, machine, this_process
+from emergecast.lab.ledger import Attempt, Ledger, Outcome, Owner, this_process
 from emergecast.lab.worker._full_disk import disk_is_full
-from emergecast.lab.worker._measurer import Measurer
+from emergecast.lab.worker._measurer import Measurer, OnProgress
 from emergecast.lab.worker._measurer_of import measurer_of
 
 _HEARTBEAT_SECONDS: Final = 15.0
 """Seconds between heartbeats."""
+_PROGRESS_SECONDS: Final = 0.2
+"""Seconds between two messages about the progress of a run, at least."""
 
 
 class _StandardOutput:
@@ -96,37 +98,20 @@ class _RunContext:
 
 def _do_run(run: Run, context: _RunContext) -> bool:
     """Do a run, unless another worker is doing it; False where it failed."""
-    if not context.ledger.claim(run.key, run.title, context.owner):
-        context.output.send("busy", key=run.key)
+    ledger, output = context.ledger, context.output
+    if not ledger.claim(run.key, run.title, context.owner):
+        output.send("busy", key=run.key)
         return True
-    context.output.send("begun", key=run.key)
+    output.send("begun", key=run.key)
     folder = context.experiment.training_folder(run.key)
-    started = time.time()
-    clock = time.perf_counter()
+    started, clock = time.time(), time.perf_counter()
 
     def attempt() -> Attempt:
-        return Attempt(
-            key=run.key,
-            kind=str(run.kind),
-            title=run.title,
-            identity=run.identity,
-            started=started,
-            seconds=time.perf_counter() - clock,
-            versions=context.measurer.versions(),
-            machine=machine(),
-        )
-
-    last_sent = 0.0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal last_sent
-        now = time.perf_counter()
-        if now - last_sent > 0.2 or done == total:
-            last_sent = now
-            context.output.send("progress", key=run.key, done=done, total=total)
+        seconds, versions = time.perf_counter() - clock, context.measurer.versions()
+        return Attempt.here(run, started=started, seconds=seconds, versions=versions)
 
     try:
-        outcome = context.measurer.measure(run, folder, progress)
+        outcome = context.measurer.measure(run, folder, _progress(run, output))
         check_outcome(outcome)
     except LedgerError:
         raise
@@ -136,18 +121,31 @@ def _do_run(run: Run, context: _RunContext) -> bool:
                 f"the disk is full: {error}. Nothing that was recorded is lost. Free some space,"
                 " and run again."
             ) from error
-        shown = (
-            str(error) if isinstance(error, EmergecastError) else f"{type(error).__name__}: {error}"
-        )
-        context.ledger.fail(attempt(), shown, traceback.format_exc())
+        ours = isinstance(error, EmergecastError)
+        shown = str(error) if ours else f"{type(error).__name__}: {error}"
+        ledger.fail(attempt(), shown, traceback.format_exc())
         _remove(folder)
-        context.output.send("failed", key=run.key, error=shown)
+        output.send("failed", key=run.key, error=shown)
         return False
     finished = attempt()
-    context.ledger.record(finished, outcome)
+    ledger.record(finished, outcome)
     _remove(folder)
-    context.output.send("done", key=run.key, seconds=finished.seconds)
+    output.send("done", key=run.key, seconds=finished.seconds)
     return True
+
+
+def _progress(run: Run, output: _Output) -> OnProgress:
+    """Send the steps of a run as they are done, but not all of them."""
+    last_sent = 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last_sent
+        now = time.perf_counter()
+        if now - last_sent > _PROGRESS_SECONDS or done == total:
+            last_sent = now
+            output.send("progress", key=run.key, done=done, total=total)
+
+    return progress
 
 
 def check_outcome(outcome: Outcome) -> None:
@@ -189,7 +187,7 @@ def _listen(orders: queue.Queue[dict[str, Any]], path: Path, owner: Owner) -> No
 
 
 def _send_heartbeats(path: Path, owner: Owner) -> None:
-    """Send heartbeats, for runners on other machines; a failure to send one is harmless."""
+    """Send heartbeats, for runners in other containers; a failure to send one is harmless."""
     while True:
         time.sleep(_HEARTBEAT_SECONDS)
         with contextlib.suppress(LedgerError), Ledger.open(path) as ledger:

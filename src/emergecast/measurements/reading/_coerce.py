@@ -5,15 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from emergecast.measurements._schema import Column, Kind
+from emergecast.measurements._schema import Column, Kind, lora_rank
 from emergecast.measurements.reading._problems import Findings
 
-_RANK: Final = re.compile(r"[1-9][0-9]{0,8}")
 _LARGEST_INTEGER: Final = 2**63 - 1
 _EXACT: Final = 2**53
 """Beyond this a float no longer holds every integer."""
@@ -113,10 +111,9 @@ def writable(text: str) -> bool:
 
 def _word(cell: object, column: Column) -> str:
     text = _label(cell)
-    rank = text.removeprefix("lora-")
     if text in column.words and "<" not in text:
         return str(text)
-    if column.name == "method" and rank != text and _RANK.fullmatch(rank):
+    if column.name == "method" and lora_rank(text) is not None:
         return text
     words = ", ".join(column.words[:-1]) + f" or {column.words[-1]}"
     raise NotThatKindError(f"this is not a {column.name}.", f"Write {words}.")
