@@ -117,12 +117,11 @@ def fit_data(
     Args:
         selection: the rows.
         few_shot_examples: D0; None: the shots.
-        planned_amounts: amounts (examples, above D0) that become levels of the law too, measured or
-            not.
+        planned_amounts: amounts above D0 that become levels of the law too, measured or not.
 
     Raises:
-        FitError: no finetuned rows and none planned, or all checkpoints have one loss, or all
-            scores are the same as chance so that the metric's range is unknown.
+        FitError: no finetuned rows and none planned, one loss for all checkpoints, or all scores
+            at chance where the best score is not known.
         OptionError: an impossible `few_shot_examples`, or a planned amount that is not above D0.
     """
     rows = selection.rows
@@ -136,12 +135,10 @@ def fit_data(
     examples = rows["examples"].cast(float).fill_null(np.nan).to_numpy()
     measured = np.unique(examples[~few_shot])
     amounts = np.unique(np.concatenate([measured, np.asarray(planned_amounts, dtype=np.float64)]))
-    d0 = _few_shot_examples(
-        few_shot_examples, selection.shots, measured if measured.size else amounts
-    )
+    own = measured if measured.size else amounts
+    d0 = _few_shot_examples(few_shot_examples, selection.shots, own)
     _refuse_planned_few_shot(planned_amounts, float(amounts[0]), d0)
-    rank = rows.select(pl.struct("series", "checkpoint").rank("dense")).to_series()
-    checkpoint = rank.to_numpy().astype(np.int64) - 1
+    checkpoint = _numbered(rows, "series", "checkpoint")
     reach = _score_range(selection, score)
     return FitData(
         loss=loss,
@@ -150,7 +147,7 @@ def fit_data(
         sampling_sd=np.maximum(sampling_error(rows, selection.metric_kind), RESOLUTION * reach),
         repeats=np.where(few_shot, 1.0, rows["runs"].to_numpy().astype(np.float64)),
         checkpoint=checkpoint,
-        series=rows["series"].rank("dense").to_numpy().astype(np.int64) - 1,
+        series=_numbered(rows, "series"),
         snapshot=rows["snapshot"].to_numpy().astype(np.bool_),
         amounts=amounts,
         few_shot_examples=d0,
@@ -159,6 +156,12 @@ def fit_data(
         loss_spread=_loss_spread(loss, checkpoint),
         strongest_loss=float(loss.min()),
     )
+
+
+def _numbered(rows: pl.DataFrame, *columns: str) -> Ints:
+    """Number of each row's value of these columns, in their order from 0 on, shape (n,)."""
+    rank = rows.select(pl.struct(columns).rank("dense")).to_series()
+    return rank.to_numpy().astype(np.int64) - 1
 
 
 def _refuse_planned_few_shot(planned: Sequence[float], smallest: float, d0: float) -> None:

@@ -43,7 +43,7 @@ class ScoreStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrozenScore:
-    """How one frozen forecast fared; losses in nats, or all in the unit of its axis."""
+    """How one frozen forecast did; losses in nats, or all in the unit of its axis."""
 
     name: str
     """Task and series."""
@@ -118,7 +118,7 @@ def score_frozen(
     chance: float | None = None,
     ignore_filters: bool = False,
 ) -> FrozenScore:
-    """How a frozen forecast fares against later measurements, or against a given truth.
+    """How a frozen forecast did against later measurements, or against a given truth.
 
     The truth is `ground_truth` of the rows that the forecast was made from and all later few-shot
     rows of the same series: what hid strong checkpoints (`at_chance_only`, `min_loss`) is dropped.
