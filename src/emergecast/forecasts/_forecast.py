@@ -327,6 +327,7 @@ class Forecast:
         command: str | None = None,
     ) -> ForecastRecord:
         """The forecast as a file holds it, with what was asked about and by which command."""
+        # Long because every field stands here once, in the order of the file.
         fit, axis = self.fit, self.axis
         selection, data = fit.selection, fit.data
         refused = self.elbow is None
