@@ -183,14 +183,14 @@ def _later(forecast: Forecast, elbow: Elbow, truth: GroundTruth) -> Iterator[str
 
 def _diagnostics(forecast: Forecast, found: Diagnostics) -> Iterator[str]:
     """What the answer hangs on and how well the law fits, in a few sentences."""
-    axis = forecast.axis
+    axis, found = forecast.axis, found.on_axis(forecast.axis)
     parts = []
     for kind in ("checkpoint", "amount"):
         most = found.most_influential(kind)
         if most is not None:
             name = "the few-shot rows" if most.what == FEW_SHOT else most.what
             what = f"checkpoint {name} moves" if kind == "checkpoint" else f"{name} move"
-            parts.append(f"{what} the median by {axis.to_axis(most.shift):+.3f}")
+            parts.append(f"{what} the median by {most.shift:+.3f}")
     text = f"Left out, {' and '.join(parts)} {axis.unit}; nothing else of its kind more."
     check = found.predictive[0]
     text += f" Of {len(found.predictive)} posterior predictive checks the worst is the {check.what}"
@@ -198,14 +198,13 @@ def _diagnostics(forecast: Forecast, found: Diagnostics) -> Iterator[str]:
     if found.trends:
         trend = found.trends[0]
         text += (
-            f" Residuals against {trend.trait}: worth {axis.to_axis(trend.shift):+.3f} {axis.unit} "
+            f" Residuals against {trend.trait}: worth {trend.shift:+.3f} {axis.unit} "
             f"of the elbow, p = {trend.p:.2g}."
         )
     o, of = found.optima, f" of the {forecast.plain_law} law" if forecast.plain_law else ""
-    low, high = sorted((axis.to_axis(o.low), axis.to_axis(o.high)))
     text += (
         f" Of {o.starts} local searches for the maximum likelihood{of} {o.stuck} ended in a worse "
-        f"optimum; the others put the elbow at {axis.number(low)} to {axis.number(high)}."
+        f"optimum; the others put the elbow at {axis.number(o.low)} to {axis.number(o.high)}."
     )
     yield from wrapped(text)
     for repeat in forecast.repeats:
