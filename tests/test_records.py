@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -129,9 +130,10 @@ def test_keys_of_a_later_version_are_left_out():
 
 @pytest.fixture(scope="module")
 def forecast() -> Forecast:
-    """A small real one."""
+    """A small real one, in compute too."""
+    rows = designs.rows(losses=designs.DENSE[::4], amounts=(64, 512, 4096))
     return emergecast.forecast(
-        designs.rows(losses=designs.DENSE[::4], amounts=(64, 512, 4096)),
+        [{**row, "flops": (row["loss"] / 20) ** -10} for row in rows],
         fitting=FitOptions(law="log-power"),
         options=ForecastOptions(bootstraps=5),
     )
@@ -174,6 +176,52 @@ def test_no_key_of_an_earlier_version_is_lost():
     """Version 0.1.0 had its schema written by hand."""
     old = json.loads(OLD.read_text("utf-8"))
     assert keys(old, old) - keys(json_schema(), json_schema()) == set()
+
+
+def test_the_schema_is_as_strict_as_that_of_an_earlier_version(forecast: Forecast):
+    """Each value that 0.1.0 forbade, put into a forecast that both allow, is forbidden still."""
+    old = json.loads(OLD.read_text("utf-8"))
+    record = as_json(forecast.record())
+    check = jsonschema.Draft202012Validator(json_schema())
+    check.validate(record)
+    tried = 0
+    for path, wrong in forbidden(old, record):
+        broken: Any = json.loads(json.dumps(record))
+        place = broken
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = wrong
+        assert not jsonschema.Draft202012Validator(old).is_valid(broken), path
+        assert not check.is_valid(broken), (path, wrong)
+        tried += 1
+    assert tried > 100
+
+
+def forbidden(
+    part: dict[str, Any], value: Any, path: tuple[Any, ...] = ()
+) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Of a value that a schema allows: places in it, and what the schema forbids there."""
+    if "oneOf" in part:
+        for other in part["oneOf"]:
+            if jsonschema.Draft202012Validator(other).is_valid(value) and value is not None:
+                yield from forbidden(other, value, path)
+        return
+    if path and value is not None:
+        yield path, [[]] if isinstance(value, dict) else {}
+        for rule, wrong in (
+            ("exclusiveMinimum", lambda limit: limit),
+            ("minimum", lambda limit: limit - 1),
+            ("maximum", lambda limit: limit + 1),
+            ("enum", lambda _: "none of them"),
+            ("minItems", lambda _: []),
+        ):
+            if rule in part:
+                yield path, wrong(part[rule])
+    if isinstance(value, dict):
+        for name, each in part.get("properties", {}).items():
+            yield from forbidden(each, value[name], (*path, name))
+    if isinstance(value, list) and value and isinstance(part.get("items"), dict):
+        yield from forbidden(part["items"], value[0], (*path, 0))
 
 
 def test_every_key_of_a_forecast_is_described():

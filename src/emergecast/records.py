@@ -16,11 +16,26 @@ from datetime import date
 from enum import Enum
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
+
+from annotated_types import Ge, Gt, Interval, MinLen
 
 from emergecast.errors import RecordError
 
 T = TypeVar("T")
+
+Count = Annotated[int, Ge(0)]
+"""Of things that may be none."""
+Some = Annotated[int, Ge(1)]
+"""Of things of which there is at least one."""
+Positive = Annotated[float, Gt(0)]
+"""A number above 0."""
+NotNegative = Annotated[float, Ge(0)]
+"""A number of at least 0."""
+Probability = Annotated[float, Interval(ge=0, le=1)]
+"""A number from 0 to 1."""
+Sentences = Annotated[tuple[str, ...], MinLen(1)]
+"""At least one sentence."""
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

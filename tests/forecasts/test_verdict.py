@@ -259,7 +259,7 @@ def weaknesses(fit: Fit, *others: Sensitivity, **stated: Any) -> list[str]:
     return _weaknesses(changed, others, Thresholds())
 
 
-def moved(kind: str, nats: float) -> Sensitivity:
+def moved(kind: Any, nats: float) -> Sensitivity:
     """Another assumption that moves the median from 2 nats."""
     return Sensitivity(kind=kind, what="the power law", p05=1.9, p50=2.0 + nats, p95=2.1)
 
@@ -323,14 +323,14 @@ def doubted(fit: Fit, **found: Any) -> list[str]:
     return doubts(fit, Diagnostics(**(nothing | found)), Thresholds())
 
 
-def influence(kind: str, nats: float) -> Influence:
+def influence(kind: Any, nats: float) -> Influence:
     """One that moves the median so far."""
     return Influence(
         kind=kind, what="c3", n_rows=2, p05=1.9, p50=2 + nats, p95=2.1, shift=nats, shift_sd=1.0
     )
 
 
-def suspect(z: float, rows: str = "finetuned") -> Suspect:
+def suspect(z: float, rows: Any = "finetuned") -> Suspect:
     """A checkpoint so many standard deviations from what the others predict."""
     return Suspect(checkpoint="c3", rows=rows, observed=0.4, predicted=0.3, z=z)
 

@@ -14,7 +14,7 @@ from emergecast.compute._scale import ComputeOptions, LawKind, LossToCompute, No
 from emergecast.errors import ScalingError
 from emergecast.inference import QUANTILES, SEED
 from emergecast.measurements import Transform
-from emergecast.records import finite
+from emergecast.records import NotNegative, Positive, Probability, finite
 from emergecast.scaling import (
     CHINCHILLA_LAWS,
     Allocation,
@@ -47,15 +47,15 @@ _NEVER: Final = 1 - min(QUANTILES.values())
 class Quantiles:
     """Quantiles of an amount, p05 the smallest; None where no amount reaches the loss."""
 
-    p05: float | None
+    p05: Positive | None
     """5% quantile."""
-    p25: float | None
+    p25: Positive | None
     """25% quantile."""
-    p50: float | None
+    p50: Positive | None
     """Median."""
-    p75: float | None
+    p75: Positive | None
     """75% quantile."""
-    p95: float | None
+    p95: Positive | None
     """95% quantile."""
 
     @classmethod
@@ -73,7 +73,7 @@ class FloorRow:
 
     what: str
     """Which floor, in words."""
-    floor_nats: float
+    floor_nats: NotNegative
     """The floor, nats."""
     flops: float | None
     """Training FLOPs."""
@@ -83,7 +83,7 @@ class FloorRow:
     """Training tokens."""
     multiple_of_strongest: float | None
     """FLOPs over those of the strongest checkpoint in the fit."""
-    unreachable: float
+    unreachable: Probability
     """Probability that the elbow lies at or below every loss that the law reaches."""
 
 
@@ -107,9 +107,9 @@ class DateQuantiles:
     """75% quantile; None as above."""
     p95: str | None
     """95% quantile; None as above."""
-    by_first_date: float
+    by_first_date: Probability
     """Probability that it is possible on the first date of the table already."""
-    not_by_last_date: float
+    not_by_last_date: Probability
     """Probability that it is not possible on the last date yet, or never."""
 
 

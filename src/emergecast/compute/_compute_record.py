@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
 from emergecast.compute._compute import Compute, DateQuantiles, FloorRow, Quantiles
 from emergecast.compute._scale import LawKind
+from emergecast.records import Count, Probability
 from emergecast.scaling import Tie
+
+
+class LossOf(StrEnum):
+    """What a scaling law's loss is a function of."""
+
+    PARAMS = "params"
+    """Parameters."""
+    TOKENS = "tokens"
+    """Training tokens."""
+    FLOPS = "flops"
+    """Training FLOPs."""
+    PARAMS_AND_TOKENS = "params_and_tokens"
+    """Both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +50,11 @@ class ScalingLawRecord:
     """Its name; null where it has none."""
     source: str | None
     """Where it was published, or what it was fitted to."""
-    of: str | None
-    """What loss is a function of: params, tokens, flops or params_and_tokens; null where there is
-    no law."""
+    of: LossOf | None
+    """What loss is a function of; null where there is no law."""
     constants: Mapping[str, ConstantRecord]
     """Its constants: E, A, alpha, B, beta, as far as it has them."""
-    n_checkpoints: int
+    n_checkpoints: Count
     """Checkpoints that it was fitted to, or anchored or recognised by."""
     scatter_nats: float | None
     """Median scatter of a single run about the law; null where there is no law."""
@@ -73,7 +87,7 @@ class ComputeRecord:
     """Quantiles of the training tokens; null as above."""
     multiple_of_strongest: Quantiles | None
     """Quantiles of the FLOPs over those of the strongest checkpoint in the fit; null as above."""
-    unreachable: float
+    unreachable: Probability
     """Probability that the elbow lies at or below every loss that the law reaches."""
     strongest: str | None
     """The checkpoint of lowest loss in the fit whose compute is known."""
@@ -112,7 +126,7 @@ def record_of_compute(found: Compute) -> ComputeRecord:
             kind=scale.kind,
             name=None if law is None else law.name,
             source=None if law is None else law.source,
-            of=None if law is None else "_and_".join(law.form.resources),
+            of=None if law is None else LossOf("_and_".join(law.form.resources)),
             constants={name: ConstantRecord(**q) for name, q in found.constants().items()},
             n_checkpoints=scale.n_checkpoints,
             scatter_nats=float(np.median(found.scatter_nats)) if found.scatter_nats.size else None,

@@ -12,6 +12,7 @@ from emergecast.diagnostics._influence import Influence, Suspect, leave_out
 from emergecast.diagnostics._predictive import Check, predictive_checks
 from emergecast.diagnostics._residuals import Residual, Trend, residuals
 from emergecast.inference import SEED, local_optima
+from emergecast.records import Count
 
 if TYPE_CHECKING:
     from emergecast.inference import Fit
@@ -26,9 +27,9 @@ AS_GOOD = 2.0
 class Optima:
     """Where local searches for the maximum likelihood of the plain law end; losses in nats."""
 
-    starts: int
+    starts: Count
     """Searches, from good places all over the grid."""
-    stuck: int
+    stuck: Count
     """How many ended in a worse optimum."""
     best: float
     """E(D0) of the best end, or of the global search where that is better."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from emergecast.diagnostics._influence import checkpoint_names, level_name
+from emergecast.diagnostics._influence import GroupKind, checkpoint_names, level_name
 from emergecast.inference import SEED
+from emergecast.records import NotNegative, Probability
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +29,7 @@ REPORTED = 0.05
 class Fall:
     """The largest fall of a score along one sequence of rows; scores in the metric's unit."""
 
-    kind: str
+    kind: GroupKind
     """checkpoint (finetuned score falls with stronger checkpoints) or amount (with more data)."""
     where: str
     """What all its rows share: an amount, or a checkpoint."""
@@ -36,9 +37,9 @@ class Fall:
     """The earlier checkpoint or amount, with the higher score."""
     low: str
     """The later one."""
-    fall: float
+    fall: NotNegative
     """How far the score falls between the two."""
-    p: float
+    p: Probability
     """How often noise alone gives a fall as large, times the number of sequences tried."""
 
 
@@ -56,10 +57,11 @@ def find_falls(fit: Fit, draws: Draws) -> tuple[Fall, ...]:
     tuned = np.flatnonzero(~data.few_shot)
     by_amount = data.level[tuned] * (data.series.max() + 1) + data.series[tuned]
     found: list[Fall] = []
-    for kind, groups, order, extra in (
+    kinds: tuple[tuple[GroupKind, Ints, Floats, Floats | float], ...] = (
         ("checkpoint", by_amount, -data.loss, kappa**2),
         ("amount", data.checkpoint[tuned], data.level.astype(np.float64), 0.0),
-    ):
+    )
+    for kind, groups, order, extra in kinds:
         sequences = [tuned[groups == group] for group in np.unique(groups)]
         cells = [_cells(rows, order, data.score, variance) for rows in sequences]
         cells = [cell for cell in cells if cell[0].size > 1]

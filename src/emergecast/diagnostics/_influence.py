@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from emergecast.emergence_law import STUDENT_FREEDOM, Feature
 from emergecast.inference import INTERVAL, SEED, Effort
+from emergecast.records import Some
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+GroupKind: TypeAlias = Literal["checkpoint", "amount"]
+"""Of which kind a group of rows is."""
+SuspectRows: TypeAlias = Literal["light", "few-shot", "finetuned"]
 FEW_SHOT = "few-shot"
 DRAWS = 1500
 """Draws of each law."""
@@ -41,11 +45,11 @@ STANDS_OUT = 3.0
 class Influence:
     """The forecast without one checkpoint or one data amount; losses in nats."""
 
-    kind: str
-    """checkpoint or amount."""
+    kind: GroupKind
+    """Of which kind it is."""
     what: str
     """Name of the checkpoint, "few-shot", or the amount."""
-    n_rows: int
+    n_rows: Some
     """Scores that were left out."""
     p05: float
     """5% quantile."""
@@ -65,7 +69,7 @@ class Suspect:
 
     checkpoint: str
     """Its name."""
-    rows: str
+    rows: SuspectRows
     """light (few-shot and the smallest amount), few-shot, or finetuned."""
     observed: float
     """Weighted mean of these scores."""
@@ -151,7 +155,7 @@ def level_name(fit: Fit, level: int) -> str:
     return f"{shift.number(float(fit.data.amounts[level - 1]))} {shift.unit}"
 
 
-def _influence(fit: Fit, kind: str, what: str, rows: NDArray[np.bool_]) -> Influence:
+def _influence(fit: Fit, kind: GroupKind, what: str, rows: NDArray[np.bool_]) -> Influence:
     """By a fit without the rows."""
     values = refit(fit, rows).quantile(INTERVAL)
     return _record(fit, kind, what, values, int(rows.sum()))
@@ -162,7 +166,7 @@ def refit(fit: Fit, rows: NDArray[np.bool_]) -> Posterior:
     return fit.posterior_if(keep=~rows, effort=CHEAP)
 
 
-def _record(fit: Fit, kind: str, what: str, values: Floats, n_rows: int) -> Influence:
+def _record(fit: Fit, kind: GroupKind, what: str, values: Floats, n_rows: int) -> Influence:
     p05, p50, p95 = (float(value) for value in values)
     shift = p50 - float(fit.posterior.quantile(0.5))
     return Influence(
@@ -225,7 +229,7 @@ def _surprises(
 ) -> list[Suspect]:
     """The one group of rows of a checkpoint that the others predict worst, if it stands out."""
     data = fit.data
-    groups = {
+    groups: dict[SuspectRows, NDArray[np.bool_]] = {
         "few-shot": own & data.few_shot,
         "light": own & (data.level <= 1),
         "finetuned": own & ~data.few_shot,

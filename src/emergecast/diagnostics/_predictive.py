@@ -10,6 +10,7 @@ import numpy as np
 from emergecast.diagnostics._influence import checkpoint_names, level_name, refit
 from emergecast.emergence_law import STUDENT_FREEDOM, Feature
 from emergecast.inference import SEED
+from emergecast.records import Probability
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ class Check:
     """Its value in the rows; for a property that depends on parameters, the mean over draws."""
     expected: float
     """Its median in replicated data."""
-    p: float
+    p: Probability
     """Tail probability; two-sided where both sides are bad."""
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from emergecast.diagnostics._influence import checkpoint_names
 from emergecast.inference import SEED
+from emergecast.records import Count, Probability, Some
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+Trait: TypeAlias = Literal["params", "overtraining", "series"]
 PERMUTATIONS = 2000
 FEWEST = 5
 """Checkpoints past an elbow that a trend takes."""
@@ -32,7 +34,7 @@ class Residual:
     """Its name."""
     loss: float
     """Internal loss; a value of the axis in forecast.json."""
-    n_rows: int
+    n_rows: Some
     """Rows past their elbow."""
     residual: float
     """Weighted mean of score minus law, without the deviation of the checkpoint."""
@@ -46,17 +48,17 @@ class Residual:
 class Trend:
     """Residuals against one trait of the checkpoints."""
 
-    trait: str
+    trait: Trait
     """params, overtraining (tokens per parameter) or series."""
     slope: float
     """Score per tenfold of the trait at equal loss; for series, the largest difference of means."""
     stderr: float | None
     """None for series."""
-    p: float
+    p: Probability
     """Share of permutations of the checkpoints with as strong a trend."""
     shift: float
     """What the trend over the whole range of the trait is worth at the elbow, nats."""
-    n: int
+    n: Count
     """Checkpoints."""
 
 
@@ -98,7 +100,7 @@ def residuals(fit: Fit, draws: Draws) -> tuple[tuple[Residual, ...], tuple[Trend
     return tuple(found), tuple(sorted(trends, key=lambda trend: trend.p))
 
 
-def _traits(fit: Fit) -> dict[str, Floats]:
+def _traits(fit: Fit) -> dict[Trait, Floats]:
     """Log10 of params, and of tokens per parameter, of every row; nan where not known."""
     rows = fit.selection.rows
     params, tokens = (
@@ -108,7 +110,7 @@ def _traits(fit: Fit) -> dict[str, Floats]:
         return {"params": np.log10(params), "overtraining": np.log10(tokens / params)}
 
 
-def _trend(trait: str, values: Floats, loss: Floats, mean: Floats, slope: float) -> Trend | None:
+def _trend(trait: Trait, values: Floats, loss: Floats, mean: Floats, slope: float) -> Trend | None:
     """Least squares of the residuals on a trait at equal loss; None where that cannot be told."""
     known = np.isfinite(values)
     n = int(known.sum())

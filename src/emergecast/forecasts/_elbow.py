@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from emergecast.records import Probability
+
 if TYPE_CHECKING:
     from emergecast.forecasts._verdict import Sensitivity
     from emergecast.measurements import Axis
@@ -40,7 +42,7 @@ class Exceedance:
 
     score: float
     """The score."""
-    probability: float
+    probability: Probability
     """Probability that the model's few-shot score lies above it, without sampling error."""
 
 
@@ -50,7 +52,7 @@ class AtLoss:
 
     loss: float
     """Nats, or the unit of the forecast's axis."""
-    emerged: float
+    emerged: Probability
     """Probability that its few-shot score has left chance."""
     score: float
     """Median of its few-shot score, without sampling error."""

@@ -16,7 +16,7 @@ from emergecast.forecasts._overrides import Override
 from emergecast.forecasts._verdict import Sensitivity, Verdict
 from emergecast.inference import FitStatus
 from emergecast.measurements import AxisRecord, ShiftRecord
-from emergecast.records import from_json, schema
+from emergecast.records import Count, Positive, Probability, Sentences, Some, from_json, schema
 from emergecast.suggestions import Repeat
 
 
@@ -56,9 +56,9 @@ class ResampledRecord:
     """75% quantile."""
     p95: float
     """95% quantile."""
-    n: int
+    n: Count
     """Resamples."""
-    degenerate: int
+    degenerate: Count
     """Of them, those without an estimate."""
 
 
@@ -85,7 +85,7 @@ class AtComputeRecord:
     loss: float | None = None
     """Median of its loss under the scaling law, nats; null where no law is needed, or there is
     none."""
-    emerged: float | None = None
+    emerged: Probability | None = None
     """Probability that it has emerged; null where `error` says why."""
     error: str | None = None
     """Why nothing is known of such a run; null where something is."""
@@ -153,7 +153,7 @@ class ForecastRecord:
     """Finetuning method; null where no row is finetuned."""
     loss_corpus: str | None
     """Held-out corpus of the losses; null where not stated."""
-    few_shot_examples: float
+    few_shot_examples: Positive
     """D0, the amount at which the few-shot elbow is read off, in the unit of `shift`."""
     law: str
     """Name of the law, or "mixture"."""
@@ -175,7 +175,7 @@ class ForecastRecord:
     """What resampling the rows does."""
     verdict: Verdict
     """How far to trust it."""
-    reasons: tuple[str, ...]
+    reasons: Sentences
     """Why this verdict, in sentences."""
     overridden: tuple[Override, ...]
     """Rules of the verdict and priors that were changed by hand, with their defaults."""
@@ -202,15 +202,15 @@ class ForecastRecord:
     """Checkpoints that --at-chance-only hid."""
     truth: float | None
     """A few-shot elbow measured later, nats (or the unit of `axis`)."""
-    n_rows: int
+    n_rows: Some
     """Scores of the fit."""
-    n_checkpoints: int
+    n_checkpoints: Some
     """Checkpoints of the fit."""
     weakest_loss: float
     """Loss of the weakest checkpoint of the fit."""
     strongest_loss: float
     """Loss of the strongest checkpoint of the fit."""
-    loss_spread: float
+    loss_spread: Positive
     """S, the unit of the priors, nats (or the unit of `axis`)."""
     priors: Mapping[str, float]
     """Every scale of the priors, by name."""

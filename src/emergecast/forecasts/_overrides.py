@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from emergecast.forecasts._thresholds import Thresholds, default_thresholds
 from emergecast.inference import Priors
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Override:
     """One number that is not the default, so that nobody takes the verdict for the usual one."""
 
-    kind: str
+    kind: Literal["rule", "prior"]
     """rule or prior."""
     name: str
     """Field of `Thresholds` or `Priors`."""
@@ -42,7 +42,7 @@ def overrides(selection: Selection, thresholds: Thresholds, priors: Priors) -> t
 
 
 def _changed(
-    kind: str, used: Thresholds | Priors, default: Thresholds | Priors
+    kind: Literal["rule", "prior"], used: Thresholds | Priors, default: Thresholds | Priors
 ) -> Iterator[Override]:
     for field in fields(used):
         value, usual = float(getattr(used, field.name)), float(getattr(default, field.name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -40,12 +40,15 @@ class Verdict(StrEnum):
     """The rows carry no forecast."""
 
 
+Assumption: TypeAlias = Literal["few_shot_examples", "priors", "law"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sensitivity:
     """The forecast under one other assumption; losses in nats."""
 
-    kind: str
-    """few_shot_examples, priors or law."""
+    kind: Assumption
+    """Which assumption."""
     what: str
     """The assumption, in words."""
     p05: float
@@ -223,7 +226,7 @@ def _other_few_shot_examples(current: float, smallest: float) -> list[float]:
     return sorted({amount for amount in wanted if amount <= smallest and amount != current})
 
 
-def _row(kind: str, what: str, posterior: Posterior) -> Sensitivity:
+def _row(kind: Assumption, what: str, posterior: Posterior) -> Sensitivity:
     p05, p50, p95 = (float(value) for value in posterior.quantile([0.05, 0.5, 0.95]))
     return Sensitivity(kind=kind, what=what, p05=p05, p50=p50, p95=p95)
 

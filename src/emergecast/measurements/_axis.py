@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from emergecast.errors import OptionError
+from emergecast.records import Positive
 
 if TYPE_CHECKING:
     import numpy as np
@@ -227,7 +228,7 @@ class AxisRecord:
     """False for loss. Where true, p05 is the earlier emergence."""
     transform: Transform
     """What is done to the column first."""
-    per_nat: float
+    per_nat: Positive
     """What a nat of the verdict's thresholds counts as on this axis; 1 for loss."""
 
 
@@ -241,7 +242,7 @@ class ShiftRecord:
     """Unit of its amounts."""
     transform: Transform
     """What is done to the column first."""
-    scale: float | None
+    scale: Positive | None
     """How many finetuning examples one unit counts as in the law and the priors; 1 for examples,
     null before the rows have decided."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import polars as pl
 
 from emergecast.inference import INTERVAL
+from emergecast.records import NotNegative, Some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from emergecast.inference import Fit
 
 _CELL = ("series", "checkpoint", "few_shot", "examples", "snapshot")
-LEVERS = {"subset": "data subset", "seed": "seed"}
+Repeated: TypeAlias = Literal["data subset", "seed"]
+LEVERS: dict[str, Repeated] = {"subset": "data subset", "seed": "seed"}
 """Columns that tell repeats apart, and what a reader calls them."""
 
 
@@ -24,15 +26,15 @@ LEVERS = {"subset": "data subset", "seed": "seed"}
 class Repeat:
     """What the second and later subsets (or seeds) of each cell did to the forecast."""
 
-    what: str
-    """ "data subset" or "seed"."""
-    n_rows: int
+    what: Repeated
+    """What was repeated."""
+    n_rows: Some
     """Rows that are such repeats."""
-    n_cells: int
+    n_cells: Some
     """Cells (a checkpoint on an amount) that have any."""
-    width_without: float
+    width_without: NotNegative
     """Width of the 90% interval of the few-shot elbow without them, nats or the axis' unit."""
-    width: float
+    width: NotNegative
     """The same with them."""
     shift: float
     """How far they moved the median."""
@@ -74,7 +76,7 @@ def repeats(fit: Fit) -> tuple[Repeat, ...]:
     return tuple(found)
 
 
-def _repeat(fit: Fit, name: str, first: NDArray[np.bool_], cells: int) -> Repeat:
+def _repeat(fit: Fit, name: Repeated, first: NDArray[np.bool_], cells: int) -> Repeat:
     without, whole = fit.posterior_if(keep=first), fit.posterior
     low, middle, high = (float(x) for x in whole.quantile(INTERVAL))
     low_first, middle_first, high_first = (float(x) for x in without.quantile(INTERVAL))
