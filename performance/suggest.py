@@ -41,7 +41,6 @@ from performance._report import table  # noqa: E402
 
 from emergecast.emergence_law import LawForm  # noqa: E402
 from emergecast.inference import fit  # noqa: E402
-from emergecast.measurements import read_table  # noqa: E402
 from emergecast.report import save  # noqa: E402
 from emergecast.simulation import Design, load_design, random_truth, simulate  # noqa: E402
 from emergecast.suggestions import Cost, SuggestOptions, suggest  # noqa: E402
@@ -131,14 +130,8 @@ def follow_suggest(pool: Runs) -> list[list[float]]:
             for (name, amount), rows in pool.left.items()
         ]
         most = max(1, int(SHARE * pool.runs))
-        options = SuggestOptions(budget=1e9, most=most, least=LEAST)
-        plan = suggest(
-            read_table(pool.made),
-            fitting=FitOptions(law=LAW),
-            options=options,
-            candidates=offered,
-            cost=COST,
-        )
+        options = SuggestOptions(budget=1e9, most=most, least=LEAST, cost=COST)
+        plan = suggest(pool.made, options, fitting=FitOptions(law=LAW), candidates=offered)
         if pool.runs:
             course.append([pool.spent, pool.runs, *plan.quantiles])
         for run in plan.runs:

@@ -277,9 +277,9 @@ def test_two_series_may_share_a_name():
     offered: list[dict[str, Any]] = [{"checkpoint": name, "examples": 256}]
     pooled = SelectOptions(pool=True)
     with pytest.raises(TableError, match=r"2 series have a checkpoint of this name: a, b"):
-        plan(table, candidates=offered, select_options=pooled)
+        plan(table, candidates=offered, rows=pooled)
     offered[0]["series"] = "b"
-    found = plan(table, candidates=offered, select_options=pooled)
+    found = plan(table, candidates=offered, rows=pooled)
     assert found.runs[0].candidate.series == "b"
 
 
@@ -310,7 +310,7 @@ def test_impossible_options_are_refused():
     with pytest.raises(SelectionError, match="takes no other --axis"):
         plan(
             [{**row, "skill": -row["loss"]} for row in rows()],
-            select_options=SelectOptions(axis="skill"),
+            rows=SelectOptions(axis="skill"),
         )
 
 
