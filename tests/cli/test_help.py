@@ -84,6 +84,14 @@ def test_an_option_has_one_form_everywhere():
     assert set(forms) >= named - {"task"}
 
 
+@pytest.mark.parametrize(("words", "meant"), [(("fitt",), "fit"), (("scaling", "law"), "laws")])
+def test_a_misspelt_command_names_the_one_meant(words: tuple[str, ...], meant: str):
+    """At the top and in a group."""
+    done = CliRunner().invoke(app, list(words))
+    assert done.exit_code == 2
+    assert f"No such command '{words[-1]}'. Did you mean '{meant}'" in done.stderr
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_installed(shell: str, tmp_path: Path):
     """Into the shell's own place, and it completes commands and options."""

@@ -99,6 +99,12 @@ class Commands(ErrorsAsMessages):
         single.command(name=cmd_name, cls=GroupedOptions)(from_records(command, FORMS))
         return typer.main.get_command(single)
 
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]  # noqa: ANN401
+        """The command that the words call; an error names the one that may be meant."""
+        if args[0] not in COMMANDS[self.name or ""]:
+            self.commands = dict.fromkeys(self.list_commands(ctx))  # type: ignore[assignment]
+        return super().resolve_command(ctx, args)  # type: ignore[arg-type]
+
     def format_commands(self, _ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ANN401
         """Each with the first sentence of its docstring, which is read without importing it."""
         group = COMMANDS[self.name or ""]
