@@ -103,7 +103,7 @@ class Commands(ErrorsAsMessages):
         """The command that the words call; an error names the one that may be meant."""
         if args[0] not in COMMANDS[self.name or ""]:
             self.commands = dict.fromkeys(self.list_commands(ctx))  # type: ignore[assignment]
-        return super().resolve_command(ctx, args)  # type: ignore[arg-type]
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, _ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ANN401
         """Each with the first sentence of its docstring, which is read without importing it."""
