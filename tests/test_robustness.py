@@ -318,8 +318,6 @@ def _ways(draw, losses: np.ndarray) -> Row:
                     ("lower_is_better", [True, False]),
                     ("task", ["t", "no such task"]),
                     ("metric", ["acc", "no such metric"]),
-                    ("chance", [0.3, math.nan]),
-                    ("no_such_option", [1]),
                 ]
             )
         )  # fmt: skip

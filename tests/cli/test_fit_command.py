@@ -443,7 +443,10 @@ def test_a_folder_gets_the_record_and_the_pictures(table: Path, tmp_path: Path):
     result = call("fit", table, *QUICK, "-o", out)
     assert result.exit_code == 0
     assert {path.name for path in out.iterdir()} == {"forecast.json", *PICTURES}
-    assert only_object((out / "forecast.json").read_text()) == forecast_of(table)
+    written, printed = only_object((out / "forecast.json").read_text()), forecast_of(table)
+    assert written.pop("command") == f"emergecast fit {table} {' '.join(QUICK)} -o {out}"
+    assert printed.pop("command").endswith(" --json")
+    assert written == printed
     assert (out / "fan.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "fan.svg").read_text().startswith("<svg")
     last = result.stdout.splitlines()[-1]
