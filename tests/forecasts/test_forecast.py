@@ -13,8 +13,9 @@ import pytest
 from tests import designs
 
 import emergecast
-from emergecast.forecasts import Forecast, ForecastOptions, json_schema
-from emergecast.inference import FitOptions, FitStatus, Mixture, Resample
+from emergecast.diagnostics import Diagnostics, diagnose
+from emergecast.forecasts import Forecast, ForecastOptions, Verdict, json_schema
+from emergecast.inference import Fit, FitOptions, FitStatus, Mixture, Resample
 from emergecast.measurements import SelectOptions
 
 ISSUE_KEYS = {
@@ -510,3 +511,45 @@ def test_a_forecast_does_not_depend_on_who_resamples(table: list[designs.Row]):
     )
     assert json.dumps(first.to_dict()) == json.dumps(second.to_dict())
     assert set(first.bootstrap) == set(Resample)
+
+
+# --------------------------------------------------------------------------------- in two steps
+
+
+def test_the_answer_is_there_before_the_diagnostics(
+    table: list[designs.Row], monkeypatch: pytest.MonkeyPatch
+):
+    """Called once, with what the forecast will say, and nothing for a refused one."""
+    order: list[Any] = []
+
+    def told(fit: Fit) -> Diagnostics:
+        order.append("diagnosed")
+        return diagnose(fit)
+
+    monkeypatch.setattr("emergecast.forecasts._verdict.diagnose", told)
+    found = emergecast.forecast(
+        table,
+        fitting=FitOptions(law="log-power"),
+        options=ForecastOptions(bootstraps=0),
+        on_elbow=lambda fit, elbow: order.append((fit.selection.task, elbow)),
+    )
+    assert order == [("quiz", found.elbow), "diagnosed"]
+    order.clear()
+    emergecast.forecast(designs.rows(amounts=(64, 512)), on_elbow=lambda _f, e: order.append(e))
+    assert order == []
+
+
+def test_without_diagnostics_no_forecast_is_identified():
+    """It is weak at best, and says why; the numbers are the same."""
+    table = designs.rows(losses=designs.DENSE[::4], amounts=(64, 512, 4096))
+    fitting = FitOptions(law="log-power")
+    whole, bare = (
+        emergecast.forecast(
+            table, fitting=fitting, options=ForecastOptions(bootstraps=0, diagnostics=yes)
+        )
+        for yes in (True, False)
+    )
+    assert whole.verdict is Verdict.IDENTIFIED
+    assert (bare.verdict, bare.diagnostics, bare.elbow) == (Verdict.WEAK, None, whole.elbow)
+    assert any("--no-diagnostics" in reason for reason in bare.reasons)
+    assert bare.to_dict()["diagnostics"] is None

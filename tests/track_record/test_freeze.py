@@ -70,7 +70,9 @@ def test_a_file_read_back_is_the_forecast_that_was_frozen(frozen: FrozenForecast
 
 def test_it_says_what_was_forecast_of_what_and_when(forecast: Forecast, frozen: FrozenForecast):
     """Task, verdict, data, law, priors, version, D0, and the target in words."""
-    assert frozen.forecast == json.loads(json.dumps(forecast.to_dict()))
+    shown = {"rows", "distribution", "lines"}  # stand in the file by themselves, more finely
+    record = json.loads(json.dumps(forecast.to_dict()))
+    assert frozen.forecast == {name: v for name, v in record.items() if name not in shown}
     assert frozen.task == "quiz"
     assert frozen.table_hash == forecast.fit.selection.table_hash
     assert frozen.verdict is forecast.verdict

@@ -9,15 +9,15 @@ import typer
 
 from emergecast.cli._compute_options import LossesAsked, at_compute
 from emergecast.cli._failures import BAD_INPUT, REFUSED, command_line
-from emergecast.cli._output import as_text, deliver, folder_names, progress
+from emergecast.cli._output import as_text, deliver, folder_names, progress, say
 from emergecast.records import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from emergecast.forecasts import ForecastOptions, ForecastOrError
-    from emergecast.inference import FitOptions
+    from emergecast.forecasts import Elbow, ForecastOptions, ForecastOrError
+    from emergecast.inference import Fit, FitOptions
     from emergecast.measurements import Measurements, SelectOptions
 
 
@@ -34,12 +34,34 @@ def run_forecasts(
     rows: Sequence[SelectOptions],
     fitting: FitOptions,
     options: ForecastOptions,
+    *,
+    quiet: bool,
 ) -> tuple[ForecastOrError, ...]:
-    """Every forecast that the rows ask for, under a progress bar where there are several."""
+    """Every forecast that the rows ask for, under a progress bar.
+
+    Unless `quiet`, the answer of a single one stands on standard error before its diagnostics.
+    """
     from emergecast.forecasts import forecast_each
 
     with progress("Fitting") as move:
-        return forecast_each(table, rows, fitting, options, on_fit=move)
+        total = 0
+
+        def on_fit(done: int, of: int, name: str) -> None:
+            nonlocal total
+            total = of
+            move(done, of, f"Fitting {name}")
+
+        def on_elbow(fitted: Fit, elbow: Elbow) -> None:
+            axis = fitted.selection.axis
+            move(0, None, "Checking what it hangs on")
+            if total == 1 and options.diagnostics and not quiet:
+                say(
+                    f"Few-shot emergence at {axis.number(elbow.p50)} {axis.unit}, 90% interval "
+                    f"{axis.number(elbow.p05)} to {axis.number(elbow.p95)}. Checking what it hangs "
+                    "on, for the verdict ..."
+                )
+
+        return forecast_each(table, rows, fitting, options, on_fit=on_fit, on_elbow=on_elbow)
 
 
 def exit_by(results: Sequence[ForecastOrError]) -> None:

@@ -53,6 +53,7 @@ FORMS: Final = {
     "runs": OptionForm(least=1),
     "most": OptionForm(least=1),
     "flops_per_second": OptionForm(flag="--gpu-flops"),
+    "diagnostics": OptionForm(flag="--diagnostics/--no-diagnostics"),
     "bootstraps": OptionForm(flag="--bootstrap", least=0),
     "tokens_per_param": OptionForm(metavar="R"),
     "token_budget": OptionForm(metavar="T"),

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from emergecast.errors import EmergecastError, FitError, SelectionError
+from emergecast.forecasts._elbow import Elbow
 from emergecast.forecasts._forecast import Forecast
 from emergecast.forecasts._make_forecast import forecast
-from emergecast.inference import FitOptions, fit
+from emergecast.inference import Fit, FitOptions, fit
 from emergecast.measurements import SelectOptions, fits_of, read_table
 from emergecast.observed import ground_truth
 
@@ -39,7 +40,8 @@ def forecast_each(
     fitting: FitOptions | None = None,
     options: ForecastOptions | None = None,
     *,
-    on_fit: Callable[[int, int], None] | None = None,
+    on_fit: Callable[[int, int, str], None] | None = None,
+    on_elbow: Callable[[Fit, Elbow], None] | None = None,
 ) -> tuple[ForecastOrError, ...]:
     """A forecast of every task and series that `rows` ask for; an error of one stops no other.
 
@@ -48,7 +50,8 @@ def forecast_each(
         rows: which rows; of each, every task and (unless pooled) every series is a fit of its own.
         fitting: how to fit them.
         options: what to make of each fit.
-        on_fit: called with how many are done, and of how many, for a progress bar.
+        on_fit: called with how many are done, of how many, and which is next, for a progress bar.
+        on_elbow: as `forecast`.
 
     Raises:
         TableError: the table has bad rows.
@@ -60,13 +63,13 @@ def forecast_each(
     wanted = [each for option in rows for each in fits_of(table, option)]
     found = []
     for done, each in enumerate(wanted):
-        if on_fit is not None:
-            on_fit(done, len(wanted))
         name = name_of(each)
+        if on_fit is not None:
+            on_fit(done, len(wanted), name)
         try:
             fitted = fit(table, each, fitting)
             truth = ground_truth(fitted.selection) if fitted.selection.hidden else None
-            made = forecast(fitted, options=options)
+            made = forecast(fitted, options=options, on_elbow=on_elbow)
         except (SelectionError, FitError) as error:
             if len(wanted) == 1:
                 raise

@@ -20,6 +20,8 @@ class ForecastOptions:
     default."""
     bootstraps: int = BOOTSTRAPS
     """Resamples of each kind; 0 for none."""
+    diagnostics: bool = True
+    """Check what the answer hangs on; without that, the verdict is weak at best."""
     compute: ComputeOptions = field(default_factory=ComputeOptions)
     """How the loss of emergence becomes compute."""
 

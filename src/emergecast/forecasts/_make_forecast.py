@@ -10,10 +10,12 @@ from emergecast.forecasts._elbow import Elbow, sensitivity_on
 from emergecast.forecasts._forecast import Forecast
 from emergecast.forecasts._forecast_options import ForecastOptions
 from emergecast.forecasts._thresholds import default_thresholds
-from emergecast.forecasts._verdict import Verdict, judge
+from emergecast.forecasts._verdict import Verdict, judge, refusal
 from emergecast.inference import ElbowOnAxis, Fit, Resample, fit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from emergecast.inference import FitOptions
     from emergecast.measurements import SelectOptions
 
@@ -23,6 +25,8 @@ def forecast(
     rows: SelectOptions | None = None,
     fitting: FitOptions | None = None,
     options: ForecastOptions | None = None,
+    *,
+    on_elbow: Callable[[Fit, Elbow], None] | None = None,
 ) -> Forecast:
     """Where emergence will happen, with a verdict.
 
@@ -31,6 +35,8 @@ def forecast(
         rows: which rows of the table to fit.
         fitting: how to fit them.
         options: what to make of the fit.
+        on_elbow: called with the answer as soon as it is there; the diagnostics, which the verdict
+            waits for, and the bootstrap take as long again.
 
     Raises:
         OptionError: an impossible option, or `rows` or `fitting` beside a `Fit`.
@@ -49,18 +55,17 @@ def forecast(
         fitted = table_or_fit
     options = options or ForecastOptions()
     thresholds = default_thresholds(fitted.selection.axis).override(options.rules)
-    judgement = judge(fitted, thresholds)
     made = Forecast(
         fit=fitted,
-        verdict=judgement.verdict,
-        reasons=judgement.reasons,
+        verdict=Verdict.REFUSED,
+        reasons=refusal(fitted, thresholds),
         thresholds=thresholds,
         elbow=None,
         bootstrap=dict.fromkeys(Resample),
         sensitivity=(),
         compute_options=options.compute,
     )
-    if judgement.verdict is Verdict.REFUSED:
+    if made.reasons:
         return made
     posterior, axis = fitted.posterior, fitted.selection.axis
     elbow = Elbow(
@@ -68,10 +73,15 @@ def forecast(
         mode=axis.to_axis(posterior.mode),
         **ElbowOnAxis(posterior=posterior, axis=axis).quantiles(),
     )
+    if on_elbow is not None:
+        on_elbow(fitted, elbow)
+    judgement = judge(fitted, thresholds, diagnosed=options.diagnostics)
     n = options.bootstraps
     bootstrap = {kind: fitted.bootstrap(kind, n) if n else None for kind in Resample}
     return replace(
         made,
+        verdict=judgement.verdict,
+        reasons=judgement.reasons,
         elbow=elbow,
         bootstrap={
             kind: None if each is None else replace(each, modes=axis.to_axis(each.modes))

@@ -67,16 +67,29 @@ class Judgement:
     reasons: tuple[str, ...]
     sensitivity: tuple[Sensitivity, ...] = ()
     diagnostics: Diagnostics | None = None
-    """None where the forecast is refused."""
+    """None where they were left out."""
 
 
-def judge(fit: Fit, thresholds: Thresholds) -> Judgement:
-    """The verdict on a fit, by the rules of docs/model.md."""
-    reasons = _structural(fit, thresholds) or _no_evidence(fit, thresholds)
-    if reasons:
-        return Judgement(verdict=Verdict.REFUSED, reasons=tuple(reasons))
-    sensitivity, diagnostics = _sensitivity(fit), diagnose(fit)
-    weak = _weaknesses(fit, sensitivity, thresholds) + doubts(fit, diagnostics, thresholds)
+NOT_DIAGNOSED = (
+    "The diagnostics were left out, so nothing has checked what the answer hangs on and whether "
+    "the laws fit the rows: run it without --no-diagnostics before you rely on it."
+)
+
+
+def refusal(fit: Fit, thresholds: Thresholds) -> tuple[str, ...]:
+    """Why there is no forecast of these rows, in sentences; empty where there is one."""
+    return tuple(_structural(fit, thresholds) or _no_evidence(fit, thresholds))
+
+
+def judge(fit: Fit, thresholds: Thresholds, *, diagnosed: bool) -> Judgement:
+    """The verdict on a fit that is not refused, by the rules of docs/model.md.
+
+    Without diagnostics (`diagnosed` false) no forecast is identified.
+    """
+    sensitivity = _sensitivity(fit)
+    diagnostics = diagnose(fit) if diagnosed else None
+    weak = _weaknesses(fit, sensitivity, thresholds)
+    weak += [NOT_DIAGNOSED] if diagnostics is None else doubts(fit, diagnostics, thresholds)
     seen = _observed(fit, thresholds)
     if seen is not None:
         verdict, said = Verdict.OBSERVED, (seen, *weak)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from emergecast.measurements import Selection
 
 FORMAT = "emergecast-frozen-1"
+SHOWN = ("rows", "distribution", "lines")
+"""Of a forecast's record, what a frozen file holds more finely, or does not need."""
 LEVELS = (1e-5, 1e-4, *(level / 1000 for level in range(1, 1000)), 1 - 1e-4, 1 - 1e-5)
 ROW_KEY = ("series", "checkpoint", "few_shot", "examples", "subset", "seed", "snapshot")
 ROW_VALUES = ("loss", "score", "stderr", "runs")
@@ -269,7 +271,7 @@ def freeze(
         "version": version("emergecast"),
         "note": note,
         "target": _target(forecast),
-        "forecast": forecast.to_dict(),
+        "forecast": {k: v for k, v in forecast.to_dict().items() if k not in SHOWN},
         "thresholds": asdict(forecast.thresholds),
         "selection": asdict(_resolved(forecast, options or SelectOptions())),
         "distribution": None if forecast.elbow is None else _table(forecast),

@@ -51,7 +51,7 @@ def compare(
     ] = False,
     rows: Annotated[SelectOptions, Without("series", "pool")],
     fitting: Annotated[FitOptions, Without("planned_amounts", "weights")],
-    options: Annotated[ForecastOptions, Without("bootstraps", "compute")],
+    options: Annotated[ForecastOptions, Without("bootstraps", "diagnostics", "compute")],
     chance: ChanceOption = None,
     loss_from: LossFromOption = None,
     out: OutOption = None,

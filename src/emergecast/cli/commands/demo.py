@@ -47,7 +47,7 @@ def demo(
     ] = None,
     law: Annotated[LawAsked, Without("no_anchor", "compute_by_date")],
     runs: RunsAsked,
-    options: Annotated[ForecastOptions, Without("rules", "compute")],
+    options: Annotated[ForecastOptions, Without("rules", "diagnostics", "compute")],
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -75,9 +75,9 @@ def demo(
     else:
         table = proving_ground()
     chosen = proving_ground_options(table)
-    results = run_forecasts(table, [chosen], FitOptions(), options)
     if not as_json:
-        print(_introduction(table, chosen))
+        print(_introduction(table, chosen), flush=True)
+    results = run_forecasts(table, [chosen], FitOptions(), options, quiet=as_json)
     show_forecasts(results, asked, out, as_json=as_json)
     if out is not None:
         table.write(out / TABLE)

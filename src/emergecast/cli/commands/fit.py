@@ -51,6 +51,6 @@ def fit(
         table, chance=chance, loss_from=loss_from, axis=rows.axis, shift=rows.shift
     )
     wanted = [replace(rows, task=name) for name in tasks or (None,)]
-    results = run_forecasts(measured, wanted, fitting, options)
+    results = run_forecasts(measured, wanted, fitting, options, quiet=as_json)
     show_forecasts(results, asked, out, as_json=as_json)
     exit_by(results)

@@ -40,7 +40,7 @@ def freeze(
     *,
     rows: SelectOptions,
     fitting: Annotated[FitOptions, Without("planned_amounts", "weights")],
-    options: Annotated[ForecastOptions, Without("bootstraps", "compute")],
+    options: Annotated[ForecastOptions, Without("bootstraps", "diagnostics", "compute")],
     law: LawAsked,
     allocation: AllocationAsked,
     chance: ChanceOption = None,
