@@ -17,8 +17,8 @@ from emergecast.errors import EmergecastError
 from emergecast.forecasts import ForecastOptions, Verdict
 from tests.designs import asked
 
-CASES, CHUNKS = 500, 2
-"""Tables of a chunk, and chunks: a share of the ten that `performance/robustness.py` runs."""
+CASES, CHUNKS = 250, 2
+"""Tables of a chunk, and chunks; `performance/robustness.py` runs twenty of them."""
 
 Row = dict[str, Any]
 

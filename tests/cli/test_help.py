@@ -14,13 +14,14 @@ from typing import Annotated, Any
 
 import pytest
 import typer
+from tests import designs
 from typer.testing import CliRunner
 
 from emergecast.cli import app
 from emergecast.cli._app import COMMANDS
 from emergecast.cli._from_records import OptionForm, Without, from_records
 from emergecast.cli._output import as_text
-from emergecast.measurements import SelectOptions
+from emergecast.measurements import SelectOptions, read_table
 from emergecast.records import docs
 
 CALLS = [
@@ -199,9 +200,12 @@ def test_lists_of_numbers_take_one_line_in_json():
 def test_a_result_that_cannot_be_written_is_printed_as_json(tmp_path: Path):
     """One object, which says so; status 2."""
     (tmp_path / "file").write_text("in the way")
-    done = CliRunner().invoke(
-        app, ["demo", "--bootstrap", "0", "--json", "-o", str(tmp_path / "file" / "out")]
-    )
+    table = tmp_path / "t.csv"
+    rows = designs.rows(losses=designs.DENSE[::4], amounts=(64, 512, 4096))
+    read_table(rows).write(table)
+    words = ["fit", table, "--law", "log-power", "--bootstrap", 0, "--no-diagnostics", "--json"]
+    place = tmp_path / "file" / "out"
+    done = CliRunner().invoke(app, [str(word) for word in (*words, "-o", place)])
     assert done.exit_code == 2
     found = json.loads(done.stdout)
     assert found["verdict"]
