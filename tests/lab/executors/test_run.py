@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.lab.executors.in_process import InProcess
 
 from emergecast.errors import ExperimentError, LabError, LedgerError, OptionError

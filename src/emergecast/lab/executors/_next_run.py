@@ -19,8 +19,8 @@ def next_run(pending: Iterable[Run], held: Place | None, taken: Collection[Place
     """The run that suits a worker best; None where none is pending.
 
     The next one of the checkpoint that the worker holds in memory; else the first one of the first
-    checkpoint that nobody else has taken; else the last, which is the dearest, of the checkpoint
-    with the most left to do, so that nobody waits while others work.
+    checkpoint that nobody else has taken; else the last, most expensive one of the checkpoint with
+    the most runs left, so that nobody waits while others work.
 
     Args:
         pending: what is to be done, from cheap to expensive.
