@@ -1,5 +1,6 @@
-"""Who does the missing runs: whoever can send, hear and close; today, processes of this machine.
+"""Who does the missing runs: today, worker processes of this machine.
 
+A session decides who does what and records; whoever can send runs and hear of them is an executor.
 A session may be killed at any moment and started again: it does what is missing and nothing twice.
 It refuses to record a failed run as a score.
 """
