@@ -27,17 +27,17 @@ def title(run: Run | None) -> str:
 
 def test_a_worker_stays_with_its_checkpoint_from_cheap_to_expensive(runs: list[Run]):
     """Whoever else has it; and begins with the first checkpoint."""
-    assert title(next_run(runs, None, ())) == "S-1 loss held-out"
-    assert title(next_run(runs, ("v1", "S-2"), ())) == "S-2 loss held-out"
+    assert title(next_run(runs, None, taken=())) == "S-1 loss held-out"
+    assert title(next_run(runs, ("v1", "S-2"), taken=())) == "S-2 loss held-out"
     left = [run for run in runs if run.task is not None]
-    assert title(next_run(left, ("v1", "S-2"), [("v1", "S-2")])) == "S-2 few_shot matching"
+    assert title(next_run(left, ("v1", "S-2"), taken=[("v1", "S-2")])) == "S-2 few_shot matching"
 
 
 def test_a_worker_without_one_takes_a_checkpoint_that_nobody_has(runs: list[Run]):
     """As long as there is one."""
     taken = [("v1", "S-1"), ("v1", "S-2")]
-    assert title(next_run(runs, None, taken)) == "S-3 loss held-out"
-    assert title(next_run(runs, ("v1", "gone"), taken[:1])) == "S-2 loss held-out"
+    assert title(next_run(runs, None, taken=taken)) == "S-3 loss held-out"
+    assert title(next_run(runs, ("v1", "gone"), taken=taken[:1])) == "S-2 loss held-out"
 
 
 def test_a_worker_helps_where_the_most_is_left_from_the_expensive_end(runs: list[Run]):
@@ -45,9 +45,9 @@ def test_a_worker_helps_where_the_most_is_left_from_the_expensive_end(runs: list
     left = [run for run in runs if run.checkpoint == "S-2" and run.task is not None]
     left += [run for run in runs if run.checkpoint == "S-3"][:2]
     taken = [("v1", "S-2"), ("v1", "S-3")]
-    found = next_run(left, ("v1", "S-1"), taken)
+    found = next_run(left, ("v1", "S-1"), taken=taken)
     assert title(found) == "S-2 finetuned matching D=64 subset 0 seed 0"
-    assert next_run([], ("v1", "S-1"), taken) is None
+    assert next_run([], ("v1", "S-1"), taken=taken) is None
 
 
 @pytest.mark.parametrize(("workers", "most_loads"), [(1, 3), (2, 4), (3, 3), (8, 9)])
@@ -63,7 +63,7 @@ def test_all_work_until_nothing_is_left_and_checkpoints_are_loaded_seldom(
         ticks += 1
         for number in range(min(workers, len(pending))):
             others = [place for i, place in enumerate(held) if i != number and place]
-            run = next_run(pending.values(), held[number], others)
+            run = next_run(pending.values(), held[number], taken=others)
             assert run is not None, "nobody waits while something is left"
             del pending[run.key]
             done[run.key] += 1

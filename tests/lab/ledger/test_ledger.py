@@ -115,9 +115,9 @@ def test_a_claim_that_is_handed_over_lives_as_long_as_its_new_owner(ledger: Ledg
     """A session claims a run, and hands it over to the worker that begins it; nobody else may."""
     session, dead = this_process(), dataclasses.replace(this_process(), name="x", born="1")
     assert ledger.claim("k", "t", session)
-    ledger.hand_over("k", this_process(), dead)
+    ledger.hand_over("k", giver=this_process(), taker=dead)
     assert ledger.states() == {"k": State.RUNNING}, "it was not theirs to give"
-    ledger.hand_over("k", session, dead)
+    ledger.hand_over("k", giver=session, taker=dead)
     assert ledger.states() == {}, "the session is alive, and its worker is not"
     assert ledger.claim("k", "t", this_process())
 

@@ -39,14 +39,20 @@ def all_runs(experiment: Experiment) -> list[Run]:
     return list(reversed(survey(experiment).plan.runs))
 
 
-@pytest.mark.parametrize("changes", [(), (FROZEN, SHOWN)])
+@pytest.mark.parametrize(
+    ("changes", "device"), [((), "cpu"), ((FROZEN, SHOWN), "cpu"), ((), "cpu:0")]
+)
 def test_runs_in_a_row_find_what_each_finds_alone(
     place: Path,
     tmp_path: Path,
     changes: tuple[tuple[str, str], ...],
+    device: str,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """One measurer for all runs of both checkpoints, beside a fresh one for each run."""
+    """One measurer for all runs of both checkpoints, beside a fresh one for each run.
+
+    "cpu:0" stands for a GPU, where each run gets the weights from the memory of the CPU.
+    """
     experiment = changed(place, *changes)
     runs = sorted(all_runs(experiment), key=lambda run: run.checkpoint)
     alone = {}
@@ -54,6 +60,7 @@ def test_runs_in_a_row_find_what_each_finds_alone(
         monkeypatch.setattr(_batches, "_KEPT", {})
         alone[run.key] = found(ModelMeasurer(experiment), run, tmp_path / "alone")
     held = ModelMeasurer(experiment)
+    monkeypatch.setattr(held, "_device", device)
     for run in runs:
         assert found(held, run, tmp_path / "held") == alone[run.key], run.title
 

@@ -182,7 +182,7 @@ class _Session:
             others = [each.held for each in self.workers if each is not worker and each.held]
             while worker.run is None and not self._limit_reached():
                 taken = {*others, *map(place_of, self.elsewhere.values())}
-                run = next_run(self.pending.values(), worker.held, taken)
+                run = next_run(self.pending.values(), worker.held, taken=taken)
                 if run is None:
                     return
                 del self.pending[run.key]
@@ -210,7 +210,7 @@ class _Session:
             return  # it was taken for lost, and somebody else does it
         if isinstance(message, RunBegun):
             self.failed_starts, worker.owner = 0, message.owner
-            self.ledger.hand_over(run.key, self.mine, message.owner)
+            self.ledger.hand_over(run.key, giver=self.mine, taker=message.owner)
             self.listener(Event(kind=EventKind.BEGUN, run=run))
         elif isinstance(message, RunAdvanced):
             kind, done, total = EventKind.PROGRESS, message.done, message.total

@@ -15,7 +15,7 @@ def place_of(run: Run) -> Place:
     return run.series, run.checkpoint
 
 
-def next_run(pending: Iterable[Run], held: Place | None, taken: Collection[Place]) -> Run | None:
+def next_run(pending: Iterable[Run], held: Place | None, *, taken: Collection[Place]) -> Run | None:
     """The run that suits a worker best; None where none is pending.
 
     The next one of the checkpoint that the worker holds in memory; else the first one of the first

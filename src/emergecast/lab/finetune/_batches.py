@@ -75,7 +75,7 @@ class Examples(torch.utils.data.Dataset[dict[str, Tensor]]):
 
 
 def examples_of(
-    pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, longest: int
+    pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, *, longest: int
 ) -> Examples:
     """`Examples`, tokenised once for all models of one tokenizer: they take turns on the same data.
 

@@ -75,7 +75,7 @@ def finetune(
 
     session = session or Session()
     _freeze_existing_objects()
-    examples = examples_of(pairs, tokenizer, max_length(model))
+    examples = examples_of(pairs, tokenizer, longest=max_length(model))
     set_seed(seed)
     if not method.train_embeddings:
         model.get_input_embeddings().requires_grad_(requires_grad=False)

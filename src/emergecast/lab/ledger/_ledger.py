@@ -175,7 +175,7 @@ class Ledger:
             connection.execute("REPLACE INTO claims VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
             return True
 
-    def hand_over(self, key: str, giver: Owner, taker: Owner) -> None:
+    def hand_over(self, key: str, *, giver: Owner, taker: Owner) -> None:
         """Turn the claim of `giver` on a run into one that lives as long as `taker`."""
         new = (taker.name, taker.host, taker.pid, taker.born, time.time())
         with self._database.writing() as connection:
