@@ -42,7 +42,10 @@ class Executor(Protocol):
     """How many there are at most; their numbers start at 0."""
 
     def send(self, worker: int, run: Run) -> None:
-        """Have a worker that does nothing do a run; a worker that is not there yet is started."""
+        """Have a worker do a run; one that is not there, or was silent for too long, is started.
+
+        It does nothing else: what it was sent before has ended, or was taken for lost.
+        """
         ...
 
     def hear(self, seconds: float) -> Heard | None:
