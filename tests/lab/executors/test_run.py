@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.lab.executors.in_process import InProcess
 
 from emergecast.errors import ExperimentError, LabError, LedgerError, OptionError
 from emergecast.lab.evaluate import Loss, Score
@@ -20,10 +21,10 @@ from emergecast.lab.experiment import Experiment, Run, read_experiment
 from emergecast.lab.ledger import Ledger, Outcome, State
 from emergecast.lab.ledger._owner import this_process
 from emergecast.lab.plan import Survey, clear_failures, make_table, survey
+from emergecast.lab.worker._do_run import check_outcome
 from emergecast.lab.worker._full_disk import disk_is_full
 from emergecast.lab.worker._measurer import OnProgress
 from emergecast.lab.worker._rehearsal import RehearsalMeasurer
-from emergecast.lab.worker._worker import _do_run, _RunContext, check_outcome
 
 Write = Callable[..., Path]
 ONE = RunOptions(workers=1)
@@ -326,20 +327,14 @@ class Bad(RehearsalMeasurer):
         raise self.bad
 
 
-class Silent:
-    """Nobody listens to the worker."""
-
-    def send(self, event: str, **values: object) -> None:
-        """Say nothing."""
-
-
 def worked(file: Path, bad: Exception | Outcome) -> Survey:
     """The first run, done by a bad measurer."""
     experiment = read_experiment(file)
-    with Ledger.open(experiment.ledger) as ledger:
-        context = _RunContext(experiment, Bad(experiment, bad), ledger, this_process(), Silent())
-        first = survey(experiment).plan.runs[0]
-        _do_run(first, context)
+
+    def start(experiment: Experiment, _workers: int | None) -> InProcess:
+        return InProcess(experiment, Bad(experiment, bad))
+
+    run_all(experiment, options=RunOptions(limit=1), executor=start)
     return survey(experiment)
 
 

@@ -88,6 +88,9 @@ def test_a_run_is_claimed_once_and_free_again_when_it_ends(ledger: Ledger):
     assert ledger.claim("k", "t", mine)
     assert not ledger.claim("k", "t", another)
     assert ledger.states() == {"k": State.RUNNING}
+    ledger.release(another)
+    ledger.release(mine, "another")
+    assert not ledger.claim("k", "t", another), "only its owner can give it back"
     ledger.release(mine)
     assert ledger.claim("k", "t", another)
     ledger.record(attempt(), OUTCOME)
@@ -105,6 +108,17 @@ def test_a_claim_dies_with_its_process(ledger: Ledger):
     process.kill()
     process.communicate()
     assert ledger.states() == {}
+    assert ledger.claim("k", "t", this_process())
+
+
+def test_a_claim_that_is_handed_over_lives_as_long_as_its_new_owner(ledger: Ledger):
+    """A session claims a run, and hands it over to the worker that begins it; nobody else may."""
+    session, dead = this_process(), dataclasses.replace(this_process(), name="x", born="1")
+    assert ledger.claim("k", "t", session)
+    ledger.hand_over("k", giver=this_process(), taker=dead)
+    assert ledger.states() == {"k": State.RUNNING}, "it was not theirs to give"
+    ledger.hand_over("k", giver=session, taker=dead)
+    assert ledger.states() == {}, "the session is alive, and its worker is not"
     assert ledger.claim("k", "t", this_process())
 
 

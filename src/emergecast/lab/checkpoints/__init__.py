@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from emergecast.lab.checkpoints._checkpoint import Checkpoint, CheckpointFacts, folder_of
 from emergecast.lab.checkpoints._inspect import inspect
-from emergecast.lab.checkpoints._load_model import Loaded, load, quiet_transformers
+from emergecast.lab.checkpoints._load_model import (
+    Loaded,
+    copy_model,
+    load,
+    quiet_transformers,
+)
 from emergecast.lab.checkpoints._manifest import MANIFEST, read_series, write_series
 
 __all__ = [
@@ -17,6 +22,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointFacts",
     "Loaded",
+    "copy_model",
     "folder_of",
     "inspect",
     "load",

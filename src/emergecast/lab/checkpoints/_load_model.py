@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -68,6 +69,18 @@ def load(
                 f' as "{names[0]}". Its config.json does not belong to its weights.'
             )
     return Loaded(model=model.to(device).eval(), tokenizer=tokenizer)
+
+
+def copy_model(model: PreTrainedModel, device: str = "cpu") -> PreTrainedModel:
+    """A model of its own with the same weights to the last bit, on a device."""
+    import torch
+
+    memo: dict[int, Any] = {
+        id(each): torch.nn.Parameter(each.detach().to(device, copy=True), each.requires_grad)
+        for each in model.parameters()
+    }
+    memo |= {id(each): each.to(device, copy=True) for each in model.buffers()}
+    return copy.deepcopy(model, memo)
 
 
 def _first_line(error: Exception) -> str:

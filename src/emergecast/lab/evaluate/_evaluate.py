@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def _generated(
     with quiet_harness():
         backend = HFLM(
             pretrained=model,
-            tokenizer=tokenizer,
+            tokenizer=copy.deepcopy(tokenizer),  # the harness changes how it pads
             batch_size=_GENERATED_AT_A_TIME,
             max_length=max_length(model),
             device=str(model.device),

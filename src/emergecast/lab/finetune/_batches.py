@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor
 
 from emergecast.errors import LabError
-from emergecast.lab.tasks import Pair, encode_pairs
+from emergecast.lab.tasks import Pair, encode_pairs, tokenizer_key
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -49,6 +49,11 @@ class Examples(torch.utils.data.Dataset[dict[str, Tensor]]):
         counts = (place >= torch.tensor(starts)[:, None]) & (place < self._lengths[:, None])
         self._labels = self._tokens.where(counts, torch.tensor(IGNORED))
 
+    @property
+    def size(self) -> int:
+        """Tokens, padding included."""
+        return self._tokens.numel()
+
     def __len__(self) -> int:
         return len(self._lengths)
 
@@ -67,6 +72,31 @@ class Examples(torch.utils.data.Dataset[dict[str, Tensor]]):
         if int(lengths.min()) < longest:
             batch["attention_mask"] = (torch.arange(longest) < lengths[:, None]).long()
         return batch
+
+
+def examples_of(
+    pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, *, longest: int
+) -> Examples:
+    """`Examples`, tokenised once for all models of one tokenizer: they take turns on the same data.
+
+    Raises:
+        LabError: As `Examples`.
+    """
+    key = tokenizer_key(tokenizer)
+    if key is None:
+        return Examples(pairs, tokenizer, longest)
+    what = (key, tuple(pairs), longest)
+    if what not in _KEPT:
+        made = Examples(pairs, tokenizer, longest)
+        if made.size + sum(kept.size for kept in _KEPT.values()) > _MOST_KEPT:
+            _KEPT.clear()
+        _KEPT[what] = made
+    return _KEPT[what]
+
+
+_MOST_KEPT: Final = 2**23
+"""Tokens that are kept at most, padding included: 128 MiB with their labels."""
+_KEPT: Final[dict[tuple[str, tuple[Pair, ...], int], Examples]] = {}
 
 
 def as_it_is(batch: Any) -> dict[str, Tensor]:  # noqa: ANN401  the Trainer expects a list

@@ -71,11 +71,11 @@ def finetune(
     """
     from transformers import set_seed
 
-    from emergecast.lab.finetune._batches import Examples
+    from emergecast.lab.finetune._batches import examples_of
 
     session = session or Session()
     _freeze_existing_objects()
-    examples = Examples(pairs, tokenizer, max_length(model))
+    examples = examples_of(pairs, tokenizer, longest=max_length(model))
     set_seed(seed)
     if not method.train_embeddings:
         model.get_input_embeddings().requires_grad_(requires_grad=False)

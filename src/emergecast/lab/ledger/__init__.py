@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from emergecast.lab.ledger._ledger import Ledger
 from emergecast.lab.ledger._outcome import Attempt, Failure, Outcome, Result, State
-from emergecast.lab.ledger._owner import Owner, this_process
+from emergecast.lab.ledger._owner import SILENCE, Owner, this_process
 
 __all__ = [
+    "SILENCE",
     "Attempt",
     "Failure",
     "Ledger",

@@ -175,16 +175,28 @@ class Ledger:
             connection.execute("REPLACE INTO claims VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
             return True
 
+    def hand_over(self, key: str, *, giver: Owner, taker: Owner) -> None:
+        """Turn the claim of `giver` on a run into one that lives as long as `taker`."""
+        new = (taker.name, taker.host, taker.pid, taker.born, time.time())
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE claims SET owner = ?, host = ?, pid = ?, born = ?, beat = ?"
+                " WHERE key = ? AND owner = ?",
+                (*new, key, giver.name),
+            )
+
     def beat(self, owner: Owner) -> None:
         """Record that `owner` is still alive."""
         with self._database.writing() as connection:
             values = (time.time(), owner.name)
             connection.execute("UPDATE claims SET beat = ? WHERE owner = ?", values)
 
-    def release(self, owner: Owner) -> None:
-        """Give back the claims of `owner`."""
+    def release(self, owner: Owner, key: str | None = None) -> None:
+        """Give back the claim of `owner` on a run, or all of its claims."""
         with self._database.writing() as connection:
-            connection.execute("DELETE FROM claims WHERE owner = ?", (owner.name,))
+            connection.execute(
+                "DELETE FROM claims WHERE owner = ? AND key = ifnull(?, key)", (owner.name, key)
+            )
 
     # ----------------------------------------------------------------------------------- facts
 

@@ -110,8 +110,8 @@ def _basis(plan: Plan, paces: Mapping[RunKind, _Pace], left: set[RunKind]) -> st
 def _paces(plan: Plan, results: Mapping[str, Result], *, on_gpu: bool) -> dict[RunKind, _Pace]:
     """How long the kinds of runs take, fitted to those of the kind in the ledger.
 
-    Where there are none of a kind, the arithmetic is taken to be as fast as in the others (losses
-    come first, so soon something is known), or as a machine of this kind usually is.
+    Where there are none of a kind, the arithmetic is taken to be as fast as in the others,
+    or as a machine of this kind usually is.
     """
     rehearsal = plan.experiment.worker is WorkerKind.REHEARSAL
     stated = plan.experiment.costs.flops_per_second

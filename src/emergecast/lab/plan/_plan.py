@@ -36,7 +36,7 @@ class Plan:
     facts: Facts
     """What is known of its checkpoints, tasks and corpora."""
     runs: tuple[Run, ...]
-    """In the order in which they are done: losses, few-shot scores, then by amount of data."""
+    """From cheap to expensive: losses, few-shot scores, then by amount of data."""
     states: Mapping[str, State]
     """Where each run stands, by key."""
     undecided: tuple[Run, ...]

@@ -65,6 +65,7 @@ class LoadedTask:
         self._parts = tuple(parts)
         self._limit = limit
         self._encoded: dict[str, tuple[Encoded, ...]] = {}
+        self._pairs: dict[int, Pair] = {}
         for part in self._parts:
             if part.OUTPUT_TYPE not in _SCORED:
                 raise LabError(
@@ -207,7 +208,7 @@ class LoadedTask:
     def training_pairs(self, subset: int, examples: int) -> list[Pair]:
         """`examples` examples of the training split, in exactly the format of the evaluation.
 
-        That is: with as many shots as the task was loaded with.
+        That is: with as many shots as the task was loaded with. Each is built once.
 
         Args:
             subset: Which random subset. Subsets are nested: the one of 64 examples begins the one
@@ -221,12 +222,12 @@ class LoadedTask:
         rng = np.random.default_rng([zlib.crc32(self.name.encode()), subset])
         order = rng.permutation(self.train_size)[:examples]
         ends = np.cumsum([len(docs) for docs in self._training])
-        pairs = []
         for number in order.tolist():
-            place = int(np.searchsorted(ends, number, side="right"))
-            docs = self._training[place]
-            pairs.append(self._pair(place, docs[number - int(ends[place])]))
-        return pairs
+            if number not in self._pairs:
+                place = int(np.searchsorted(ends, number, side="right"))
+                docs = self._training[place]
+                self._pairs[number] = self._pair(place, docs[number - int(ends[place])])
+        return [self._pairs[number] for number in order.tolist()]
 
     def check_training(self, examples: int) -> None:
         """Check that there are this many training examples.

@@ -1,17 +1,41 @@
 """How one run is done: with the models themselves, or rehearsed with invented scores.
 
-It refuses an outcome that is not finite, and marks invented scores as invented.
+It refuses an outcome that is not finite, and marks invented scores as invented. It knows no ledger:
+what a worker has to say are messages, and who hears them records.
 """
 
 from __future__ import annotations
 
+from emergecast.lab.worker._do_run import Tell, do_run
 from emergecast.lab.worker._measurer import CorpusFacts, Measurer, ModelFacts, TaskFacts
 from emergecast.lab.worker._measurer_of import measurer_of
+from emergecast.lab.worker._messages import (
+    Message,
+    RunAdvanced,
+    RunBegun,
+    RunDone,
+    RunFailed,
+    WorkerAlive,
+    WorkerStuck,
+    message_from_json,
+    message_to_json,
+)
 
 __all__ = [
     "CorpusFacts",
     "Measurer",
+    "Message",
     "ModelFacts",
+    "RunAdvanced",
+    "RunBegun",
+    "RunDone",
+    "RunFailed",
     "TaskFacts",
+    "Tell",
+    "WorkerAlive",
+    "WorkerStuck",
+    "do_run",
     "measurer_of",
+    "message_from_json",
+    "message_to_json",
 ]

@@ -41,6 +41,7 @@ class ModelMeasurer:
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
         self._tasks: dict[tuple[str, int], tasks.LoadedTask] = {}
+        self._held: tuple[checkpoints.Checkpoint, checkpoints.Loaded] | None = None
         self._users_own = frozenset(os.environ)
 
     def prepare(self) -> None:
@@ -106,7 +107,7 @@ class ModelMeasurer:
         return {**_versions(), "device": self._device_name}
 
     def measure(self, run: Run, folder: Path, progress: OnProgress) -> Outcome:
-        """Do one run.
+        """Do one run; the checkpoint stays in memory for the next one.
 
         Raises:
             LabError: it failed.
@@ -197,7 +198,18 @@ class ModelMeasurer:
         return train(self._load(run))
 
     def _load(self, run: Run) -> checkpoints.Loaded:
-        return checkpoints.load(self._experiment.checkpoint(run), device=self._device)
+        """The checkpoint of a run as it is on disk, which is read once for runs in a row.
+
+        A finetuning gets weights of its own, and so does a GPU: those on the CPU stay as they are.
+        """
+        checkpoint = self._experiment.checkpoint(run)
+        if self._held is None or self._held[0] != checkpoint:
+            self._held = None  # never two of them in memory
+            self._held = checkpoint, checkpoints.load(checkpoint)
+        held = self._held[1]
+        if run.training is None and self._device == "cpu":
+            return held
+        return held._replace(model=checkpoints.copy_model(held.model, self._device))
 
     def _task(self, task: tasks.Task) -> tasks.LoadedTask:
         """The task with its requests; built once, and tokenised once for all checkpoints."""

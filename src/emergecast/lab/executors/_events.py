@@ -1,0 +1,66 @@
+"""What a session is told to do, what it tells while it does it, and how it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from emergecast.lab.experiment import Run
+from emergecast.lab.plan import Plan
+
+
+class EventKind(StrEnum):
+    """What happened."""
+
+    PLANNED = "planned"
+    """The grid is known, or grew."""
+    BEGUN = "begun"
+    PROGRESS = "progress"
+    DONE = "done"
+    FAILED = "failed"
+    ELSEWHERE = "elsewhere"
+    """Another runner is doing the run, or has done it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something to tell the user."""
+
+    kind: EventKind
+    """What happened."""
+    run: Run | None = None
+    """The run it happened to; None where the plan is meant."""
+    plan: Plan | None = None
+    """The plan, where it is known or grew."""
+    done: int = 0
+    """Steps done of the run, for progress."""
+    total: int = 0
+    """Steps of the run in all, for progress."""
+    seconds: float = 0.0
+    """How long the run took, where it is done."""
+    error: str | None = None
+    """Why the run failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How an experiment is run."""
+
+    workers: int | None = None
+    """Worker processes; one per GPU, or per CPU core where there is none, if None."""
+    limit: int | None = None
+    """Do at most this many runs, then stop; all that are missing if None."""
+    keep_going: bool = False
+    """Do what can be done where some of the experiment's entries cannot be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How running an experiment ended."""
+
+    plan: Plan
+    """With the states at the end."""
+    done: int
+    """Runs done in this session."""
+    failed: int
+    """Runs that failed in this session."""

@@ -1,0 +1,64 @@
+"""The seam: all that a session knows of whoever does its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from emergecast.lab.experiment import Experiment, Run
+from emergecast.lab.worker import Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerGone:
+    """A worker is gone, and whatever it was doing with it."""
+
+    how: str
+    """How it ended, like "signal 9"."""
+    log: str
+    """Where what it printed can be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """One thing that was heard of a worker."""
+
+    worker: int
+    """Its number."""
+    message: Message | WorkerGone
+    """What it says itself, or what its executor says of it."""
+
+
+class Executor(Protocol):
+    """Numbered workers, each of which does one run at a time with `do_run`.
+
+    It decides nothing. Which run goes to which worker, what a lost run becomes, what is recorded:
+    all that is the session's. A worker gets the text of the experiment and runs, and answers with
+    messages; it sees the experiment's files, but not its ledger.
+    """
+
+    workers: int
+    """How many there are at most; their numbers start at 0."""
+
+    def send(self, worker: int, run: Run) -> None:
+        """Have a worker do a run; one that is not there, or was silent for too long, is started.
+
+        It does nothing else: what it was sent before has ended, or was taken for lost.
+        """
+        ...
+
+    def hear(self, seconds: float) -> Heard | None:
+        """The next thing that was heard; None where nothing is for so many seconds.
+
+        Of each worker in order, `WorkerGone` last, and that of every worker that ends.
+        """
+        ...
+
+    def close(self) -> None:
+        """End all workers, whatever they are doing; when this returns they do nothing more."""
+        ...
+
+
+StartExecutor = Callable[[Experiment, int | None], Executor]
+"""Makes the executor of an experiment, with so many workers or as many as suit it."""
