@@ -20,6 +20,7 @@ from emergecast.inference._fit_options import FitOptions
 from emergecast.inference._mixture import Mixture, MixturePosterior
 from emergecast.inference._point import PointEstimate, maximum_likelihood
 from emergecast.inference._priors import Priors
+from emergecast.inference._side_by_side import side_by_side
 from emergecast.inference._stacking import stacking_weights
 from emergecast.inference.exact import ExactPosterior
 from emergecast.inference.sampled import QUICK, Model, SampledPosterior, prior_elbows, sampled
@@ -114,17 +115,16 @@ class Fit:
             keep: rows to look at, shape (rows,).
             effort: of sampling again.
         """
-        same = priors is None and few_shot_examples is None and keep is None
         if isinstance(self.law, Mixture):
-            members = tuple(
-                member.posterior
-                if same
-                else member.posterior_if(
+            # not `posterior`: in Python 3.11 a cached property waits for one of another fit
+            members = side_by_side(
+                lambda member: member.posterior_if(
                     priors=priors, few_shot_examples=few_shot_examples, keep=keep, effort=effort
-                )
-                for member in self.members
+                ),
+                self.members,
             )
-            return MixturePosterior(members, self.weights)
+            return MixturePosterior(tuple(members), self.weights)
+        same = priors is None and few_shot_examples is None and keep is None
         data = self.data
         if few_shot_examples is not None:
             data = replace(data, few_shot_examples=few_shot_examples)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.inference._draws import Draws, systematic
-from emergecast.inference._likelihood import Conditional, LikelihoodRows, conditional, draw_unknowns
+from emergecast.inference._likelihood import Conditional, conditional, draw_unknowns
 from emergecast.inference._posterior import Posterior
+from emergecast.inference._rows import LikelihoodRows, RowsUnder
 from emergecast.inference.exact._boxes import CELLS, WEIGHTS, cumulative_mass, elbow_cells
 from emergecast.inference.exact._collapsed import Collapsed, log_half_normal
 from emergecast.inference.exact._quadrature import IGNORED, Mass, integrate
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from emergecast.inference._data import FitData, Floats
 
 OVERSAMPLE = 4
-ROWS_AT_ONCE = 2_000_000
 
 
 class ExactPosterior(Posterior):
@@ -90,23 +90,17 @@ class ExactPosterior(Posterior):
     def _given(self, elbows: Floats, tau: Floats) -> Conditional:
         """What the scores say of (Delta, B, A) at points that each have their own tau."""
         data, priors = self._data, self._coordinates.priors
-        rows = LikelihoodRows.of(
-            data.standard_score,
-            data.level,
-            checkpoint=data.checkpoint,
-            fixed=np.column_stack([data.few_shot, np.ones(data.loss.size)]),
-            n_levels=elbows.shape[1],
-            slopes=False,
+        scales = np.array([priors.level_scale, priors.level_scale, priors.slope_scale])
+        none = np.zeros(tau.size)
+        under = RowsUnder(
+            elbows=elbows,
+            noise=tau**2,
+            width=none,
+            ceiling_rate=none,
+            deviation=none,
+            precision=np.tile(scales**-2.0, (tau.size, 1)),
         )
-        precision = np.array([priors.level_scale, priors.level_scale, priors.slope_scale]) ** -2.0
-        chunk = max(1, ROWS_AT_ONCE // data.loss.size)
-        parts = []
-        for start in range(0, tau.size, chunk):
-            at = slice(start, start + chunk)
-            past = np.maximum(elbows[at].T[data.level] - data.standard_loss[:, None], 0.0)
-            variance = data.standard_variance(tau[at])
-            parts.append(conditional(rows, past, variance=variance, precision=precision))
-        return Conditional(*map(np.concatenate, zip(*parts, strict=True)))
+        return conditional(LikelihoodRows.of(data), under)
 
     def _propose(self, n: int, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
         """Points (n, 3), tau (n,) and the log density they were drawn with (n,)."""

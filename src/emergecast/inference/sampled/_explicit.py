@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.inference._likelihood import ROOT_TWO_PI, ln_student
-from emergecast.inference.sampled._marginal import Linear, Marginal
+from emergecast.inference._likelihood import ROOT_TWO_PI, ln_student_rows
+from emergecast.inference._rows import Linear
+from emergecast.inference.sampled._marginal import Marginal
 from emergecast.inference.sampled._space import FARTHEST_SCALE, SMALLEST_LN
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Explicit:
         rows = self.rows
         self._parts = {
             "level": rows.n_level,
-            "series": rows.n_fixed - rows.n_level,
+            "series": rows.n_series,
             "slopes": rows.n_levels if rows.slopes else 0,
             "checkpoint": rows.n_checkpoints if rows.deviation else 0,
         }
@@ -77,7 +78,7 @@ class Explicit:
         series = self.space.scale(vectors, "kappa_series")[:, None] * parts["series"]
         return Linear(
             level=level[:, 0],
-            offset=level[:, 1] if rows.few is not None else np.zeros(n),
+            offset=level[:, 1] if rows.any_few_shot else np.zeros(n),
             slope=slope,
             slopes=slopes,
             series=series,
@@ -89,16 +90,7 @@ class Explicit:
     def log_likelihood(self, vectors: Floats, elbows: Floats) -> Floats:
         """Log p(scores | vector), shape (N,)."""
         rows = self.rows
-        linear = self.linear(vectors)
-        mean = linear.level + linear.slopes.T[rows.level] * rows.rise(vectors, elbows)
-        if rows.few is not None:
-            mean += linear.offset * rows.few[:, None]
-        if linear.series.shape[1]:
-            mean += rows.series @ linear.series.T
-        if rows.deviation:
-            mean += linear.checkpoint.T[rows.checkpoint]
-        residual = rows.score[:, None] - mean
-        return np.asarray(ln_student(residual, rows.variance(vectors)).sum(axis=0))
+        return ln_student_rows(rows.rows, rows.under(vectors, elbows), self.linear(vectors))
 
     def _split(self, vectors: Floats) -> list[tuple[str, Floats]]:
         start, parts = self.space.size + 1, []

@@ -6,13 +6,13 @@ All in standard units.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emergecast.emergence_law import Feature, rise
-from emergecast.inference._likelihood import Conditional, LikelihoodRows, conditional, draw_unknowns
+from emergecast.inference._likelihood import conditional, draw_unknowns
+from emergecast.inference._rows import LikelihoodRows, Linear, RowsUnder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,29 +26,8 @@ SMALLEST_SPREAD = 1e-3
 """A spread below this share of its prior scale acts as this share: it changes no score."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Linear:
-    """One draw of what enters linearly, for each of N vectors; standard units."""
-
-    level: Floats
-    """B, shape (N,)."""
-    offset: Floats
-    """Delta, shape (N,)."""
-    slope: Floats
-    """A, shape (N,)."""
-    slopes: Floats
-    """A + delta_j, few-shot first, shape (N, J + 1)."""
-    series: Floats
-    """v, shape (N, series)."""
-    checkpoint: Floats
-    """u, shape (N, checkpoints)."""
-
-
 class Marginal:
-    """Log likelihood of vectors, and draws of what it integrates out.
-
-    Work arrays are (rows, N); rows are sorted by checkpoint.
-    """
+    """Log likelihood of vectors, and draws of what it integrates out."""
 
     def __init__(self, data: FitData, space: Space, keep: NDArray[np.bool_] | None = None) -> None:
         """Prepare what no vector changes.
@@ -59,67 +38,40 @@ class Marginal:
             keep: rows to look at, shape (n,); all if None.
         """
         self.space, self.priors = space, space.priors
-        rows = np.argsort(data.checkpoint, kind="stable")
-        self.data = kept = data.rows(rows if keep is None else rows[keep[rows]])
-        self.score, self.level, self.checkpoint = kept.standard_score, kept.level, kept.checkpoint
-        self.loss = kept.standard_loss[:, None]
+        self.data = kept = data if keep is None else data.rows(keep)
         self.n_checkpoints = data.n_checkpoints  # those without a row that is kept too
-        few = kept.few_shot.astype(np.float64)
-        self.few = few if few.any() else None
-        self.n_level = 1 + (self.few is not None)
-        self.series = np.eye(data.n_series)[kept.series]
+        self.any_few_shot = bool(kept.few_shot.any())
+        self.n_level = 1 + self.any_few_shot
         self.n_levels = space.amounts.size
         self.slopes = Feature.SLOPES in space.law.features
         self.deviation = Feature.DEVIATION in space.law.features
-        fixed = [np.ones_like(self.score)]
-        if self.few is not None:
-            fixed.append(self.few)
-        if self.deviation and data.n_series > 1:
-            fixed.extend(self.series.T)
-        self.n_fixed = len(fixed)
+        self.n_series = data.n_series if self.deviation and data.n_series > 1 else 0
         self.rows = LikelihoodRows.of(
-            self.score,
-            self.level,
-            checkpoint=self.checkpoint,
-            fixed=np.column_stack(fixed),
-            n_levels=self.n_levels,
-            slopes=self.slopes,
+            kept, few_shot=self.any_few_shot, n_series=self.n_series, slopes=self.slopes
         )
 
     def log_likelihood(self, vectors: Floats, elbows: Floats) -> Floats:
         """Log p(scores | vector), shape (N,)."""
-        return self._given(vectors, self.rise(vectors, elbows)).ln_likelihood
+        return conditional(self.rows, self.under(vectors, elbows)).ln_likelihood
 
-    def rise(self, vectors: Floats, elbows: Floats) -> Floats:
-        """P of every row, shape (rows, N)."""
-        past = elbows.T.clip(-FARTHEST_ELBOW, FARTHEST_ELBOW)[self.level]
-        past -= self.loss
-        if not self.space.bends:
-            return np.asarray(np.maximum(past, 0.0, out=past))
-        width = self.space.scale(vectors, "width")
-        rate = self.space.scale(vectors, "ceiling_rate")
-        return np.asarray(rise(past, width=width, ceiling_rate=rate))
-
-    def variance(self, vectors: Floats) -> Floats:
-        """Variance of every row's own noise, shape (rows, N)."""
-        return self.data.standard_variance(self.space.scale(vectors, "tau"))
-
-    def _given(self, vectors: Floats, past: Floats) -> Conditional:
-        """What the scores say of what enters linearly, given the rest."""
-        return conditional(
-            self.rows,
-            past,
-            variance=self.variance(vectors),
+    def under(self, vectors: Floats, elbows: Floats) -> RowsUnder:
+        """The vectors as far as rows see them."""
+        scale = self.space.scale
+        return RowsUnder(
+            elbows=elbows.clip(-FARTHEST_ELBOW, FARTHEST_ELBOW),
+            noise=scale(vectors, "tau") ** 2,
+            width=scale(vectors, "width"),
+            ceiling_rate=scale(vectors, "ceiling_rate"),
+            deviation=scale(vectors, "kappa") ** 2,
             precision=self._prior_precision(vectors),
-            kappa=self.space.scale(vectors, "kappa") if self.deviation else None,
         )
 
     def _prior_precision(self, vectors: Floats) -> Floats:
-        """Of (B, Delta, v, delta, A), shape (N, p)."""
+        """Of (Delta, B, v, delta, A), shape (N, p)."""
         priors, space, n = self.priors, self.space, vectors.shape[0]
         parts = [np.full((n, self.n_level), priors.level_scale**-2.0)]
         for name, widest, count in (
-            ("kappa_series", priors.deviation_scale, self.n_fixed - self.n_level),
+            ("kappa_series", priors.deviation_scale, self.n_series),
             ("omega", priors.slope_spread_scale, self.n_levels if self.slopes else 0),
         ):
             spread = np.maximum(space.scale(vectors, name), SMALLEST_SPREAD * widest)
@@ -129,38 +81,45 @@ class Marginal:
 
     def linear(self, vectors: Floats, elbows: Floats, rng: np.random.Generator) -> Linear:
         """One draw of everything linear for each vector."""
-        past = self.rise(vectors, elbows)
-        given = self._given(vectors, past)
+        under = self.under(vectors, elbows)
+        given = conditional(self.rows, under)
         n, size = given.solved.shape
         uniform = np.subtract(1.0, rng.random(n))
         unknowns = draw_unknowns(given, uniform, rng.standard_normal((n, size))[:, :-1])
         slope = unknowns[:, -1]
         slopes = np.repeat(slope[:, None], self.n_levels, axis=1)
         if self.slopes:
-            slopes = unknowns[:, self.n_fixed : -1]
-        mean = self.rows.fixed @ unknowns[:, : self.n_fixed].T + slopes.T[self.level] * past
-        return Linear(
-            level=unknowns[:, 0],
-            offset=unknowns[:, 1] if self.few is not None else np.zeros(n),
+            slopes = unknowns[:, self.n_level + self.n_series : -1]
+        drawn = Linear(
+            level=unknowns[:, self.n_level - 1],
+            offset=unknowns[:, 0] if self.any_few_shot else np.zeros(n),
             slope=slope,
             slopes=slopes,
-            series=unknowns[:, self.n_level : self.n_fixed],
-            checkpoint=self._checkpoint_draw(vectors, self.score[:, None] - mean, rng),
+            series=unknowns[:, self.n_level : self.n_level + self.n_series],
+            checkpoint=np.zeros((n, self.n_checkpoints)),
         )
+        if not self.deviation:
+            return drawn
+        return drawn._replace(checkpoint=self._checkpoint_draw(under, drawn, rng))
 
     def _checkpoint_draw(
-        self, vectors: Floats, residual: Floats, rng: np.random.Generator
+        self, under: RowsUnder, drawn: Linear, rng: np.random.Generator
     ) -> Floats:
         """U of every checkpoint, (N, checkpoints): from the prior where it has no rows."""
-        n = vectors.shape[0]
-        if not self.deviation:
-            return np.zeros((n, self.n_checkpoints))
-        weight = 1 / self.variance(vectors)
-        kappa = self.space.scale(vectors, "kappa")
-        present = self.checkpoint[self.rows.starts]
+        data, n = self.data, under.noise.size
+        past = rise(
+            under.elbows.T[data.level] - data.standard_loss[:, None],
+            width=under.width,
+            ceiling_rate=under.ceiling_rate,
+        )
+        mean = drawn.level + drawn.offset * data.few_shot[:, None] + drawn.slopes.T[data.level] * past
+        if self.n_series:
+            mean += drawn.series.T[data.series]
+        weight = 1 / data.standard_variance(np.sqrt(under.noise))
         total, pull = np.zeros((2, self.n_checkpoints, n))
-        total[present] = self.rows.by_checkpoint(weight)
-        pull[present] = self.rows.by_checkpoint(weight * residual)
-        shrink = kappa**2 / (1 + kappa**2 * total)
-        drawn = shrink * pull + np.sqrt(shrink) * rng.standard_normal(shrink.shape)
-        return np.asarray(drawn.T)
+        total[self.rows.checkpoint] = self.rows.by_checkpoint(weight)
+        residual = data.standard_score[:, None] - mean
+        pull[self.rows.checkpoint] = self.rows.by_checkpoint(weight * residual)
+        shrink = under.deviation / (1 + under.deviation * total)
+        noise = rng.standard_normal(shrink.shape)
+        return np.asarray((shrink * pull + np.sqrt(shrink) * noise).T)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +12,15 @@ from emergecast.emergence_law import Feature
 from emergecast.inference._draws import SEED, Draws, systematic
 from emergecast.inference._posterior import INTERVAL, Posterior
 from emergecast.inference.sampled._explicit import Explicit
-from emergecast.inference.sampled._marginal import Linear, Marginal
-from emergecast.inference.sampled._sequential import Effort, sample
+from emergecast.inference.sampled._marginal import Marginal
+from emergecast.inference.sampled._sequential import (
+    Effort,
+    Stage,
+    Start,
+    effective,
+    extended,
+    sample,
+)
 from emergecast.inference.sampled._space import Space
 
 if TYPE_CHECKING:
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
     from emergecast.emergence_law import Law
     from emergecast.inference._data import FitData, Floats
     from emergecast.inference._priors import Priors
+    from emergecast.inference._rows import Linear
 
 KEPT = 3072
 """Draws that are kept of all the states of the last round."""
@@ -30,13 +39,15 @@ FEWEST_EFFECTIVE = 100.0
 """Below so many effective ones, weights are not trusted and the posterior is sampled again."""
 QUICK = Effort(particles=2048, chains=128, final_steps=48)
 """Then with this effort."""
+START = 0.3
+"""Share of draws that must stay effective where such a run sets out."""
 GROUPS = 16
 """Groups of chains that are left out in turn to see how far the quantiles may be off."""
 GOOD, TOLERANCE = 0.16, 0.25
 """Such errors, as shares of the posterior's standard deviation: one that is left as it is, and the
 largest that counts as converged."""
-HARDER = Effort(particles=8192, chains=256, final_steps=256)
-"""A second try, where the first leaves an error that is not good."""
+MOST_STEPS = 256
+"""To so many steps chains are extended while the error is not good."""
 
 
 class Model:
@@ -82,21 +93,17 @@ class Model:
 class SampledPosterior(Posterior):
     """The posterior of any law, as weighted draws."""
 
-    def __init__(
-        self, model: Model, vectors: Floats, ln_joint: Floats, weight: Floats, ln_evidence: float
-    ) -> None:
+    def __init__(self, model: Model, path: tuple[Stage, ...], weight: Floats) -> None:
         """A posterior from draws; use `sampled` to make one.
 
         Args:
             model: what was sampled.
-            vectors: draws, shape (N, d); draw i belongs to chain i % chains.
-            ln_joint: log prior density and likelihood of each draw, shape (N,).
-            weight: shape (N,), summing to 1.
-            ln_evidence: log marginal likelihood of the scores.
+            path: draws of the posterior, which come last, and those on the way to them.
+            weight: of the last draws, shape (N,), summing to 1.
         """
-        self._model, self._vectors, self._weight = model, vectors, weight
-        self._ln_joint, self._ln_evidence = ln_joint, ln_evidence
-        self._elbow = model.data.to_nats(model.elbows(vectors)[:, 0])
+        self._model, self._path, self._weight = model, path, weight
+        self._vectors = path[-1].vectors
+        self._elbow = model.data.to_nats(model.elbows(self._vectors)[:, 0])
         self._knots, self._cumulative = _broken_line(self._elbow, weight)
         low, high = self.quantile([0.25, 0.75])
         spread = min(self.sd, float(high - low) / 1.34) or self.sd
@@ -133,30 +140,33 @@ class SampledPosterior(Posterior):
     @property
     def log_evidence(self) -> float:
         """Ln of the marginal likelihood of the (standardised) scores under this law."""
-        return self._ln_evidence
+        return self._path[-1].ln_evidence
 
     def under(self, model: Model, effort: Effort = QUICK) -> SampledPosterior:
         """The posterior of a slightly different model of the same law: other priors, D0 or rows.
 
-        The draws are weighted by how much likelier they are there; where too few stay effective,
-        that model is sampled again, with `effort`.
+        The draws are weighted by how much likelier they are there. Where too few stay effective,
+        that model is sampled with `effort`, from the last stage at which enough do.
         """
         space, other = self._model.space, model.space
-        if space.pivot == other.pivot and space.amounts[space.pivot] == other.amounts[other.pivot]:
-            # whole blocks of draws, so that every chain stays equally present
-            every = max(1, self._weight.size // REWEIGHTED)
-            some = np.arange(self._weight.size).reshape(-1, every * GROUPS)[:, :GROUPS].ravel()
-            ln_joint = np.add(*model.evaluate(self._vectors[some]))
-            with np.errstate(divide="ignore"):
-                ln_weight = np.log(self._weight[some]) + ln_joint - self._ln_joint[some]
-            top = float(np.max(ln_weight))
-            weight = np.exp(ln_weight - top)
-            ln_evidence = self._ln_evidence + top + math.log(float(weight.sum()) * every)
-            found = SampledPosterior(
-                model, self._vectors[some], ln_joint, weight / weight.sum(), ln_evidence
-            )
-            if found.effective >= FEWEST_EFFECTIVE:
-                return found
+        if space.pivot != other.pivot or space.amounts[space.pivot] != other.amounts[other.pivot]:
+            return sampled(model, effort)
+        last, size = self._path[-1], self._weight.size
+        # whole blocks of draws, so that every chain stays equally present
+        every = max(1, size // REWEIGHTED)
+        some = np.arange(size).reshape(-1, every * GROUPS)[:, :GROUPS].ravel()
+        start = _start(model, last.pick(some))
+        with np.errstate(divide="ignore"):
+            ln_weight = start.ln_weight + np.log(self._weight[some])
+        if effective(ln_weight) >= FEWEST_EFFECTIVE:
+            total = float(np.logaddexp.reduce(ln_weight))
+            ln_evidence = last.ln_evidence + total + math.log(every)
+            draws = replace(start.draws, ln_evidence=ln_evidence)
+            return SampledPosterior(model, (draws,), np.exp(ln_weight - total))
+        for stage in reversed(self._path[:-1]):
+            few = stage.thinned(stage.chains)
+            if effective(_start(model, few).ln_weight) >= START * len(few):
+                return sampled(model, effort, _start(model, stage))
         return sampled(model, effort)
 
     def draws(self, n: int, rng: np.random.Generator) -> Draws:
@@ -201,23 +211,35 @@ class SampledPosterior(Posterior):
         )
 
 
-def sampled(model: Model, effort: Effort | None = None) -> SampledPosterior:
-    """The posterior of a model by sequential Monte Carlo; tried harder where it is not good."""
-    found = _run(model, effort or Effort())
-    if effort is None and not 0 < found.error <= GOOD * found.sd:
-        found = _run(model, HARDER)
+def sampled(
+    model: Model, effort: Effort | None = None, start: Start | None = None
+) -> SampledPosterior:
+    """The posterior of a model by sequential Monte Carlo, from its prior or from a start.
+
+    Without an `effort`, chains are extended as long as the error is not good.
+    """
+    rng = np.random.default_rng(SEED)
+    *path, draws = sample(model, rng, effort, start)
+    found = _posterior(model, path, draws)
+    steps = len(draws) // draws.chains
+    while effort is None and steps < MOST_STEPS and not 0 < found.error <= GOOD * found.sd:
+        draws = extended(model, draws, min(steps, MOST_STEPS - steps), rng)
+        steps = len(draws) // draws.chains
+        found = _posterior(model, path, draws)
     return found
 
 
-def _run(model: Model, effort: Effort) -> SampledPosterior:
-    particles = sample(model, np.random.default_rng(SEED), effort)
-    every = max(1, particles.vectors.shape[0] // KEPT)
-    # a state in `every` of each chain, whole rounds at a time, so that chains stay interleaved
-    kept = np.arange(particles.vectors.shape[0]).reshape(-1, effort.chains)[every - 1 :: every]
-    vectors = particles.vectors[kept.ravel()]
-    ln_joint = (particles.ln_prior + particles.ln_likelihood)[kept.ravel()]
-    weight = np.full(vectors.shape[0], 1 / vectors.shape[0])
-    return SampledPosterior(model, vectors, ln_joint, weight, particles.ln_evidence)
+def _start(model: Model, stage: Stage) -> Start:
+    """The draws of a stage of another model, weighted as draws of the same stage of this one."""
+    ln_prior, ln_likelihood = model.evaluate(stage.vectors)
+    ln_weight = ln_prior - stage.ln_prior
+    ln_weight += stage.power * (ln_likelihood - stage.ln_likelihood)
+    return Start(replace(stage, ln_prior=ln_prior, ln_likelihood=ln_likelihood), ln_weight)
+
+
+def _posterior(model: Model, path: list[Stage], draws: Stage) -> SampledPosterior:
+    kept = draws.thinned(KEPT)
+    return SampledPosterior(model, (*path, kept), np.full(len(kept), 1 / len(kept)))
 
 
 def _broken_line(values: Floats, weight: Floats) -> tuple[Floats, Floats]:

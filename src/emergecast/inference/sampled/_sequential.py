@@ -11,8 +11,8 @@ differential evolution (ter Braak 2006), from a population that is fixed while a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from scipy.optimize import brentq
@@ -20,11 +20,13 @@ from scipy.optimize import brentq
 from emergecast.inference._draws import systematic
 
 if TYPE_CHECKING:
-    from emergecast.inference._data import Floats
+    from emergecast.inference._data import Floats, Ints
 
 FULL_JUMP = 0.1
 """Share of proposals that jump by a whole difference, which carries chains between modes."""
 MAX_STAGES = 200
+KEPT = 1024
+"""Draws that are kept of a stage before the last."""
 
 
 class Target(Protocol):
@@ -53,55 +55,123 @@ class Effort:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Particles:
-    """Equally weighted draws from the posterior."""
+class Stage:
+    """Equally weighted draws from the prior times a power of the likelihood, side by side chains."""
 
+    power: float
+    chains: int
+    """Draw i belongs to chain i % chains."""
     vectors: Floats
     """Shape (N, d)."""
     ln_prior: Floats
+    """Shape (N,)."""
     ln_likelihood: Floats
+    """Not raised to the power, shape (N,)."""
     ln_evidence: float
-    """Log probability of the data under prior and likelihood."""
+    """Log of the integral of prior times likelihood to the power."""
     acceptance: float
-    """Share of accepted proposals in the last round."""
-    stages: int
+    """Share of accepted proposals in the round that gave these draws."""
+
+    def __len__(self) -> int:
+        """How many draws there are."""
+        return self.ln_prior.size
+
+    def pick(self, index: Ints) -> Stage:
+        """The draws of these indices."""
+        return replace(
+            self,
+            vectors=self.vectors[index],
+            ln_prior=self.ln_prior[index],
+            ln_likelihood=self.ln_likelihood[index],
+        )
+
+    def thinned(self, most: int) -> Stage:
+        """At most about so many: a state in a few of each chain, whole steps at a time."""
+        every = max(1, len(self) // most)
+        steps = np.arange(len(self)).reshape(-1, self.chains)[every - 1 :: every]
+        return self.pick(steps.ravel())
 
 
-def sample(target: Target, rng: np.random.Generator, effort: Effort | None = None) -> Particles:
-    """Draws from the posterior of `target`."""
+class Start(NamedTuple):
+    """Where a run sets out: draws of another target, weighted."""
+
+    draws: Stage
+    """Log prior and log likelihood are those of the new target."""
+    ln_weight: Floats
+    """Log of the density there over that they were drawn from, shape (N,)."""
+
+
+def sample(
+    target: Target, rng: np.random.Generator, effort: Effort | None = None, start: Start | None = None
+) -> tuple[Stage, ...]:
+    """Draws at every power up to the posterior of `target`, which comes last.
+
+    All but the last are thinned to a state in a few of each chain: they are where a run for a
+    similar target may start.
+    """
     effort = effort or Effort()
-    vectors = target.sample_prior(effort.particles, rng)
-    ln_prior, ln_likelihood = target.evaluate(vectors)
-    power, ln_evidence, acceptance, stages = 0.0, 0.0, 1.0, 0
-    while power < 1.0 and stages < MAX_STAGES:
-        step = _next_step(ln_likelihood, 1.0 - power, effort.thinning)
-        power = 1.0 if step >= 1.0 - power else power + step
-        ln_weight = step * ln_likelihood
+    if start is None:
+        vectors = target.sample_prior(effort.particles, rng)
+        ln_prior, ln_likelihood = target.evaluate(vectors)
+        draws = Stage(
+            power=0.0,
+            chains=effort.chains,
+            vectors=vectors,
+            ln_prior=ln_prior,
+            ln_likelihood=ln_likelihood,
+            ln_evidence=0.0,
+            acceptance=1.0,
+        )
+        start = Start(draws, np.zeros(effort.particles))
+    draws, ln_weight = start
+    path: list[Stage] = []
+    while not path or (draws.power < 1.0 and len(path) < MAX_STAGES):
+        step = _next_step(ln_weight, draws.ln_likelihood, 1.0 - draws.power, effort.thinning)
+        power = 1.0 if step >= 1.0 - draws.power else draws.power + step
+        ln_weight = ln_weight + step * draws.ln_likelihood
         top = float(np.max(ln_weight))
         weight = np.exp(ln_weight - top)
-        ln_evidence += top + math.log(float(np.mean(weight)))
-        state = (vectors, ln_prior, ln_likelihood)
+        ln_evidence = draws.ln_evidence + top + math.log(float(np.mean(weight)))
+        begun = replace(draws, power=power, ln_evidence=ln_evidence, chains=effort.chains)
+        first = begun.pick(systematic(weight, effort.chains, rng))
         steps = effort.particles // effort.chains if power < 1.0 else effort.final_steps
-        state, acceptance = _round(target, state, weight, power, (effort.chains, steps), rng)
-        vectors, ln_prior, ln_likelihood = state
-        stages += 1
-    return Particles(
-        vectors=vectors,
-        ln_prior=ln_prior,
-        ln_likelihood=ln_likelihood,
-        ln_evidence=ln_evidence,
+        draws = _walked(target, first, begun.pick(_pool(weight, effort.chains, rng)), steps, rng)
+        path.append(draws if power == 1.0 else draws.thinned(KEPT))
+        ln_weight = np.zeros(len(draws))
+    return tuple(path)
+
+
+def extended(target: Target, draws: Stage, steps: int, rng: np.random.Generator) -> Stage:
+    """The draws, and so many more steps of each of their chains."""
+    last = draws.pick(np.arange(len(draws) - draws.chains, len(draws)))
+    pool = draws.pick(_pool(np.ones(len(draws)), draws.chains, rng))
+    added = _walked(target, last, pool, steps + 1, rng)
+    new = added.pick(np.arange(draws.chains, len(added)))
+    return _joined([draws, new], added.acceptance)
+
+
+def _joined(parts: list[Stage], acceptance: float) -> Stage:
+    """The draws of several rounds of the same chains, one after the other."""
+    return replace(
+        parts[0],
+        vectors=np.concatenate([part.vectors for part in parts]),
+        ln_prior=np.concatenate([part.ln_prior for part in parts]),
+        ln_likelihood=np.concatenate([part.ln_likelihood for part in parts]),
         acceptance=acceptance,
-        stages=stages,
     )
 
 
-def _next_step(ln_likelihood: Floats, rest: float, share: float) -> float:
-    """Largest growth of the power that leaves `share` of the particles effective."""
-    centred = ln_likelihood - np.max(ln_likelihood)
+def _pool(weight: Floats, chains: int, rng: np.random.Generator) -> Ints:
+    """Draws between which proposals jump, in random order."""
+    return rng.permutation(systematic(weight, 4 * chains, rng))
+
+
+def _next_step(ln_weight: Floats, ln_likelihood: Floats, rest: float, share: float) -> float:
+    """Largest growth of the power that leaves `share` of the effective particles effective."""
+    fewest = share * effective(ln_weight)
 
     def surplus(step: float) -> float:
-        weight = np.exp(step * centred)
-        return float(weight.sum() ** 2 / np.sum(weight**2) / centred.size - share)
+        return effective(ln_weight + step * ln_likelihood) - fewest
 
     if surplus(rest) >= 0:
         return rest
@@ -111,45 +181,37 @@ def _next_step(ln_likelihood: Floats, rest: float, share: float) -> float:
     return float(brentq(surplus, low, min(4 * low, rest), rtol=1e-3))
 
 
-def _round(
-    target: Target,
-    state: tuple[Floats, Floats, Floats],
-    weight: Floats,
-    power: float,
-    size: tuple[int, int],
-    rng: np.random.Generator,
-) -> tuple[tuple[Floats, Floats, Floats], float]:
-    """Chains at one power; returns all their states, (N, d) and twice (N,), and acceptance.
+def effective(ln_weight: Floats) -> float:
+    """Effective number of draws of these weights."""
+    weight = np.exp(ln_weight - np.max(ln_weight))
+    return float(weight.sum() ** 2 / np.sum(weight**2))
 
-    `size` is the number of chains and of states of each.
-    """
-    vectors, ln_prior, ln_likelihood = state
-    chains, steps = size
-    starts = systematic(weight, chains, rng)
-    pool = vectors[systematic(weight, 4 * chains, rng)]
-    pool = pool[rng.permutation(pool.shape[0])]
-    here, prior_here, likelihood_here = vectors[starts], ln_prior[starts], ln_likelihood[starts]
-    kept = [(here, prior_here, likelihood_here)]
-    jump = 2.38 / math.sqrt(2 * vectors.shape[1])
-    jitter = 0.02 * pool.std(axis=0)
+
+def _walked(
+    target: Target, first: Stage, pool: Stage, steps: int, rng: np.random.Generator
+) -> Stage:
+    """All states of chains that start at `first` and jump by differences of the pool."""
+    here, power = first, first.power
+    kept = [here]
+    n, d = here.vectors.shape
+    jump = 2.38 / math.sqrt(2 * d)
+    jitter = 0.02 * pool.vectors.std(axis=0)
     accepted = 0
-    n, d = here.shape
     for _ in range(steps - 1):
-        pair = rng.integers(pool.shape[0], size=(2, n))
+        pair = pool.vectors[rng.integers(len(pool), size=(2, n))]
         length = np.where(rng.random(n) < FULL_JUMP, 1.0, jump * np.exp(rng.normal(-0.4, 0.6, n)))
-        move = length[:, None] * (pool[pair[0]] - pool[pair[1]]) + jitter * rng.standard_normal(
-            (n, d)
-        )
-        there = here + move
-        prior_there, likelihood_there = target.evaluate(there)
+        move = length[:, None] * (pair[0] - pair[1]) + jitter * rng.standard_normal((n, d))
+        vectors = here.vectors + move
+        ln_prior, ln_likelihood = target.evaluate(vectors)
         with np.errstate(invalid="ignore"):
-            gain = prior_there - prior_here + power * (likelihood_there - likelihood_here)
+            gain = ln_prior - here.ln_prior + power * (ln_likelihood - here.ln_likelihood)
         better = np.log(1.0 - rng.random(n)) < gain
-        here = np.where(better[:, None], there, here)
-        prior_here = np.where(better, prior_there, prior_here)
-        likelihood_here = np.where(better, likelihood_there, likelihood_here)
+        here = replace(
+            here,
+            vectors=np.where(better[:, None], vectors, here.vectors),
+            ln_prior=np.where(better, ln_prior, here.ln_prior),
+            ln_likelihood=np.where(better, ln_likelihood, here.ln_likelihood),
+        )
         accepted += int(np.count_nonzero(better))
-        kept.append((here, prior_here, likelihood_here))
-    columns = [np.concatenate(part) for part in zip(*kept, strict=True)]
-    share = accepted / max(1, (steps - 1) * n)
-    return (columns[0], columns[1], columns[2]), share
+        kept.append(here)
+    return _joined(kept, accepted / max(1, (steps - 1) * n))

@@ -1,0 +1,47 @@
+"""Machine code from a function: compiled by numba once per machine, and kept in a folder.
+
+numba is imported by the first call, so that nobody waits for it who only imports this package.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FOLDER_VARIABLE = "EMERGECAST_CACHE"
+"""Environment variable that says where machine code is kept."""
+
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
+"""Other threads run meanwhile; and sums may be taken in another order than written, which moves a
+result by rounding."""
+
+F = TypeVar("F", bound="Callable[..., object]")
+
+
+def cache_folder() -> Path:
+    """Where machine code is kept: EMERGECAST_CACHE, NUMBA_CACHE_DIR, or the user's cache folder."""
+    for name in (FOLDER_VARIABLE, "NUMBA_CACHE_DIR"):
+        if folder := os.environ.get(name):
+            return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emergecast"
+
+
+def compiled(function: F) -> F:
+    """The function as machine code, made when it is first called.
+
+    The code is kept in `cache_folder`; where that cannot be written, numba looks for another place,
+    and where there is none, every process compiles for itself (a second or two).
+    """
+    import numba
+
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_folder())
+    try:
+        return cast("F", numba.njit(cache=True, **OPTIONS)(function))
+    except RuntimeError:  # there is no folder to write to
+        return cast("F", numba.njit(**OPTIONS)(function))
+    finally:
+        numba.config.CACHE_DIR = before

@@ -1,0 +1,129 @@
+"""What compiled loops over rows take and give: tuples of arrays, all in standard units.
+
+N counts vectors, n rows, M cells, C checkpoints that have rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from emergecast.inference._data import FitData, Floats, Ints
+
+
+class LikelihoodRows(NamedTuple):
+    """What no vector changes. Rows are sorted into cells: by checkpoint, level and loss."""
+
+    order: Ints
+    """Where each row stands in the data, shape (n,)."""
+    score: Floats
+    """y, shape (n,)."""
+    sampling: Floats
+    """Squared sampling error, shape (n,)."""
+    per_run: Floats
+    """One over the runs that a score averages, shape (n,)."""
+    cell_start: Ints
+    """First row of each cell, and n, shape (M + 1,)."""
+    cell_level: Ints
+    """Shape (M,)."""
+    cell_loss: Floats
+    """Shape (M,)."""
+    checkpoint_start: Ints
+    """First cell of each checkpoint, and M, shape (C + 1,)."""
+    checkpoint: Ints
+    """Number of each checkpoint in the data, shape (C,)."""
+    series: Ints
+    """Number of its series, shape (C,)."""
+    few_shot: bool
+    """Whether few-shot rows have an offset of their own, Delta."""
+    n_series: int
+    """Series that deviate; 0: none does."""
+    own_slopes: bool
+    """Whether every level has a slope of its own."""
+
+    @classmethod
+    def of(
+        cls, data: FitData, *, few_shot: bool = True, n_series: int = 0, slopes: bool = False
+    ) -> LikelihoodRows:
+        """Sort the rows of a fit.
+
+        Args:
+            data: the rows.
+            few_shot: whether few-shot rows have an offset.
+            n_series: how many series deviate.
+            slopes: whether every level has a slope of its own.
+        """
+        loss = data.standard_loss
+        order = np.lexsort((loss, data.level, data.checkpoint))
+        keys = np.column_stack([data.checkpoint, data.level, loss])[order]
+        new = np.diff(keys, axis=0, prepend=[[-1.0, -1.0, 0.0]]) != 0
+        cells = np.flatnonzero(new.any(axis=1))
+        first = order[cells]
+        checkpoints = np.flatnonzero(new[cells, 0])
+        return cls(
+            order=order,
+            score=data.standard_score[order],
+            sampling=((data.sampling_sd / data.score_range) ** 2)[order],
+            per_run=(1 / data.repeats)[order],
+            cell_start=np.append(cells, order.size),
+            cell_level=data.level[first],
+            cell_loss=loss[first],
+            checkpoint_start=np.append(checkpoints, cells.size),
+            checkpoint=data.checkpoint[first][checkpoints],
+            series=data.series[first][checkpoints],
+            few_shot=few_shot,
+            n_series=n_series,
+            own_slopes=slopes,
+        )
+
+    def by_checkpoint(self, values: Floats) -> Floats:
+        """Sums over the rows of each checkpoint, (n, N) in the order of the data to (C, N)."""
+        starts = self.cell_start[self.checkpoint_start[:-1]]
+        return np.asarray(np.add.reduceat(values[self.order], starts, axis=0))
+
+
+class RowsUnder(NamedTuple):
+    """N vectors, as far as rows see them."""
+
+    elbows: Floats
+    """Of every level, shape (N, J + 1)."""
+    noise: Floats
+    """tau squared, shape (N,)."""
+    width: Floats
+    """w, shape (N,); 0 for a sharp elbow."""
+    ceiling_rate: Floats
+    """rho, shape (N,); 0 without a ceiling."""
+    deviation: Floats
+    """Variance of u, shape (N,); 0 where checkpoints do not deviate."""
+    precision: Floats
+    """Of the priors of the unknowns, shape (N, p); those of delta stand where A + delta does."""
+
+
+class Linear(NamedTuple):
+    """What enters linearly, for each of N vectors."""
+
+    level: Floats
+    """B, shape (N,)."""
+    offset: Floats
+    """Delta, shape (N,)."""
+    slope: Floats
+    """A, shape (N,)."""
+    slopes: Floats
+    """A + delta_j, few-shot first, shape (N, J + 1)."""
+    series: Floats
+    """v, shape (N, series); (N, 0) where none deviates."""
+    checkpoint: Floats
+    """u, shape (N, checkpoints)."""
+
+
+class Terms(NamedTuple):
+    """What the compiled loops find for N vectors."""
+
+    ln_density: Floats
+    """Log likelihood without its constants and without the cut of A at 0, shape (N,)."""
+    factor: Floats
+    """Lower Cholesky factor of the precision of the unknowns (Delta, B, v, A + delta, A), (N, p, p)."""
+    solved: Floats
+    """factor^-1 right-hand side, shape (N, p)."""
