@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 
 import emergecast
+from emergecast.errors import OptionError
 from emergecast.forecasts import ForecastOptions
 from emergecast.inference import FitOptions
+from emergecast.measurements import SelectOptions
 from tests import designs
 
 NAMES = [
@@ -126,3 +128,41 @@ def test_pandas_in_pandas_out(rows: list[designs.Row]):
     assert isinstance(back, pd.DataFrame)
     pd.testing.assert_frame_equal(back[frame.columns], frame, check_dtype=False)
     assert isinstance(emergecast.read_table(frame).to_polars(), pl.DataFrame)
+
+
+def test_what_is_no_record_of_options_is_an_error_that_names_it(rows: list[designs.Row]):
+    """Of ours, in every function that takes options."""
+    wrong: object = {"law": "power"}
+    for call in (
+        lambda: emergecast.fit(rows, wrong),  # type: ignore[arg-type]
+        lambda: emergecast.fit(rows, options=wrong),  # type: ignore[arg-type]
+        lambda: emergecast.forecast(emergecast.fit(rows), options=wrong),  # type: ignore[arg-type]
+        lambda: emergecast.backtest(rows, options=wrong),  # type: ignore[arg-type]
+        lambda: emergecast.compare(rows, rows=wrong),  # type: ignore[arg-type]
+        lambda: emergecast.suggest(rows, wrong),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(OptionError, match=r"takes \w+Options\(.*\), not \{'law': 'power'\}"):
+            call()
+
+
+def test_rows_may_be_filtered_by_pairs_or_by_a_mapping():
+    """Anything else is an error of ours."""
+    pairs = SelectOptions(where=(("future", "false"),))
+    assert SelectOptions(where={"future": "false"}) == pairs  # type: ignore[arg-type]
+    for wrong in ("future=false", ["future=false"], 3):
+        with pytest.raises(OptionError, match="pairs of column and value"):
+            SelectOptions(where=wrong)  # type: ignore[arg-type]
+
+
+def test_one_choice_of_rows_need_not_be_a_list(rows: list[designs.Row]):
+    """Of `forecast_each`, as of `forecast`."""
+    table = [{**row, "task": name} for name in "ab" for row in rows]
+    fitting, options = FitOptions(law="log-power"), ForecastOptions(bootstraps=0, diagnostics=False)
+    one, other = (
+        emergecast.forecast_each(table, chosen, fitting, options)
+        for chosen in (SelectOptions(), [SelectOptions(task="a"), SelectOptions(task="b")])
+    )
+    assert [each.name for each in one] == [each.name for each in other]
+    assert [each.forecast and each.forecast.elbow for each in one] == [
+        each.forecast and each.forecast.elbow for each in other
+    ]

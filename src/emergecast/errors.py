@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 
 def nearest(name: str, names: Iterable[str], *, alike: float = 0.6) -> str | None:
@@ -34,6 +35,20 @@ def near(name: str, names: Sequence[str]) -> str:
     found = nearest(name, names)
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return f'Did you mean "{found}"?' if found else f"There are: {shown}."
+
+
+T = TypeVar("T")
+
+
+def given(value: T | None, kind: type[T], name: str) -> T:
+    """Options as they were given, or their defaults where nothing was.
+
+    Raises:
+        OptionError: they are something else.
+    """
+    if value is not None and not isinstance(value, kind):
+        raise OptionError(f"{name} takes {kind.__name__}(...), not {value!r}.")
+    return kind() if value is None else value
 
 
 class EmergecastError(Exception):

@@ -19,7 +19,7 @@ from emergecast.backtests._settings import (
     settings_of,
 )
 from emergecast.baselines import Baseline, Guess, baselines
-from emergecast.errors import FitError, SelectionError
+from emergecast.errors import FitError, SelectionError, given
 from emergecast.forecasts import ForecastOptions, Verdict, forecast
 from emergecast.inference import FitOptions
 from emergecast.measurements import Measurements, SelectOptions, read_table, select
@@ -61,9 +61,9 @@ def backtest(
     """
     ground = ground_of(
         read_table(table),
-        rows or SelectOptions(),
-        fitting or FitOptions(),
-        options or BacktestOptions(),
+        given(rows, SelectOptions, "rows"),
+        given(fitting, FitOptions, "fitting"),
+        given(options, BacktestOptions, "options"),
     )
     settings = tuple(settings_of(ground))
     found: list[BacktestRow] = []

@@ -35,7 +35,7 @@ PLAIN_OPTIONS = SelectOptions()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestOptions:
-    """What to try, and by which rules."""
+    """How the backtest is done."""
 
     parts: tuple[Part, ...] = tuple(Part)
     rungs: int = 8

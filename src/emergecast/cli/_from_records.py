@@ -40,6 +40,8 @@ class OptionForm:
     """Smallest number that is allowed."""
     plain: Any = None
     """Type to take in place of the field's."""
+    names: Callable[[], Sequence[str]] | None = None
+    """What NAME may be."""
     read: Callable[[Any], Any] | None = None
     """From what the command line took to the field's value; None: as its type says."""
 
@@ -141,9 +143,11 @@ def _option(
         metavar, read = metavar or "NAME=VALUE", read or (lambda texts: numbers(texts, flag))
     elif several == "tuple":
         read = read or tuple
+    known = ", ".join(form.names()) if form.names else ""
+    names = f" Names: {known}." if known else ""
     option = typer.Option(
         flag,
-        help=f"{text} Repeatable." if several else text,
+        help=f"{text} Repeatable.{names}" if several else text,
         metavar=metavar,
         min=form.least,
         rich_help_panel=heading,

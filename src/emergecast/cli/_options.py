@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -30,9 +32,19 @@ LossFromOption = Annotated[
 ]
 OutOption = Annotated[
     Path | None,
-    typer.Option("-o", "--out", help="Folder for forecast.json and the pictures (SVG, PNG)."),
+    typer.Option(
+        "-o",
+        "--out",
+        metavar="FOLDER",
+        help="Folder for forecast.json and the pictures (SVG, PNG).",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def _fields(room: str, record: str) -> list[str]:
+    """Names of a record's fields; its room takes long to import, so only for who needs it."""
+    return [each.name for each in fields(getattr(import_module(f"emergecast.{room}"), record))]
 
 
 FORMS: Final = {
@@ -46,8 +58,8 @@ FORMS: Final = {
     "law": OptionForm(metavar="LAW"),
     "laws": OptionForm(metavar="LAW"),
     "weights": OptionForm(metavar="fixed|stacking"),
-    "priors": OptionForm(flag="--prior"),
-    "rules": OptionForm(flag="--threshold"),
+    "priors": OptionForm(flag="--prior", names=lambda: _fields("inference", "Priors")),
+    "rules": OptionForm(flag="--threshold", names=lambda: _fields("forecasts", "Thresholds")),
     "horizons": OptionForm(flag="--horizon", metavar="LOSS"),
     "rungs": OptionForm(least=1),
     "runs": OptionForm(least=1),

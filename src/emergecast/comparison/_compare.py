@@ -16,7 +16,7 @@ from emergecast.comparison._first import (
     difference_density,
 )
 from emergecast.comparison._ranking import Ranking, rankings
-from emergecast.errors import OptionError, SelectionError
+from emergecast.errors import OptionError, SelectionError, given
 from emergecast.forecasts import ForecastOptions, Verdict, forecast
 from emergecast.inference import FitOptions, fit
 from emergecast.measurements import LossSource, SelectOptions, read_table
@@ -158,7 +158,7 @@ def compare(
         SelectionError: the rows of a series do not make one fit.
         FitError: no estimate exists for a series.
     """
-    rows = rows or SelectOptions()
+    rows = given(rows, SelectOptions, "rows")
     options = ForecastOptions(bootstraps=0, rules=rules or {})
     measured = read_table(table, axis=rows.axis, shift=rows.shift)
     first, second = _two(measured, series, rows.task)

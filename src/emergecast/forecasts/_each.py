@@ -36,7 +36,7 @@ class ForecastOrError:
 
 def forecast_each(
     table: object,
-    rows: Sequence[SelectOptions] = (SelectOptions(),),
+    rows: SelectOptions | Sequence[SelectOptions] = (SelectOptions(),),
     fitting: FitOptions | None = None,
     options: ForecastOptions | None = None,
     *,
@@ -58,6 +58,7 @@ def forecast_each(
         OptionError: an impossible option.
         SelectionError, FitError: where only one fit is asked for.
     """
+    rows = (rows,) if isinstance(rows, SelectOptions) else tuple(rows)
     first = rows[0] if rows else SelectOptions()
     table = read_table(table, axis=first.axis, shift=first.shift)
     wanted = [each for option in rows for each in fits_of(table, option)]

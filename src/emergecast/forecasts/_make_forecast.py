@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from emergecast.errors import OptionError
+from emergecast.errors import OptionError, given
 from emergecast.forecasts._elbow import Elbow, sensitivity_on
 from emergecast.forecasts._forecast import Forecast
 from emergecast.forecasts._forecast_options import ForecastOptions
@@ -53,7 +53,7 @@ def forecast(
         )
     else:
         fitted = table_or_fit
-    options = options or ForecastOptions()
+    options = given(options, ForecastOptions, "options")
     thresholds = default_thresholds(fitted.selection.axis).override(options.rules)
     made = Forecast(
         fit=fitted,

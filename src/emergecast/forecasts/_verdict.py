@@ -201,10 +201,12 @@ def _observed(fit: Fit, thresholds: Thresholds) -> str | None:
     probability = float(fit.posterior.emerged(strongest))
     if probability < thresholds.observed:
         return None
+    axis = fit.selection.axis
+    side = "below" if axis.higher_is_stronger else "above"
     return (
-        f"{count} checkpoints are above chance few-shot already, and the elbow lies above the "
-        f"strongest loss, {strongest:.3f}, with probability {probability:.3f}: this is a "
-        "measurement, not a forecast."
+        f"{count} checkpoints are above chance few-shot already, and the elbow lies {side} the "
+        f"strongest {axis.label}, {axis.number(axis.to_axis(strongest))}, with probability "
+        f"{probability:.3f}: this is a measurement, not a forecast."
     )
 
 

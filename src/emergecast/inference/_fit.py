@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emergecast.emergence_law import Law, LawForm
-from emergecast.errors import OptionError
+from emergecast.errors import OptionError, given
 from emergecast.inference._bootstrap import BOOTSTRAPS, Bootstrap, Resample, bootstrap
 from emergecast.inference._coordinates import Coordinates
 from emergecast.inference._data import FitData, fit_data
@@ -261,7 +261,7 @@ def fit(table: object, rows: SelectOptions | None = None, options: FitOptions | 
         OptionError: an impossible option or prior.
         FitError: no estimate exists for these rows.
     """
-    rows, options = rows or SelectOptions(), options or FitOptions()
+    rows, options = given(rows, SelectOptions, "rows"), given(options, FitOptions, "options")
     law = options.chosen_law
     picked = select(read_table(table, axis=rows.axis, shift=rows.shift), rows)
     few_shot_examples = options.few_shot_examples

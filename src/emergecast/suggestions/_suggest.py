@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from emergecast.errors import SelectionError
+from emergecast.errors import OptionError, SelectionError, given
 from emergecast.inference import INTERVAL, FitOptions, fit
 from emergecast.measurements import SelectOptions, default_few_shot_examples, read_table, select
 from emergecast.records import as_json
@@ -179,7 +179,9 @@ def suggest(
     Raises:
         TableError, SelectionError, OptionError, FitError: as `fit`; and for bad candidates.
     """
-    rows, fitting = rows or SelectOptions(), fitting or FitOptions()
+    rows, fitting = given(rows, SelectOptions, "rows"), given(fitting, FitOptions, "fitting")
+    if not isinstance(options, SuggestOptions):
+        raise OptionError(f"suggest takes SuggestOptions(budget=...), not {options!r}.")
     measured = read_table(table)
     selection = select(measured, rows)
     _refuse_other_axes(selection)

@@ -42,7 +42,7 @@ class _Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Parts:
-    """What to try; everything if nothing is named."""
+    """Parts of the backtest; all of them if none is named."""
 
     ladder: bool = False
     """Hide the strongest checkpoints step by step."""
@@ -74,7 +74,12 @@ def backtest(
     loss_from: LossFromOption = None,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="Folder for backtest.json, .csv and pictures (SVG, PNG)."),
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FOLDER",
+            help="Folder for backtest.json, .csv and pictures (SVG, PNG).",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -14,7 +14,6 @@ from emergecast.cli._options import (
     ChanceOption,
     JsonOption,
     LossFromOption,
-    OutOption,
     TableArgument,
 )
 from emergecast.cli._output import as_text, deliver, wrapped
@@ -54,7 +53,15 @@ def compare(
     options: Annotated[ForecastOptions, Without("bootstraps", "diagnostics", "compute")],
     chance: ChanceOption = None,
     loss_from: LossFromOption = None,
-    out: OutOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FOLDER",
+            help="Folder for comparison.json and the pictures (SVG, PNG).",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say which of two pretraining series emerges first, at equal loss and at equal compute.

@@ -45,7 +45,9 @@ def freeze(
     allocation: AllocationAsked,
     chance: ChanceOption = None,
     loss_from: LossFromOption = None,
-    note: Annotated[str | None, typer.Option(help="Anything to remember, in words.")] = None,
+    note: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Anything to remember, in words.")
+    ] = None,
     out: Annotated[
         Path, typer.Option("-o", "--out", help="New file to write; never overwritten.")
     ] = Path("forecast.frozen.json"),

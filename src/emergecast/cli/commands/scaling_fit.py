@@ -54,7 +54,12 @@ def fit(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="Folder for scaling.json and the picture (SVG, PNG)."),
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FOLDER",
+            help="Folder for scaling.json and the picture (SVG, PNG).",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

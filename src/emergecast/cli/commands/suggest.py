@@ -55,7 +55,10 @@ def suggest(
     out: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--out", help="Folder for suggestion.json, plan.csv and a picture (SVG, PNG)."
+            "-o",
+            "--out",
+            metavar="FOLDER",
+            help="Folder for suggestion.json, plan.csv and a picture (SVG, PNG).",
         ),
     ] = None,
     as_json: JsonOption = False,

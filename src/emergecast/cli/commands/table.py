@@ -144,7 +144,10 @@ def lm_eval(
     ] = None,
     chance: Annotated[
         list[str] | None,
-        typer.Option(help="Chance level: a number for accuracies, or METRIC=NUMBER. Repeatable."),
+        typer.Option(
+            metavar="[METRIC=]NUMBER",
+            help="Chance level: a number for accuracies, or METRIC=NUMBER. Repeatable.",
+        ),
     ] = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Import the good files where others are broken.")

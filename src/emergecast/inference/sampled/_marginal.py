@@ -102,9 +102,7 @@ class Marginal:
             return drawn
         return drawn._replace(checkpoint=self._checkpoint_draw(under, drawn, rng))
 
-    def _checkpoint_draw(
-        self, under: RowsUnder, drawn: Linear, rng: np.random.Generator
-    ) -> Floats:
+    def _checkpoint_draw(self, under: RowsUnder, drawn: Linear, rng: np.random.Generator) -> Floats:
         """U of every checkpoint, (N, checkpoints): from the prior where it has no rows."""
         data, n = self.data, under.noise.size
         past = rise(
@@ -112,7 +110,9 @@ class Marginal:
             width=under.width,
             ceiling_rate=under.ceiling_rate,
         )
-        mean = drawn.level + drawn.offset * data.few_shot[:, None] + drawn.slopes.T[data.level] * past
+        mean = (
+            drawn.level + drawn.offset * data.few_shot[:, None] + drawn.slopes.T[data.level] * past
+        )
         if self.n_series:
             mean += drawn.series.T[data.series]
         weight = 1 / data.standard_variance(np.sqrt(under.noise))

@@ -102,7 +102,10 @@ class Start(NamedTuple):
 
 
 def sample(
-    target: Target, rng: np.random.Generator, effort: Effort | None = None, start: Start | None = None
+    target: Target,
+    rng: np.random.Generator,
+    effort: Effort | None = None,
+    start: Start | None = None,
 ) -> tuple[Stage, ...]:
     """Draws at every power up to the posterior of `target`, which comes last.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
+from emergecast.errors import OptionError
 from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift
 from emergecast.measurements._metrics import MetricKind
 
@@ -53,9 +55,18 @@ class SelectOptions:
     a hint fraction, steps of reinforcement learning)."""
 
     def __post_init__(self) -> None:
-        given: object = self.exclude
-        if isinstance(given, str):  # one name, and not its letters
-            object.__setattr__(self, "exclude", (given,))
+        exclude: object = self.exclude
+        if isinstance(exclude, str):  # one name, and not its letters
+            object.__setattr__(self, "exclude", (exclude,))
+        where: Any = self.where
+        pairs = tuple(where.items()) if isinstance(where, Mapping) else where
+        if not isinstance(pairs, tuple | list) or not all(
+            isinstance(each, tuple | list) and len(each) == 2 for each in pairs
+        ):
+            raise OptionError(
+                f"where takes pairs of column and value, or a mapping of them, not {where!r}."
+            )
+        object.__setattr__(self, "where", tuple((str(name), value) for name, value in pairs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
