@@ -8,7 +8,7 @@ computed stands in `_likelihood.py`, the arrays in `_rows.py`.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numba
 import numpy as np
@@ -17,7 +17,7 @@ from emergecast.emergence_law import STUDENT_FREEDOM
 from emergecast.inference._compiled import OPTIONS, compiled
 
 if TYPE_CHECKING:
-    from emergecast.inference._data import Floats
+    from emergecast.inference._data import Floats, Ints
     from emergecast.inference._rows import LikelihoodRows, Linear, RowsUnder, Terms
 
 FACTORS = 16
@@ -73,22 +73,169 @@ def _risen(past: float, width: float, rate: float) -> float:
     return risen
 
 
+class Work(NamedTuple):
+    """Room for one vector."""
+
+    variance: Floats
+    """Of every row's own noise, shape (n,)."""
+    weight: Floats
+    """One over it."""
+    inflated: Floats
+    """By how much its deviation widens a checkpoint, shape (C,)."""
+    by_level: Floats
+    """Sums of w, w y, w P, w P^2 and w y P over the rows of each level, shape (5, J + 1)."""
+    gram: Floats
+    """Precision of the unknowns, lower triangle, shape (p, p)."""
+    right: Floats
+    """Right-hand side, shape (p,)."""
+    place: Ints
+    """Unknowns that a checkpoint has a part in, shape (p,)."""
+    seen: Floats
+    """What it says of them, shape (p,)."""
+
+
 @part
-def _cholesky(matrix: Floats, factor: Floats) -> bool:
-    """Lower Cholesky factor; whether there is one."""
-    size = matrix.shape[0]
+def _weigh(rows: LikelihoodRows, noise: float, work: Work) -> float:
+    """Weights of the rows; misfit of their scores to 0, and ln of the weights, as ln density."""
+    misfit = 0.0
+    for r in range(rows.score.size):
+        work.variance[r] = rows.sampling[r] + noise * rows.per_run[r]
+        work.weight[r] = 1.0 / work.variance[r]
+        misfit += work.weight[r] * rows.score[r] * rows.score[r]
+    return -0.5 * (misfit + _ln_product(work.variance))
+
+
+@part
+def _add_checkpoints(rows: LikelihoodRows, under: RowsUnder, v: int, work: Work) -> float:  # noqa: PLR0915
+    """Sum by level, add what series know, integrate deviations out; ln density.
+
+    One long loop over names of its own: passing arrays on, or looking them up in a tuple, would
+    cost more than the sums.
+    """
+    weight, seen, place, by_level = work.weight, work.seen, work.place, work.by_level
+    gram, right, inflated = work.gram, work.right, work.inflated
+    scores, losses, levels = rows.score, rows.cell_loss, rows.cell_level
+    cell_start, checkpoint_start, series = rows.cell_start, rows.checkpoint_start, rows.series
+    has_few, has_series, own_slopes = rows.few_shot, rows.n_series > 0, rows.own_slopes
+    elbows, width, rate = under.elbows[v], under.width[v], under.ceiling_rate[v]
+    deviation = under.deviation[v]
+    base, last_unknown = rows.n_series + has_few, right.size - 1
+    known = 1 + has_few + has_series
+    gain = 0.0
+    for c in range(checkpoint_start.size - 1):
+        total = score = few = 0.0
+        count, before = known, -1
+        for m in range(checkpoint_start[c], checkpoint_start[c + 1]):
+            first, level = cell_start[m], levels[m]
+            in_cell = weight[first]
+            score_in_cell = weight[first] * scores[first]
+            for r in range(first + 1, cell_start[m + 1]):
+                in_cell += weight[r]
+                score_in_cell += weight[r] * scores[r]
+            total += in_cell
+            score += score_in_cell
+            if level == 0:
+                few += in_cell
+            by_level[0, level] += in_cell
+            by_level[1, level] += score_in_cell
+            past = _risen(elbows[level] - losses[m], width, rate)
+            if past > 0.0:
+                pull = in_cell * past
+                by_level[2, level] += pull
+                by_level[3, level] += pull * past
+                by_level[4, level] += score_in_cell * past
+                unknown = base + 1 + level if own_slopes else last_unknown
+                if unknown != before:
+                    place[count], seen[count], before = unknown, 0.0, unknown
+                    count += 1
+                seen[count - 1] += pull
+        place[known - 1], seen[known - 1] = base, total
+        if has_few:
+            place[known - 2], seen[known - 2] = base - 1, few
+        if has_series:
+            place[0], seen[0] = series[c], total
+            right[series[c]] += score
+            for i in range(count):
+                gram[place[i], series[c]] += seen[i]
+        inflated[c] = 1.0 + deviation * total
+        if deviation > 0.0:
+            shrink = deviation / inflated[c]
+            gain += 0.5 * shrink * score * score
+            for i in range(count):
+                share = shrink * seen[i]
+                right[place[i]] -= share * score
+                for j in range(i + 1):
+                    gram[place[i], place[j]] -= share * seen[j]
+    return gain - 0.5 * _ln_product(inflated)
+
+
+@part
+def _add_levels(rows: LikelihoodRows, precision: Floats, work: Work) -> None:
+    """Add what all rows say of Delta, B and the slopes, and the priors."""
+    base, size = rows.n_series + rows.few_shot, work.right.size
+    gram, right = work.gram, work.right
+    for level in range(work.by_level.shape[1]):
+        weight, score, pull, square, moment = work.by_level[:, level]
+        at = base + 1 + level if rows.own_slopes else size - 1
+        gram[base, base] += weight
+        right[base] += score
+        gram[at, base] += pull
+        gram[at, at] += square
+        right[at] += moment
+        if level == 0 and rows.few_shot:
+            gram[base - 1, base - 1] += weight
+            gram[base, base - 1] += weight
+            right[base - 1] += score
+            gram[at, base - 1] += pull
     for i in range(size):
-        for j in range(i + 1):
+        gram[i, i] += precision[i]
+    if rows.own_slopes:
+        for i in range(base + 1, size - 1):
+            gram[size - 1, i] = -precision[i]
+            gram[size - 1, size - 1] += precision[i]
+
+
+@part
+def _cholesky(matrix: Floats, n_alone: int, factor: Floats) -> bool:
+    """Lower Cholesky factor; whether there is one. The first unknowns know each other only by it.
+
+    So the first `n_alone` rows hold nothing but their diagonal.
+    """
+    for i in range(matrix.shape[0]):
+        for j in range(min(i, n_alone)):
+            factor[i, j] = matrix[i, j] / factor[j, j]
+        for j in range(n_alone, i):
             left = matrix[i, j]
             for k in range(j):
                 left -= factor[i, k] * factor[j, k]
-            if i > j:
-                factor[i, j] = left / factor[j, j]
-            elif left > 0.0:
-                factor[i, i] = math.sqrt(left)
-            else:
-                return False
+            factor[i, j] = left / factor[j, j]
+        left = matrix[i, i]
+        for k in range(i):
+            left -= factor[i, k] * factor[i, k]
+        if not left > 0.0:
+            return False
+        factor[i, i] = math.sqrt(left)
     return True
+
+
+@part
+def _solve(n_alone: int, work: Work, factor: Floats, solved: Floats) -> float:
+    """Factorise the system and solve its first half; ln density."""
+    size = solved.size
+    if not _cholesky(work.gram, n_alone, factor):
+        for i in range(size):
+            work.gram[i, i] *= LIFT
+        if not _cholesky(work.gram, n_alone, factor):
+            return np.nan
+    square, ln_diagonal = 0.0, 0.0
+    for i in range(size):
+        left = work.right[i]
+        for j in range(i):
+            left -= factor[i, j] * solved[j]
+        solved[i] = left / factor[i, i]
+        square += solved[i] * solved[i]
+        ln_diagonal += math.log(factor[i, i])
+    return 0.5 * square - ln_diagonal
 
 
 @compiled
@@ -98,114 +245,29 @@ def marginal(rows: LikelihoodRows, under: RowsUnder, found: Terms) -> None:
     Args:
         rows: what no vector changes.
         under: the vectors.
-        found: terms to fill in; the factor starts as zeros.
+        found: terms to fill in; factors start as zeros.
     """
-    n_levels, size = under.elbows.shape[1], found.solved.shape[1]
-    first_series = rows.few_shot + 1
-    first_level = first_series + rows.n_series
-    variance, weight = np.empty(rows.score.size), np.empty(rows.score.size)
-    gram, right = np.empty((size, size)), np.empty(size)
-    of_level = np.empty((n_levels, 5))
-    seen, place = np.empty(size), np.empty(size, dtype=np.int64)
+    size = found.solved.shape[1]
+    work = Work(
+        np.empty(rows.score.size),
+        np.empty(rows.score.size),
+        np.empty(rows.series.size),
+        np.empty((5, under.elbows.shape[1])),
+        np.empty((size, size)),
+        np.empty(size),
+        np.empty(size, dtype=np.int64),
+        np.empty(size),
+    )
     for v in range(under.elbows.shape[0]):
-        misfit = 0.0
-        for r in range(rows.score.size):
-            variance[r] = rows.sampling[r] + under.noise[v] * rows.per_run[r]
-            weight[r] = 1.0 / variance[r]
-            misfit += weight[r] * rows.score[r] * rows.score[r]
-        ln_density = -0.5 * _ln_product(variance)
-        gram[:] = 0.0
-        right[:] = 0.0
-        of_level[:] = 0.0
-        width, rate, deviation = under.width[v], under.ceiling_rate[v], under.deviation[v]
-        for c in range(rows.checkpoint_start.size - 1):
-            # what the rows of a checkpoint say together of the unknowns that it has a part in
-            total = score = few = 0.0
-            count = first_series + (rows.n_series > 0)
-            last = -1
-            for m in range(rows.checkpoint_start[c], rows.checkpoint_start[c + 1]):
-                in_cell = score_in_cell = 0.0
-                for r in range(rows.cell_start[m], rows.cell_start[m + 1]):
-                    in_cell += weight[r]
-                    score_in_cell += weight[r] * rows.score[r]
-                level = rows.cell_level[m]
-                total += in_cell
-                score += score_in_cell
-                if level == 0:
-                    few += in_cell
-                sums = of_level[level]
-                sums[0] += in_cell
-                sums[1] += score_in_cell
-                past = _risen(under.elbows[v, level] - rows.cell_loss[m], width, rate)
-                if past > 0.0:
-                    pull = in_cell * past
-                    sums[2] += pull
-                    sums[3] += pull * past
-                    sums[4] += score_in_cell * past
-                    at = first_level + level if rows.own_slopes else size - 1
-                    if at != last:
-                        place[count], seen[count], last = at, 0.0, at
-                        count += 1
-                    seen[count - 1] += pull
-            if rows.n_series:
-                at = first_series + rows.series[c]
-                place[first_series], seen[first_series] = at, total
-                gram[at, at] += total
-                right[at] += score
-                gram[at, first_series - 1] += total
-                if rows.few_shot:
-                    gram[at, 0] += few
-                for i in range(first_series + 1, count):
-                    gram[place[i], at] += seen[i]
-            if deviation > 0.0:
-                if rows.few_shot:
-                    place[0], seen[0] = 0, few
-                place[first_series - 1], seen[first_series - 1] = first_series - 1, total
-                inflated = 1.0 + deviation * total
-                shrink = deviation / inflated
-                ln_density -= 0.5 * math.log(inflated)
-                misfit -= shrink * score * score
-                for i in range(count):
-                    share = shrink * seen[i]
-                    right[place[i]] -= share * score
-                    for j in range(i + 1):
-                        gram[place[i], place[j]] -= share * seen[j]
-        base = first_series - 1
-        for level in range(n_levels):
-            sums = of_level[level]
-            at = first_level + level if rows.own_slopes else size - 1
-            gram[base, base] += sums[0]
-            right[base] += sums[1]
-            gram[at, base] += sums[2]
-            gram[at, at] += sums[3]
-            right[at] += sums[4]
-            if level == 0 and rows.few_shot:
-                gram[0, 0] += sums[0]
-                gram[base, 0] += sums[0]
-                right[0] += sums[1]
-                gram[at, 0] += sums[2]
-        for i in range(size):
-            gram[i, i] += under.precision[v, i]
-            ln_density += 0.5 * math.log(under.precision[v, i])
-        if rows.own_slopes:
-            for i in range(first_level, size - 1):
-                gram[size - 1, i] = -under.precision[v, i]
-                gram[size - 1, size - 1] += under.precision[v, i]
-        factor, solved = found.factor[v], found.solved[v]
-        if not _cholesky(gram, factor):
-            for i in range(size):
-                gram[i, i] *= LIFT
-            if not _cholesky(gram, factor):
-                factor[:] = np.nan
-        square = 0.0
-        for i in range(size):
-            left = right[i]
-            for j in range(i):
-                left -= factor[i, j] * solved[j]
-            solved[i] = left / factor[i, i]
-            square += solved[i] * solved[i]
-            ln_density -= math.log(factor[i, i])
-        found.ln_density[v] = ln_density + 0.5 * (square - misfit)
+        work.by_level[:] = 0.0
+        work.gram[:] = 0.0
+        work.right[:] = 0.0
+        ln_density = _weigh(rows, under.noise[v], work)
+        ln_density += _add_checkpoints(rows, under, v, work)
+        _add_levels(rows, under.precision[v], work)
+        ln_density += 0.5 * _ln_product(under.precision[v])
+        factor = found.factor[v % found.factor.shape[0]]
+        found.ln_density[v] = ln_density + _solve(rows.n_series, work, factor, found.solved[v])
 
 
 @compiled

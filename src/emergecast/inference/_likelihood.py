@@ -73,7 +73,7 @@ def ln_checkpoints(residual: Floats, variance: Floats, *, member: Floats, kappa:
 
 
 class Conditional(NamedTuple):
-    """The likelihood, and the conditional law of the unknowns (Delta, B, v, A + delta, A), per vector."""
+    """The likelihood, and the conditional law of the unknowns (v, Delta, B, A + delta, A), per vector."""
 
     ln_likelihood: Floats
     """Shape (N,)."""
@@ -89,10 +89,19 @@ def conditional(rows: LikelihoodRows, under: RowsUnder) -> Conditional:
     Raises:
         LinAlgError: rounding left a vector without a conditional law.
     """
+    return _conditional(rows, under, factors=under.noise.size)
+
+
+def ln_likelihood(rows: LikelihoodRows, under: RowsUnder) -> Floats:
+    """The first of it alone, shape (N,): keeps no factors."""
+    return _conditional(rows, under, factors=1).ln_likelihood
+
+
+def _conditional(rows: LikelihoodRows, under: RowsUnder, *, factors: int) -> Conditional:
     from emergecast.inference import _kernel
 
     n, size = under.precision.shape
-    found = Terms(np.empty(n), np.zeros((n, size, size)), np.empty((n, size)))
+    found = Terms(np.empty(n), np.zeros((factors, size, size)), np.empty((n, size)))
     _kernel.marginal(rows, _contiguous(under), found)
     if np.isnan(found.ln_density).any():
         raise np.linalg.LinAlgError("the precision of what enters linearly is not positive.")
@@ -117,7 +126,7 @@ def _contiguous(arrays: T) -> T:
 
 
 def draw_unknowns(found: Conditional, uniform: Floats, normal: Floats) -> Floats:
-    """One draw of (Delta, B, v, A + delta, A) for each vector, shape (N, p).
+    """One draw of (v, Delta, B, A + delta, A) for each vector, shape (N, p).
 
     Args:
         found: the conditional law of each vector.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.emergence_law import Feature, rise
-from emergecast.inference._likelihood import conditional, draw_unknowns
+from emergecast.inference._likelihood import conditional, draw_unknowns, ln_likelihood
 from emergecast.inference._rows import LikelihoodRows, Linear, RowsUnder
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Marginal:
 
     def log_likelihood(self, vectors: Floats, elbows: Floats) -> Floats:
         """Log p(scores | vector), shape (N,)."""
-        return conditional(self.rows, self.under(vectors, elbows)).ln_likelihood
+        return ln_likelihood(self.rows, self.under(vectors, elbows))
 
     def under(self, vectors: Floats, elbows: Floats) -> RowsUnder:
         """The vectors as far as rows see them."""
@@ -67,14 +67,17 @@ class Marginal:
         )
 
     def _prior_precision(self, vectors: Floats) -> Floats:
-        """Of (Delta, B, v, delta, A), shape (N, p)."""
+        """Of (v, Delta, B, delta, A), shape (N, p)."""
         priors, space, n = self.priors, self.space, vectors.shape[0]
-        parts = [np.full((n, self.n_level), priors.level_scale**-2.0)]
+        parts = []
         for name, widest, count in (
             ("kappa_series", priors.deviation_scale, self.n_series),
+            ("level", priors.level_scale, self.n_level),
             ("omega", priors.slope_spread_scale, self.n_levels if self.slopes else 0),
         ):
-            spread = np.maximum(space.scale(vectors, name), SMALLEST_SPREAD * widest)
+            spread = np.full(n, widest)
+            if name != "level":
+                spread = np.maximum(space.scale(vectors, name), SMALLEST_SPREAD * widest)
             parts.append(np.repeat(spread[:, None] ** -2.0, count, axis=1))
         parts.append(np.full((n, 1), priors.slope_scale**-2.0))
         return np.concatenate(parts, axis=1)
@@ -86,16 +89,16 @@ class Marginal:
         n, size = given.solved.shape
         uniform = np.subtract(1.0, rng.random(n))
         unknowns = draw_unknowns(given, uniform, rng.standard_normal((n, size))[:, :-1])
-        slope = unknowns[:, -1]
+        slope, base = unknowns[:, -1], self.n_series + self.n_level - 1
         slopes = np.repeat(slope[:, None], self.n_levels, axis=1)
         if self.slopes:
-            slopes = unknowns[:, self.n_level + self.n_series : -1]
+            slopes = unknowns[:, base + 1 : -1]
         drawn = Linear(
-            level=unknowns[:, self.n_level - 1],
-            offset=unknowns[:, 0] if self.any_few_shot else np.zeros(n),
+            level=unknowns[:, base],
+            offset=unknowns[:, base - 1] if self.any_few_shot else np.zeros(n),
             slope=slope,
             slopes=slopes,
-            series=unknowns[:, self.n_level : self.n_level + self.n_series],
+            series=unknowns[:, : self.n_series],
             checkpoint=np.zeros((n, self.n_checkpoints)),
         )
         if not self.deviation:
