@@ -372,3 +372,18 @@ def test_words_of_a_shift():
     assert Shift().number(16384.0) == "16,384"
     assert (Shift().label, Shift.parse("hint").label) == ("finetuning examples", "hint")
     assert Shift(name="hint", scale=12.5).number(5.0) == "0.4"
+
+
+def test_an_elbow_that_was_seen_is_said_in_the_unit_of_the_axis():
+    """On FLOPs it lies below the strongest checkpoint, whose FLOPs are positive."""
+    losses = [2.6 - 0.1 * i for i in range(11)]
+    rows = [
+        {**row, "flops": 10 ** (28 - 4 * row["loss"])}
+        for row in designs.rows(losses=losses, amounts=(64, 512, 4096))
+    ]
+    options = ForecastOptions(bootstraps=0, diagnostics=False)
+    found = emergecast.forecast(
+        rows, SelectOptions(axis="flops"), FitOptions(law="log-power"), options
+    )
+    assert found.verdict == "observed"
+    assert "the elbow lies below the strongest log10 FLOPs, 21.600, with" in found.reasons[0]
