@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date
 from enum import Enum
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
@@ -86,10 +87,11 @@ def from_json(kind: type[T], value: object, *, what: str) -> T:
         RecordError: keys are missing, or hold something else than the record's fields; all of them
             are listed.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        return TypeAdapter(kind).validate_python(value)
+        # A class can be hashed, whatever the type checker makes of type[T].
+        found: T = _adapter(kind).validate_python(value)  # type: ignore[arg-type]
     except ValidationError as error:
         problems = [
             f"{'.'.join(map(str, each['loc'])) or 'the whole'}: {each['msg']}"
@@ -100,6 +102,14 @@ def from_json(kind: type[T], value: object, *, what: str) -> T:
             f"{what} is not a record of this version ({shown}). Write it again, or read it with "
             "the version that wrote it."
         ) from None
+    return found
+
+
+@cache
+def _adapter(kind: type[Any]) -> Any:  # noqa: ANN401  pydantic's TypeAdapter, imported when needed
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
 def schema(kind: type[Any], *, title: str, description: str) -> dict[str, Any]:

@@ -43,10 +43,10 @@ class InProcess:
             do_run(run, self._experiment, self._measurer, owner=this_process(), tell=self._tell)
         if not self._said:
             return None
-        return Heard(worker=0, message=message_from_json(json.loads(self._said.popleft())))
+        return Heard(worker=0, message=message_from_json(self._said.popleft()))
 
     def close(self) -> None:
         """Nothing is going on."""
 
     def _tell(self, message: Message) -> None:
-        self._said.append(json.dumps(message_to_json(message)))
+        self._said.append(message_to_json(message))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -338,6 +339,7 @@ def worked(file: Path, bad: Exception | Outcome) -> Survey:
     return survey(experiment)
 
 
+FINE = Outcome(scores=(Score(metric="acc", score=0.5, stderr=None, n_items=1),))
 NAN = Outcome(scores=(Score(metric="acc", score=float("nan"), stderr=None, n_items=1),))
 
 
@@ -345,6 +347,7 @@ NAN = Outcome(scores=(Score(metric="acc", score=float("nan"), stderr=None, n_ite
     ("bad", "said"),
     [
         (NAN, "the acc is nan, which is not a measurement"),
+        (replace(FINE, items=({"logprob": float("nan")},)), "ValueError: Out of range float"),
         (ValueError("three is no two"), "ValueError: three is no two"),
         (MemoryError(), "MemoryError"),
         (LabError("it will not do."), "it will not do."),

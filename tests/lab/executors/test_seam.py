@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -234,10 +233,10 @@ def test_messages_come_back_to_the_last_bit(write: Write):
         RunFailed(key=run.key, attempt=attempt, error="a", traceback="b\nc"),
         WorkerAlive(),
     ):
-        again = message_from_json(json.loads(json.dumps(message_to_json(message))))
+        again = message_from_json(message_to_json(message))
         assert again == message
     bad = replace(outcome, items=({"logprob": float("nan")},))
-    with pytest.raises(ValueError, match="nan"):
+    with pytest.raises(ValueError, match="not JSON compliant"):
         message_to_json(RunDone(key=run.key, attempt=attempt, outcome=bad))
 
 
@@ -326,4 +325,7 @@ def test_a_worker_ends_by_itself_when_its_session_is_killed(write: Write):
     assert not [name for name in held if "ledger" in name]
     process.kill()
     process.communicate()
-    assert ended(worker, 5.0)
+    alone = ended(worker, 5.0)
+    if not alone:
+        os.kill(worker, signal.SIGKILL)
+    assert alone

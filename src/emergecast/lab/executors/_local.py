@@ -109,8 +109,7 @@ class LocalExecutor:
         stream = cast("IO[str]", process.stdout)
         with stream, contextlib.suppress(ValueError):  # a line that was cut short by a kill
             for line in stream:
-                message = message_from_json(json.loads(line))
-                self._heard.put(Heard(worker=worker, message=message))
+                self._heard.put(Heard(worker=worker, message=message_from_json(line)))
         _close_input(process)
         status = process.wait()
         how = f"signal {-status}" if status < 0 else f"exit status {status}"

@@ -14,10 +14,9 @@ from emergecast.lab.ledger import Attempt, Outcome, Owner
 from emergecast.lab.worker._full_disk import disk_is_full
 from emergecast.lab.worker._measurer import Measurer
 from emergecast.lab.worker._messages import Message, RunAdvanced, RunBegun, RunDone, RunFailed
-from emergecast.records import as_json
 
 Tell = Callable[[Message], None]
-"""Called with each message, in the order in which things happen."""
+"""Called with each message, as things happen. ValueError: a number in it is not finite."""
 
 
 def do_run(
@@ -48,7 +47,7 @@ def do_run(
     try:
         outcome = measurer.measure(run, experiment.training_folder(run.key), progress)
         check_outcome(outcome)
-        as_json(outcome)  # refuses what the ledger would refuse
+        tell(RunDone(key=run.key, attempt=attempt(), outcome=outcome))
     except LedgerError:
         raise
     except Exception as error:
@@ -62,7 +61,6 @@ def do_run(
         said = traceback.format_exc()
         tell(RunFailed(key=run.key, attempt=attempt(), error=shown, traceback=said))
     else:
-        tell(RunDone(key=run.key, attempt=attempt(), outcome=outcome))
         return
     gc.collect()  # a failed training leaves a cycle of objects with its weights
 

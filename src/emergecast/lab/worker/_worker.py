@@ -50,7 +50,7 @@ class _StandardOutput:
             if now - self._advanced <= _PROGRESS_SECONDS and message.done < message.total:
                 return
             self._advanced = now
-        line = json.dumps(message_to_json(message)) + "\n"
+        line = message_to_json(message) + "\n"
         # A session that is gone is noticed where its orders are read.
         with self._lock, contextlib.suppress(OSError):
             self._out.write(line)
