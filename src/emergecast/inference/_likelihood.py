@@ -120,6 +120,25 @@ def ln_student_rows(rows: LikelihoodRows, under: RowsUnder, linear: Linear) -> F
     return np.asarray(found + rows.score.size * LN_STUDENT)
 
 
+def draw_deviations(
+    rows: LikelihoodRows, under: RowsUnder, linear: Linear, normal: Floats
+) -> Floats:
+    """One draw of u for each vector, (N, checkpoints): from its prior where there are no rows.
+
+    Args:
+        rows: what no vector changes.
+        under: the vectors.
+        linear: what else enters linearly; its own deviations are 0.
+        normal: standard normal draws that place them, shape (N, checkpoints).
+    """
+    from emergecast.inference import _kernel
+
+    total, pull = np.zeros((2, *normal.shape))
+    _kernel.by_checkpoint(rows, _contiguous(under), _contiguous(linear), total, pull)
+    shrink = under.deviation[:, None] / (1 + under.deviation[:, None] * total)
+    return np.asarray(shrink * pull + np.sqrt(shrink) * normal)
+
+
 def _contiguous(arrays: T) -> T:
     """The same tuple; compiled code is made for arrays that lie in one piece."""
     return type(arrays)(*map(np.ascontiguousarray, arrays))

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 class LikelihoodRows(NamedTuple):
     """What no vector changes. Rows are sorted into cells: by checkpoint, level and loss."""
 
-    order: Ints
-    """Where each row stands in the data, shape (n,)."""
     score: Floats
     """y, shape (n,)."""
     sampling: Floats
@@ -63,7 +61,6 @@ class LikelihoodRows(NamedTuple):
         first = order[cells]
         checkpoints = np.flatnonzero(new[cells, 0])
         return cls(
-            order=order,
             score=data.standard_score[order],
             sampling=((data.sampling_sd / data.score_range) ** 2)[order],
             per_run=(1 / data.repeats)[order],
@@ -77,11 +74,6 @@ class LikelihoodRows(NamedTuple):
             n_series=n_series,
             own_slopes=slopes,
         )
-
-    def by_checkpoint(self, values: Floats) -> Floats:
-        """Sums over the rows of each checkpoint, (n, N) in the order of the data to (C, N)."""
-        starts = self.cell_start[self.checkpoint_start[:-1]]
-        return np.asarray(np.add.reduceat(values[self.order], starts, axis=0))
 
 
 class RowsUnder(NamedTuple):
