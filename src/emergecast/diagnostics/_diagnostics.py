@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.diagnostics._falls import Fall, find_falls
-from emergecast.diagnostics._influence import Influence, Suspect, leave_out
+from emergecast.diagnostics._influence import Influence, Suspect, leave_out, refit
 from emergecast.diagnostics._predictive import Check, predictive_checks
 from emergecast.diagnostics._residuals import Residual, Trend, residuals
 from emergecast.inference import SEED, local_optima
@@ -150,7 +150,8 @@ class DiagnosticsRecord:
 def diagnose(fit: Fit) -> Diagnostics:
     """The diagnostics of a fit; about as long as the fit itself."""
     draws = fit.posterior.draws(DRAWS, np.random.default_rng(SEED))
-    influence, suspects = leave_out(fit)
+    unseen = refit(fit, fit.data.few_shot) if fit.data.few_shot.any() else None
+    influence, suspects = leave_out(fit, unseen)
     found, trends = residuals(fit, draws)
     return Diagnostics(
         influence=influence,
@@ -158,7 +159,7 @@ def diagnose(fit: Fit) -> Diagnostics:
         trends=trends,
         suspects=suspects,
         falls=find_falls(fit, draws),
-        predictive=predictive_checks(fit),
+        predictive=predictive_checks(fit, unseen),
         optima=_optima(fit),
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from emergecast.diagnostics._influence import checkpoint_names, level_name, refit
 from emergecast.emergence_law import STUDENT_FREEDOM, Feature
-from emergecast.inference import SEED
+from emergecast.inference import SEED, MixturePosterior
 from emergecast.records import Probability
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from emergecast.inference import Draws, Fit
+    from emergecast.inference import Draws, Fit, Posterior
 
     Floats = NDArray[np.float64]
     Measure = Callable[[Floats], Floats]
@@ -40,11 +40,15 @@ class Check:
     """Tail probability; two-sided where both sides are bad."""
 
 
-def predictive_checks(fit: Fit) -> tuple[Check, ...]:
+def predictive_checks(fit: Fit, unseen: Posterior | None = None) -> tuple[Check, ...]:
     """The posterior predictive checks of a fit, the smallest tail probability first.
 
     Replicates keep the deviations of checkpoints and draw new noise; the rise of the few-shot
     scores alone is compared with what the finetuned rows predict without having seen them.
+
+    Args:
+        fit: the fit.
+        unseen: the posterior without its few-shot rows, where that is known.
     """
     rng = np.random.default_rng(SEED)
     draws = fit.posterior.draws(DRAWS, rng)
@@ -66,7 +70,7 @@ def predictive_checks(fit: Fit) -> tuple[Check, ...]:
     if few.any():
         parts = residual[:, few], replicated[:, few]
         checks.append(_upper("misfit of the few-shot rows (chi-square)", *parts, _chi_square))
-        rise = few_shot_rise(fit)
+        rise = few_shot_rise(fit, unseen)
         if rise is not None:
             checks.append(rise)
     for level in range(1, data.amounts.size + 1):
@@ -91,7 +95,7 @@ def predictive_checks(fit: Fit) -> tuple[Check, ...]:
     return tuple(sorted(checks, key=lambda check: check.p))
 
 
-def few_shot_rise(fit: Fit) -> Check | None:
+def few_shot_rise(fit: Fit, unseen: Posterior | None = None) -> Check | None:
     """Rise of the few-shot score from the weakest to the strongest third of the checkpoints.
 
     Against what the finetuned rows alone predict; None with fewer than three few-shot rows.
@@ -102,9 +106,11 @@ def few_shot_rise(fit: Fit) -> Check | None:
         return None
     rng = np.random.default_rng(SEED)
     rises = []
-    for member, weight in zip(fit.members, fit.weights, strict=True):
+    unseen = unseen or refit(fit, data.few_shot)
+    posteriors = unseen.members if isinstance(unseen, MixturePosterior) else (unseen,)
+    for member, posterior, weight in zip(fit.members, posteriors, fit.weights, strict=True):
         n = max(200, round(DRAWS * weight))
-        draws = refit(member, data.few_shot).draws(n, rng)
+        draws = posterior.draws(n, rng)
         mean = draws.expected(data)
         offset = member.priors.level_scale * data.score_range * rng.standard_normal(n)
         # an offset that no row informs is drawn from its prior; it moves all few-shot rows alike

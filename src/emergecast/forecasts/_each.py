@@ -36,7 +36,7 @@ class ForecastOrError:
 
 def forecast_each(
     table: object,
-    rows: SelectOptions | Sequence[SelectOptions] = (SelectOptions(),),
+    rows: SelectOptions | Sequence[SelectOptions] | None = None,
     fitting: FitOptions | None = None,
     options: ForecastOptions | None = None,
     *,
@@ -47,7 +47,7 @@ def forecast_each(
 
     Args:
         table: what `read_table` takes.
-        rows: which rows; of each, every task and (unless pooled) every series is a fit of its own.
+        rows: which rows, once or several times; of each, every task and (unless pooled) every series is a fit of its own.
         fitting: how to fit them.
         options: what to make of each fit.
         on_fit: called with how many are done, of how many, and which is next, for a progress bar.
@@ -58,7 +58,8 @@ def forecast_each(
         OptionError: an impossible option.
         SelectionError, FitError: where only one fit is asked for.
     """
-    rows = (rows,) if isinstance(rows, SelectOptions) else tuple(rows)
+    if rows is None or isinstance(rows, SelectOptions):
+        rows = (rows or SelectOptions(),)
     first = rows[0] if rows else SelectOptions()
     table = read_table(table, axis=first.axis, shift=first.shift)
     wanted = [each for option in rows for each in fits_of(table, option)]

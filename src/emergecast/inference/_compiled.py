@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 FOLDER_VARIABLE = "EMERGECAST_CACHE"
 """Environment variable that says where machine code is kept."""
 
-OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"reassoc", "contract", "nsz"},
+}
 """Other threads run meanwhile; and sums may be taken in another order than written, which moves a
 result by rounding."""
 

@@ -8,7 +8,7 @@ computed stands in `_likelihood.py`, the arrays in `_rows.py`.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -17,6 +17,8 @@ from emergecast.emergence_law import STUDENT_FREEDOM
 from emergecast.inference._compiled import OPTIONS, compiled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from emergecast.inference._data import Floats, Ints
     from emergecast.inference._rows import LikelihoodRows, Linear, RowsUnder, Terms
 
@@ -33,8 +35,12 @@ SERIES = 1e-5
 LIFT = 1 + 1e-9
 """Factor for the diagonal of a matrix that rounding made indefinite."""
 
-part = numba.njit(**OPTIONS)
-"""For what the functions below consist of; it becomes part of their code."""
+F = TypeVar("F", bound="Callable[..., object]")
+
+
+def part(function: F) -> F:
+    """What the functions below consist of: it becomes part of their code."""
+    return cast("F", numba.njit(**OPTIONS)(function))
 
 
 @part
@@ -106,7 +112,9 @@ def _weigh(rows: LikelihoodRows, noise: float, work: Work) -> float:
 
 
 @part
-def _add_checkpoints(rows: LikelihoodRows, under: RowsUnder, v: int, work: Work) -> float:  # noqa: PLR0915
+def _add_checkpoints(  # noqa: C901  one loop over the rows, for speed
+    rows: LikelihoodRows, under: RowsUnder, v: int, work: Work
+) -> float:
     """Sum by level, add what series know, integrate deviations out; ln density.
 
     One long loop over names of its own: passing arrays on, or looking them up in a tuple, would
@@ -238,6 +246,32 @@ def _solve(n_alone: int, work: Work, factor: Floats, solved: Floats) -> float:
     return 0.5 * square - ln_diagonal
 
 
+@part
+def _residuals(
+    rows: LikelihoodRows, under: RowsUnder, linear: Linear, v: int, residual: Floats
+) -> None:
+    """Fill in score minus mean of every row under one vector, shape (n,)."""
+    scores, losses, levels, cell_start = (
+        rows.score,
+        rows.cell_loss,
+        rows.cell_level,
+        rows.cell_start,
+    )
+    elbows, slopes, offset = under.elbows[v], linear.slopes[v], linear.offset[v]
+    width, rate = under.width[v], under.ceiling_rate[v]
+    for c in range(rows.checkpoint.size):
+        own = linear.level[v] + linear.checkpoint[v, rows.checkpoint[c]]
+        if rows.n_series:
+            own += linear.series[v, rows.series[c]]
+        for m in range(rows.checkpoint_start[c], rows.checkpoint_start[c + 1]):
+            level = levels[m]
+            mean = own + slopes[level] * _risen(elbows[level] - losses[m], width, rate)
+            if level == 0:
+                mean += offset
+            for r in range(cell_start[m], cell_start[m + 1]):
+                residual[r] = scores[r] - mean
+
+
 @compiled
 def marginal(rows: LikelihoodRows, under: RowsUnder, found: Terms) -> None:
     """Fill in the terms of every vector.
@@ -282,21 +316,34 @@ def student(rows: LikelihoodRows, under: RowsUnder, linear: Linear, found: Float
     """
     spread, far = np.empty(rows.score.size), np.empty(rows.score.size)
     for v in range(under.elbows.shape[0]):
-        for c in range(rows.checkpoint_start.size - 1):
-            own = linear.level[v] + linear.checkpoint[v, rows.checkpoint[c]]
-            if rows.n_series:
-                own += linear.series[v, rows.series[c]]
-            for m in range(rows.checkpoint_start[c], rows.checkpoint_start[c + 1]):
-                level = rows.cell_level[m]
-                elbow = under.elbows[v, level]
-                past = _risen(elbow - rows.cell_loss[m], under.width[v], under.ceiling_rate[v])
-                mean = own + linear.slopes[v, level] * past
-                if level == 0:
-                    mean += linear.offset[v]
-                for r in range(rows.cell_start[m], rows.cell_start[m + 1]):
-                    far[r] = rows.score[r] - mean
+        _residuals(rows, under, linear, v, far)
         for r in range(rows.score.size):
             spread[r] = rows.sampling[r] + under.noise[v] * rows.per_run[r]
             far[r] = 1.0 + far[r] * far[r] / (STUDENT_FREEDOM * spread[r])
         half = 0.5 * (STUDENT_FREEDOM + 1.0)
         found[v] = -0.5 * _ln_product(spread) - half * _ln_product(far)
+
+
+@compiled
+def by_checkpoint(
+    rows: LikelihoodRows, under: RowsUnder, linear: Linear, total: Floats, pull: Floats
+) -> None:
+    """Add the weights of the rows of each checkpoint, and their weighted residuals.
+
+    Args:
+        rows: what no vector changes.
+        under: the vectors.
+        linear: what enters linearly, the deviations of checkpoints perhaps still 0.
+        total: zeros to add weights to, shape (N, checkpoints).
+        pull: zeros to add weighted residuals to, shape (N, checkpoints).
+    """
+    residual = np.empty(rows.score.size)
+    for v in range(under.elbows.shape[0]):
+        _residuals(rows, under, linear, v, residual)
+        for c in range(rows.checkpoint.size):
+            at = rows.checkpoint[c]
+            first, last = rows.checkpoint_start[c], rows.checkpoint_start[c + 1]
+            for r in range(rows.cell_start[first], rows.cell_start[last]):
+                weight = 1.0 / (rows.sampling[r] + under.noise[v] * rows.per_run[r])
+                total[v, at] += weight
+                pull[v, at] += weight * residual[r]

@@ -11,8 +11,8 @@ linear system per vector, with A as its last unknown, so that the Cholesky facto
 mean and variance in its last row. With a slope per level the unknowns are A + delta_j, which the
 data know, rather than delta_j, which would cancel against A.
 
-Nothing here knows a law or the name of a prior. N counts vectors, n rows, p unknowns. The loops over
-rows are compiled (`_kernel.py`).
+Nothing here knows a law or the name of a prior. N counts vectors, n rows, p unknowns. The loops
+over rows are compiled (`_kernel.py`).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def ln_checkpoints(residual: Floats, variance: Floats, *, member: Floats, kappa:
 
 
 class Conditional(NamedTuple):
-    """The likelihood, and the conditional law of the unknowns (v, Delta, B, A + delta, A), per vector."""
+    """The likelihood, and the law of the unknowns (v, Delta, B, A + delta, A), of each vector."""
 
     ln_likelihood: Floats
     """Shape (N,)."""
@@ -118,6 +118,25 @@ def ln_student_rows(rows: LikelihoodRows, under: RowsUnder, linear: Linear) -> F
     found = np.empty(under.noise.size)
     _kernel.student(rows, _contiguous(under), _contiguous(linear), found)
     return np.asarray(found + rows.score.size * LN_STUDENT)
+
+
+def draw_deviations(
+    rows: LikelihoodRows, under: RowsUnder, linear: Linear, normal: Floats
+) -> Floats:
+    """One draw of u for each vector, (N, checkpoints): from its prior where there are no rows.
+
+    Args:
+        rows: what no vector changes.
+        under: the vectors.
+        linear: what else enters linearly; its own deviations are 0.
+        normal: standard normal draws that place them, shape (N, checkpoints).
+    """
+    from emergecast.inference import _kernel
+
+    total, pull = np.zeros((2, *normal.shape))
+    _kernel.by_checkpoint(rows, _contiguous(under), _contiguous(linear), total, pull)
+    shrink = under.deviation[:, None] / (1 + under.deviation[:, None] * total)
+    return np.asarray(shrink * pull + np.sqrt(shrink) * normal)
 
 
 def _contiguous(arrays: T) -> T:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 class LikelihoodRows(NamedTuple):
     """What no vector changes. Rows are sorted into cells: by checkpoint, level and loss."""
 
-    order: Ints
-    """Where each row stands in the data, shape (n,)."""
     score: Floats
     """y, shape (n,)."""
     sampling: Floats
@@ -63,7 +61,6 @@ class LikelihoodRows(NamedTuple):
         first = order[cells]
         checkpoints = np.flatnonzero(new[cells, 0])
         return cls(
-            order=order,
             score=data.standard_score[order],
             sampling=((data.sampling_sd / data.score_range) ** 2)[order],
             per_run=(1 / data.repeats)[order],
@@ -77,11 +74,6 @@ class LikelihoodRows(NamedTuple):
             n_series=n_series,
             own_slopes=slopes,
         )
-
-    def by_checkpoint(self, values: Floats) -> Floats:
-        """Sums over the rows of each checkpoint, (n, N) in the order of the data to (C, N)."""
-        starts = self.cell_start[self.checkpoint_start[:-1]]
-        return np.asarray(np.add.reduceat(values[self.order], starts, axis=0))
 
 
 class RowsUnder(NamedTuple):
@@ -124,7 +116,7 @@ class Terms(NamedTuple):
     ln_density: Floats
     """Log likelihood without its constants and without the cut of A at 0, shape (N,)."""
     factor: Floats
-    """Lower Cholesky factor of the precision of the unknowns (v, Delta, B, A + delta, A), (N, p, p);
-    of shape (1, p, p) it holds that of the last vector."""
+    """Lower Cholesky factor of the precision of the unknowns (v, Delta, B, A + delta, A), shape
+    (N, p, p); of shape (1, p, p) it holds that of the last vector."""
     solved: Floats
     """factor^-1 right-hand side, shape (N, p)."""

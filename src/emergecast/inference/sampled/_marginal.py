@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.emergence_law import Feature, rise
-from emergecast.inference._likelihood import conditional, draw_unknowns, ln_likelihood
+from emergecast.emergence_law import Feature
+from emergecast.inference._likelihood import (
+    conditional,
+    draw_deviations,
+    draw_unknowns,
+    ln_likelihood,
+)
 from emergecast.inference._rows import LikelihoodRows, Linear, RowsUnder
 
 if TYPE_CHECKING:
@@ -38,7 +43,7 @@ class Marginal:
             keep: rows to look at, shape (n,); all if None.
         """
         self.space, self.priors = space, space.priors
-        self.data = kept = data if keep is None else data.rows(keep)
+        kept = data if keep is None else data.rows(keep)
         self.n_checkpoints = data.n_checkpoints  # those without a row that is kept too
         self.any_few_shot = bool(kept.few_shot.any())
         self.n_level = 1 + self.any_few_shot
@@ -103,26 +108,5 @@ class Marginal:
         )
         if not self.deviation:
             return drawn
-        return drawn._replace(checkpoint=self._checkpoint_draw(under, drawn, rng))
-
-    def _checkpoint_draw(self, under: RowsUnder, drawn: Linear, rng: np.random.Generator) -> Floats:
-        """U of every checkpoint, (N, checkpoints): from the prior where it has no rows."""
-        data, n = self.data, under.noise.size
-        past = rise(
-            under.elbows.T[data.level] - data.standard_loss[:, None],
-            width=under.width,
-            ceiling_rate=under.ceiling_rate,
-        )
-        mean = (
-            drawn.level + drawn.offset * data.few_shot[:, None] + drawn.slopes.T[data.level] * past
-        )
-        if self.n_series:
-            mean += drawn.series.T[data.series]
-        weight = 1 / data.standard_variance(np.sqrt(under.noise))
-        total, pull = np.zeros((2, self.n_checkpoints, n))
-        total[self.rows.checkpoint] = self.rows.by_checkpoint(weight)
-        residual = data.standard_score[:, None] - mean
-        pull[self.rows.checkpoint] = self.rows.by_checkpoint(weight * residual)
-        shrink = under.deviation / (1 + under.deviation * total)
-        noise = rng.standard_normal(shrink.shape)
-        return np.asarray((shrink * pull + np.sqrt(shrink) * noise).T)
+        normal = rng.standard_normal(drawn.checkpoint.shape)
+        return drawn._replace(checkpoint=draw_deviations(self.rows, under, drawn, normal))

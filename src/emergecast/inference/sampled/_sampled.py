@@ -39,7 +39,7 @@ FEWEST_EFFECTIVE = 100.0
 """Below so many effective ones, weights are not trusted and the posterior is sampled again."""
 QUICK = Effort(particles=2048, chains=128, final_steps=48)
 """Then with this effort."""
-START = 0.3
+START = 0.1
 """Share of draws that must stay effective where such a run sets out."""
 GROUPS = 16
 """Groups of chains that are left out in turn to see how far the quantiles may be off."""
@@ -163,11 +163,21 @@ class SampledPosterior(Posterior):
             ln_evidence = last.ln_evidence + total + math.log(every)
             draws = replace(start.draws, ln_evidence=ln_evidence)
             return SampledPosterior(model, (draws,), np.exp(ln_weight - total))
-        for stage in reversed(self._path[:-1]):
+        stage = self._last_shared(model)
+        return sampled(model, effort, None if stage is None else _start(model, stage))
+
+    def _last_shared(self, model: Model) -> Stage | None:
+        """The last stage of which enough draws stay effective under the model; by bisection."""
+        found, low, high = None, 0, len(self._path) - 1
+        while low < high:
+            middle = (low + high) // 2
+            stage = self._path[middle]
             few = stage.thinned(stage.chains)
             if effective(_start(model, few).ln_weight) >= START * len(few):
-                return sampled(model, effort, _start(model, stage))
-        return sampled(model, effort)
+                found, low = stage, middle + 1
+            else:
+                high = middle
+        return found
 
     def draws(self, n: int, rng: np.random.Generator) -> Draws:
         """`n` draws of all parameters, with new draws of what enters linearly."""

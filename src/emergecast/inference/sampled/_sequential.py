@@ -56,7 +56,7 @@ class Effort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Equally weighted draws from the prior times a power of the likelihood, side by side chains."""
+    """Equally weighted draws from the prior times a power of the likelihood, side by side."""
 
     power: float
     chains: int
