@@ -47,7 +47,8 @@ def forecast_each(
 
     Args:
         table: what `read_table` takes.
-        rows: which rows, once or several times; of each, every task and (unless pooled) every series is a fit of its own.
+        rows: which rows, once or several times; of each, every task and (unless pooled) every
+            series is a fit of its own.
         fitting: how to fit them.
         options: what to make of each fit.
         on_fit: called with how many are done, of how many, and which is next, for a progress bar.

@@ -42,10 +42,11 @@ def compiled(function: F) -> F:
     """
     import numba
 
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_folder())
+    config: Any = numba.config
+    before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder())
     try:
         return cast("F", numba.njit(cache=True, **OPTIONS)(function))
     except RuntimeError:  # there is no folder to write to
         return cast("F", numba.njit(**OPTIONS)(function))
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
