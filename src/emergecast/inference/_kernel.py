@@ -2,7 +2,7 @@
 
 Importing this file imports numba. Every function takes one vector at a time through all rows, so
 that what belongs to a vector stays in the cache of the processor; N counts vectors, n rows. What is
-computed stands in `_likelihood.py`, the arrays in `_rows.py`.
+computed stands in `_likelihood.py`, the arrays in `_likelihood_rows.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emergecast.inference._data import Floats, Ints
-    from emergecast.inference._rows import LikelihoodRows, Linear, RowsUnder, Terms
+    from emergecast.inference._likelihood_rows import LikelihoodRows, Linear, RowsUnder, Terms
 
 FACTORS = 16
 """Numbers of which the logarithm of the product is taken: logarithms are slow."""

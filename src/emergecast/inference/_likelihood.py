@@ -24,11 +24,11 @@ import numpy as np
 from scipy.special import gammaln, log_ndtr, ndtri_exp
 
 from emergecast.emergence_law import STUDENT_FREEDOM
-from emergecast.inference._rows import Linear, RowsUnder, Terms
+from emergecast.inference._likelihood_rows import Linear, RowsUnder, Terms
 
 if TYPE_CHECKING:
     from emergecast.inference._data import Floats
-    from emergecast.inference._rows import LikelihoodRows
+    from emergecast.inference._likelihood_rows import LikelihoodRows
 
 ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
 LN_STUDENT = float(

@@ -365,8 +365,10 @@ def test_the_rate_follows_its_schedule(tiny, words, pairs, schedule, monkeypatch
     assert rates == pytest.approx([1e-2 * x for x in (0, 0.5, *after[schedule])])
 
 
-def test_losses_go_to_a_tracker(tiny, words, pairs, tmp_path):
+def test_losses_go_to_a_tracker(tiny, words, pairs, tmp_path, monkeypatch):
     """Through what the Trainer already offers."""
+    # A worker that ran in this process has said where; nobody has here.
+    monkeypatch.delenv("TENSORBOARD_LOGGING_DIR", raising=False)
     session = Session(folder=tmp_path, trackers=(Tracker.TENSORBOARD,))
     finetune(tiny(), words, pairs, _method(), seed=0, session=session)
     assert list(tmp_path.rglob("events.out.tfevents*"))
