@@ -141,3 +141,19 @@ def test_products_of_variances_neither_overflow_nor_underflow():
     for scale in (1e-40, 2.5e-7, 1.0, 1e12, 1e40):
         values = scale * rng.uniform(1, 2, 37)
         np.testing.assert_allclose(_ln_product(values), np.log(values).sum(), rtol=1e-12)
+
+
+def test_machine_code_of_another_edition_is_not_read(tmp_path, monkeypatch):
+    """A cache that an earlier version left, of classes that are gone, is another folder."""
+    from emergecast.inference import _compiled
+
+    monkeypatch.setenv("EMERGECAST_CACHE", str(tmp_path))
+    assert _compiled.cache_folder() == tmp_path
+    room = tmp_path / "room"
+    room.mkdir()
+    monkeypatch.setattr(_compiled, "__file__", str(room / "_compiled.py"))
+    (room / "_kernel.py").write_text("one")
+    first = _compiled._edition()
+    assert first == _compiled._edition()
+    (room / "_kernel.py").write_text("other")
+    assert _compiled._edition() != first

@@ -5,6 +5,7 @@ numba is imported by the first call, so that nobody waits for it who only import
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -34,6 +35,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emergecast"
 
 
+def _edition() -> str:
+    """A name for the code that is compiled: that of another edition is never read from the cache."""
+    room = Path(__file__).parent
+    source = b"".join(path.read_bytes() for path in sorted(room.glob("*.py")))
+    return hashlib.sha256(source).hexdigest()[:16]
+
+
 def compiled(function: F) -> F:
     """The function as machine code, made when it is first called.
 
@@ -43,7 +51,7 @@ def compiled(function: F) -> F:
     import numba
 
     config: Any = numba.config
-    before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder())
+    before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder() / _edition())
     try:
         return cast("F", numba.njit(cache=True, **OPTIONS)(function))
     except RuntimeError:  # there is no folder to write to
