@@ -36,7 +36,7 @@ def cache_folder() -> Path:
 
 
 def _edition() -> str:
-    """A name for the code that is compiled: that of another edition is never read from the cache."""
+    """A name for the code that is compiled: other code is never read from the cache."""
     room = Path(__file__).parent
     source = b"".join(path.read_bytes() for path in sorted(room.glob("*.py")))
     return hashlib.sha256(source).hexdigest()[:16]
