@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 FOLDER_VARIABLE = "EMERGECAST_CACHE"
 """Environment variable that says where machine code is kept."""
 
-OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
-"""Other threads run meanwhile; and sums may be taken in another order than written, which moves a
-result by rounding."""
-
 F = TypeVar("F", bound="Callable[..., object]")
 
 
@@ -30,18 +26,38 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emergecast"
 
 
+def part(function: F) -> F:
+    """The function as a part of others that are compiled.
+
+    Other threads run meanwhile; and sums may be taken in another order than written, which moves a
+    result by rounding.
+    """
+    return _compiled(function, cache=False)
+
+
 def compiled(function: F) -> F:
-    """The function as machine code, made when it is first called.
+    """The function as machine code, made when it is first called; as `part` in all else.
 
     The code is kept in `cache_folder`; where that cannot be written, numba looks for another place,
-    and where there is none, every process compiles for itself (a second or two).
+    and where there is none, every process compiles for itself (some seconds).
     """
     import numba
 
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_folder())
+    # numba reads the folder when it wraps a function; others who use numba keep their own
+    before = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
     try:
-        return cast("F", numba.njit(cache=True, **OPTIONS)(function))
+        return _compiled(function, cache=True)
     except RuntimeError:  # there is no folder to write to
-        return cast("F", numba.njit(**OPTIONS)(function))
+        return _compiled(function, cache=False)
     finally:
-        numba.config.CACHE_DIR = before
+        numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
+
+
+def _compiled(function: F, *, cache: bool) -> F:
+    import numba
+
+    wrap = numba.njit(
+        cache=cache, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
+    )
+    return cast("F", wrap(function))

@@ -2,7 +2,7 @@
 
 Importing this file imports numba. Every function takes one vector at a time through all rows, so
 that what belongs to a vector stays in the cache of the processor; N counts vectors, n rows. What is
-computed stands in `_likelihood.py`, the arrays in `_rows.py`.
+computed stands in `_likelihood.py`, the arrays in `_likelihood_arrays.py`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-import numba
 import numpy as np
 
 from emergecast.emergence_law import STUDENT_FREEDOM
-from emergecast.inference._compiled import OPTIONS, compiled
+from emergecast.inference._compiled import compiled, part
 
 if TYPE_CHECKING:
     from emergecast.inference._data import Floats, Ints
-    from emergecast.inference._rows import LikelihoodRows, Linear, RowsUnder, Terms
+    from emergecast.inference._likelihood_arrays import LikelihoodRows, Linear, RowsUnder, Terms
 
 FACTORS = 16
 """Numbers of which the logarithm of the product is taken: logarithms are slow."""
@@ -32,9 +31,6 @@ SERIES = 1e-5
 """Below it, three terms of a power series are as good as the function, and faster."""
 LIFT = 1 + 1e-9
 """Factor for the diagonal of a matrix that rounding made indefinite."""
-
-part = numba.njit(**OPTIONS)
-"""For what the functions below consist of; it becomes part of their code."""
 
 
 @part
@@ -106,7 +102,7 @@ def _weigh(rows: LikelihoodRows, noise: float, work: Work) -> float:
 
 
 @part
-def _add_checkpoints(rows: LikelihoodRows, under: RowsUnder, v: int, work: Work) -> float:  # noqa: PLR0915
+def _add_checkpoints(rows: LikelihoodRows, under: RowsUnder, v: int, work: Work) -> float:  # noqa: C901
     """Sum by level, add what series know, integrate deviations out; ln density.
 
     One long loop over names of its own: passing arrays on, or looking them up in a tuple, would
@@ -243,7 +239,12 @@ def _residuals(
     rows: LikelihoodRows, under: RowsUnder, linear: Linear, v: int, residual: Floats
 ) -> None:
     """Fill in score minus mean of every row under one vector, shape (n,)."""
-    scores, losses, levels, cell_start = rows.score, rows.cell_loss, rows.cell_level, rows.cell_start
+    scores, losses, levels, cell_start = (
+        rows.score,
+        rows.cell_loss,
+        rows.cell_level,
+        rows.cell_start,
+    )
     elbows, slopes, offset = under.elbows[v], linear.slopes[v], linear.offset[v]
     width, rate = under.width[v], under.ceiling_rate[v]
     for c in range(rows.checkpoint.size):

@@ -11,8 +11,8 @@ linear system per vector, with A as its last unknown, so that the Cholesky facto
 mean and variance in its last row. With a slope per level the unknowns are A + delta_j, which the
 data know, rather than delta_j, which would cancel against A.
 
-Nothing here knows a law or the name of a prior. N counts vectors, n rows, p unknowns. The loops over
-rows are compiled (`_kernel.py`).
+Nothing here knows a law or the name of a prior. N counts vectors, n rows, p unknowns. The loops
+over rows are compiled (`_kernel.py`).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ import numpy as np
 from scipy.special import gammaln, log_ndtr, ndtri_exp
 
 from emergecast.emergence_law import STUDENT_FREEDOM
-from emergecast.inference._rows import Linear, RowsUnder, Terms
+from emergecast.inference._likelihood_arrays import Linear, RowsUnder, Terms
 
 if TYPE_CHECKING:
     from emergecast.inference._data import Floats
-    from emergecast.inference._rows import LikelihoodRows
+    from emergecast.inference._likelihood_arrays import LikelihoodRows
 
 ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
 LN_STUDENT = float(
@@ -73,7 +73,7 @@ def ln_checkpoints(residual: Floats, variance: Floats, *, member: Floats, kappa:
 
 
 class Conditional(NamedTuple):
-    """The likelihood, and the conditional law of the unknowns (v, Delta, B, A + delta, A), per vector."""
+    """The likelihood, and the conditional law of (v, Delta, B, A + delta, A), per vector."""
 
     ln_likelihood: Floats
     """Shape (N,)."""

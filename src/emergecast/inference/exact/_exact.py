@@ -8,8 +8,8 @@ import numpy as np
 
 from emergecast.inference._draws import Draws, systematic
 from emergecast.inference._likelihood import Conditional, conditional, draw_unknowns
+from emergecast.inference._likelihood_arrays import LikelihoodRows, RowsUnder
 from emergecast.inference._posterior import Posterior
-from emergecast.inference._rows import LikelihoodRows, RowsUnder
 from emergecast.inference.exact._boxes import CELLS, WEIGHTS, cumulative_mass, elbow_cells
 from emergecast.inference.exact._collapsed import Collapsed, log_half_normal
 from emergecast.inference.exact._quadrature import IGNORED, Mass, integrate

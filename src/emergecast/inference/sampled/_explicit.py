@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.inference._likelihood import ROOT_TWO_PI, ln_student_rows
-from emergecast.inference._rows import Linear
+from emergecast.inference._likelihood_arrays import Linear
 from emergecast.inference.sampled._marginal import Marginal
 from emergecast.inference.sampled._space import FARTHEST_SCALE, SMALLEST_LN
 

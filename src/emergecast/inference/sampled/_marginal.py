@@ -17,7 +17,7 @@ from emergecast.inference._likelihood import (
     draw_unknowns,
     ln_likelihood,
 )
-from emergecast.inference._rows import LikelihoodRows, Linear, RowsUnder
+from emergecast.inference._likelihood_arrays import LikelihoodRows, Linear, RowsUnder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from emergecast.emergence_law import Law
     from emergecast.inference._data import FitData, Floats
+    from emergecast.inference._likelihood_arrays import Linear
     from emergecast.inference._priors import Priors
-    from emergecast.inference._rows import Linear
 
 KEPT = 3072
 """Draws that are kept of all the states of the last round."""

@@ -56,7 +56,7 @@ class Effort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Equally weighted draws from the prior times a power of the likelihood, side by side chains."""
+    """Equally weighted draws from the prior times a power of the likelihood."""
 
     power: float
     chains: int
@@ -102,7 +102,10 @@ class Start(NamedTuple):
 
 
 def sample(
-    target: Target, rng: np.random.Generator, effort: Effort | None = None, start: Start | None = None
+    target: Target,
+    rng: np.random.Generator,
+    effort: Effort | None = None,
+    start: Start | None = None,
 ) -> tuple[Stage, ...]:
     """Draws at every power up to the posterior of `target`, which comes last.
 

@@ -116,7 +116,7 @@ class Terms(NamedTuple):
     ln_density: Floats
     """Log likelihood without its constants and without the cut of A at 0, shape (N,)."""
     factor: Floats
-    """Lower Cholesky factor of the precision of the unknowns (v, Delta, B, A + delta, A), (N, p, p);
-    of shape (1, p, p) it holds that of the last vector."""
+    """Lower Cholesky factor of the precision of the unknowns (v, Delta, B, A + delta, A), shape
+    (N, p, p); of shape (1, p, p) it holds that of the last vector."""
     solved: Floats
     """factor^-1 right-hand side, shape (N, p)."""
