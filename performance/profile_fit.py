@@ -41,11 +41,11 @@ def step(name: str, work: Callable[[], object]) -> list[object]:
 def steps(made: Fit) -> list[list[object]]:
     """The parts of a forecast, each after what it needs."""
     laws = [member.law for member in made.members]
-    model = Model(made.data, laws[0], made.priors)
+    model = Model(made.data, laws[1], made.priors)
     rng = np.random.default_rng(0)
     few = model.sample_prior(2, rng)
     return [
-        step("load or make machine code", lambda: model.linear(few, rng)),
+        step("load or make machine code", lambda: model.evaluate(few)),
         *(
             step(f"posterior of {law}", lambda law=law: sampled(Model(made.data, law, made.priors)))
             for law in laws
@@ -80,7 +80,7 @@ def main() -> None:
         runs = [command("first ever", cache), command("later", cache)]
     whole = table(["`emergecast demo --json`", "seconds", "processor seconds", "memory, MB"], runs)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    text = f"{made.data.loss.size} rows, {cores} cores.\n\n{parts}\n\n{whole}"
+    text = f"{made.data.loss.size} rows; all {cores} cores.\n\n{parts}\n\n{whole}"
     publish("profile_fit", text, write=options.write, also=("numba",))
 
 

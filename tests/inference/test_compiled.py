@@ -14,7 +14,8 @@ import pytest
 
 from emergecast.emergence_law import rise
 from emergecast.inference._compiled import cache_folder, compiled
-from emergecast.inference._kernel import _cholesky, _risen
+from emergecast.inference._kernel import _cholesky, _rise
+from emergecast.inference._likelihood_arrays import LikelihoodRows, RowsUnder
 
 
 def twice(number: float) -> float:
@@ -80,11 +81,24 @@ def test_importing_the_command_line_and_every_room_loads_no_compiler(tmp_path: P
 @pytest.mark.parametrize("width", [0.0, 1e-4, 0.1, 3.0])
 @pytest.mark.parametrize("rate", [0.0, 1e-4, 0.5, 20.0])
 def test_the_rise_is_that_of_the_law(width: float, rate: float):
-    """Where power series and short cuts stand in for functions too."""
-    past = np.concatenate([np.linspace(-8, 8, 400), np.geomspace(1e-9, 10, 99) * width])
+    """Where power series stand in for functions too; near, far and very far from an elbow."""
+    past = np.concatenate([np.linspace(-8, 8, 400), np.geomspace(1e-9, 60, 99) * max(width, 1e-3)])
     past = np.concatenate([past, -past])
-    found = [_risen(x, width, rate) for x in past]
-    np.testing.assert_allclose(found, rise(past, width=width, ceiling_rate=rate), atol=1e-13)
+    none = np.zeros(0)
+    rows = LikelihoodRows(
+        score=none, sampling=none, per_run=none, cell_start=np.arange(0),
+        cell_level=np.zeros(past.size, dtype=np.int64), cell_loss=-past,
+        checkpoint_start=np.arange(0), checkpoint=np.arange(0), series=np.arange(0),
+        few_shot=False, n_series=0, own_slopes=False,
+    )  # fmt: skip
+    under = RowsUnder(
+        elbows=np.zeros((1, 1)), noise=none, width=np.array([width]),
+        ceiling_rate=np.array([rate]), deviation=none, precision=np.zeros((1, 0)),
+    )  # fmt: skip
+    found = np.empty(past.size)
+    _rise(rows, under, 0, found)
+    wanted = rise(past, width=width, ceiling_rate=rate)
+    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-15)
 
 
 def test_unknowns_that_know_each_other_only_by_others_are_factorised_alike():

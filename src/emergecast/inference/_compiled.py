@@ -58,6 +58,9 @@ def _compiled(function: F, *, cache: bool) -> F:
     import numba
 
     wrap = numba.njit(
-        cache=cache, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
+        cache=cache,
+        nogil=True,
+        error_model="numpy",
+        fastmath={"arcp", "contract", "nsz", "reassoc"},
     )
     return cast("F", wrap(function))

@@ -25,10 +25,11 @@ SMALLEST, LARGEST = 1e-280, 1e280
 """A product outside these may have lost digits."""
 TINY = 1e-12
 """As in `emergence_law.rise`: a smaller width or rate is none."""
-NEGLIGIBLE = 40.0
-"""So many widths from an elbow, its rounding is lost in that of the sum."""
-SERIES = 1e-5
-"""Below it, three terms of a power series are as good as the function, and faster."""
+FARTHEST = 40.0
+"""exp(-x) beyond it is lost in the rounding of what it is added to."""
+SMALL = 3e-3
+"""Below it, five terms of the power series of 1 - exp(-x) are exact to rounding."""
+ROOT_TWO, HALF_LN_TWO = math.sqrt(2.0), 0.5 * math.log(2.0)
 LIFT = 1 + 1e-9
 """Factor for the diagonal of a matrix that rounding made indefinite."""
 
@@ -51,22 +52,55 @@ def _ln_product(values: Floats) -> float:
 
 
 @part
-def _risen(past: float, width: float, rate: float) -> float:
-    """P: `emergence_law.rise` for one number."""
-    risen = max(past, 0.0)
-    if width > TINY and abs(past) < NEGLIGIBLE * width:
-        tail = math.exp(-abs(past) / width)
-        if tail > SERIES:
-            risen += width * math.log1p(tail)
-        else:
-            risen += width * tail * (1.0 - tail * (0.5 - tail / 3.0))
+def _exp_minus(x: float) -> float:
+    """exp(-x) for x >= 0 to 1e-14 of it: a power series of x / 64, squared six times.
+
+    Arithmetic alone and without loops, so that loops around it do several numbers at a time.
+    """
+    y = min(x, FARTHEST) / 64.0
+    high = 1.0 - y / 11.0 * (1.0 - y / 12.0 * (1.0 - y / 13.0 * (1.0 - y / 14.0)))
+    high = 1.0 - y / 6.0 * (
+        1.0 - y / 7.0 * (1.0 - y / 8.0 * (1.0 - y / 9.0 * (1.0 - y / 10.0 * high)))
+    )
+    power = 1.0 - y * (1.0 - y / 2.0 * (1.0 - y / 3.0 * (1.0 - y / 4.0 * (1.0 - y / 5.0 * high))))
+    power *= power
+    power *= power
+    power *= power
+    power *= power
+    power *= power
+    return power * power
+
+
+@part
+def _ln_up_to_two(x: float) -> float:
+    """ln(x) for 1 <= x <= 2, to 1e-16: ln(2) / 2 and the power series of 2 artanh."""
+    share = (x - ROOT_TWO) / (x + ROOT_TWO)
+    y = share * share
+    high = 1 / 13 + y * (1 / 15 + y * (1 / 17 + y * (1 / 19 + y * (1 / 21 + y / 23))))
+    series = 1.0 + y * (1 / 3 + y * (1 / 5 + y * (1 / 7 + y * (1 / 9 + y * (1 / 11 + y * high)))))
+    return HALF_LN_TWO + 2.0 * share * series
+
+
+@part
+def _rise(rows: LikelihoodRows, under: RowsUnder, v: int, risen: Floats) -> None:
+    """Fill in P of every cell under one vector, shape (M,): `emergence_law.rise`."""
+    elbows, levels, losses = under.elbows[v], rows.cell_level, rows.cell_loss
+    width, rate = under.width[v], under.ceiling_rate[v]
+    for m in range(risen.size):
+        risen[m] = elbows[levels[m]] - losses[m]
+    if width > TINY:
+        for m in range(risen.size):
+            tail = _ln_up_to_two(1.0 + _exp_minus(abs(risen[m]) / width))
+            risen[m] = max(risen[m], 0.0) + width * tail
+    else:
+        for m in range(risen.size):
+            risen[m] = max(risen[m], 0.0)
     if rate > TINY:
-        lost = rate * risen
-        if lost > SERIES:
-            risen = -math.expm1(-lost) / rate
-        else:
-            risen *= 1.0 - lost * (0.5 - lost / 6.0)
-    return risen
+        for m in range(risen.size):
+            lost = rate * risen[m]
+            series = 1.0 - lost / 2.0 * (1.0 - lost / 3.0 * (1.0 - lost / 4.0 * (1.0 - lost / 5.0)))
+            whole = (1.0 - _exp_minus(lost)) / rate
+            risen[m] = risen[m] * series if lost < SMALL else whole
 
 
 class Work(NamedTuple):
@@ -76,6 +110,8 @@ class Work(NamedTuple):
     """Of every row's own noise, shape (n,)."""
     weight: Floats
     """One over it."""
+    risen: Floats
+    """P of every cell, shape (M,)."""
     inflated: Floats
     """By how much its deviation widens a checkpoint, shape (C,)."""
     by_level: Floats
@@ -110,10 +146,9 @@ def _add_checkpoints(rows: LikelihoodRows, under: RowsUnder, v: int, work: Work)
     """
     weight, seen, place, by_level = work.weight, work.seen, work.place, work.by_level
     gram, right, inflated = work.gram, work.right, work.inflated
-    scores, losses, levels = rows.score, rows.cell_loss, rows.cell_level
+    scores, levels, risen = rows.score, rows.cell_level, work.risen
     cell_start, checkpoint_start, series = rows.cell_start, rows.checkpoint_start, rows.series
     has_few, has_series, own_slopes = rows.few_shot, rows.n_series > 0, rows.own_slopes
-    elbows, width, rate = under.elbows[v], under.width[v], under.ceiling_rate[v]
     deviation = under.deviation[v]
     base, last_unknown = rows.n_series + has_few, right.size - 1
     known = 1 + has_few + has_series
@@ -134,7 +169,7 @@ def _add_checkpoints(rows: LikelihoodRows, under: RowsUnder, v: int, work: Work)
                 few += in_cell
             by_level[0, level] += in_cell
             by_level[1, level] += score_in_cell
-            past = _risen(elbows[level] - losses[m], width, rate)
+            past = risen[m]
             if past > 0.0:
                 pull = in_cell * past
                 by_level[2, level] += pull
@@ -236,25 +271,18 @@ def _solve(n_alone: int, work: Work, factor: Floats, solved: Floats) -> float:
 
 @part
 def _residuals(
-    rows: LikelihoodRows, under: RowsUnder, linear: Linear, v: int, residual: Floats
+    rows: LikelihoodRows, linear: Linear, v: int, risen: Floats, residual: Floats
 ) -> None:
-    """Fill in score minus mean of every row under one vector, shape (n,)."""
-    scores, losses, levels, cell_start = (
-        rows.score,
-        rows.cell_loss,
-        rows.cell_level,
-        rows.cell_start,
-    )
-    elbows, slopes, offset = under.elbows[v], linear.slopes[v], linear.offset[v]
-    width, rate = under.width[v], under.ceiling_rate[v]
+    """Fill in score minus mean of every row under one vector, shape (n,), given P of cells."""
+    scores, levels, cell_start = rows.score, rows.cell_level, rows.cell_start
+    slopes, offset = linear.slopes[v], linear.offset[v]
     for c in range(rows.checkpoint.size):
         own = linear.level[v] + linear.checkpoint[v, rows.checkpoint[c]]
         if rows.n_series:
             own += linear.series[v, rows.series[c]]
         for m in range(rows.checkpoint_start[c], rows.checkpoint_start[c + 1]):
-            level = levels[m]
-            mean = own + slopes[level] * _risen(elbows[level] - losses[m], width, rate)
-            if level == 0:
+            mean = own + slopes[levels[m]] * risen[m]
+            if levels[m] == 0:
                 mean += offset
             for r in range(cell_start[m], cell_start[m + 1]):
                 residual[r] = scores[r] - mean
@@ -273,6 +301,7 @@ def marginal(rows: LikelihoodRows, under: RowsUnder, found: Terms) -> None:
     work = Work(
         np.empty(rows.score.size),
         np.empty(rows.score.size),
+        np.empty(rows.cell_level.size),
         np.empty(rows.series.size),
         np.empty((5, under.elbows.shape[1])),
         np.empty((size, size)),
@@ -284,6 +313,7 @@ def marginal(rows: LikelihoodRows, under: RowsUnder, found: Terms) -> None:
         work.by_level[:] = 0.0
         work.gram[:] = 0.0
         work.right[:] = 0.0
+        _rise(rows, under, v, work.risen)
         ln_density = _weigh(rows, under.noise[v], work)
         ln_density += _add_checkpoints(rows, under, v, work)
         _add_levels(rows, under.precision[v], work)
@@ -303,8 +333,10 @@ def student(rows: LikelihoodRows, under: RowsUnder, linear: Linear, found: Float
         found: to fill in.
     """
     spread, far = np.empty(rows.score.size), np.empty(rows.score.size)
+    risen = np.empty(rows.cell_level.size)
     for v in range(under.elbows.shape[0]):
-        _residuals(rows, under, linear, v, far)
+        _rise(rows, under, v, risen)
+        _residuals(rows, linear, v, risen, far)
         for r in range(rows.score.size):
             spread[r] = rows.sampling[r] + under.noise[v] * rows.per_run[r]
             far[r] = 1.0 + far[r] * far[r] / (STUDENT_FREEDOM * spread[r])
@@ -325,9 +357,10 @@ def by_checkpoint(
         total: zeros to add weights to, shape (N, checkpoints).
         pull: zeros to add weighted residuals to, shape (N, checkpoints).
     """
-    residual = np.empty(rows.score.size)
+    residual, risen = np.empty(rows.score.size), np.empty(rows.cell_level.size)
     for v in range(under.elbows.shape[0]):
-        _residuals(rows, under, linear, v, residual)
+        _rise(rows, under, v, risen)
+        _residuals(rows, linear, v, risen, residual)
         for c in range(rows.checkpoint.size):
             at = rows.checkpoint[c]
             first, last = rows.checkpoint_start[c], rows.checkpoint_start[c + 1]
