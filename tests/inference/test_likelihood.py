@@ -71,6 +71,20 @@ def test_the_likelihood_of_student_scores_is_that_of_scipy_row_by_row():
     np.testing.assert_allclose(model.evaluate(vectors)[1], wanted, rtol=1e-10)
 
 
+def test_the_last_digit_does_not_depend_on_where_arrays_lie():
+    """Machine code takes another way where two arrays touch; the same sums must come out."""
+    data, law = data_for("log-power+deviation"), Law.parse("log-power+slopes+deviation")
+    rng, found, kept = np.random.default_rng(0), set(), []
+    for keep in (None, data.level > 1):
+        first = Model(data, law, Priors.default(), keep)
+        vectors = first.sample_prior(16, np.random.default_rng(1))
+        for _ in range(200):
+            kept.append(np.empty(rng.integers(1, 100)))
+            model = Model(data, law, Priors.default(), keep)
+            found.add((keep is None, model.evaluate(vectors.copy())[1].tobytes()))
+    assert len(found) == 2
+
+
 def test_what_was_integrated_out_is_drawn_from_its_dense_normal():
     """Level, offset, slope and deviations of one vector: mean and sd of 40,000 draws."""
     data, law = data_for("log-power+deviation"), Law.parse("log-power+deviation")

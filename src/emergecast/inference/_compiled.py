@@ -29,8 +29,8 @@ def cache_folder() -> Path:
 def part(function: F) -> F:
     """The function as a part of others that are compiled.
 
-    Other threads run meanwhile; and sums may be taken in another order than written, which moves a
-    result by rounding.
+    Other threads run meanwhile. Sums are taken in the order in which they are written; otherwise
+    the last digit would depend on where in memory an array lies.
     """
     return _compiled(function, cache=False)
 
@@ -57,10 +57,4 @@ def compiled(function: F) -> F:
 def _compiled(function: F, *, cache: bool) -> F:
     import numba
 
-    wrap = numba.njit(
-        cache=cache,
-        nogil=True,
-        error_model="numpy",
-        fastmath={"arcp", "contract", "nsz", "reassoc"},
-    )
-    return cast("F", wrap(function))
+    return cast("F", numba.njit(cache=cache, nogil=True, error_model="numpy")(function))

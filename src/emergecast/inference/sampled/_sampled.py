@@ -37,7 +37,7 @@ REWEIGHTED = 1024
 """Draws that are reweighted for a slightly different model."""
 FEWEST_EFFECTIVE = 100.0
 """Below so many effective ones, weights are not trusted and the posterior is sampled again."""
-QUICK = Effort(particles=1024, chains=64, final_steps=96)
+QUICK = Effort(particles=2048, chains=128, final_steps=48)
 """Then with this effort."""
 START = 0.1
 """Share of draws that must stay effective where such a run sets out."""
