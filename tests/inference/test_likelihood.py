@@ -24,6 +24,7 @@ from emergecast.inference import (
     sampled,
 )
 from emergecast.inference._kernel import _ln_product
+from emergecast.inference._likelihood import by_checkpoint
 from emergecast.inference._stacking import _held_out
 
 SMALL = Effort(particles=256, chains=32, final_steps=8)
@@ -69,20 +70,6 @@ def test_the_likelihood_of_student_scores_is_that_of_scipy_row_by_row():
     sd = np.sqrt((data.sampling_sd / data.score_range) ** 2 + tau[:, None] ** 2 / data.repeats)
     wanted = np.asarray(stats.t.logpdf(data.standard_score, 4, mean, sd)).sum(axis=1)
     np.testing.assert_allclose(model.evaluate(vectors)[1], wanted, rtol=1e-10)
-
-
-def test_the_last_digit_does_not_depend_on_where_arrays_lie():
-    """Machine code takes another way where two arrays touch; the same sums must come out."""
-    data, law = data_for("log-power+deviation"), Law.parse("log-power+slopes+deviation")
-    rng, found, kept = np.random.default_rng(0), set(), []
-    for keep in (None, data.level > 1):
-        first = Model(data, law, Priors.default(), keep)
-        vectors = first.sample_prior(16, np.random.default_rng(1))
-        for _ in range(200):
-            kept.append(np.empty(rng.integers(1, 100)))
-            model = Model(data, law, Priors.default(), keep)
-            found.add((keep is None, model.evaluate(vectors.copy())[1].tobytes()))
-    assert len(found) == 2
 
 
 def test_what_was_integrated_out_is_drawn_from_its_dense_normal():
@@ -147,6 +134,16 @@ def test_a_held_out_checkpoint_is_predicted_by_the_others():
         wanted.append(with_past - without - rows * np.log(data.score_range))
     assert len(wanted) == 9
     assert np.sum(found) == pytest.approx(np.sum(wanted), abs=0.5)
+
+
+def test_sums_by_checkpoint_are_those_of_a_loop():
+    """Rows in any order; a checkpoint without rows has 0."""
+    rng = np.random.default_rng(3)
+    checkpoint = rng.permutation(np.repeat([0, 1, 3], [4, 1, 6]))
+    values = rng.standard_normal((5, checkpoint.size))
+    wanted = [values[:, checkpoint == c].sum(axis=1) for c in range(5)]
+    np.testing.assert_allclose(by_checkpoint(values, checkpoint, 5), np.transpose(wanted))
+    assert not by_checkpoint(values[:, :0], checkpoint[:0], 2).any()
 
 
 def test_products_of_variances_neither_overflow_nor_underflow():
