@@ -6,7 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("cold_start", "bootstrap", "posterior", "exactness", "scaling_fit", "lab_speed")
+NAMES = (
+    "cold_start",
+    "profile_fit",
+    "bootstrap",
+    "posterior",
+    "exactness",
+    "scaling_fit",
+    "lab_speed",
+)
 
 for name in NAMES:
     script = Path(__file__).with_name(f"{name}.py")

@@ -24,6 +24,7 @@ from emergecast.inference import (
     sampled,
 )
 from emergecast.inference._kernel import _ln_product
+from emergecast.inference._likelihood import by_checkpoint
 from emergecast.inference._stacking import _held_out
 
 SMALL = Effort(particles=256, chains=32, final_steps=8)
@@ -133,6 +134,16 @@ def test_a_held_out_checkpoint_is_predicted_by_the_others():
         wanted.append(with_past - without - rows * np.log(data.score_range))
     assert len(wanted) == 9
     assert np.sum(found) == pytest.approx(np.sum(wanted), abs=0.5)
+
+
+def test_sums_by_checkpoint_are_those_of_a_loop():
+    """Rows in any order; a checkpoint without rows has 0."""
+    rng = np.random.default_rng(3)
+    checkpoint = rng.permutation(np.repeat([0, 1, 3], [4, 1, 6]))
+    values = rng.standard_normal((5, checkpoint.size))
+    wanted = [values[:, checkpoint == c].sum(axis=1) for c in range(5)]
+    np.testing.assert_allclose(by_checkpoint(values, checkpoint, 5), np.transpose(wanted))
+    assert not by_checkpoint(values[:, :0], checkpoint[:0], 2).any()
 
 
 def test_products_of_variances_neither_overflow_nor_underflow():

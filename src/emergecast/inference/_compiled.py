@@ -16,14 +16,6 @@ if TYPE_CHECKING:
 FOLDER_VARIABLE = "EMERGECAST_CACHE"
 """Environment variable that says where machine code is kept."""
 
-OPTIONS: dict[str, Any] = {
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"reassoc", "contract", "nsz"},
-}
-"""Other threads run meanwhile; and sums may be taken in another order than written, which moves a
-result by rounding."""
-
 F = TypeVar("F", bound="Callable[..., object]")
 
 
@@ -42,19 +34,35 @@ def _edition() -> str:
     return hashlib.sha256(source).hexdigest()[:16]
 
 
+def part(function: F) -> F:
+    """The function as a part of others that are compiled.
+
+    Other threads run meanwhile. Sums are taken in the order in which they are written; otherwise
+    the last digit would depend on where in memory an array lies.
+    """
+    return _compiled(function, cache=False)
+
+
 def compiled(function: F) -> F:
-    """The function as machine code, made when it is first called.
+    """The function as machine code, made when it is first called; as `part` in all else.
 
     The code is kept in `cache_folder`; where that cannot be written, numba looks for another place,
-    and where there is none, every process compiles for itself (a second or two).
+    and where there is none, every process compiles for itself (some seconds).
     """
     import numba
 
+    # numba reads the folder when it wraps a function; others who use numba keep their own
     config: Any = numba.config
     before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder() / _edition())
     try:
-        return cast("F", numba.njit(cache=True, **OPTIONS)(function))
+        return _compiled(function, cache=True)
     except RuntimeError:  # there is no folder to write to
-        return cast("F", numba.njit(**OPTIONS)(function))
+        return _compiled(function, cache=False)
     finally:
         config.CACHE_DIR = before
+
+
+def _compiled(function: F, *, cache: bool) -> F:
+    import numba
+
+    return cast("F", numba.njit(cache=cache, nogil=True, error_model="numpy")(function))

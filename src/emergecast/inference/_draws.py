@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.emergence_law import rise
-from emergecast.inference._likelihood import ln_checkpoints, ln_student
+from emergecast.inference._likelihood import by_checkpoint, ln_checkpoints, ln_student
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,14 +110,17 @@ class Draws:
             student: whether scores are Student-t.
             rows: which rows count, shape (rows,); all if None.
         """
-        member = np.eye(self.deviations.shape[1])[data.checkpoint]
-        if rows is not None:
-            member *= rows[:, None]
+        n = self.deviations.shape[1]
+        data = data if rows is None else data.rows(rows)
         variance = data.variance(self.noise)
         if student:
-            return np.asarray(ln_student(data.score - self.fitted(data), variance) @ member)
+            return by_checkpoint(
+                ln_student(data.score - self.fitted(data), variance), data.checkpoint, n
+            )
         residual = data.score - self.expected(data)
-        return ln_checkpoints(residual, variance, member=member, kappa=self.deviation_scale)
+        return ln_checkpoints(
+            residual, variance, checkpoint=data.checkpoint, kappa=self.deviation_scale, n=n
+        )
 
     def line(self, level: Ints, loss: Floats) -> Floats:
         """Noiseless score of a checkpoint that does not deviate, shape (n, points).

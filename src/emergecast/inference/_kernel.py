@@ -8,17 +8,14 @@ computed stands in `_likelihood.py`, the arrays in `_likelihood_rows.py`.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple
 
-import numba
 import numpy as np
 
 from emergecast.emergence_law import STUDENT_FREEDOM
-from emergecast.inference._compiled import OPTIONS, compiled
+from emergecast.inference._compiled import compiled, part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from emergecast.inference._data import Floats, Ints
     from emergecast.inference._likelihood_rows import LikelihoodRows, Linear, RowsUnder, Terms
 
@@ -28,55 +25,91 @@ SMALLEST, LARGEST = 1e-280, 1e280
 """A product outside these may have lost digits."""
 TINY = 1e-12
 """As in `emergence_law.rise`: a smaller width or rate is none."""
-NEGLIGIBLE = 40.0
-"""So many widths from an elbow, its rounding is lost in that of the sum."""
-SERIES = 1e-5
-"""Below it, three terms of a power series are as good as the function, and faster."""
+FARTHEST = 40.0
+"""exp(-x) beyond it is lost in the rounding of what it is added to."""
+SMALL = 3e-3
+"""Below it, five terms of the power series of 1 - exp(-x) are exact to rounding."""
+ROOT_TWO, HALF_LN_TWO = math.sqrt(2.0), 0.5 * math.log(2.0)
 LIFT = 1 + 1e-9
 """Factor for the diagonal of a matrix that rounding made indefinite."""
-
-F = TypeVar("F", bound="Callable[..., object]")
-
-
-def part(function: F) -> F:
-    """What the functions below consist of: it becomes part of their code."""
-    return cast("F", numba.njit(**OPTIONS)(function))
 
 
 @part
 def _ln_product(values: Floats) -> float:
     """Sum of ln over the values."""
-    total = 0.0
+    total, whole = 0.0, values.size // FACTORS * FACTORS
     for start in range(0, values.size, FACTORS):
-        stop = min(start + FACTORS, values.size)
-        product = 1.0
-        for r in range(start, stop):
-            product *= values[r]
+        if start < whole:
+            # four products at a time, which the processor takes as one
+            a, b, c, d = values[start], values[start + 1], values[start + 2], values[start + 3]
+            for r in range(start + 4, start + FACTORS, 4):
+                a *= values[r]
+                b *= values[r + 1]
+                c *= values[r + 2]
+                d *= values[r + 3]
+            product = (a * b) * (c * d)
+        else:
+            product = 1.0
+            for r in range(whole, values.size):
+                product *= values[r]
         if SMALLEST < product < LARGEST:
             total += math.log(product)
         else:
-            for r in range(start, stop):
+            for r in range(start, min(start + FACTORS, values.size)):
                 total += math.log(values[r])
     return total
 
 
 @part
-def _risen(past: float, width: float, rate: float) -> float:
-    """P: `emergence_law.rise` for one number."""
-    risen = max(past, 0.0)
-    if width > TINY and abs(past) < NEGLIGIBLE * width:
-        tail = math.exp(-abs(past) / width)
-        if tail > SERIES:
-            risen += width * math.log1p(tail)
-        else:
-            risen += width * tail * (1.0 - tail * (0.5 - tail / 3.0))
+def _exp_minus(x: float) -> float:
+    """exp(-x) for x >= 0 to 1e-14 of it: a power series of x / 64, squared six times.
+
+    Arithmetic alone and without loops, so that loops around it do several numbers at a time.
+    """
+    y = min(x, FARTHEST) * (1 / 64)
+    high = 1 - y * (1 / 11) * (1 - y * (1 / 12) * (1 - y * (1 / 13) * (1 - y * (1 / 14))))
+    high = 1 - y * (1 / 8) * (1 - y * (1 / 9) * (1 - y * (1 / 10) * high))
+    high = 1 - y * (1 / 5) * (1 - y * (1 / 6) * (1 - y * (1 / 7) * high))
+    power = 1 - y * (1 - y * (1 / 2) * (1 - y * (1 / 3) * (1 - y * (1 / 4) * high)))
+    power *= power
+    power *= power
+    power *= power
+    power *= power
+    power *= power
+    return power * power
+
+
+@part
+def _ln_up_to_two(x: float) -> float:
+    """ln(x) for 1 <= x <= 2, to 1e-16: ln(2) / 2 and the power series of 2 artanh."""
+    share = (x - ROOT_TWO) / (x + ROOT_TWO)
+    y = share * share
+    high = 1 / 13 + y * (1 / 15 + y * (1 / 17 + y * (1 / 19 + y * (1 / 21 + y * (1 / 23)))))
+    series = 1.0 + y * (1 / 3 + y * (1 / 5 + y * (1 / 7 + y * (1 / 9 + y * (1 / 11 + y * high)))))
+    return HALF_LN_TWO + 2.0 * share * series
+
+
+@part
+def _rise(rows: LikelihoodRows, under: RowsUnder, v: int, risen: Floats) -> None:
+    """Fill in P of every cell under one vector, shape (M,): `emergence_law.rise`."""
+    elbows, levels, losses = under.elbows[v], rows.cell_level, rows.cell_loss
+    width, rate = under.width[v], under.ceiling_rate[v]
+    for m in range(risen.size):
+        risen[m] = elbows[levels[m]] - losses[m]
+    if width > TINY:
+        for m in range(risen.size):
+            tail = _ln_up_to_two(1.0 + _exp_minus(abs(risen[m]) / width))
+            risen[m] = max(risen[m], 0.0) + width * tail
+    else:
+        for m in range(risen.size):
+            risen[m] = max(risen[m], 0.0)
     if rate > TINY:
-        lost = rate * risen
-        if lost > SERIES:
-            risen = -math.expm1(-lost) / rate
-        else:
-            risen *= 1.0 - lost * (0.5 - lost / 6.0)
-    return risen
+        for m in range(risen.size):
+            lost = rate * risen[m]
+            series = 1 - lost * (1 / 3) * (1 - lost * (1 / 4) * (1 - lost * (1 / 5)))
+            series = 1 - lost * (1 / 2) * series
+            whole = (1.0 - _exp_minus(lost)) / rate
+            risen[m] = risen[m] * series if lost < SMALL else whole
 
 
 class Work(NamedTuple):
@@ -86,6 +119,8 @@ class Work(NamedTuple):
     """Of every row's own noise, shape (n,)."""
     weight: Floats
     """One over it."""
+    risen: Floats
+    """P of every cell, shape (M,)."""
     inflated: Floats
     """By how much its deviation widens a checkpoint, shape (C,)."""
     by_level: Floats
@@ -103,18 +138,24 @@ class Work(NamedTuple):
 @part
 def _weigh(rows: LikelihoodRows, noise: float, work: Work) -> float:
     """Weights of the rows; misfit of their scores to 0, and ln of the weights, as ln density."""
-    misfit = 0.0
-    for r in range(rows.score.size):
-        work.variance[r] = rows.sampling[r] + noise * rows.per_run[r]
-        work.weight[r] = 1.0 / work.variance[r]
-        misfit += work.weight[r] * rows.score[r] * rows.score[r]
-    return -0.5 * (misfit + _ln_product(work.variance))
+    variance, weight, score, n = work.variance, work.weight, rows.score, rows.score.size
+    sampling, per_run = rows.sampling, rows.per_run
+    for r in range(n):
+        variance[r] = sampling[r] + noise * per_run[r]
+        weight[r] = 1.0 / variance[r]
+    a = b = c = d = 0.0  # four sums at a time
+    for r in range(0, n - 3, 4):
+        a += weight[r] * score[r] * score[r]
+        b += weight[r + 1] * score[r + 1] * score[r + 1]
+        c += weight[r + 2] * score[r + 2] * score[r + 2]
+        d += weight[r + 3] * score[r + 3] * score[r + 3]
+    for r in range(n // 4 * 4, n):
+        a += weight[r] * score[r] * score[r]
+    return -0.5 * ((a + b) + (c + d) + _ln_product(variance))
 
 
 @part
-def _add_checkpoints(  # noqa: C901  one loop over the rows, for speed
-    rows: LikelihoodRows, under: RowsUnder, v: int, work: Work
-) -> float:
+def _add_checkpoints(rows: LikelihoodRows, under: RowsUnder, v: int, work: Work) -> float:  # noqa: C901
     """Sum by level, add what series know, integrate deviations out; ln density.
 
     One long loop over names of its own: passing arrays on, or looking them up in a tuple, would
@@ -122,10 +163,9 @@ def _add_checkpoints(  # noqa: C901  one loop over the rows, for speed
     """
     weight, seen, place, by_level = work.weight, work.seen, work.place, work.by_level
     gram, right, inflated = work.gram, work.right, work.inflated
-    scores, losses, levels = rows.score, rows.cell_loss, rows.cell_level
+    scores, levels, risen = rows.score, rows.cell_level, work.risen
     cell_start, checkpoint_start, series = rows.cell_start, rows.checkpoint_start, rows.series
     has_few, has_series, own_slopes = rows.few_shot, rows.n_series > 0, rows.own_slopes
-    elbows, width, rate = under.elbows[v], under.width[v], under.ceiling_rate[v]
     deviation = under.deviation[v]
     base, last_unknown = rows.n_series + has_few, right.size - 1
     known = 1 + has_few + has_series
@@ -146,7 +186,7 @@ def _add_checkpoints(  # noqa: C901  one loop over the rows, for speed
                 few += in_cell
             by_level[0, level] += in_cell
             by_level[1, level] += score_in_cell
-            past = _risen(elbows[level] - losses[m], width, rate)
+            past = risen[m]
             if past > 0.0:
                 pull = in_cell * past
                 by_level[2, level] += pull
@@ -218,7 +258,7 @@ def _cholesky(matrix: Floats, n_alone: int, factor: Floats) -> bool:
                 left -= factor[i, k] * factor[j, k]
             factor[i, j] = left / factor[j, j]
         left = matrix[i, i]
-        for k in range(i):
+        for k in range(0 if i >= n_alone else i, i):
             left -= factor[i, k] * factor[i, k]
         if not left > 0.0:
             return False
@@ -248,25 +288,18 @@ def _solve(n_alone: int, work: Work, factor: Floats, solved: Floats) -> float:
 
 @part
 def _residuals(
-    rows: LikelihoodRows, under: RowsUnder, linear: Linear, v: int, residual: Floats
+    rows: LikelihoodRows, linear: Linear, v: int, risen: Floats, residual: Floats
 ) -> None:
-    """Fill in score minus mean of every row under one vector, shape (n,)."""
-    scores, losses, levels, cell_start = (
-        rows.score,
-        rows.cell_loss,
-        rows.cell_level,
-        rows.cell_start,
-    )
-    elbows, slopes, offset = under.elbows[v], linear.slopes[v], linear.offset[v]
-    width, rate = under.width[v], under.ceiling_rate[v]
+    """Fill in score minus mean of every row under one vector, shape (n,), given P of cells."""
+    scores, levels, cell_start = rows.score, rows.cell_level, rows.cell_start
+    slopes, offset = linear.slopes[v], linear.offset[v]
     for c in range(rows.checkpoint.size):
         own = linear.level[v] + linear.checkpoint[v, rows.checkpoint[c]]
         if rows.n_series:
             own += linear.series[v, rows.series[c]]
         for m in range(rows.checkpoint_start[c], rows.checkpoint_start[c + 1]):
-            level = levels[m]
-            mean = own + slopes[level] * _risen(elbows[level] - losses[m], width, rate)
-            if level == 0:
+            mean = own + slopes[levels[m]] * risen[m]
+            if levels[m] == 0:
                 mean += offset
             for r in range(cell_start[m], cell_start[m + 1]):
                 residual[r] = scores[r] - mean
@@ -285,6 +318,7 @@ def marginal(rows: LikelihoodRows, under: RowsUnder, found: Terms) -> None:
     work = Work(
         np.empty(rows.score.size),
         np.empty(rows.score.size),
+        np.empty(rows.cell_level.size),
         np.empty(rows.series.size),
         np.empty((5, under.elbows.shape[1])),
         np.empty((size, size)),
@@ -296,6 +330,7 @@ def marginal(rows: LikelihoodRows, under: RowsUnder, found: Terms) -> None:
         work.by_level[:] = 0.0
         work.gram[:] = 0.0
         work.right[:] = 0.0
+        _rise(rows, under, v, work.risen)
         ln_density = _weigh(rows, under.noise[v], work)
         ln_density += _add_checkpoints(rows, under, v, work)
         _add_levels(rows, under.precision[v], work)
@@ -315,8 +350,10 @@ def student(rows: LikelihoodRows, under: RowsUnder, linear: Linear, found: Float
         found: to fill in.
     """
     spread, far = np.empty(rows.score.size), np.empty(rows.score.size)
+    risen = np.empty(rows.cell_level.size)
     for v in range(under.elbows.shape[0]):
-        _residuals(rows, under, linear, v, far)
+        _rise(rows, under, v, risen)
+        _residuals(rows, linear, v, risen, far)
         for r in range(rows.score.size):
             spread[r] = rows.sampling[r] + under.noise[v] * rows.per_run[r]
             far[r] = 1.0 + far[r] * far[r] / (STUDENT_FREEDOM * spread[r])
@@ -337,9 +374,10 @@ def by_checkpoint(
         total: zeros to add weights to, shape (N, checkpoints).
         pull: zeros to add weighted residuals to, shape (N, checkpoints).
     """
-    residual = np.empty(rows.score.size)
+    residual, risen = np.empty(rows.score.size), np.empty(rows.cell_level.size)
     for v in range(under.elbows.shape[0]):
-        _residuals(rows, under, linear, v, residual)
+        _rise(rows, under, v, risen)
+        _residuals(rows, linear, v, risen, residual)
         for c in range(rows.checkpoint.size):
             at = rows.checkpoint[c]
             first, last = rows.checkpoint_start[c], rows.checkpoint_start[c + 1]

@@ -27,7 +27,7 @@ from emergecast.emergence_law import STUDENT_FREEDOM
 from emergecast.inference._likelihood_rows import Linear, RowsUnder, Terms
 
 if TYPE_CHECKING:
-    from emergecast.inference._data import Floats
+    from emergecast.inference._data import Floats, Ints
     from emergecast.inference._likelihood_rows import LikelihoodRows
 
 ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
@@ -53,20 +53,36 @@ def ln_student(residual: Floats, variance: Floats) -> Floats:
     return np.asarray(LN_STUDENT - 0.5 * np.log(variance) - 0.5 * (STUDENT_FREEDOM + 1) * far)
 
 
-def ln_checkpoints(residual: Floats, variance: Floats, *, member: Floats, kappa: Floats) -> Floats:
-    """Log density of the rows of each checkpoint, the deviation they share integrated out, (N, C).
+def ln_checkpoints(
+    residual: Floats, variance: Floats, *, checkpoint: Ints, kappa: Floats, n: int
+) -> Floats:
+    """Log density of the rows of each checkpoint, the deviation they share integrated out.
 
     Args:
-        residual: score minus what is expected without the deviation, shape (N, n).
-        variance: of each row's own noise, shape (N, n).
-        member: 1 where a row belongs to a checkpoint, else 0, shape (n, C).
+        residual: score minus what is expected without the deviation, shape (N, rows).
+        variance: of each row's own noise, shape (N, rows).
+        checkpoint: of each row, shape (rows,).
         kappa: standard deviation of the deviations, shape (N,).
+        n: how many checkpoints there are.
+
+    Returns:
+        Array of shape (N, n), 0 for a checkpoint without rows.
     """
     spread = kappa[:, None] ** 2
-    inflated = 1 + spread * ((1 / variance) @ member)
-    pull = (residual / variance) @ member
-    alone = ln_normal(residual, variance) @ member
+    inflated = 1 + spread * by_checkpoint(1 / variance, checkpoint, n)
+    pull = by_checkpoint(residual / variance, checkpoint, n)
+    alone = by_checkpoint(ln_normal(residual, variance), checkpoint, n)
     return np.asarray(alone - 0.5 * np.log(inflated) + 0.5 * spread * pull**2 / inflated)
+
+
+def by_checkpoint(values: Floats, checkpoint: Ints, n: int) -> Floats:
+    """Sums over the rows of each of n checkpoints, (N, rows) to (N, n)."""
+    order = np.argsort(checkpoint, kind="stable")
+    present, starts = np.unique(checkpoint[order], return_index=True)
+    found = np.zeros((values.shape[0], n))
+    if present.size:
+        found[:, present] = np.add.reduceat(values[:, order], starts, axis=1)
+    return found
 
 
 # ---------------------------------------------------------- all rows, what is linear integrated out

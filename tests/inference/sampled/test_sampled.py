@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +13,12 @@ from tests.referees import rich_model, rich_simulate, simulate
 import emergecast
 from emergecast.emergence_law import Feature, Law
 from emergecast.errors import FitError, OptionError
-from emergecast.inference import FitOptions, Mixture, Model, Priors, sampled
+from emergecast.inference import Effort, FitOptions, Mixture, Model, Priors, sampled
 from emergecast.inference.sampled._space import Space
 
+# the room bears the name of a function, so its files are looked up by their names
+_sampled = sys.modules["emergecast.inference.sampled._sampled"]
+_sequential = sys.modules["emergecast.inference.sampled._sequential"]
 LEVELS = [0.05, 0.5, 0.95]
 COLLAPSED = (
     "log-power", "power", "hill", "log-power+soft", "log-power+ceiling", "log-power+slopes",
@@ -113,6 +117,50 @@ def test_weighting_draws_is_sampling_again():
         gap = weighted.quantile(LEVELS) - again.quantile(LEVELS)
         assert np.max(np.abs(gap)) < 0.3 * again.sd
         assert weighted.log_evidence == pytest.approx(again.log_evidence, abs=1.5)
+
+
+@pytest.mark.parametrize("change", ["rows", "priors"])
+def test_a_run_may_start_from_a_stage_of_another(change, simulated_fits, monkeypatch):
+    """Fewer rows, or wider priors, from draws at a power of the first: quadrature says the same."""
+    monkeypatch.setattr(_sampled, "FEWEST_EFFECTIVE", np.inf)  # weights alone never do
+    started = []
+
+    def sample(*arguments):
+        started.append(arguments[3])
+        return _sequential.sample(*arguments)
+
+    for fit in [fit for fit in simulated_fits if str(fit.law) == "log-power"][:2]:
+        data, keep, priors = fit.data, None, fit.priors
+        if change == "rows":
+            keep = data.level != data.top_level - 1
+        else:
+            priors = priors.widened(1.5)
+        first = sampled(Model(data, fit.law, fit.priors))
+        monkeypatch.setattr(_sampled, "sample", sample)
+        found = first.under(Model(data, fit.law, priors, keep))
+        monkeypatch.undo()
+        monkeypatch.setattr(_sampled, "FEWEST_EFFECTIVE", np.inf)
+        wanted = fit.posterior_if(keep=keep, priors=priors)
+        gap = found.quantile(LEVELS) - wanted.quantile(LEVELS)
+        assert np.max(np.abs(gap)) < 0.4 * wanted.sd
+        assert found.log_evidence == pytest.approx(wanted.log_evidence, abs=2.0)
+    assert all(start is not None and 0 < start.draws.power < 1 for start in started)
+
+
+def test_chains_are_extended_where_the_error_is_not_good(simulated_fits, monkeypatch):
+    """To 256 steps, from where they stand: the first states are those of the short run."""
+    fit = simulated_fits[0]
+    model = Model(fit.data, Law.parse("log-power"), fit.priors)
+    monkeypatch.setattr(_sampled, "KEPT", 10**6)
+    short = sampled(model, Effort())
+    monkeypatch.setattr(_sampled, "GOOD", 0.0)
+    long = sampled(model)
+    n = len(short._elbow)
+    assert len(long._elbow) == 256 * 256 > n
+    np.testing.assert_array_equal(long._elbow[:n], short._elbow)
+    gap = long.quantile(LEVELS) - fit.with_law("log-power").posterior.quantile(LEVELS)
+    assert np.max(np.abs(gap)) < 0.15 * long.sd
+    assert long.error < short.error
 
 
 def test_draws_fit_the_rows(simulated_fits):
