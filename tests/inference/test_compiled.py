@@ -14,7 +14,7 @@ import pytest
 
 from emergecast.emergence_law import rise
 from emergecast.inference._compiled import cache_folder, compiled
-from emergecast.inference._kernel import _cholesky, _rise
+from emergecast.inference._kernel import _block, _cholesky, _rise
 from emergecast.inference._likelihood_rows import LikelihoodRows, RowsUnder
 
 
@@ -84,19 +84,22 @@ def test_the_rise_is_that_of_the_law(width: float, rate: float):
     """Where power series stand in for functions too; near, far and very far from an elbow."""
     past = np.concatenate([np.linspace(-8, 8, 400), np.geomspace(1e-9, 60, 99) * max(width, 1e-3)])
     past = np.concatenate([past, -past])
-    none = np.zeros(0)
+    none, count = np.zeros(0), np.arange(0)
     rows = LikelihoodRows(
-        score=none, sampling=none, per_run=none, cell_start=np.arange(0),
+        score=none, kind=count, sampling=none, per_run=none, count=count, square=none,
+        item_kind=count, item_count=none, item_score=none, cell_row=count, cell_item=count,
         cell_level=np.zeros(past.size, dtype=np.int64), cell_loss=-past,
-        checkpoint_start=np.arange(0), checkpoint=np.arange(0), series=np.arange(0),
+        checkpoint_start=count, checkpoint=count, series=count,
         few_shot=False, n_series=0, own_slopes=False,
     )  # fmt: skip
     under = RowsUnder(
-        elbows=np.zeros((1, 1)), noise=none, width=np.array([width]),
-        ceiling_rate=np.array([rate]), deviation=none, precision=np.zeros((1, 0)),
+        elbows=np.zeros((1, 1)), noise=np.zeros(1), width=np.array([width]),
+        ceiling_rate=np.array([rate]), deviation=np.zeros(1), precision=np.zeros((1, 0)),
     )  # fmt: skip
-    found = np.empty(past.size)
-    _rise(rows, under, 0, found)
+    block, found = _block(rows, under, 0, 1), []
+    for cell in range(past.size):
+        assert _rise(rows, block, cell) == (block.risen[0] > 0)
+        found.append(block.risen[0])
     wanted = rise(past, width=width, ceiling_rate=rate)
     np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-15)
 
@@ -107,7 +110,7 @@ def test_unknowns_that_know_each_other_only_by_others_are_factorised_alike():
     root = rng.standard_normal((6, 6))
     matrix = root @ root.T + 6 * np.eye(6)
     matrix[:3, :3] = np.diag(np.diag(matrix[:3, :3])) + 20 * np.eye(3)
-    factor = np.zeros((6, 6))
-    assert _cholesky(matrix, 3, factor)
-    np.testing.assert_allclose(factor, np.linalg.cholesky(matrix), atol=1e-12)
-    assert not _cholesky(-matrix, 3, factor)
+    factor = np.zeros((6, 6, 2))
+    _cholesky(np.dstack([matrix, -matrix]), 3, factor)
+    np.testing.assert_allclose(factor[:, :, 0], np.linalg.cholesky(matrix), atol=1e-12)
+    assert np.isnan(factor[5, 5, 1])

@@ -23,7 +23,7 @@ from emergecast.inference import (
     ln_student,
     sampled,
 )
-from emergecast.inference._kernel import _ln_product
+from emergecast.inference._kernel import _add_ln_product
 from emergecast.inference._likelihood import by_checkpoint
 from emergecast.inference._stacking import _held_out
 
@@ -149,9 +149,26 @@ def test_sums_by_checkpoint_are_those_of_a_loop():
 def test_products_of_variances_neither_overflow_nor_underflow():
     """Sums of logarithms are taken from products; absurd errors are not lost."""
     rng = np.random.default_rng(2)
+    counts = np.arange(37) % 4
     for scale in (1e-40, 2.5e-7, 1.0, 1e12, 1e40):
-        values = scale * rng.uniform(1, 2, 37)
-        np.testing.assert_allclose(_ln_product(values), np.log(values).sum(), rtol=1e-12)
+        values = scale * rng.uniform(1, 2, (37, 5))
+        values[:, 4] *= 1e-30  # each vector has a product of its own
+        found = np.ones(5)
+        _add_ln_product(values, counts, -0.5, found)
+        wanted = 1 - 0.5 * (counts[:, None] * np.log(values)).sum(axis=0)
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_a_vector_is_worth_the_same_whatever_stands_beside_it():
+    """To the last digit, alone or among others."""
+    rng = np.random.default_rng(3)
+    for name in ("log-power+student", "log-power+soft+ceiling+slopes+deviation"):
+        data = data_for(name)
+        model = Model(data, Law.parse(name), Priors.default())
+        vectors = model.sample_prior(301, rng)
+        together = model.evaluate(vectors)[1]
+        alone = [model.evaluate(vectors[i : i + 1])[1][0] for i in range(301)]
+        np.testing.assert_array_equal(together, alone)
 
 
 def test_machine_code_of_another_edition_is_not_read(tmp_path, monkeypatch):

@@ -14,16 +14,34 @@ if TYPE_CHECKING:
 
 
 class LikelihoodRows(NamedTuple):
-    """What no vector changes. Rows are sorted into cells: by checkpoint, level and loss."""
+    """What no vector changes. Rows are sorted into cells: by checkpoint, level and loss.
+
+    Rows that have the same noise are of one kind: there are K kinds. Those of one kind in one cell
+    make an item: there are I items.
+    """
 
     score: Floats
     """y, shape (n,)."""
+    kind: Ints
+    """Of each row, shape (n,)."""
     sampling: Floats
-    """Squared sampling error, shape (n,)."""
+    """Squared sampling error of each kind, shape (K,)."""
     per_run: Floats
-    """One over the runs that a score averages, shape (n,)."""
-    cell_start: Ints
+    """One over the runs that a score of each kind averages, shape (K,)."""
+    count: Ints
+    """Rows of each kind, shape (K,)."""
+    square: Floats
+    """Sum of y^2 over them, shape (K,)."""
+    item_kind: Ints
+    """Shape (I,)."""
+    item_count: Floats
+    """Rows of each item, shape (I,)."""
+    item_score: Floats
+    """Sum of y over them, shape (I,)."""
+    cell_row: Ints
     """First row of each cell, and n, shape (M + 1,)."""
+    cell_item: Ints
+    """First item of each cell, and I, shape (M + 1,)."""
     cell_level: Ints
     """Shape (M,)."""
     cell_loss: Floats
@@ -53,18 +71,29 @@ class LikelihoodRows(NamedTuple):
             n_series: how many series deviate.
             slopes: whether every level has a slope of its own.
         """
-        loss = data.standard_loss
-        order = np.lexsort((loss, data.level, data.checkpoint))
-        keys = np.column_stack([data.checkpoint, data.level, loss])[order]
-        new = np.diff(keys, axis=0, prepend=[[-1.0, -1.0, 0.0]]) != 0
-        cells = np.flatnonzero(new.any(axis=1))
-        first = order[cells]
+        loss, score = data.standard_loss, data.standard_score
+        sampling = (data.sampling_sd / data.score_range) ** 2
+        noises, kind = np.unique(
+            np.column_stack([sampling, 1 / data.repeats]), axis=0, return_inverse=True
+        )
+        order = np.lexsort((kind, loss, data.level, data.checkpoint))
+        keys = np.column_stack([data.checkpoint, data.level, loss, kind])[order]
+        new = np.diff(keys, axis=0, prepend=[[-1.0, -1.0, 0.0, 0.0]]) != 0
+        items, cells = (np.flatnonzero(new[:, :width].any(axis=1)) for width in (4, 3))
         checkpoints = np.flatnonzero(new[cells, 0])
+        first, score, kind = order[cells], score[order], kind[order]
         return cls(
-            score=data.standard_score[order],
-            sampling=((data.sampling_sd / data.score_range) ** 2)[order],
-            per_run=(1 / data.repeats)[order],
-            cell_start=np.append(cells, order.size),
+            score=score,
+            kind=kind,
+            sampling=np.ascontiguousarray(noises[:, 0]),
+            per_run=np.ascontiguousarray(noises[:, 1]),
+            count=np.bincount(kind, minlength=len(noises)),
+            square=np.bincount(kind, score**2, minlength=len(noises)),
+            item_kind=kind[items],
+            item_count=np.diff(items, append=order.size).astype(np.float64),
+            item_score=np.add.reduceat(score, items) if items.size else np.zeros(0),
+            cell_row=np.append(cells, order.size),
+            cell_item=np.append(np.searchsorted(items, cells), items.size),
             cell_level=data.level[first],
             cell_loss=loss[first],
             checkpoint_start=np.append(checkpoints, cells.size),
