@@ -82,7 +82,7 @@ class Suspect:
 
 
 class Sample:
-    """Draws of one law as arrays: elbow (N,), score without checkpoint deviation (N, n)."""
+    """Draws of one law, and what they predict."""
 
     def __init__(self, fit: Fit, posterior: Posterior) -> None:
         """Draws of a posterior of `fit`, a single law, perhaps from some of the rows."""
@@ -93,18 +93,17 @@ class Sample:
         self.weighable = not {Feature.STUDENT, Feature.DEVIATION} <= features
         self.draws = posterior.draws(DRAWS, np.random.default_rng(SEED))
         self.elbow = self.draws.elbow
-        self.mean = self.draws.expected(self.data)
-        self.variance = self.data.variance(self.draws.noise)
         self.deviation = self.draws.deviation_scale**2
 
     def moments(self, rows: NDArray[np.bool_], weight: Floats) -> tuple[float, float, Floats]:
         """Predictive mean and variance of the weighted mean of some rows, and their weights."""
-        variance = self.variance[:, rows]
+        data = self.data.rows(rows)
+        variance = data.variance(self.draws.noise)
         if self.student:
             variance = variance * STUDENT_FREEDOM / (STUDENT_FREEDOM - 2)
         share = 1 / np.average(variance, axis=0, weights=weight)
         share /= share.sum()
-        middle = self.mean[:, rows] @ share
+        middle = self.draws.expected(data) @ share
         mean = float(np.average(middle, weights=weight))
         spread = (middle - mean) ** 2 + self.deviation + variance @ share**2
         return mean, float(np.average(spread, weights=weight)), share

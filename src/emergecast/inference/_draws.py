@@ -129,10 +129,10 @@ class Draws:
             level: 0 for few-shot, j for data amount j, shape (points,).
             loss: nats, shape (points,).
         """
-        past = self.elbows[:, level] - loss
+        past = np.take(self.elbows, level, axis=1) - loss
         risen = rise(past, width=self.width[:, None], ceiling_rate=self.ceiling_rate[:, None])
         base = self.chance[:, None] + self.few_shot_offset[:, None] * (level == 0)
-        return np.asarray(base + self.slopes[:, level] * risen)
+        return np.asarray(base + np.take(self.slopes, level, axis=1) * risen)
 
 
 PLAIN = ("elbow", "elbow_high", "alpha", "k", "c", "slope", "chance", "few_shot_offset", "noise")

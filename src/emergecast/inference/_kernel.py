@@ -176,14 +176,14 @@ def _rise(rows: LikelihoodRows, block: Block, cell: int) -> bool:
     per_width, per_rate = block.per_width, block.per_rate
     level, loss, above = rows.cell_level[cell], rows.cell_loss[cell], 0
     for b in range(risen.size):
-        risen[b] = elbows[level, b] - loss
+        past = elbows[level, b] - loss
+        risen[b] = past if block.soft else max(past, 0.0)
+        above |= past > 0.0
     if block.soft:
         for b in range(risen.size):
             tail = width[b] * _ln_up_to_two(1.0 + _exp_minus(abs(risen[b]) * per_width[b]))
             risen[b] = max(risen[b], 0.0) + tail
-    else:
-        for b in range(risen.size):
-            risen[b] = max(risen[b], 0.0)
+            above |= tail > 0.0
     if block.ceiling:
         for b in range(risen.size):
             lost = rate[b] * risen[b]
@@ -191,8 +191,6 @@ def _rise(rows: LikelihoodRows, block: Block, cell: int) -> bool:
             series = risen[b] * (1 - lost * (1 / 2) * series)
             whole = (1.0 - _exp_minus(lost)) * per_rate[b]
             risen[b] = series if lost < SMALL else whole
-    for b in range(risen.size):
-        above |= risen[b] > 0.0
     return above != 0
 
 
@@ -263,9 +261,7 @@ def _add_checkpoints(rows: LikelihoodRows, block: Block, system: System) -> None
                 spare[3, b] += spare[1, b]
                 by_level[0, level, b] += spare[0, b]
                 by_level[1, level, b] += spare[1, b]
-            if level == 0:
-                for b in range(width):
-                    spare[4, b] += spare[0, b]
+                spare[4, b] += spare[0, b] if level == 0 else 0.0
             if not _rise(rows, block, m):
                 continue
             unknown = base + 1 + level if own_slopes else last_unknown
