@@ -89,12 +89,13 @@ def test_the_density_of_a_checkpoint_is_that_of_scipy(rows: list[designs.Row]):
     fit = fitted(rows, "log-power+deviation")
     sample = Sample(fit, fit.posterior)
     found = sample.draws.ln_checkpoints(fit.data, student=False)
+    mean, variance = sample.draws.expected(fit.data), fit.data.variance(sample.draws.noise)
     assert np.median(sample.deviation) > 0
     for draw in (0, 700, 1499):
         for checkpoint in (0, 5, 12):
             own = fit.data.checkpoint == checkpoint
-            covariance = np.diag(sample.variance[draw, own]) + sample.deviation[draw]
-            density = stats.multivariate_normal(sample.mean[draw, own], covariance)
+            covariance = np.diag(variance[draw, own]) + sample.deviation[draw]
+            density = stats.multivariate_normal(mean[draw, own], covariance)
             expected = density.logpdf(fit.data.score[own])
             assert found[draw, checkpoint] == pytest.approx(expected, rel=1e-9)
 
@@ -104,8 +105,9 @@ def test_the_density_of_a_checkpoint_under_student_is_that_of_scipy(rows: list[d
     fit = fitted(rows, "log-power+student")
     sample = Sample(fit, fit.posterior)
     own = fit.data.checkpoint == 12
-    score, scale = fit.data.score[own], np.sqrt(sample.variance[:, own])
-    expected = stats.t(4, sample.mean[:, own], scale).logpdf(score).sum(axis=1)
+    data = fit.data.rows(own)
+    score, scale = data.score, np.sqrt(data.variance(sample.draws.noise))
+    expected = stats.t(4, sample.draws.expected(data), scale).logpdf(score).sum(axis=1)
     found = sample.draws.ln_checkpoints(fit.data, student=True)
     np.testing.assert_allclose(found[:, 12], expected, atol=1e-9)
 

@@ -86,7 +86,7 @@ def test_the_rise_is_that_of_the_law(width: float, rate: float):
     past = np.concatenate([past, -past])
     none, count = np.zeros(0), np.arange(0)
     rows = LikelihoodRows(
-        score=none, kind=count, sampling=none, per_run=none, count=count, square=none,
+        score=none, kind=count, sampling=none, per_run=none, rows_of_kind=count, square=none,
         item_kind=count, item_count=none, item_score=none, cell_row=count, cell_item=count,
         cell_level=np.zeros(past.size, dtype=np.int64), cell_loss=-past,
         checkpoint_start=count, checkpoint=count, series=count,

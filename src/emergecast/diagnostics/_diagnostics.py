@@ -11,7 +11,7 @@ from emergecast.diagnostics._falls import Fall, find_falls
 from emergecast.diagnostics._influence import Influence, Suspect, leave_out, refit
 from emergecast.diagnostics._predictive import Check, predictive_checks
 from emergecast.diagnostics._residuals import Residual, Trend, residuals
-from emergecast.inference import SEED, local_optima
+from emergecast.inference import SEED, both, local_optima
 from emergecast.records import Count
 
 if TYPE_CHECKING:
@@ -151,7 +151,9 @@ def diagnose(fit: Fit) -> Diagnostics:
     """The diagnostics of a fit; about as long as the fit itself."""
     draws = fit.posterior.draws(DRAWS, np.random.default_rng(SEED))
     unseen = refit(fit, fit.data.few_shot) if fit.data.few_shot.any() else None
-    influence, suspects = leave_out(fit, unseen)
+    (influence, suspects), (predictive, optima) = both(
+        lambda: leave_out(fit, unseen), lambda: (predictive_checks(fit, unseen), _optima(fit))
+    )
     found, trends = residuals(fit, draws)
     return Diagnostics(
         influence=influence,
@@ -159,8 +161,8 @@ def diagnose(fit: Fit) -> Diagnostics:
         trends=trends,
         suspects=suspects,
         falls=find_falls(fit, draws),
-        predictive=predictive_checks(fit, unseen),
-        optima=_optima(fit),
+        predictive=predictive,
+        optima=optima,
     )
 
 

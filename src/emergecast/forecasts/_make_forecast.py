@@ -11,7 +11,7 @@ from emergecast.forecasts._forecast import Forecast
 from emergecast.forecasts._forecast_options import ForecastOptions
 from emergecast.forecasts._thresholds import default_thresholds
 from emergecast.forecasts._verdict import Verdict, judge, refusal
-from emergecast.inference import ElbowOnAxis, Fit, Resample, fit
+from emergecast.inference import ElbowOnAxis, Fit, Resample, both, fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,9 +75,11 @@ def forecast(
     )
     if on_elbow is not None:
         on_elbow(fitted, elbow)
-    judgement = judge(fitted, thresholds, diagnosed=options.diagnostics)
     n = options.bootstraps
-    bootstrap = {kind: fitted.bootstrap(kind, n) if n else None for kind in Resample}
+    bootstrap, judgement = both(
+        lambda: {kind: fitted.bootstrap(kind, n) if n else None for kind in Resample},
+        lambda: judge(fitted, thresholds, diagnosed=options.diagnostics),
+    )
     return replace(
         made,
         verdict=judgement.verdict,

@@ -18,7 +18,7 @@ from emergecast.inference._on_axis import ElbowOnAxis
 from emergecast.inference._point import PointEstimate, local_optima
 from emergecast.inference._posterior import INTERVAL, QUANTILES, Posterior
 from emergecast.inference._priors import Anchors, Priors
-from emergecast.inference._side_by_side import side_by_side
+from emergecast.inference._side_by_side import both, side_by_side
 from emergecast.inference.exact._exact import ExactPosterior
 from emergecast.inference.sampled._sampled import Model, SampledPosterior, sampled
 from emergecast.inference.sampled._sequential import Effort
@@ -50,6 +50,7 @@ __all__ = [
     "Priors",
     "Resample",
     "SampledPosterior",
+    "both",
     "fit",
     "ln_normal",
     "ln_student",

@@ -119,8 +119,8 @@ def _block(rows: LikelihoodRows, under: RowsUnder, first: int, count: int) -> Bl
         np.zeros(count),
         np.empty(count),
         np.empty((5, count)),
-        np.any(under.width[first : first + count] > TINY),
-        np.any(under.ceiling_rate[first : first + count] > TINY),
+        bool(np.any(under.width[first : first + count] > TINY)),
+        bool(np.any(under.ceiling_rate[first : first + count] > TINY)),
     )
     for b in range(count):
         made.noise[b] = under.noise[first + b]
@@ -235,7 +235,9 @@ def _sum_items(rows: LikelihoodRows, weight: Floats, cell: int, spare: Floats) -
 
 
 @part
-def _add_checkpoints(rows: LikelihoodRows, block: Block, system: System) -> None:  # noqa: C901
+def _add_checkpoints(  # noqa: C901, PLR0912  one loop over the rows, for speed
+    rows: LikelihoodRows, block: Block, system: System
+) -> None:
     """Sum by level, add what series know, and integrate deviations out.
 
     Loops over names of its own and no views of arrays: to count who holds a view, or to look an
@@ -351,7 +353,7 @@ def _cholesky(matrix: Floats, n_alone: int, factor: Floats) -> None:
     left = np.empty(matrix.shape[2])
     for i in range(matrix.shape[0]):
         for j in range(i + 1):
-            if j < i and i < n_alone:
+            if j < i < n_alone:
                 continue
             for b in range(left.size):
                 left[b] = matrix[i, j, b]
@@ -417,7 +419,7 @@ def marginal(rows: LikelihoodRows, under: RowsUnder, found: Terms) -> None:
         for k in range(rows.square.size):
             for b in range(count):
                 block.ln_density[b] -= 0.5 * rows.square[k] * block.weight[k, b]
-        _add_ln_product(block.variance, rows.count, -0.5, block.ln_density)
+        _add_ln_product(block.variance, rows.rows_of_kind, -0.5, block.ln_density)
         _add_checkpoints(rows, block, system)
         _add_ln_product(system.inflated, ones, -0.5, block.ln_density)
         _add_levels(rows, under, first, block, system)
@@ -475,7 +477,7 @@ def student(rows: LikelihoodRows, under: RowsUnder, linear: Linear, found: Float
                     for b in range(mean.size):
                         residual = score - mean[b]
                         far[r, b] = 1.0 + residual * residual * weight[kind, b] / STUDENT_FREEDOM
-        _add_ln_product(block.variance, rows.count, -0.5, block.ln_density)
+        _add_ln_product(block.variance, rows.rows_of_kind, -0.5, block.ln_density)
         _add_ln_product(far, ones, -0.5 * (STUDENT_FREEDOM + 1.0), block.ln_density)
         for b in range(mean.size):
             found[first + b] = block.ln_density[b]

@@ -28,7 +28,7 @@ class LikelihoodRows(NamedTuple):
     """Squared sampling error of each kind, shape (K,)."""
     per_run: Floats
     """One over the runs that a score of each kind averages, shape (K,)."""
-    count: Ints
+    rows_of_kind: Ints
     """Rows of each kind, shape (K,)."""
     square: Floats
     """Sum of y^2 over them, shape (K,)."""
@@ -87,8 +87,8 @@ class LikelihoodRows(NamedTuple):
             kind=kind,
             sampling=np.ascontiguousarray(noises[:, 0]),
             per_run=np.ascontiguousarray(noises[:, 1]),
-            count=np.bincount(kind, minlength=len(noises)),
-            square=np.bincount(kind, score**2, minlength=len(noises)),
+            rows_of_kind=np.bincount(kind, minlength=len(noises)),
+            square=np.bincount(kind, score**2, minlength=len(noises)).astype(np.float64),
             item_kind=kind[items],
             item_count=np.diff(items, append=order.size).astype(np.float64),
             item_score=np.add.reduceat(score, items) if items.size else np.zeros(0),
