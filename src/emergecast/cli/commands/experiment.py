@@ -199,7 +199,7 @@ def export(
     Example: `emergecast export experiment.yaml -o table.csv`
     """
     from emergecast.lab.experiment import read_experiment
-    from emergecast.lab.plan import make_table, survey
+    from emergecast.lab.plan import make_table, older_words, survey
     from emergecast.measurements import check_suffix
 
     check_suffix(out)
@@ -208,6 +208,7 @@ def export(
     exported = make_table(found.plan, found.results)
     exported.table.write(out)
     warnings = [str(problem) for problem in found.plan.problems]
+    warnings += older_words(exported.older)
     if exported.missing:
         warnings.append(f"{exported.missing:,} runs have no result yet, or failed.")
     if exported.without_loss:
@@ -225,6 +226,7 @@ def export(
             "rows": len(exported.table),
             "table_hash": exported.table.hash,
             "missing": exported.missing,
+            "older": sum(exported.older.values()),
             "warnings": warnings,
         }
         print(json.dumps(report))
