@@ -128,6 +128,7 @@ def _print_report(experiment: Experiment, report: Report, *, as_json: bool) -> N
             "states": {str(state): count[state] for state in State},
             "undecided": len(report.plan.undecided),
             "left_out": [str(problem) for problem in report.plan.problems],
+            "warnings": list(report.warnings),
         }
         print(json.dumps(found))
     else:
