@@ -221,3 +221,19 @@ def test_what_is_kept_of_a_choice(matching):
     assert score.target == matching.requests[item.right].args[1]
     assert score.correct == float(score.completion == score.target)
     assert matching.example == (matching.requests[0].args[0], score.target)
+
+
+def test_what_a_group_changes_of_its_tasks_counts(folder):
+    """Settings, and the code of a function that the group alone names."""
+    (folder / "marks.py").write_text(CODE, "utf-8")
+    group = (
+        "group: pair\ntask:\n  - {task: sums, process_results: !function marks.mark}\n  - other\n"
+    )
+    (folder / "pair.yaml").write_text(group, "utf-8")
+    asked = Task(name="pair", include_path=folder)
+    before = load_task(asked, limit=4).definition.hash
+    edit(folder / "marks.py", "results[0], doc", "results[0].strip(), doc")
+    after = load_task(asked, limit=4).definition.hash
+    assert after != before
+    edit(folder / "pair.yaml", "- {", "- {repeats: 2, ")
+    assert load_task(asked, limit=4).definition.hash != after
