@@ -192,6 +192,7 @@ def _writes(model, tokenizer, said):
         (["A B C D", "A B C", "A B C", "A <eos>"], [True, False, False, False]),
         (["A B C D", "A tesi C D", "A B C <eos>", "D C B A"], [True, False, False, True]),
         (["A B <eos>", "A tesi", "A B", "A <eos>"], [False] * 4),  # none as long as allowed
+        (["A B", "B A", "A B", "B A"], [False] * 4),  # ended by a token of their own
     ],
 )
 def test_a_text_that_ends_at_the_limit_of_tokens_is_cut(

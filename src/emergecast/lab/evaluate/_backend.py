@@ -27,10 +27,12 @@ class Backend(HFLM):  # type: ignore[misc]  # the harness has no types
     ) -> Tensor:
         """The tokens of a batch, [sequences, time], each beginning with its context."""
         tokens: Tensor = super()._model_generate(context, max_length, stop, **options)
-        rows = tokens[:, context.shape[1] :].tolist()
-        written = [self.tok_decode(row, skip_special_tokens=False) for row in rows]
-        full = tokens.shape[1] >= max_length
-        self._ends = [full and not any(end in text for end in stop) for text in written]
+        rows = tokens[:, context.shape[1] :].tolist() if tokens.shape[1] >= max_length else []
+        self._ends = [
+            row[-1] != self.tokenizer.pad_token_id  # which follows a text that ended by itself
+            and not any(end in self.tok_decode(row, skip_special_tokens=False) for end in stop)
+            for row in rows
+        ]
         return tokens
 
     def add_partial(self, _kind: str, request: tuple[str, Any], _text: str) -> None:
