@@ -175,9 +175,8 @@ def _writes(model, tokenizer, said):
 
     def generate(input_ids, max_length, **_):
         room = max_length - input_ids.shape[1]
-        rows = []
-        for prompt in tokenizer.batch_decode(input_ids, skip_special_tokens=True):
-            rows.append(tokenizer(said[prompt], add_special_tokens=False)["input_ids"][:room])
+        asked = tokenizer.batch_decode(input_ids, skip_special_tokens=True)
+        rows = [tokenizer(said[prompt])["input_ids"][:room] for prompt in asked]
         longest = max(len(row) for row in rows)
         padded = [row + [tokenizer.pad_token_id] * (longest - len(row)) for row in rows]
         return torch.cat([input_ids, torch.tensor(padded)], dim=1)
