@@ -105,8 +105,9 @@ def test_what_looks_like_no_measurement_is_said_at_once(file, monkeypatch, first
     at = kinds.index(EventKind.WARNING)
     before = [event for event in events[:at] if event.kind is EventKind.DONE]
     assert [event.run.kind for event in before if event.run] == [RunKind.LOSS, RunKind.FEW_SHOT]
-    assert events[at].run is not None
-    assert f"emergecast show {file} {events[at].run.key[:8]} --items" in warning
+    odd = events[at].run
+    assert odd is not None
+    assert f"emergecast show {file} {odd.key[:8]} --items" in warning
 
 
 def test_the_same_oddity_is_said_once_for_a_task(file, monkeypatch):

@@ -7,15 +7,15 @@ import json
 import zlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from emergecast.errors import LabError
 from emergecast.lab.tasks._definition import Definition, define
 from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
+from emergecast.lab.tasks._items import Item, ItemScore, right_choice, target_of
 from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._task import Pair, Task
 
@@ -32,47 +32,6 @@ _GENERATING: Final = "generate_until"
 _SCORED: Final = (_PICKING, _GENERATING, "loglikelihood")
 _BEGIN: Final = 12
 """Characters kept of the hash of a prompt."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One item of the evaluation and the requests that decide it."""
-
-    id: str
-    """Number of its document, with its task before it in a group."""
-    part: int
-    """Which task of a group it belongs to."""
-    requests: tuple[int, ...]
-    """Numbers of its requests."""
-    right: int | None
-    """Number of the request whose log-probability is that of the right answer; None if unknown."""
-    prompt: str
-    """What the model is given; several texts where the choices stand in them."""
-    prompt_hash: str
-    """Begin of its SHA-256, in hexadecimal."""
-    target: str
-    """What the model should say."""
-
-
-class ItemScore(NamedTuple):
-    """What a model made of one item."""
-
-    id: str
-    """That of the item."""
-    correct: float
-    """The item's score in the metric: 1.0 right, 0.0 wrong for an accuracy."""
-    logprob: float | None
-    """Log-probability of the right answer in nats; None where the task does not ask for it."""
-    prompt: str
-    """Begin of the SHA-256 of the prompt, in hexadecimal."""
-    completion: str | None
-    """What the model says: the text that it generates, or the most likely choice."""
-    target: str
-    """What it should say."""
-    answer: str | None
-    """What the task's filters make of the completion; None where they leave it as it is."""
-    cut: bool = False
-    """Whether the completion ended at the limit of tokens and not by itself."""
 
 
 class LoadedTask:
@@ -352,7 +311,7 @@ class LoadedTask:
         first = self.requests[numbers[0]]
         right = None
         if part.OUTPUT_TYPE == _PICKING:
-            gold = _gold(part, first.doc)
+            gold = right_choice(part, first.doc)
             right = None if gold is None else numbers[gold]
         elif part.OUTPUT_TYPE == "loglikelihood":
             right = numbers[0]
@@ -360,6 +319,7 @@ class LoadedTask:
         prompt = "\n".join(
             dict.fromkeys(filter(None, (str(self.requests[i].args[0]) for i in numbers)))
         )
+        target = target_of(part, first.doc) if right is None else self.requests[right].args[1]
         return Item(
             id=f"{prefix}{doc_id}",
             part=place,
@@ -367,7 +327,9 @@ class LoadedTask:
             right=right,
             prompt=prompt,
             prompt_hash=hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest()[:_BEGIN],
-            target=_target(part, first.doc) if right is None else str(self.requests[right].args[1]),
+            target=target_of(part, first.doc)
+            if right is None
+            else str(self.requests[right].args[1]),
         )
 
     def _pair(self, place: int, doc: Any) -> Pair:  # noqa: ANN401  a document of any data set
@@ -379,7 +341,7 @@ class LoadedTask:
             delimiter = part.config.target_delimiter
             return Pair(str(context), f"{delimiter}{part.doc_to_target(doc)}", ends=True)
         requests = asked if isinstance(asked, list) else [asked]
-        gold = _gold(part, doc) if part.OUTPUT_TYPE == _PICKING else 0
+        gold = right_choice(part, doc) if part.OUTPUT_TYPE == _PICKING else 0
         if gold is None:
             raise LabError(
                 f'task "{self.name}" has a training example without one right answer: {doc}. Leave'
@@ -387,21 +349,3 @@ class LoadedTask:
             )
         prompt, completion = requests[gold].args
         return Pair(str(prompt), str(completion), ends=False)
-
-
-def _target(part: ConfigurableTask, doc: Any) -> str:  # noqa: ANN401  as above
-    """What a model should say, where no request stands for it."""
-    target = part.doc_to_target(doc)
-    if isinstance(target, int) and part.config.doc_to_choice is not None:
-        choices = part.doc_to_choice(doc)
-        target = choices[target] if 0 <= target < len(choices) else target
-    return target if isinstance(target, str) else json.dumps(target, default=str)
-
-
-def _gold(part: ConfigurableTask, doc: Any) -> int | None:  # noqa: ANN401  as above
-    """Which choice is right; None where several or none are."""
-    target = part.doc_to_target(doc)
-    if isinstance(target, str):
-        choices = part.doc_to_choice(doc)
-        return choices.index(target) if target in choices else None
-    return int(target) if isinstance(target, int) and target >= 0 else None
