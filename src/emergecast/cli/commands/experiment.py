@@ -140,6 +140,8 @@ def _print_report(experiment: Experiment, report: Report, *, as_json: bool) -> N
         file = experiment.file
         if failures:
             print(f"Try the failed ones again with: emergecast retry {file}")
+        elif count[State.FAILED]:
+            print(f"Files changed while they were measured. Next: emergecast run {file}")
         elif report.plan.problems:
             print("What is left out is not measured; the rest is. Fix it and run again.")
         elif not count[State.MISSING] and not report.plan.undecided:

@@ -327,9 +327,7 @@ class LoadedTask:
             right=right,
             prompt=prompt,
             prompt_hash=hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest()[:_BEGIN],
-            target=target_of(part, first.doc)
-            if right is None
-            else str(self.requests[right].args[1]),
+            target=str(target),
         )
 
     def _pair(self, place: int, doc: Any) -> Pair:  # noqa: ANN401  a document of any data set
