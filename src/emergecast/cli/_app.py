@@ -29,6 +29,7 @@ COMMANDS: Final = {
         "plan": "experiment",
         "run": "experiment",
         "status": "experiment",
+        "show": "show",
         "retry": "experiment",
         "export": "experiment",
         "proving-ground": "proving_ground",

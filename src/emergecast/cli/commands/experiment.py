@@ -128,6 +128,7 @@ def _print_report(experiment: Experiment, report: Report, *, as_json: bool) -> N
             "states": {str(state): count[state] for state in State},
             "undecided": len(report.plan.undecided),
             "left_out": [str(problem) for problem in report.plan.problems],
+            "warnings": list(report.warnings),
         }
         print(json.dumps(found))
     else:
@@ -139,6 +140,8 @@ def _print_report(experiment: Experiment, report: Report, *, as_json: bool) -> N
         file = experiment.file
         if failures:
             print(f"Try the failed ones again with: emergecast retry {file}")
+        elif count[State.FAILED]:
+            print(f"Files changed while they were measured. Next: emergecast run {file}")
         elif report.plan.problems:
             print("What is left out is not measured; the rest is. Fix it and run again.")
         elif not count[State.MISSING] and not report.plan.undecided:
@@ -199,7 +202,7 @@ def export(
     Example: `emergecast export experiment.yaml -o table.csv`
     """
     from emergecast.lab.experiment import read_experiment
-    from emergecast.lab.plan import make_table, survey
+    from emergecast.lab.plan import make_table, older_words, survey
     from emergecast.measurements import check_suffix
 
     check_suffix(out)
@@ -208,6 +211,7 @@ def export(
     exported = make_table(found.plan, found.results)
     exported.table.write(out)
     warnings = [str(problem) for problem in found.plan.problems]
+    warnings += older_words(exported.older)
     if exported.missing:
         warnings.append(f"{exported.missing:,} runs have no result yet, or failed.")
     if exported.without_loss:
@@ -225,6 +229,7 @@ def export(
             "rows": len(exported.table),
             "table_hash": exported.table.hash,
             "missing": exported.missing,
+            "older": sum(exported.older.values()),
             "warnings": warnings,
         }
         print(json.dumps(report))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Self
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
+from emergecast.cli.texts.runs import example_lines
 from emergecast.lab.executors import Event, EventKind
 from emergecast.lab.experiment import Run
 from emergecast.lab.ledger import State
@@ -38,9 +40,20 @@ class Lines:
             print(
                 f"[{self._ended}/{self._all}] {event.run.title}: {_ending(event)}", file=sys.stderr
             )
+        for line in _noticed(event):
+            print(line, file=sys.stderr)
 
 
 _ENDS = {EventKind.DONE, EventKind.FAILED, EventKind.ELSEWHERE}
+
+
+def _noticed(event: Event) -> Iterator[str]:
+    """A whole example of a task, or what is odd about it."""
+    if event.kind is EventKind.WARNING:
+        yield f"Warning: {event.warning}"
+    if event.kind is EventKind.EXAMPLE and event.run is not None and event.example is not None:
+        yield f"The first item of {event.run.title}:"
+        yield from example_lines(event.example)
 
 
 def _ending(event: Event) -> str:
@@ -87,6 +100,8 @@ class Bars:
             self._update()
         elif event.run is not None:
             self._show(event.run, event)
+        for line in _noticed(event):
+            self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _show(self, run: Run, event: Event) -> None:
         if event.kind is EventKind.BEGUN and run.key not in self._runs:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from emergecast.cli.texts.runs import plan_example_lines, plan_examples
 from emergecast.lab.experiment import RunKind
 from emergecast.lab.ledger import State
 
@@ -44,7 +45,7 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
             " checkpoints are taken."
         )
     if not plan.problems:  # else nobody knows what that will take
-        lines += ["", *_estimate_lines(estimate)]
+        lines += ["", *_estimate_lines(estimate), *plan_example_lines(plan)]
     return "\n".join(lines)
 
 
@@ -105,6 +106,7 @@ def plan_as_json(plan: Plan, estimate: Estimate) -> dict[str, Any]:
         "undecided": len(plan.undecided),
         "estimate": dataclasses.asdict(estimate),
         "problems": [dataclasses.asdict(problem) for problem in plan.problems],
+        "examples": plan_examples(plan),
         "runs": [
             {
                 "key": run.key,

@@ -7,8 +7,13 @@ use or does not find.
 
 from __future__ import annotations
 
-from emergecast.lab.checkpoints._checkpoint import Checkpoint, CheckpointFacts, folder_of
-from emergecast.lab.checkpoints._inspect import inspect
+from emergecast.lab.checkpoints._checkpoint import (
+    Checkpoint,
+    CheckpointFacts,
+    FileHashes,
+    folder_of,
+)
+from emergecast.lab.checkpoints._inspect import file_hashes, inspect
 from emergecast.lab.checkpoints._load_model import (
     Loaded,
     copy_model,
@@ -21,8 +26,10 @@ __all__ = [
     "MANIFEST",
     "Checkpoint",
     "CheckpointFacts",
+    "FileHashes",
     "Loaded",
     "copy_model",
+    "file_hashes",
     "folder_of",
     "inspect",
     "load",

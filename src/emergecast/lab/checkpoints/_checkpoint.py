@@ -73,6 +73,17 @@ class CheckpointFacts:
     """SHA-256 over the files of the tokenizer, in hexadecimal."""
     dtype: str | None
     """Type that transformers gives the weights, such as "bfloat16"; None where no file says it."""
+    config_hash: str
+    """SHA-256 over what the settings of model, tokenizer and generation say, in hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileHashes:
+    """What the files of a checkpoint are, by content; fields as in `CheckpointFacts`."""
+
+    weights: str
+    config: str
+    tokenizer: str
 
 
 def folder_of(checkpoint: Checkpoint) -> Path:

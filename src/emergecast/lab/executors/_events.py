@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from emergecast.lab.experiment import Run
 from emergecast.lab.plan import Plan
@@ -18,6 +20,10 @@ class EventKind(StrEnum):
     PROGRESS = "progress"
     DONE = "done"
     FAILED = "failed"
+    EXAMPLE = "example"
+    """The first run of a task, few-shot or finetuned, is done: an item of it, whole."""
+    WARNING = "warning"
+    """The first runs of a task look as if nothing were measured."""
     ELSEWHERE = "elsewhere"
     """Another runner is doing the run, or has done it."""
 
@@ -40,6 +46,10 @@ class Event:
     """How long the run took, where it is done."""
     error: str | None = None
     """Why the run failed."""
+    warning: str | None = None
+    """What is odd, in a sentence or two."""
+    example: Mapping[str, Any] | None = None
+    """The item, as the ledger keeps it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,3 +74,5 @@ class Report:
     """Runs done in this session."""
     failed: int
     """Runs that failed in this session."""
+    warnings: tuple[str, ...] = ()
+    """What was odd about the first runs of tasks."""

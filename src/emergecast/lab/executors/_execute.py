@@ -20,8 +20,17 @@ from emergecast.lab.executors._events import Event, EventKind, Report, RunOption
 from emergecast.lab.executors._executor import Executor, Heard, StartExecutor, WorkerGone
 from emergecast.lab.executors._local import LocalExecutor
 from emergecast.lab.executors._next_run import Place, next_run, place_of
+from emergecast.lab.executors._notices import Notices
 from emergecast.lab.experiment import Experiment, Run
-from emergecast.lab.ledger import SILENCE, Attempt, Ledger, Owner, State, this_process
+from emergecast.lab.ledger import (
+    SILENCE,
+    Attempt,
+    Ledger,
+    Outcome,
+    Owner,
+    State,
+    this_process,
+)
 from emergecast.lab.plan import Plan, gather_facts, plan_now
 from emergecast.lab.worker import (
     RunAdvanced,
@@ -123,8 +132,11 @@ class _Session:
     done: int = 0
     failed: int = 0
     last_check: float = 0.0
+    notices: Notices = field(init=False)
+    warnings: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Self:
+        self.notices = Notices(plan=self.plan)
         self.workers = [_WorkerState() for _ in range(self.executor.workers)]
         return self
 
@@ -154,7 +166,9 @@ class _Session:
                 self.done + self.failed == before and not self.plan.missing
             ):
                 break
-        return Report(plan=self.plan, done=self.done, failed=self.failed)
+        return Report(
+            plan=self.plan, done=self.done, failed=self.failed, warnings=tuple(self.warnings)
+        )
 
     def _limit_reached(self) -> bool:
         return self.limit is not None and self.started >= self.limit
@@ -231,6 +245,17 @@ class _Session:
             event = Event(kind=EventKind.FAILED, run=run, error=message.error)
         _remove_training(self.plan.experiment, run.key)
         self.listener(event)
+        if isinstance(message, RunDone):
+            self._notice(run, message.outcome)
+
+    def _notice(self, run: Run, outcome: Outcome) -> None:
+        """Show what the first runs of a task show."""
+        example = next(iter(outcome.items), {})
+        if self.notices.is_first(run) and "text" in example:
+            self.listener(Event(kind=EventKind.EXAMPLE, run=run, example=example))
+        for warning in self.notices.warnings(run, outcome):
+            self.warnings.append(warning)
+            self.listener(Event(kind=EventKind.WARNING, run=run, warning=warning))
 
     def _lose(self, worker: _WorkerState, *, how: str, log: str) -> None:
         """A worker is lost; its run is tried again, or recorded as failed."""

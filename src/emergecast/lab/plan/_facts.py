@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -84,8 +84,7 @@ class _Finder:
     ) -> _F | None:
         """The facts about one entry; None where it cannot be used."""
         name = self._hash(kind, _described(entry, self.experiment.limit))
-        listing = self._listing(entry)
-        mark = None if listing is None else self._hash(kind, [name, listing])
+        mark = self._mark(kind, name, entry, self._known(kind, name))
         known = None
         if mark is not None or self.remember:  # nobody can tell whether a hub has changed
             known = self._known(kind, mark or name)
@@ -102,10 +101,28 @@ class _Finder:
             return last
         if self.ledger is not None:
             with contextlib.suppress(LedgerError):  # it may be read-only; nothing is lost
-                for each in (mark, name):
+                for each in (self._mark(kind, name, entry, found), name):
                     if each is not None:
                         self.ledger.keep_facts(each, asdict(found))
         return found
+
+    def _mark(
+        self, kind: type[_F], name: str, entry: Checkpoint | Task | Corpus, about: object
+    ) -> str | None:
+        """Changes with the files of an entry; None where that cannot be told.
+
+        A task's are those in its folder, and those elsewhere that its definition lies in.
+        """
+        listing = self._listing(entry)
+        if listing is None:
+            return None
+        listed = {name for name, _, _ in listing}
+        more: Sequence[str] = about.files if isinstance(about, TaskFacts) else ()
+        try:
+            listing += [_state(Path(each)) for each in more if each not in listed]
+        except OSError:
+            return None
+        return self._hash(kind, [name, listing])
 
     def _listing(self, entry: Checkpoint | Task | Corpus) -> list[tuple[str, int, int]] | None:
         """Names, sizes and times of the files of an entry; None where that cannot be told."""
@@ -149,8 +166,12 @@ def _described(entry: Checkpoint | Task | Corpus, limit: int | None) -> list[obj
 
 def _states(path: Path) -> list[tuple[str, int, int]]:
     files = sorted(each for each in path.rglob("*") if each.is_file()) or [path]
-    states = [(str(file.resolve()), file.stat()) for file in files[:_MOST_FILES]]
-    return [(name, state.st_size, state.st_mtime_ns) for name, state in states]
+    return [_state(file) for file in files[:_MOST_FILES]]
+
+
+def _state(file: Path) -> tuple[str, int, int]:
+    state = file.stat()
+    return str(file.resolve()), state.st_size, state.st_mtime_ns
 
 
 def _compare(experiment: Experiment, facts: Facts) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from emergecast.errors import Mistake
 from emergecast.lab.checkpoints import Checkpoint
 from emergecast.lab.experiment import (
+    CONFIG,
+    DEFINITION,
     HALF_PRECISION,
     PROTOCOL,
     Experiment,
@@ -154,7 +156,7 @@ class _Grid:
             series=checkpoint.series,
             checkpoint=checkpoint.name,
             task=task.name,
-            identity=identity | self._asked(task, about, shots=task.shots, task_hash=about.hash),
+            identity=identity | self._asked(task, about, shots=task.shots),
         )
 
     def _finetuned(
@@ -163,7 +165,7 @@ class _Grid:
         fixed = self._identity(checkpoint, RunKind.FINETUNED)
         if self.facts.models[checkpoint.series, checkpoint.name].half_precision:
             fixed["half_precision"] = HALF_PRECISION
-        fixed |= self._asked(task, about, shots=0, task_hash=about.zero_shot_hash)
+        fixed |= self._asked(task, about, shots=0)
         settled, finetuning = (
             method.settled[checkpoint.series, checkpoint.name],
             self.experiment.finetuning,
@@ -184,7 +186,8 @@ class _Grid:
 
     def _identity(self, checkpoint: Checkpoint, kind: RunKind) -> dict[str, Any]:
         model = self.facts.models[checkpoint.series, checkpoint.name]
-        return {
+        config = {} if model.config_hash is None else {CONFIG: model.config_hash}
+        return config | {
             "kind": str(kind),
             "protocol": PROTOCOL[kind],
             "worker": str(self.experiment.worker),
@@ -193,11 +196,12 @@ class _Grid:
             "tokenizer": model.tokenizer_hash,
         }
 
-    def _asked(self, task: Task, about: TaskFacts, *, shots: int, task_hash: str) -> dict[str, Any]:
-        return {
+    def _asked(self, task: Task, about: TaskFacts, *, shots: int) -> dict[str, Any]:
+        definition = about.definition if shots else about.zero_shot_definition
+        return ({} if definition is None else {DEFINITION: definition}) | {
             "task": task.name,
             "metric": about.metric,
             "limit": self.experiment.limit,
             "shots": shots,
-            "task_hash": task_hash,
+            "task_hash": about.hash if shots else about.zero_shot_hash,
         }

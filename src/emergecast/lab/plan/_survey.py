@@ -6,10 +6,12 @@ import contextlib
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from emergecast.errors import LedgerError
 from emergecast.lab.experiment import Experiment
 from emergecast.lab.ledger import Failure, Ledger, Result, State
+from emergecast.lab.plan._adopt import plan_adopting
 from emergecast.lab.plan._facts import Facts, gather_facts
 from emergecast.lab.plan._plan import Plan, make_plan
 from emergecast.lab.worker import measurer_of
@@ -22,7 +24,7 @@ class Survey:
     plan: Plan
     """The grid, and where each run stands."""
     results: Mapping[str, Result]
-    """By key; of other experiments too, where they share the ledger."""
+    """By the key of the run; of other experiments too, where they share the ledger."""
     failures: tuple[Failure, ...]
     """Of runs of the plan."""
 
@@ -45,11 +47,11 @@ def survey(experiment: Experiment, *, remember: bool = False) -> Survey:
             if experiment.ledger.is_file():
                 ledger = stack.enter_context(Ledger.open_to_read(experiment.ledger))
         facts = gather_facts(experiment, measurer_of(experiment), ledger, remember=remember)
-        plan = plan_now(experiment, facts, ledger)
+        plan, results = _planned(experiment, facts, ledger)
         failures = {} if ledger is None else ledger.failures()
         return Survey(
             plan=plan,
-            results={} if ledger is None else ledger.results(),
+            results=results,
             failures=tuple(
                 failures[key]
                 for key, state in plan.states.items()
@@ -74,6 +76,13 @@ def clear_failures(experiment: Experiment, pattern: str = "*") -> int:
 
 def plan_now(experiment: Experiment, facts: Facts, ledger: Ledger | None) -> Plan:
     """The plan of an experiment of which the facts are known."""
+    return _planned(experiment, facts, ledger)[0]
+
+
+def _planned(
+    experiment: Experiment, facts: Facts, ledger: Ledger | None
+) -> tuple[Plan, Mapping[str, Result]]:
+    """The plan, and the results by the keys of today."""
     if ledger is None:
-        return make_plan(experiment, facts, {}, {})
-    return make_plan(experiment, facts, ledger.results(), ledger.states())
+        return make_plan(experiment, facts, {}, {}), {}
+    return plan_adopting(partial(make_plan, experiment, facts), facts, ledger)

@@ -9,8 +9,9 @@ split has.
 from __future__ import annotations
 
 from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
+from emergecast.lab.tasks._items import Item, ItemScore
 from emergecast.lab.tasks._load_task import load_task
-from emergecast.lab.tasks._loaded_task import Item, ItemScore, LoadedTask
+from emergecast.lab.tasks._loaded_task import LoadedTask
 from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._task import Pair, Task
 

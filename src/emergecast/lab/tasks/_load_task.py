@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from emergecast.errors import LabError
 from emergecast.lab.tasks._loaded_task import LoadedTask
-from emergecast.lab.tasks._quiet import quiet_harness
+from emergecast.lab.tasks._quiet import load_fresh, quiet_harness
 from emergecast.lab.tasks._task import Task
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:
     inside = contextlib.nullcontext() if include_path is None else contextlib.chdir(include_path)
     try:
         with quiet_harness(), inside:
-            parts = list(manager.load([name])["tasks"].values())
+            parts = load_fresh(lambda: list(manager.load([name])["tasks"].values()))
     except Exception as error:
         # A YAML file may be wrong in any way, and its data set may be anywhere.
         raise LabError(
