@@ -275,8 +275,14 @@ def _weaknesses(
             f"that never leave chance ({thresholds.firm_evidence:g} times is asked for)."
         )
     reasons += _moved(fit, sensitivity, thresholds)
+    reasons += fit.selection.suspicions
     if fit.status is FitStatus.INACCURATE:
         reasons.append(FitStatus.INACCURATE.sentence)
+    if fit.status is FitStatus.UNBOUNDED:
+        reasons.append(
+            "Without priors these rows do not bound the elbow (the likelihood has no maximum): "
+            "measure more data amounts, or stronger checkpoints."
+        )
     return reasons
 
 

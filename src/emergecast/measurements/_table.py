@@ -17,6 +17,7 @@ from emergecast.errors import OptionError, Problem, SelectionError, near
 from emergecast.measurements import _validate as rules
 from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift
 from emergecast.measurements._onto_axis import OF_SCORES
+from emergecast.measurements._plausible import check_plausible, remarks, suspicions
 from emergecast.measurements._schema import COLUMNS, Setting
 from emergecast.measurements._write import write_frame
 from emergecast.measurements.reading import (
@@ -225,6 +226,7 @@ def examine_raw(
     rules.fill_defaults(known, findings, chance=chance)
     rules.fill_loss(known, findings, loss_from=loss_from)
     rules.check_rows(known, findings, optional=optional)
+    check_plausible(known, findings)
     rules.check_across(known, findings, {n: unknown[n] for n in names[1:] if n in unknown})
     rules.count_flops(known)
     table = None
@@ -258,6 +260,7 @@ def _assemble(
         for written, meant in rules.misspelt(raw).items()
     )
     frame = pl.DataFrame(series)
+    warnings += (*suspicions(frame), *remarks(frame))
     return Measurements(frame=frame, name=raw.name, hash=content_hash(frame), warnings=warnings)
 
 

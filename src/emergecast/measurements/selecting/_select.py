@@ -11,7 +11,8 @@ import polars as pl
 from emergecast.errors import SelectionError, near
 from emergecast.measurements._axis import Axis, Shift
 from emergecast.measurements._metrics import MetricKind, metric_of
-from emergecast.measurements._onto_axis import ROW, on_axis, shifted, with_worth
+from emergecast.measurements._onto_axis import RAW_LOSS, ROW, on_axis, shifted, with_worth
+from emergecast.measurements._plausible import remarks, suspicions
 from emergecast.measurements._schema import DEFAULT_METRIC, KEY, LossSource, Setting
 from emergecast.measurements._table import Measurements
 from emergecast.measurements.reading import as_text
@@ -99,7 +100,10 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         chance=chance,
         rows=rows,
         all_few_shot=everything.filter(pl.col("few_shot")),
-        warnings=(*warnings, *_remarks(frame, axis)),
+        warnings=(*warnings, *_remarks(frame, axis), *remarks(frame)),
+        suspicions=suspicions(
+            frame if axis.is_loss else frame.with_columns(pl.col(RAW_LOSS).alias("loss"))
+        ),
         hidden=hidden,
         hidden_reason=reason,
         table_hash=table.hash,

@@ -98,6 +98,8 @@ class Selection:
     """The few-shot rows before checkpoints above chance were hidden, in the columns of `rows`."""
     warnings: tuple[str, ...]
     """What a reader of the forecast must know, in sentences."""
+    suspicions: tuple[str, ...]
+    """What in the rows cannot well be right, in sentences; no forecast of them is identified."""
     hidden: tuple[str, ...]
     """Checkpoints that `at_chance_only` hid, weakest first; "series/checkpoint" where there are
     several series."""
