@@ -48,7 +48,11 @@ def forecast(
 ) -> Forecast:
     """The forecast by the plain law, read off at an amount of the shift."""
     read = read_table(table, axis=axis, shift=shift)
-    fit = emergecast.fit(read, SelectOptions(axis=axis, shift=shift), FitOptions(law="log-power", few_shot_examples=at))
+    fit = emergecast.fit(
+        read,
+        SelectOptions(axis=axis, shift=shift),
+        FitOptions(law="log-power", few_shot_examples=at),
+    )
     return emergecast.forecast(fit, options=ForecastOptions(bootstraps=0))
 
 

@@ -12,16 +12,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from emergecast.measurements._metrics import MetricKind, metric_of
-from emergecast.measurements._schema import LossSource
+from emergecast.measurements._schema import FEWEST_COUNTED, HIGHEST_LOSS, LossSource
 from emergecast.measurements.reading import Findings
 from emergecast.scaling import CHINCHILLA_LAWS
 
 Columns = dict[str, list[Any]]
 Floats = NDArray[np.float64]
 
-HIGHEST_LOSS: Final = 15.0
-"""Nats per token: more than a model that knows nothing of a vocabulary of three million words."""
-FEWEST_PARAMS: Final = 1_000
 LARGEST_ERROR: Final = 0.5
 """Standard error of a proportion that is either 0 or 1 with equal odds, from one item."""
 FEW_PARAMS, FEW_TOKENS = 1e4, 1e5
@@ -50,7 +47,7 @@ FEWEST_SAME: Final = 4
 def check_plausible(known: Columns, findings: Findings) -> None:
     """Report cells that no measurement can hold."""
     for row, params in enumerate(known["params"]):
-        if params is not None and params < FEWEST_PARAMS:
+        if params is not None and params < FEWEST_COUNTED:
             findings.add(
                 f"no language model has {params:,} parameters.",
                 "Write the count itself: 7e9 or 7B, not 7.",
@@ -171,7 +168,7 @@ def _losses(series: _Checkpoints) -> Iterator[str]:
         return
     low, high = series.by_law.min(axis=0), series.by_law.max(axis=0)
     below, above = np.median(series.loss / low), np.median(series.loss / high)
-    if BELOW <= below and above <= ABOVE:
+    if below >= BELOW and above <= ABOVE:
         yield from _offset(series)
         return
     law = np.median(series.by_law, axis=0)
@@ -288,9 +285,7 @@ def _same_scores(frame: pl.DataFrame) -> Iterator[str]:
     apart = ("task", "metric", "setting", "few_shot", "shots", "examples", "subset", "seed")
     key = [name for name in apart if name in frame.columns]
     groups: defaultdict[tuple[str, tuple[Any, ...]], list[str]] = defaultdict(list)
-    for (series, checkpoint), part in frame.group_by(
-        ["series", "checkpoint"], maintain_order=True
-    ):
+    for (series, checkpoint), part in frame.group_by(["series", "checkpoint"], maintain_order=True):
         if part.height >= FEWEST_SAME and part["score"].n_unique() > 1:
             rows = tuple(sorted(part.select(*key, "score").rows(), key=repr))
             groups[str(series), rows].append(str(checkpoint))
@@ -303,6 +298,8 @@ def _same_scores(frame: pl.DataFrame) -> Iterator[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) <= 4 else (
-        ", ".join(names[:3]) + f" and {len(names) - 3} more"
+    return (
+        ", ".join(names[:-1]) + f" and {names[-1]}"
+        if len(names) <= 4
+        else (", ".join(names[:3]) + f" and {len(names) - 3} more")
     )

@@ -18,7 +18,7 @@ from emergecast.measurements import _validate as rules
 from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift
 from emergecast.measurements._onto_axis import OF_SCORES
 from emergecast.measurements._plausible import check_plausible, remarks, suspicions
-from emergecast.measurements._schema import COLUMNS, Setting
+from emergecast.measurements._schema import COLUMNS, INVENTED, Setting
 from emergecast.measurements._write import write_frame
 from emergecast.measurements.reading import (
     MEMORY,
@@ -51,6 +51,11 @@ class Measurements:
 
     def __len__(self) -> int:
         return self.frame.height
+
+    @property
+    def invented(self) -> bool:
+        """Whether any score was made up."""
+        return bool(self.frame[INVENTED].any())
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -103,6 +108,7 @@ class Measurements:
         corpora = self._values("loss_corpus")
         return [
             ("rows", f"{frame.height:,} ({', '.join(settings)})"),
+            *([("INVENTED", "these scores were made up; nobody measured them")] * self.invented),
             ("series", _few(self.series)),
             ("checkpoints", f"{frame.select('series', 'checkpoint').n_unique():,}"),
             (
