@@ -165,8 +165,9 @@ def _optima(fit: Fit, found: Diagnostics) -> list[str]:
     if all(inside):
         return []
     at = " to ".join(dict.fromkeys(axis.number(axis.to_axis(x)) for x in (optima.low, optima.high)))
-    return [
+    reason = (
         f"Without priors the {fit.plain.law} law fits these rows best with an elbow at {at} "
         f"{axis.unit}, outside the 90% interval: the priors hold this answer. Measure more data "
         "amounts, or stronger checkpoints."
-    ]
+    )
+    return [reason]

@@ -183,8 +183,9 @@ def _losses(series: _Checkpoints) -> Iterator[str]:
         guess = f"they look like bits per token; divide by {BITS:.4f}"
     elif above < BELOW:
         guess = "they look like losses per byte or character rather than per token"
+    side = "above" if above > ABOVE else "below"
     yield (
-        f"The losses of series {series.series} lie {'above' if above > ABOVE else 'below'} what any "
+        f"The losses of series {series.series} lie {side} what any "
         f"published scaling law allows for these params and tokens ({series.loss[0]:.3g} for "
         f"{series.names[0]}, where the laws say {low[0]:.3g} to {high[0]:.3g}): {guess}."
     )
@@ -201,9 +202,9 @@ def _offset(series: _Checkpoints) -> Iterator[str]:
     law = np.median(series.by_law, axis=0)
     smooth = _independent([np.ones(n), series.params**-0.34, series.tokens**-0.28, law**2])
     best: tuple[float, float, NDArray[np.bool_]] | None = None
-    for part in _parts(law, series.params, series.tokens):
+    for part in _parts(series.params, series.tokens, -law):
         found = _step(smooth, part, series.loss)
-        if found is not None and (best is None or found[1] > best[1]):
+        if found is not None and (best is None or found[1] > best[1] * (1 + NEARLY)):
             best = (*found, part)
     if best is None:
         return
@@ -213,8 +214,9 @@ def _offset(series: _Checkpoints) -> Iterator[str]:
         names = [name for name, own in zip(series.names, part, strict=True) if own]
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         yield (
-            f"The losses of {shown} (series {series.series}) are offset by {step:+.2f} nats against "
-            "the rest of the series: measured on other text, with another tokenizer, or mistyped?"
+            f"The losses of {shown} (series {series.series}) are offset by {step:+.2f} nats "
+            "against the rest of the series: measured on other text, with another tokenizer, or "
+            "mistyped?"
         )
 
 
@@ -275,8 +277,8 @@ def _same_everywhere(frame: pl.DataFrame) -> Iterator[str]:
         several = part["checkpoint"].n_unique() > 2
         if part.height >= FEWEST_SAME and several and part["score"].n_unique() == 1:
             yield (
-                f"All {part.height} scores of {task} in series {series} are {part['score'][0]:g}: a "
-                "test that nothing can fail or pass, or one score copied to all rows?"
+                f"All {part.height} scores of {task} in series {series} are {part['score'][0]:g}: "
+                "a test that nothing can fail or pass, or one score copied to all rows?"
             )
 
 

@@ -15,6 +15,7 @@ from emergecast.cli._options import (
     JsonOption,
     LossFromOption,
     TableArgument,
+    out_folder,
 )
 from emergecast.cli._output import as_text, deliver, wrapped
 from emergecast.comparison import compare as compare_series
@@ -54,12 +55,7 @@ def compare(
     loss_from: LossFromOption = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            metavar="FOLDER",
-            help="Folder for comparison.json and the pictures (SVG, PNG).",
-        ),
+        out_folder("Folder for comparison.json and the pictures (SVG, PNG)."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

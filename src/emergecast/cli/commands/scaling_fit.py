@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from emergecast.cli._from_records import Without, pair
-from emergecast.cli._options import JsonOption
+from emergecast.cli._options import JsonOption, out_folder
 from emergecast.cli._output import as_text, deliver, progress
 from emergecast.errors import OptionError
 from emergecast.measurements import RunsOptions, read_runs, values_of
@@ -62,12 +62,7 @@ def fit(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            metavar="FOLDER",
-            help="Folder for scaling.json and the picture (SVG, PNG).",
-        ),
+        out_folder("Folder for scaling.json and the picture (SVG, PNG)."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
