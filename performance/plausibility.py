@@ -92,7 +92,9 @@ def main() -> None:
         "series", "law", "scatter, nats", "as it is", "strong half -0.1", "weak part +0.15",
         "one +0.2", "in bits", "perplexities",
     ]  # fmt: skip
-    text = f"Of {SERIES} series each, the share of which something is said.\n\n{table(heads, lines)}"
+    text = (
+        f"Of {SERIES} series each, the share of which something is said.\n\n{table(heads, lines)}"
+    )
     publish("plausibility", text, write=options.write)
 
 
