@@ -29,7 +29,12 @@ from emergecast.measurements._template import template
 from emergecast.measurements._write import check_suffix
 from emergecast.measurements.importing._import import Imported, ImportOptions, import_lm_eval
 from emergecast.measurements.reading._problems import describe
-from emergecast.measurements.reading._read_runs import RUN_COLUMNS, RunsOptions, read_runs
+from emergecast.measurements.reading._read_runs import (
+    RUN_COLUMNS,
+    RunsOptions,
+    read_runs,
+    values_of,
+)
 from emergecast.measurements.reading._records import read_records
 from emergecast.measurements.selecting._at_chance import (
     ABOVE_CHANCE,
@@ -44,6 +49,7 @@ from emergecast.measurements.selecting._selection import (
     Selection,
     SelectOptions,
     default_few_shot_examples,
+    marked,
 )
 
 __all__ = [
@@ -85,6 +91,7 @@ __all__ = [
     "grid",
     "import_lm_eval",
     "lora_rank",
+    "marked",
     "metric_of",
     "proving_ground",
     "proving_ground_options",
@@ -94,4 +101,5 @@ __all__ = [
     "sampling_error",
     "select",
     "template",
+    "values_of",
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emergecast.cli._failures import BAD_INPUT, INTERRUPTED
-from emergecast.cli._options import JsonOption
+from emergecast.cli._options import JsonOption, out_file
 
 if TYPE_CHECKING:
     from emergecast.lab.executors import Event, Report
@@ -192,9 +192,7 @@ def status(
 
 def export(
     file: FileArgument,
-    out: Annotated[
-        Path, typer.Option("-o", "--out", help="Table to write: .csv, .parquet, .jsonl, .ndjson.")
-    ],
+    out: Annotated[Path, out_file("Table to write: .csv, .parquet, .jsonl, .ndjson.")],
     as_json: JsonOption = False,
 ) -> None:
     """Write the measurement table of an experiment, as far as it is measured.

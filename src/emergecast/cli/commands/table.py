@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emergecast.cli._failures import BAD_INPUT, problems_as_json
-from emergecast.cli._options import ChanceOption, JsonOption, LossFromOption, TableArgument
+from emergecast.cli._options import (
+    ChanceOption,
+    JsonOption,
+    LossFromOption,
+    TableArgument,
+    out_file,
+)
 from emergecast.cli._output import progress
 
 if TYPE_CHECKING:
@@ -21,7 +27,7 @@ if TYPE_CHECKING:
 def template(
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="File to write; standard output if not given."),
+        out_file("File to write; standard output if not given."),
     ] = None,
 ) -> None:
     """Write an example table of measurements to fill in.
@@ -117,7 +123,7 @@ def lm_eval(
     paths: Annotated[
         list[Path], typer.Argument(help="Folders of result files.", show_default=False)
     ],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Table to write.")] = None,
+    out: Annotated[Path | None, out_file("Table to write.")] = None,
     pattern: Annotated[
         list[str] | None,
         typer.Option(

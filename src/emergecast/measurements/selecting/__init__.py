@@ -19,6 +19,7 @@ from emergecast.measurements.selecting._selection import (
     Selection,
     SelectOptions,
     default_few_shot_examples,
+    marked,
 )
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "default_few_shot_examples",
     "fits_of",
     "grid",
+    "marked",
     "sampling_error",
     "select",
 ]
