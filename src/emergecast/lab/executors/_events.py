@@ -20,6 +20,8 @@ class EventKind(StrEnum):
     FAILED = "failed"
     ELSEWHERE = "elsewhere"
     """Another runner is doing the run, or has done it."""
+    NOTED = "noted"
+    """Something about the ledger that the user should know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class Event:
     """How long the run took, where it is done."""
     error: str | None = None
     """Why the run failed."""
+    note: str = ""
+    """What the user should know, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

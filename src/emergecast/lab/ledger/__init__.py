@@ -5,6 +5,7 @@ It refuses a file that another program wrote, and never changes what was recorde
 
 from __future__ import annotations
 
+from emergecast.lab.ledger._damage import Damage
 from emergecast.lab.ledger._ledger import Ledger
 from emergecast.lab.ledger._outcome import Attempt, Failure, Outcome, Result, State
 from emergecast.lab.ledger._owner import SILENCE, Owner, this_process
@@ -12,6 +13,7 @@ from emergecast.lab.ledger._owner import SILENCE, Owner, this_process
 __all__ = [
     "SILENCE",
     "Attempt",
+    "Damage",
     "Failure",
     "Ledger",
     "Outcome",
