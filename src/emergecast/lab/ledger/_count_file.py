@@ -45,12 +45,11 @@ def read_count(ledger: Path) -> Committed | None:
         found = json.loads(path.read_bytes())
         digest = found.pop("digest")
         committed = Committed(**found)
-        sound = digest == _digest(committed)
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        sound = False
-    if not sound:
+        committed, digest = Committed(results=0, commits=0, last=""), ""
+    if digest != _digest(committed):
         raise LedgerError(f'the file "{path}", which counts its results, is damaged')
     return committed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from emergecast.errors import LedgerError
@@ -13,7 +13,7 @@ class Damage:
     """One row that is not what was recorded, or that is gone."""
 
     table: str
-    """Which table it belongs to: "results", "failures" or "facts"."""
+    """Which table it belongs to: "results", "failures" or "facts"; or "index"."""
     row: int | None
     """Its number there; None where it is gone."""
     key: str | None
@@ -31,7 +31,7 @@ class Damage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Examination:
+class LedgerCheck:
     """All that is known of a ledger's soundness."""
 
     path: Path
@@ -48,13 +48,21 @@ class Examination:
     """Rows that are damaged or gone, while the others can be relied on."""
     is_ledger: bool = True
     """Whether there is any sign that it is, or was, a ledger."""
-    bad_rows: dict[str, frozenset[int]] = field(default_factory=dict)
-    """Numbers of the damaged rows, by table."""
+    stale_index: bool = False
+    """Whether an index does not fit its table, so that looking up by key finds the wrong rows."""
 
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong."""
         return not self.problems and not self.damaged
+
+    def bad_rows(self, table: str) -> frozenset[int]:
+        """Numbers of the damaged rows of a table."""
+        return frozenset(
+            each.row
+            for each in self.damaged
+            if each.table == table and each.row is not None and not each.put_aside
+        )
 
     def refuse(self) -> None:
         """Stop here if the file as a whole cannot be relied on.

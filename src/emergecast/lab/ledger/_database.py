@@ -17,7 +17,7 @@ from typing import Any, Self
 from emergecast.errors import LedgerError
 from emergecast.lab.ledger._connect import clear_errors, connect, connect_to_read
 from emergecast.lab.ledger._count_file import Committed, read_count, write_count
-from emergecast.lab.ledger._damage import Examination
+from emergecast.lab.ledger._damage import LedgerCheck
 from emergecast.lab.ledger._examine import examine, examine_rows
 from emergecast.lab.ledger._log import LogEntry, add_entry, last_entry
 from emergecast.lab.ledger._migrate import migrate
@@ -28,14 +28,15 @@ class Database:
     """An open file; every method raises LedgerError where it cannot be read or written."""
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection, examination: Examination
+        self, path: Path, connection: sqlite3.Connection, examination: LedgerCheck
     ) -> None:
         self.path = path
         self.examination = examination
         """What was wrong with it when it was opened."""
         self.migrated = False
         """Whether it was in the form of version 0.1.0 until now."""
-        self._connection = connection
+        self.connection = connection
+        """To it, as SQLite has it."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -86,9 +87,9 @@ class Database:
         return self.migrated or self.examination.format != OLD_FORMAT
 
     def _prepare(self) -> None:
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        if format_of(self._connection) != FORMAT:
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.execute("PRAGMA synchronous = FULL")
+        if format_of(self.connection) != FORMAT:
             with self.writing() as connection:  # so that one of several sessions does it
                 if is_empty(connection):
                     self._begin_count()
@@ -99,10 +100,12 @@ class Database:
                     found = examine_rows(self.path, connection)
                     migrate(connection, found)
                     put_aside = tuple(replace(each, put_aside=True) for each in found.damaged)
-                    self.examination = replace(found, damaged=put_aside, bad_rows={})
+                    self.examination = replace(found, damaged=put_aside)
                     self.migrated = True
         with self.writing() as connection:  # so that a read-only file is known at once
             connection.execute("DELETE FROM claims WHERE key = ''")
+            if self.examination.stale_index:
+                connection.execute("REINDEX")
         self._publish()
 
     def _begin_count(self) -> None:
@@ -124,23 +127,23 @@ class Database:
 
     def forget_damage(self) -> None:
         """All of it was dealt with; a session that begins now finds what is left."""
-        self.examination = replace(self.examination, damaged=(), bad_rows={})
+        self.examination = replace(self.examination, damaged=())
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        self.connection.close()
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it or nothing."""
         with clear_errors(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
+            self.connection.execute("BEGIN IMMEDIATE")
             try:
-                yield self._connection
-                self._connection.execute("COMMIT")
+                yield self.connection
+                self.connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
                 raise
 
     @contextlib.contextmanager
@@ -153,4 +156,4 @@ class Database:
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """What a query finds."""
         with clear_errors(self.path):
-            return self._connection.execute(query, values).fetchall()
+            return self.connection.execute(query, values).fetchall()

@@ -1,13 +1,14 @@
 """Everything that can be wrong with a ledger, found without changing anything.
 
 SQLite's own check says whether the file is whole; the file beside it, whether it is the one that
-was written last; the log, whether every row is there; the digests, whether a row is what was put in.
+was written last; the log, whether every row is there; the digests, whether a row is as recorded.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,16 @@ from typing import Final
 from emergecast.errors import LedgerError
 from emergecast.lab.ledger._connect import clear_errors, connect_to_read, is_damage, log_of
 from emergecast.lab.ledger._count_file import Committed, count_file, read_count
-from emergecast.lab.ledger._damage import Damage, Examination
+from emergecast.lab.ledger._damage import Damage, LedgerCheck
 from emergecast.lab.ledger._digests import digest_of
 from emergecast.lab.ledger._log import Log, read_log
-from emergecast.lab.ledger._stored import Row, UnreadableRow, check_without_digest, key_of, result_of
+from emergecast.lab.ledger._stored import (
+    Row,
+    UnreadableRowError,
+    check_without_digest,
+    key_of,
+    result_of,
+)
 from emergecast.lab.ledger._tables import (
     FAILURE,
     FORMAT,
@@ -32,11 +39,15 @@ from emergecast.lab.ledger._tables import (
 
 OnRows = Callable[[int, int], None]
 """Called with how many rows are done, of how many."""
+_FACTS: Final = "what is known of a checkpoint, task or corpus"
 _CHANGED: Final = "its content is not what was recorded: the digest differs"
+_OF_AN_INDEX: Final = re.compile(
+    "missing from index|wrong # of entries in index|non-unique entry in index|unique constraint"
+)
 _MAGIC: Final = b"SQLite format 3\0"
 
 
-def examine(path: Path, on_rows: OnRows = lambda _done, _total: None) -> Examination:
+def examine(path: Path, on_rows: OnRows = lambda _done, _total: None) -> LedgerCheck:
     """What is wrong with the ledger at `path`; nothing is where there is none.
 
     Raises:
@@ -64,26 +75,26 @@ def examine(path: Path, on_rows: OnRows = lambda _done, _total: None) -> Examina
             with clear_errors(path):
                 raise
         problems.append(f"it is damaged, or not a ledger ({error})")
-    return Examination(path=path, problems=tuple(problems), is_ledger=is_ledger)
+    return LedgerCheck(path=path, problems=tuple(problems), is_ledger=is_ledger)
 
 
-def examine_rows(path: Path, connection: sqlite3.Connection) -> Examination:
+def examine_rows(path: Path, connection: sqlite3.Connection) -> LedgerCheck:
     """Which rows of an open ledger are damaged, as seen by the transaction that is going on."""
     log = None if format_of(connection) == OLD_FORMAT else read_log(connection)
     return _Examiner(path, connection, [], lambda _done, _total: None).rows(log)
 
 
-def _absent(path: Path, committed: Committed | None) -> Examination:
+def _absent(path: Path, committed: Committed | None) -> LedgerCheck:
     if path.exists():
-        return Examination(path=path, problems=("it is not a file",), is_ledger=False)
+        return LedgerCheck(path=path, problems=("it is not a file",), is_ledger=False)
     if committed is None or not committed.results:
-        return Examination(path=path)
+        return LedgerCheck(path=path)
     beside = count_file(path)
     what = (
         f'it is missing, and "{beside}" says that it held {committed.results:,} results (to begin'
         " again without them, delete that file too)"
     )
-    return Examination(path=path, problems=(what,))
+    return LedgerCheck(path=path, problems=(what,))
 
 
 def _begins_like_one(path: Path) -> bool:
@@ -102,18 +113,18 @@ class _Examiner:
         self._problems = problems
         self._on_rows = on_rows
         self._damaged: list[Damage] = []
-        self._bad: dict[str, set[int]] = {"results": set(), "failures": set(), "facts": set()}
+        self._stale_index = False
 
-    def examine(self, committed: Committed | None) -> Examination:
+    def examine(self, committed: Committed | None) -> LedgerCheck:
         """All there is to say."""
         path, found = self._path, format_of(self._connection)
         if is_empty(self._connection):
             if committed is not None and (committed.results or committed.commits > 1):
                 self._problems.append(self._behind(committed, 0))
-            return Examination(path=path, problems=tuple(self._problems))
+            return LedgerCheck(path=path, problems=tuple(self._problems))
         lines = [line for (line,) in self._connection.execute("PRAGMA integrity_check")]
         if lines != ["ok"]:
-            self._problems += [f"SQLite finds it damaged ({line})" for line in lines]
+            self._sort_out(lines)
         if found == OLD_FORMAT:
             if committed is not None and committed.commits:
                 self._problems.append(self._behind(committed, 0))
@@ -122,7 +133,7 @@ class _Examiner:
             known = committed is not None or found == FORMAT
             what = "the tables of a ledger are damaged" if known else "it is not a ledger"
             problems = (*self._problems, f"{what} (format {found}, expected {FORMAT})")
-            return Examination(path=path, format=found, problems=problems, is_ledger=known)
+            return LedgerCheck(path=path, format=found, problems=problems, is_ledger=known)
         if found != FORMAT:
             self._problems.append(
                 f"it is not a ledger of this version (format {found}, expected {FORMAT}), or its"
@@ -135,7 +146,7 @@ class _Examiner:
             self._compare(committed, log)
         return self.rows(log)
 
-    def rows(self, log: Log | None) -> Examination:
+    def rows(self, log: Log | None) -> LedgerCheck:
         """Which rows are damaged; without a log, of a ledger of version 0.1.0."""
         if log is None:
             return self._old()
@@ -143,6 +154,15 @@ class _Examiner:
         failures = self._failures(log)
         self._facts()
         return self._found(FORMAT, results, failures)
+
+    def _sort_out(self, lines: list[str]) -> None:
+        """An index can be built again from its table; all else is damage."""
+        serious = [line for line in lines if not _OF_AN_INDEX.search(line)]
+        self._problems += [f"SQLite finds it damaged ({line})" for line in serious]
+        self._stale_index = not serious
+        if self._stale_index:
+            what = f"SQLite says: {lines[0]}; it is built again when somebody writes"
+            self._add("index", None, None, "the index", what)
 
     def _compare(self, committed: Committed | None, log: Log) -> None:
         """Whether this is the ledger that was written last."""
@@ -162,9 +182,9 @@ class _Examiner:
 
     def _behind(self, committed: Committed, results: int) -> str:
         log = log_of(self._path)
-        gone = "was cut or damaged" if log.exists() else "is missing"
+        gone = "was cut or damaged" if log.exists() and log.stat().st_size else "is missing"
         return (
-            f'it holds {results:,} of the {committed.results:,} results that were recorded, as'
+            f"it holds {results:,} of the {committed.results:,} results that were recorded, as"
             f' "{count_file(self._path).name}" says: its write-ahead log "{log.name}" {gone}, or an'
             " older copy was put in its place"
         )
@@ -173,7 +193,7 @@ class _Examiner:
         """Check every result; the number of intact ones."""
         lost = dict(log.results)
         total = self._connection.execute("SELECT count(*) FROM results").fetchone()[0]
-        query = f"SELECT rowid, {', '.join(RESULT)}, digest FROM results ORDER BY rowid"  # noqa: S608
+        query = f"SELECT rowid, {', '.join(RESULT)}, digest FROM results NOT INDEXED ORDER BY rowid"  # noqa: S608
         intact = 0
         for done, (number, *values, digest) in enumerate(self._connection.execute(query)):
             self._on_rows(done, total)
@@ -229,19 +249,18 @@ class _Examiner:
         query = "SELECT rowid, fingerprint, facts, digest FROM facts"
         for number, *values, digest in self._connection.execute(query):
             if digest_of(*values) != digest:
-                what = "what is known of a checkpoint, task or corpus is damaged, and found again"
-                self._add("facts", number, None, "facts", what)
+                self._add("facts", number, None, _FACTS, "it is damaged, and is found again")
 
-    def _old(self) -> Examination:
+    def _old(self) -> LedgerCheck:
         """A ledger of version 0.1.0, as far as it proves what it holds."""
         results = failures = 0
-        query = f"SELECT rowid, {', '.join(RESULT)} FROM results ORDER BY rowid"  # noqa: S608
+        query = f"SELECT rowid, {', '.join(RESULT)} FROM results NOT INDEXED ORDER BY rowid"  # noqa: S608
         for number, *values in self._connection.execute(query):
             row = tuple(values)
             try:
                 check_without_digest(row)
                 results += 1
-            except UnreadableRow as error:
+            except UnreadableRowError as error:
                 key = row[0] if key_of(row) == row[0] else None
                 self._add("results", number, key, str(row[2]), str(error))
         query = f"SELECT number, {', '.join(FAILURE)}, cleared FROM failures"  # noqa: S608
@@ -252,25 +271,24 @@ class _Examiner:
             except (ValueError, TypeError, RecursionError):
                 readable = False
             if not readable:
-                what = "what is known of a checkpoint, task or corpus is damaged, and found again"
-                self._add("facts", number, None, "facts", what)
-        self._connection.execute("SELECT key, title, owner, host, pid, born, since, beat FROM claims")
+                self._add("facts", number, None, _FACTS, "it is damaged, and is found again")
+        self._connection.execute(
+            "SELECT key, title, owner, host, pid, born, since, beat FROM claims"
+        )
         return self._found(OLD_FORMAT, results, failures)
 
     def _add(self, table: str, row: int | None, key: str | None, title: str, what: str) -> None:
         self._damaged.append(Damage(table=table, row=row, key=key, title=title, what=what))
-        if row is not None:
-            self._bad[table].add(row)
 
-    def _found(self, form: int, results: int, failures: int) -> Examination:
-        return Examination(
+    def _found(self, form: int, results: int, failures: int) -> LedgerCheck:
+        return LedgerCheck(
             path=self._path,
             format=form,
             results=results,
             failures=failures,
             problems=tuple(self._problems),
             damaged=tuple(self._damaged),
-            bad_rows={table: frozenset(rows) for table, rows in self._bad.items()},
+            stale_index=self._stale_index,
         )
 
 
@@ -282,6 +300,6 @@ def _reason(row: Row, digest: str) -> str | None:
             result_of(row)
             return None
         check_without_digest(row)
-    except UnreadableRow as error:
+    except UnreadableRowError as error:
         return str(error)
     return _CHANGED

@@ -27,7 +27,7 @@ from emergecast.lab.ledger._outcome import Attempt, Failure, Outcome, Result, St
 from emergecast.lab.ledger._owner import Owner, is_alive
 from emergecast.lab.ledger._put import put_aside, put_fact, put_failure, put_result
 from emergecast.lab.ledger._stored import Row, items_of, result_of, row_of
-from emergecast.lab.ledger._tables import CLAIM, OLD_FORMAT, RESULT
+from emergecast.lab.ledger._tables import CLAIM, FAILURE, OLD_FORMAT, RESULT
 
 
 class Ledger:
@@ -37,7 +37,8 @@ class Ledger:
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
+        """The open file."""
 
     @classmethod
     def open(cls, path: Path, *, tell: Callable[[str], None] = lambda _sentence: None) -> Self:
@@ -46,8 +47,8 @@ class Ledger:
         One of version 0.1.0 is brought into the form of today, and `tell` is called with that.
         """
         ledger = cls(Database.open(path))
-        if ledger._database.migrated:
-            count = ledger._database.examination.results
+        if ledger.database.migrated:
+            count = ledger.database.examination.results
             tell(
                 f'The ledger "{path}" was written by version 0.1.0. It is now in the form of this'
                 f" version, with a digest for each of its {count:,} results; version 0.1.0 cannot"
@@ -94,14 +95,14 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file."""
-        self._database.close()
+        self.database.close()
 
     # ---------------------------------------------------------------------------------- damage
 
     @property
     def damaged(self) -> tuple[Damage, ...]:
         """Rows that were damaged or gone when the ledger was opened; they count as missing."""
-        return self._database.examination.damaged
+        return self.database.examination.damaged
 
     def put_aside_damaged(self) -> tuple[Damage, ...]:
         """Move damaged rows to a table of their own, so that their runs are done again.
@@ -111,10 +112,10 @@ class Ledger:
         """
         found = self.damaged
         if not all(each.put_aside for each in found):
-            with self._database.recording() as connection:
+            with self.database.recording() as connection:
                 # What it was like on opening may have been dealt with by another session.
-                put_aside(connection, examine_rows(self._database.path, connection).damaged)
-            self._database.forget_damage()
+                put_aside(connection, examine_rows(self.database.path, connection).damaged)
+            self.database.forget_damage()
         return found
 
     # --------------------------------------------------------------------------------- results
@@ -125,64 +126,71 @@ class Ledger:
         Raises:
             LedgerError: one was damaged after the ledger was opened, among other reasons.
         """
-        return {row[0]: result_of(row) for row in self._rows()}
+        return {row[0]: result_of(row) for row in self.rows()}
 
     def items(self, key: str) -> list[dict[str, Any]]:
         """Outcomes of the single test items of one result; empty where it has none."""
-        for row in self._rows("WHERE key = ?", key):
+        for row in self.rows("WHERE key = ?", key):
             return items_of(row)
         return []
 
-    def _rows(self, which: str = "", *values: object) -> Iterator[Row]:
+    def rows(self, which: str = "", *values: object) -> Iterator[Row]:
         """Rows of results that are what was recorded."""
-        has_digests = self._database.has_digests
+        has_digests = self.database.has_digests
         columns = f"rowid, {', '.join(RESULT)}, {'digest' if has_digests else 'NULL'}"
-        bad = self._database.examination.bad_rows.get("results", frozenset())
-        query = f"SELECT {columns} FROM results {which} ORDER BY rowid"  # noqa: S608  our columns
-        for number, *content, digest in self._database.rows(query, *values):
+        bad = self.database.examination.bad_rows("results")
+        query = f"SELECT {columns} FROM results NOT INDEXED {which} ORDER BY rowid"  # noqa: S608  our columns
+        for number, *content, digest in self.database.rows(query, *values):
             row = tuple(content)
             if number in bad:
                 continue
             if has_digests and digest_of(*row) != digest:
                 raise LedgerError(
-                    f'the ledger "{self._database.path}" was damaged while it was open: {row[2]}'
+                    f'the ledger "{self.database.path}" was damaged while it was open: {row[2]}'
                     " is not what was recorded. Stop, and run again."
                 )
             yield row
 
     def failures(self) -> dict[str, Failure]:
         """Failed runs that were not cleared, by key; the latest failure of each."""
-        standing = _STANDING if self._database.has_digests else "cleared IS NULL"
-        rows = self._database.rows(
-            f"SELECT number, key, title, error, traceback, failed FROM failures WHERE {standing}"  # noqa: S608
-            " AND key NOT IN (SELECT key FROM results) ORDER BY number"
-        )
-        bad = self._database.examination.bad_rows.get("failures", frozenset())
         names = ("key", "title", "error", "traceback", "failed")
         return {
-            row[0]: Failure(**dict(zip(names, row, strict=True)))
-            for number, *row in rows
-            if number not in bad
+            row[0]: Failure(**dict(zip(names, row, strict=False))) for row in self.failure_rows()
         }
+
+    def failure_rows(self) -> Iterator[Row]:
+        """Rows of failed runs that were not cleared, and that nobody has done since."""
+        standing = _STANDING if self.database.has_digests else "cleared IS NULL"
+        columns = f"number, {', '.join(FAILURE)}"
+        query = f"SELECT {columns} FROM failures NOT INDEXED WHERE {standing} ORDER BY number"  # noqa: S608
+        bad = self.database.examination.bad_rows("failures")
+        done = self._done()
+        for number, *row in self.database.rows(query):
+            if number not in bad and row[0] not in done:
+                yield tuple(row)
 
     def running(self) -> dict[str, str]:
         """Titles of the runs that a live process has claimed, by key."""
-        digest = "digest" if self._database.has_digests else "NULL"
+        digest = "digest" if self.database.has_digests else "NULL"
         query = f"SELECT {', '.join(CLAIM)}, beat, {digest} FROM claims"  # noqa: S608
-        return {row[0]: row[1] for row in self._database.rows(query) if _is_held(row)}
+        return {row[0]: row[1] for row in self.database.rows(query) if _is_held(row)}
 
     def states(self) -> dict[str, State]:
         """Where each run that the ledger knows stands; the others are missing."""
         states = dict.fromkeys(self.failures(), State.FAILED)
         states |= dict.fromkeys(self.running(), State.RUNNING)
-        bad = self._database.examination.bad_rows.get("results", frozenset())
-        done = self._database.rows("SELECT rowid, key FROM results")
-        return states | {key: State.DONE for number, key in done if number not in bad}
+        return states | dict.fromkeys(self._done(), State.DONE)
+
+    def _done(self) -> set[str]:
+        """Keys of the runs that have a result; their index may not be relied on."""
+        bad = self.database.examination.bad_rows("results")
+        rows = self.database.rows("SELECT rowid, key FROM results NOT INDEXED")
+        return {key for number, key in rows if number not in bad}
 
     def record(self, attempt: Attempt, outcome: Outcome) -> bool:
         """Put a result in and free its claim; False where the run has a result already."""
         row = row_of(attempt, outcome)
-        with self._database.recording() as connection:
+        with self.database.recording() as connection:
             is_new = put_result(connection, row)
             connection.execute("DELETE FROM claims WHERE key = ?", (attempt.key,))
         return is_new
@@ -199,14 +207,14 @@ class Ledger:
             canonical(dict(attempt.versions)),
             canonical(dict(attempt.machine)),
         )
-        with self._database.recording() as connection:
+        with self.database.recording() as connection:
             put_failure(connection, row)
             connection.execute("DELETE FROM claims WHERE key = ?", (attempt.key,))
 
     def clear(self, keys: Sequence[str]) -> int:
         """Make failed runs missing again, so that they are tried again; returns how many."""
         cleared = 0
-        with self._database.recording() as connection:
+        with self.database.recording() as connection:
             for key in keys:
                 failed = f"SELECT title FROM failures WHERE key = ? AND {_STANDING}"  # noqa: S608
                 row = connection.execute(failed, (key,)).fetchone()
@@ -219,7 +227,7 @@ class Ledger:
 
     def claim(self, key: str, title: str, owner: Owner) -> bool:
         """Claim a run; False where it is done, failed, or claimed by a live process."""
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             if connection.execute("SELECT 1 FROM results WHERE key = ?", (key,)).fetchone():
                 return False
             failed = f"SELECT 1 FROM failures WHERE key = ? AND {_STANDING}"  # noqa: S608
@@ -233,7 +241,7 @@ class Ledger:
 
     def hand_over(self, key: str, *, giver: Owner, taker: Owner) -> None:
         """Turn the claim of `giver` on a run into one that lives as long as `taker`."""
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             mine = "SELECT title FROM claims WHERE key = ? AND owner = ?"
             row = connection.execute(mine, (key, giver.name)).fetchone()
             if row is not None:
@@ -241,13 +249,13 @@ class Ledger:
 
     def beat(self, owner: Owner) -> None:
         """Record that `owner` is still alive."""
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             values = (time.time(), owner.name)
             connection.execute("UPDATE claims SET beat = ? WHERE owner = ?", values)
 
     def release(self, owner: Owner, key: str | None = None) -> None:
         """Give back the claim of `owner` on a run, or all of its claims."""
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             connection.execute(
                 "DELETE FROM claims WHERE owner = ? AND key = ifnull(?, key)", (owner.name, key)
             )
@@ -256,9 +264,9 @@ class Ledger:
 
     def known_facts(self, fingerprint: str) -> dict[str, Any] | None:
         """Facts that were found before under `fingerprint`."""
-        digest = "digest" if self._database.has_digests else "NULL"
+        digest = "digest" if self.database.has_digests else "NULL"
         query = f"SELECT facts, {digest} FROM facts WHERE fingerprint = ?"  # noqa: S608
-        for facts, recorded in self._database.rows(query, fingerprint):
+        for facts, recorded in self.database.rows(query, fingerprint):
             if recorded is None or recorded == digest_of(fingerprint, facts):
                 with contextlib.suppress(ValueError, TypeError, RecursionError):
                     found = json.loads(facts)
@@ -267,13 +275,13 @@ class Ledger:
 
     def keep_facts(self, fingerprint: str, facts: Mapping[str, Any]) -> None:
         """Remember facts, so that weights are hashed once."""
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             put_fact(connection, fingerprint, canonical(dict(facts)))
 
 
 _STANDING: Final = (
     "number > ifnull((SELECT max(number) FROM log WHERE log.key = failures.key"
-    f" AND what = '{LogEntry.CLEARED}'), 0)"
+    " AND what = 'cleared'), 0)"
 )
 """Of a failure that was not cleared since."""
 

@@ -6,7 +6,7 @@ import sqlite3
 import uuid
 
 from emergecast.errors import LedgerError
-from emergecast.lab.ledger._damage import Examination
+from emergecast.lab.ledger._damage import LedgerCheck
 from emergecast.lab.ledger._log import LogEntry, add_entry
 from emergecast.lab.ledger._owner import is_alive
 from emergecast.lab.ledger._put import keep, put_fact, put_failure, put_result
@@ -15,7 +15,7 @@ from emergecast.lab.ledger._tables import FAILURE, RESULT, make_tables
 _OLD_TABLES = ("results", "failures", "facts")
 
 
-def migrate(connection: sqlite3.Connection, examination: Examination) -> None:
+def migrate(connection: sqlite3.Connection, examination: LedgerCheck) -> None:
     """Give every intact row its digest and its entry; damaged ones are put aside.
 
     Args:
@@ -42,12 +42,12 @@ def migrate(connection: sqlite3.Connection, examination: Examination) -> None:
 def copy_rows(
     source: sqlite3.Connection,
     target: sqlite3.Connection,
-    examination: Examination,
+    examination: LedgerCheck,
     *,
     prefix: str = "",
 ) -> None:
     """Copy the intact rows of a ledger of version 0.1.0, and keep the damaged ones for people."""
-    bad = examination.bad_rows
+    bad = {table: examination.bad_rows(table) for table in ("results", "facts")}
     names = {(damage.table, damage.row): damage for damage in examination.damaged}
     query = f"SELECT rowid, {', '.join(RESULT)} FROM {prefix}results ORDER BY rowid"  # noqa: S608
     for number, *values in source.execute(query):

@@ -1,4 +1,4 @@
-"""A result as a row of the ledger, and a row as a result: strictly, since the row may be damaged."""
+"""A result as a row of the ledger, and a row as a result: strictly, since it may be damaged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SAME: Final = 1e-9
 """How much a number of version 0.1.0 may differ from what its items say."""
 
 
-class UnreadableRow(ValueError):
+class UnreadableRowError(ValueError):
     """A row is not what the ledger writes; the message says why, without a full stop."""
 
 
@@ -62,19 +62,19 @@ def result_of(row: Row) -> Result:
     """The result in a row.
 
     Raises:
-        UnreadableRow: it holds something that no result holds.
+        UnreadableRowError: it holds something that no result holds.
     """
     key, kind, title, identity, content, _, started, seconds, timings, versions, machine = row
     if kind not in set(RunKind):
-        raise UnreadableRow(f"its kind is {kind!r}")
+        raise UnreadableRowError(f"its kind is {kind!r}")
     outcome = _mapping(content, "outcome")
     if set(outcome) != {"loss", "scores", "training"}:
-        raise UnreadableRow(f"its outcome has the entries {', '.join(sorted(outcome))}")
+        raise UnreadableRowError(f"its outcome has the entries {', '.join(sorted(outcome))}")
     loss, scores, training = outcome["loss"], outcome["scores"], outcome["training"]
     if not isinstance(scores, list) or not isinstance(training, dict | None):
-        raise UnreadableRow("its scores or its training are of another type")
+        raise UnreadableRowError("its scores or its training are of another type")
     if loss is None and not scores:
-        raise UnreadableRow("it holds neither a loss nor a score")
+        raise UnreadableRowError("it holds neither a loss nor a score")
     return Result(
         key=_text(key, "key"),
         kind=kind,
@@ -95,23 +95,20 @@ def items_of(row: Row) -> list[dict[str, Any]]:
     """Outcomes of the single test items in a row; empty where it has none.
 
     Raises:
-        UnreadableRow: they cannot be read.
+        UnreadableRowError: they cannot be read.
     """
     packed = row[5]
     if packed is None:
         return []
+    unpacker = zlib.decompressobj()
     try:
-        unpacker = zlib.decompressobj()
-        content = unpacker.decompress(packed, _MOST_BYTES)
-        if not unpacker.eof:
-            raise UnreadableRow("its items are cut short, or too long")
-        found = json.loads(content)
-    except UnreadableRow:
-        raise
+        found = json.loads(unpacker.decompress(packed, _MOST_BYTES))
     except (zlib.error, ValueError, TypeError, RecursionError) as error:
-        raise UnreadableRow(f"its items cannot be read ({error})") from None
+        raise UnreadableRowError(f"its items cannot be read ({error})") from None
+    if not unpacker.eof:
+        raise UnreadableRowError("its items are cut short")
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise UnreadableRow("its items are not a list of records")
+        raise UnreadableRowError("its items are not a list of records")
     return found
 
 
@@ -123,28 +120,30 @@ def check_without_digest(row: Row) -> None:
     error, a time, or the training's own words remains unnoticed.
 
     Raises:
-        UnreadableRow: it is damaged.
+        UnreadableRowError: it is damaged.
     """
     result, items = result_of(row), items_of(row)
     if (result.loss is not None) != (result.kind == RunKind.LOSS):
-        raise UnreadableRow("it holds a loss in place of scores, or the reverse")
+        raise UnreadableRowError("it holds a loss in place of scores, or the reverse")
     if key_of(row) != result.key:
-        raise UnreadableRow("its key is not the one of what it says it measured")
+        raise UnreadableRowError("its key is not the one of what it says it measured")
     if (loss := result.loss) is not None and not math.isclose(
         loss.nats_per_token * loss.tokens, loss.nats_per_byte * loss.bytes, rel_tol=_SAME
     ):
-        raise UnreadableRow("its losses by token and by byte are not of the same text")
+        raise UnreadableRowError("its losses by token and by byte are not of the same text")
     for score in result.scores if items else ():
         name = "logprob" if score.metric == LOGPROB else "correct"
-        values = [item.get(name) for item in items]
+        values: list[Any] = [item.get(name) for item in items]
         if score.n_items != len(values):
-            raise UnreadableRow(f"its {score.metric} is of {score.n_items} items, of {len(values)}")
+            raise UnreadableRowError(
+                f"its {score.metric} is of {score.n_items} items, of {len(values)}"
+            )
         try:
             mean = math.fsum(values) / len(values)
         except TypeError:
-            raise UnreadableRow(f"its items have no {name}") from None
+            raise UnreadableRowError(f"its items have no {name}") from None
         if not math.isclose(mean, score.score, rel_tol=_SAME, abs_tol=_SAME):
-            raise UnreadableRow(
+            raise UnreadableRowError(
                 f"its {score.metric} is {score.score:g}, but its items say {mean:g}"
             )
 
@@ -156,7 +155,7 @@ def key_of(row: Row) -> str:
 
 def same_outcome(one: Row, other: Row) -> bool:
     """Whether two rows of one run found the same, whoever measured it and when."""
-    return one[4] == other[4] and one[5] == other[5]
+    return one[4:6] == other[4:6]
 
 
 def said(row: Row) -> str:
@@ -191,7 +190,7 @@ def _score(values: object) -> Score:
 
 def _entries(values: object, what: str, names: Sequence[str]) -> dict[str, Any]:
     if not isinstance(values, dict) or set(values) != set(names):
-        raise UnreadableRow(f"its {what} is not one: {str(values)[:80]}")
+        raise UnreadableRowError(f"its {what} is not one: {str(values)[:80]}")
     return values
 
 
@@ -199,26 +198,26 @@ def _mapping(content: object, what: str) -> Mapping[str, Any]:
     try:
         found = json.loads(_text(content, what))
     except (ValueError, RecursionError) as error:
-        raise UnreadableRow(f"its {what} cannot be read ({error})") from None
+        raise UnreadableRowError(f"its {what} cannot be read ({error})") from None
     if not isinstance(found, dict):
-        raise UnreadableRow(f"its {what} is {str(found)[:40]}")
+        raise UnreadableRowError(f"its {what} is {str(found)[:40]}")
     return found
 
 
 def _text(value: object, what: str) -> str:
     if not isinstance(value, str):
-        raise UnreadableRow(f"its {what} is {str(value)[:40]!r}, which is not text")
+        raise UnreadableRowError(f"its {what} is {str(value)[:40]!r}, which is not text")
     return value
 
 
 def _number(value: object, what: str, *, least: float = -math.inf) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UnreadableRow(f"its {what} is {str(value)[:40]!r}, which is not a number")
+        raise UnreadableRowError(f"its {what} is {str(value)[:40]!r}, which is not a number")
     if not math.isfinite(value) or value < least:
-        raise UnreadableRow(f"its {what} is {value}")
+        raise UnreadableRowError(f"its {what} is {value}")
     return value
 
 
 def _count(value: object, what: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UnreadableRow(f"its {what} is {str(value)[:40]!r}")
+        raise UnreadableRowError(f"its {what} is {str(value)[:40]!r}")

@@ -65,8 +65,12 @@ CREATE TABLE claims (
     beat REAL NOT NULL,
     digest TEXT NOT NULL
 ) STRICT""",
-    "CREATE TABLE facts (fingerprint TEXT PRIMARY KEY, facts TEXT NOT NULL, digest TEXT NOT NULL)"
-    " STRICT",
+    """\
+CREATE TABLE facts (
+    fingerprint TEXT PRIMARY KEY,
+    facts TEXT NOT NULL,
+    digest TEXT NOT NULL
+) STRICT""",
     """\
 CREATE TABLE log (
     number INTEGER PRIMARY KEY,
