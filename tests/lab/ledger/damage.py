@@ -289,7 +289,9 @@ def fuzz(
     kinds = {"flipped": flipped, "cut": cut, "changed": changed}
     found: dict[str, Counter[tuple[str, str]]] = {kind: Counter() for kind in kinds}
     until = time.monotonic() + seconds
-    for kind in [kind for kind, count in counts.items() for _ in range(count)]:
+    # Of each kind the same share at any time, and of those that are well formed never less.
+    order = [((i + 1) / n, kind) for kind, n in counts.items() for i in range(n)]
+    for _, kind in sorted(order):
         if time.monotonic() > until:
             break
         what, files = kinds[kind](ground, rng)
