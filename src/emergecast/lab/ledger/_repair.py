@@ -194,7 +194,7 @@ def _swap(path: Path, saved: _Saved) -> tuple[Path, ...]:
     kept = []
     stem = _free_name(path)
     for file in (path, log_of(path), count_file(path)):
-        if file.is_file():
+        if file.is_file() and (file == path or file.stat().st_size):
             copy = stem.with_name(stem.name + file.name.removeprefix(path.name))
             kept.append(Path(shutil.copy2(file, copy)))
     sync_folder(path.parent)
