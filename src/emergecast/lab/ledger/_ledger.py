@@ -239,13 +239,17 @@ class Ledger:
             _put_claim(connection, key, title, owner)
             return True
 
-    def hand_over(self, key: str, *, giver: Owner, taker: Owner) -> None:
-        """Turn the claim of `giver` on a run into one that lives as long as `taker`."""
+    def hand_over(self, key: str, *, giver: Owner, taker: Owner) -> bool:
+        """Turn the claim of `giver` on a run into one that lives as long as `taker`.
+
+        False where `giver` has none: it was silent for so long that somebody else took it over.
+        """
         with self.database.writing() as connection:
             mine = "SELECT title FROM claims WHERE key = ? AND owner = ?"
             row = connection.execute(mine, (key, giver.name)).fetchone()
             if row is not None:
                 _put_claim(connection, key, row[0], taker)
+            return row is not None
 
     def beat(self, owner: Owner) -> None:
         """Record that `owner` is still alive."""

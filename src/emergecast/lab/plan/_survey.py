@@ -33,11 +33,13 @@ class Survey:
     def damaged_results(self) -> tuple[Damage, ...]:
         """Those that a table of this experiment would lack."""
         states = self.plan.states
+        titles = {run.title for run in self.plan.runs}
         lacking = self.plan.undecided or any(key not in self.results for key in states)
         return tuple(
             each
             for each in self.damaged
-            if each.table == "results" and (lacking if each.key is None else each.key in states)
+            if each.table == "results"
+            and (each.key in states or each.title in titles or (each.key is None and lacking))
         )
 
 
