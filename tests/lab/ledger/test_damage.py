@@ -281,8 +281,12 @@ def test_an_old_ledger_is_read_as_it_is_and_migrated_on_the_first_write(name: st
         assert not ledger.damaged
     assert path.read_bytes() == before
     assert not (tmp_path / COUNT).exists()
+    query = "SELECT fingerprint, facts FROM facts ORDER BY 1"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        facts = connection.execute(query).fetchall()
     told: list[str] = []
     with Ledger.open(path, tell=told.append) as ledger:
+        assert ledger.database.rows(query) == facts
         assert ledger.results() == results
         assert ledger.failures() == failures
         assert {key: ledger.items(key) for key in results} == items

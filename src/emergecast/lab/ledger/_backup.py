@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emergecast.errors import LedgerError
 from emergecast.files import sync_folder
-from emergecast.lab.ledger._connect import clear_errors, connect_to_read
+from emergecast.lab.ledger._connect import clear_errors, connect_to_read, remove_traces
 from emergecast.lab.ledger._count_file import Committed, count_file, write_count
 from emergecast.lab.ledger._damage import LedgerCheck
 from emergecast.lab.ledger._examine import OnRows, examine
@@ -64,4 +64,6 @@ def back_up(path: Path, out: Path, on_pages: OnRows = lambda _done, _total: None
             count_file(out).unlink(missing_ok=True)
             raise
         sync_folder(out.parent)
-    return examine(out)
+    found = examine(out)
+    remove_traces(out)
+    return found

@@ -54,6 +54,12 @@ def log_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
+def remove_traces(path: Path) -> None:
+    """Remove SQLite's files beside one that was only read, and that nobody else has open."""
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
 def _readable(connection: sqlite3.Connection) -> sqlite3.Connection:
     """Text that is not UTF-8 is damaged, and must not keep anybody from reading the rest."""
     connection.text_factory = lambda content: content.decode("utf-8", "backslashreplace")

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from emergecast.errors import LedgerError
 from emergecast.files import sync_folder
-from emergecast.lab.ledger._connect import clear_errors, connect_to_read, log_of
+from emergecast.lab.ledger._connect import clear_errors, connect_to_read, log_of, remove_traces
 from emergecast.lab.ledger._count_file import count_file, read_count
 from emergecast.lab.ledger._database import Database
 from emergecast.lab.ledger._digests import digest_of
@@ -199,12 +199,10 @@ def _swap(path: Path, saved: _Saved) -> tuple[Path, ...]:
             kept.append(Path(shutil.copy2(file, copy)))
     sync_folder(path.parent)
     # SQLite would replay the old log into the new file, so it goes first.
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    remove_traces(path)
     new.replace(path)
     count_file(new).replace(count_file(path))
-    for suffix in ("-wal", "-shm"):  # empty, of who checked the new one
-        new.with_name(new.name + suffix).unlink(missing_ok=True)
+    remove_traces(new)
     sync_folder(path.parent)
     return tuple(kept)
 
