@@ -297,8 +297,18 @@ def test_an_old_ledger_is_read_as_it_is_and_migrated_on_the_first_write(name: st
     assert (found.format, found.results) == (2, len(results))
 
 
-def test_scores_of_an_old_ledger_are_checked_against_its_items(tmp_path: Path):
-    """Without digests, a score that was changed differs from the mean of its items."""
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("score", "its acc is"),
+        ("stderr", "its standard error is"),
+        ("n_items", "it has 1024 items"),
+    ],
+)
+def test_scores_of_an_old_ledger_are_checked_against_its_items(
+    name: str, said: str, tmp_path: Path
+):
+    """Without digests, what was changed differs from what the items say."""
     path = tmp_path / LEDGER
     shutil.copy(RELEASED / "smoke.sqlite", path)
     path.chmod(0o644)
@@ -306,13 +316,13 @@ def test_scores_of_an_old_ledger_are_checked_against_its_items(tmp_path: Path):
         query = "SELECT rowid, outcome FROM results WHERE kind = 'few_shot' LIMIT 1"
         number, outcome = connection.execute(query).fetchone()
         content = json.loads(outcome)
-        content["scores"][0]["score"] += 0.001
+        content["scores"][0][name] += 1 if name == "n_items" else 0.001
         values = (json.dumps(content), number)
         connection.execute("UPDATE results SET outcome = ? WHERE rowid = ?", values)
         connection.commit()
     (damaged,) = examine(path).damaged
     assert damaged.row == number
-    assert "but its items say" in damaged.what
+    assert said in damaged.what
 
 
 def test_a_ledger_of_other_tables_is_refused_and_left_alone(tmp_path: Path):

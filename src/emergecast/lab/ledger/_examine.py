@@ -23,7 +23,6 @@ from emergecast.lab.ledger._log import Log, read_log
 from emergecast.lab.ledger._stored import (
     Row,
     UnreadableRowError,
-    check_without_digest,
     key_of,
     result_of,
 )
@@ -36,6 +35,7 @@ from emergecast.lab.ledger._tables import (
     has_tables,
     is_empty,
 )
+from emergecast.lab.ledger._without_digest import check_without_digest
 
 OnRows = Callable[[int, int], None]
 """Called with how many rows are done, of how many."""

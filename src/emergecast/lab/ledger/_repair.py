@@ -20,8 +20,9 @@ from emergecast.lab.ledger._examine import OnRows, examine
 from emergecast.lab.ledger._log import Log, LogEntry, read_log
 from emergecast.lab.ledger._owner import is_alive
 from emergecast.lab.ledger._put import put_fact, put_failure, put_result
-from emergecast.lab.ledger._stored import Row, UnreadableRowError, check_without_digest, result_of
+from emergecast.lab.ledger._stored import Row, UnreadableRowError, result_of
 from emergecast.lab.ledger._tables import FAILURE, OLD_FORMAT, RESULT, format_of
+from emergecast.lab.ledger._without_digest import check_without_digest
 
 _DAMAGED: Final = (sqlite3.Error, UnicodeDecodeError)
 _ROWS_BEYOND: Final = 100

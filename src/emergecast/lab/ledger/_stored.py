@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from emergecast.lab.evaluate import LOGPROB, Loss, Score
+from emergecast.lab.evaluate import Loss, Score
 from emergecast.lab.experiment import RunKind, canonical
 from emergecast.lab.ledger._outcome import Attempt, Outcome, Result
 
@@ -19,8 +19,6 @@ Row = tuple[Any, ...]
 
 _MOST_BYTES: Final = 1 << 30
 """Of the items of one result when they are unpacked."""
-_SAME: Final = 1e-9
-"""How much a number of version 0.1.0 may differ from what its items say."""
 
 
 class UnreadableRowError(ValueError):
@@ -110,42 +108,6 @@ def items_of(row: Row) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise UnreadableRowError("its items are not a list of records")
     return found
-
-
-def check_without_digest(row: Row) -> None:
-    """What can be said of a result of version 0.1.0, which has no digest.
-
-    The key is the SHA-256 of the identity, items are packed with a checksum, and each score is a
-    mean over them; the loss in nats is the same by tokens and by bytes. A change of a standard
-    error, a time, or the training's own words remains unnoticed.
-
-    Raises:
-        UnreadableRowError: it is damaged.
-    """
-    result, items = result_of(row), items_of(row)
-    if (result.loss is not None) != (result.kind == RunKind.LOSS):
-        raise UnreadableRowError("it holds a loss in place of scores, or the reverse")
-    if key_of(row) != result.key:
-        raise UnreadableRowError("its key is not the one of what it says it measured")
-    if (loss := result.loss) is not None and not math.isclose(
-        loss.nats_per_token * loss.tokens, loss.nats_per_byte * loss.bytes, rel_tol=_SAME
-    ):
-        raise UnreadableRowError("its losses by token and by byte are not of the same text")
-    for score in result.scores if items else ():
-        name = "logprob" if score.metric == LOGPROB else "correct"
-        values: list[Any] = [item.get(name) for item in items]
-        if score.n_items != len(values):
-            raise UnreadableRowError(
-                f"its {score.metric} is of {score.n_items} items, of {len(values)}"
-            )
-        try:
-            mean = math.fsum(values) / len(values)
-        except TypeError:
-            raise UnreadableRowError(f"its items have no {name}") from None
-        if not math.isclose(mean, score.score, rel_tol=_SAME, abs_tol=_SAME):
-            raise UnreadableRowError(
-                f"its {score.metric} is {score.score:g}, but its items say {mean:g}"
-            )
 
 
 def key_of(row: Row) -> str:
