@@ -6,9 +6,8 @@ runner alone, a worker and then the runner, or all of them at once. Then the exp
 and the table is compared with that of an undisturbed run, byte by byte. Where the experiment is
 finished before so many kills, it starts again.
 
-With `--hard` every kill falls within 50 ms after a write, and three of four come with a worker that
-is stopped, a disk that fills up, or a write-ahead log that is removed afterwards: if results went
-with it, the next command must say so, and `emergecast ledger repair` must make the rest usable.
+With `--hard` every kill falls within 50 ms after a write, and most come with a stopped worker, a
+disk that fills up, or a log that is removed afterwards: what went with it must be said.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import contextlib
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import sqlite3
@@ -28,7 +26,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 
@@ -83,8 +81,7 @@ _AFTER_WRITE = 0.05
 """Seconds after a write within which a hard kill falls."""
 _ROOM = 60_000
 """Bytes that a disk still has at most when it fills up."""
-_MOST_WRITES = 40
-"""Writes that are waited for until a disk is full; then the session is killed all the same."""
+_MOST_WRITES = 40  # that are waited for until a disk is full
 
 
 @dataclass(slots=True)
@@ -106,15 +103,9 @@ class Found:
     wrong: list[str] = field(default_factory=list)
 
     def add(self, other: Found) -> None:
-        """Take in what another series of kills did."""
-        self.kills.update(other.kills)
-        self.troubles.update(other.troubles)
-        self.filled += other.filled
-        self.said += other.said
-        self.resumed += other.resumed
-        self.runs += other.runs
-        self.rounds += other.rounds
-        self.wrong += other.wrong
+        """Take in what another series of kills did: counts and lists are added."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
 def rehearsal(folder: Path, *, checkpoints: int, seconds: float) -> Path:
@@ -146,20 +137,18 @@ def kill_and_finish(
         found.resumed += training.is_dir() and any(training.glob("*/*"))
         victim = rng.choice(list(Victim))
         trouble = rng.choice(list(Trouble)) if hard else Trouble.NONE
-        if hard:
-            killed = _hard_kill(experiment, victim, trouble, rng, found)
-        else:
-            killed = _killed_session(file, victim, rng.uniform(0.0, longest), rng)
-        if not killed:
+        if not (
+            _hard_kill(experiment, victim, trouble, rng, found)
+            if hard
+            else _killed_session(file, victim, rng.uniform(0.0, longest), rng)
+        ):
             break
         found.kills[victim] += 1
         found.troubles[trouble] += 1
         _look(experiment, seen, found)
         if trouble is Trouble.LOG_REMOVED:
             _remove_log(experiment, seen, found)
-    last = subprocess.run(
-        [*EMERGECAST, "run", str(file)], capture_output=True, text=True, check=False
-    )
+    last = said_by("run", str(file))
     if last.returncode:
         found.wrong.append(f"the last session ended with {last.returncode}: {last.stderr[-500:]}")
     _look(experiment, seen, found)
@@ -225,31 +214,24 @@ def _hard_kill(
     """Start a session and kill it just after a write; False where it ended by itself, well."""
     ledger = experiment.ledger
     files = [ledger.with_name(ledger.name + end) for end in ("-wal", "-count")]
-    room = None
+    writes, limited = rng.randrange(1, 12), []
     if trouble is Trouble.FULL:
         sizes = [each.stat().st_size for each in (*files, ledger) if each.is_file()]
         room = max([*sizes, _ROOM]) + rng.randrange(_ROOM)
-    writes = rng.randrange(1, 12) if room is None else _MOST_WRITES
-
-    def limit() -> None:
-        if room is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-
+        writes, limited = _MOST_WRITES, ["prlimit", f"--fsize={room}"]
     process = subprocess.Popen(
-        [*EMERGECAST, "run", str(experiment.file), "--workers", "2"],
+        [*limited, *EMERGECAST, "run", str(experiment.file), "--workers", "2"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=limit,  # noqa: PLW1509  this process has one thread
     )
     for _ in range(writes):
         _wait_for_write(rng.choice(files), process)
     children = _children(process.pid)
     stopped = rng.choice(children) if trouble is Trouble.STOPPED and children else None
     if stopped is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(stopped, signal.SIGSTOP)
+        _kill(stopped, signal.SIGSTOP)
         _wait_for_write(files[1], process, seconds=2.0)
     time.sleep(rng.uniform(0.0, _AFTER_WRITE))
     if victim is Victim.WORKER and children:
@@ -263,6 +245,11 @@ def _hard_kill(
     if "Traceback" in said:
         found.wrong.append(f"a traceback: {said[-500:]}")
     return alive or process.returncode != 0
+
+
+def said_by(*words: str) -> subprocess.CompletedProcess[str]:
+    """A command that has ended, well or not."""
+    return subprocess.run([*EMERGECAST, *words], capture_output=True, text=True, check=False)
 
 
 def _wait_for_write(file: Path, process: subprocess.Popen[str], seconds: float = 10.0) -> None:
@@ -290,14 +277,11 @@ def _remove_log(experiment: Experiment, seen: dict[str, float], found: Found) ->
     counted = json.loads(count.read_bytes())["results"] if count.is_file() else 0
     if not len(seen) - 1 <= counted <= len(seen):
         found.wrong.append(f"{counted} results are counted of {len(seen)}")
-    ledger.with_name(ledger.name + "-wal").unlink(missing_ok=True)
-    ledger.with_name(ledger.name + "-shm").unlink(missing_ok=True)
+    for end in ("-wal", "-shm"):
+        ledger.with_name(ledger.name + end).unlink(missing_ok=True)
     left = _keys_in(ledger)
     lost = seen.keys() - left
-    file = str(experiment.file)
-    status = subprocess.run(
-        [*EMERGECAST, "status", file], capture_output=True, text=True, check=False
-    )
+    status = said_by("status", str(experiment.file))
     for key in lost:
         del seen[key]
     if len(left) >= counted:
@@ -307,9 +291,7 @@ def _remove_log(experiment: Experiment, seen: dict[str, float], found: Found) ->
     if status.returncode == 0 or f"{len(left)} of the {counted} results" not in status.stderr:
         found.wrong.append(f"{len(lost)} results were lost in silence: {status.stderr[-500:]}")
     found.said += 1
-    repaired = subprocess.run(
-        [*EMERGECAST, "ledger", "repair", file], capture_output=True, text=True, check=False
-    )
+    repaired = said_by("ledger", "repair", str(experiment.file))
     if repaired.returncode != 1 or "lost: " not in repaired.stdout:
         found.wrong.append(f"not repaired: {repaired.stdout}{repaired.stderr}")
 
@@ -317,11 +299,10 @@ def _remove_log(experiment: Experiment, seen: dict[str, float], found: Found) ->
 def _keys_in(ledger: Path) -> set[str]:
     """Keys of the results that SQLite finds in a file, whatever else there should be."""
     uri = f"{ledger.absolute().as_uri()}?immutable=1"
-    try:
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
-            return {key for (key,) in connection.execute("SELECT key FROM results")}
-    except sqlite3.Error:
-        return set()
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+        tables = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'results'")
+        rows = connection.execute("SELECT key FROM results") if tables.fetchone() else ()
+        return {key for (key,) in rows}
 
 
 def _children(pid: int) -> list[int]:
@@ -331,9 +312,9 @@ def _children(pid: int) -> list[int]:
     return []
 
 
-def _kill(pid: int) -> None:
+def _kill(pid: int, how: signal.Signals = signal.SIGKILL) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, how)
 
 
 def _look(experiment: Experiment, seen: dict[str, float], found: Found) -> None:
@@ -397,8 +378,8 @@ def main() -> int:
 
         whole = kill_often(fresh, options.kills, rng, options.longest, hard=options.hard)
     kinds = ", ".join(f"{count} {victim}" for victim, count in sorted(whole.kills.items()))
-    total, ends = whole.kills.total(), whole.rounds
-    print(f"{total} kills ({kinds}), {whole.runs} runs, {ends} times to the end;")
+    total = whole.kills.total()
+    print(f"{total} kills ({kinds}), {whole.runs} runs, {whole.rounds} times to the end;")
     if options.hard:
         troubles = ", ".join(f"{count} {what}" for what, count in sorted(whole.troubles.items()))
         print(f"within 50 ms after a write, with {troubles};")

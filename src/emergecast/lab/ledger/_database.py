@@ -35,6 +35,8 @@ class Database:
         """What was wrong with it when it was opened."""
         self.migrated = False
         """Whether it was in the form of version 0.1.0 until now."""
+        self.has_digests = examination.format != OLD_FORMAT
+        """Whether its rows have digests, which those of version 0.1.0 lack."""
         self.connection = connection
         """To it, as SQLite has it."""
 
@@ -81,11 +83,6 @@ class Database:
         with clear_errors(path):
             return cls(path, connect_to_read(path), examination)
 
-    @property
-    def has_digests(self) -> bool:
-        """Whether its rows have digests, which those of version 0.1.0 lack."""
-        return self.migrated or self.examination.format != OLD_FORMAT
-
     def _prepare(self) -> None:
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = FULL")
@@ -102,6 +99,7 @@ class Database:
                     put_aside = tuple(replace(each, put_aside=True) for each in found.damaged)
                     self.examination = replace(found, damaged=put_aside)
                     self.migrated = True
+        self.has_digests = True
         with self.writing() as connection:  # so that a read-only file is known at once
             connection.execute("DELETE FROM claims WHERE key = ''")
             if self.examination.stale_index:
