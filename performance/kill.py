@@ -79,8 +79,7 @@ class Trouble(StrEnum):
 
 _AFTER_WRITE = 0.05
 """Seconds after a write within which a hard kill falls."""
-_ROOM = 60_000
-"""Bytes that a disk still has at most when it fills up."""
+_ROOM = 60_000  # bytes that a disk still has at most when it fills up
 _MOST_WRITES = 40  # that are waited for until a disk is full
 
 
