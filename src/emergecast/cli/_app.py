@@ -32,11 +32,13 @@ COMMANDS: Final = {
         "show": "show",
         "retry": "experiment",
         "export": "experiment",
+        "ledger": "Look after the results of an experiment: check, backup, repair, merge.",
         "proving-ground": "proving_ground",
         "import": "Make a table from the results of other tools.",
         "scaling": "Scaling laws: from a loss to parameters, tokens and FLOPs, and back.",
     },
     "import": {"lm-eval": "table"},
+    "ledger": {"check": "ledger", "backup": "ledger", "repair": "ledger", "merge": "ledger"},
     "scaling": {
         "fit": "scaling_fit",
         "convert": "scaling",

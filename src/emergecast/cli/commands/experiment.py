@@ -7,12 +7,13 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from emergecast.cli._failures import BAD_INPUT, INTERRUPTED
 from emergecast.cli._options import JsonOption, out_file
+from emergecast.cli._output import say
 
 if TYPE_CHECKING:
     from emergecast.lab.executors import Event, Report
@@ -45,16 +46,23 @@ def plan(file: FileArgument, workers: WorkersOption = None, as_json: JsonOption 
 
 
 def _show_plan(found: Survey, workers: int | None, *, as_json: bool) -> None:
-    from emergecast.cli.texts.experiments import plan_as_json, plan_text
+    from emergecast.cli.texts.experiments import damage_lines, plan_as_json, plan_text
     from emergecast.lab.executors import default_workers
     from emergecast.lab.plan import estimate
 
     count, on_gpu = default_workers()
     left = estimate(found.plan, found.results, workers=workers or count, on_gpu=on_gpu)
     if as_json:
-        print(json.dumps(plan_as_json(found.plan, left)))
+        print(json.dumps({**plan_as_json(found.plan, left), "damaged": _damage_records(found)}))
     else:
-        print(plan_text(found.plan, left))
+        print("\n".join([plan_text(found.plan, left), *damage_lines(found.damaged)]))
+
+
+def _damage_records(found: Survey) -> Any:  # noqa: ANN401  what JSON holds
+    """What is damaged in the ledger, for a program."""
+    from emergecast.records import as_json
+
+    return as_json(found.damaged)
 
 
 def _refuse(found: Survey, *, as_json: bool) -> None:
@@ -161,7 +169,12 @@ def status(
 
     Example: `emergecast status experiment.yaml --failed`
     """
-    from emergecast.cli.texts.experiments import failure_lines, plan_as_json, state_lines
+    from emergecast.cli.texts.experiments import (
+        damage_lines,
+        failure_lines,
+        plan_as_json,
+        state_lines,
+    )
     from emergecast.lab.executors import default_workers
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.ledger import State
@@ -175,9 +188,10 @@ def status(
             {"key": f.key, "title": f.title, "error": f.error, "traceback": f.traceback}
             for f in found.failures
         ]
-        print(json.dumps({**plan_as_json(found.plan, left), "failures": failures}))
+        more = {"failures": failures, "damaged": _damage_records(found)}
+        print(json.dumps({**plan_as_json(found.plan, left), **more}))
         return
-    print("\n".join(state_lines(found.plan)))
+    print("\n".join([*state_lines(found.plan), *damage_lines(found.damaged)]))
     for each in found.plan.runs:
         if found.plan.states[each.key] is State.RUNNING:
             print(f"running: {each.title}")
@@ -193,12 +207,17 @@ def status(
 def export(
     file: FileArgument,
     out: Annotated[Path, out_file("Table to write: .csv, .parquet, .jsonl, .ndjson.")],
+    without_damaged: Annotated[
+        bool,
+        typer.Option("--without-damaged", help="Leave damaged results out, and say which."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the measurement table of an experiment, as far as it is measured.
 
     Example: `emergecast export experiment.yaml -o table.csv`
     """
+    from emergecast.errors import LedgerError
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.plan import make_table, older_words, survey
     from emergecast.measurements import check_suffix
@@ -206,9 +225,18 @@ def export(
     check_suffix(out)
     experiment = read_experiment(file)
     found = survey(experiment, remember=True)
+    damaged = found.damaged_results
+    if damaged and not without_damaged:
+        listed = "".join(f"\n  {each}" for each in damaged)
+        raise LedgerError(
+            f"{len(damaged):,} results in the ledger are damaged, and the table would lack them:"
+            f"{listed}\nMeasure them again: emergecast run {file}. Or leave them out:"
+            " --without-damaged."
+        )
     exported = make_table(found.plan, found.results)
     exported.table.write(out)
-    warnings = [str(problem) for problem in found.plan.problems]
+    warnings = [f"left out, because it is damaged: {each}" for each in damaged]
+    warnings += [str(problem) for problem in found.plan.problems]
     warnings += older_words(exported.older)
     if exported.missing:
         warnings.append(f"{exported.missing:,} runs have no result yet, or failed.")
@@ -228,6 +256,7 @@ def export(
             "table_hash": exported.table.hash,
             "missing": exported.missing,
             "older": sum(exported.older.values()),
+            "damaged": _damage_records(found),
             "warnings": warnings,
         }
         print(json.dumps(report))
@@ -253,7 +282,7 @@ def retry(
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.plan import clear_failures
 
-    cleared = clear_failures(read_experiment(file), match)
+    cleared = clear_failures(read_experiment(file), match, tell=say)
     if as_json:
         print(json.dumps({"cleared": cleared}))
     elif cleared:

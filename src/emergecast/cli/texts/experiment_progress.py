@@ -35,6 +35,8 @@ class Lines:
         if event.plan is not None:
             self._all = len(event.plan.states)
             self._ended = sum(s in {State.DONE, State.FAILED} for s in event.plan.states.values())
+        elif event.note:
+            print(event.note, file=sys.stderr)
         elif event.run is not None and event.kind in _ENDS:
             self._ended += 1
             print(
@@ -98,6 +100,8 @@ class Bars:
             self._counted |= {key: ended[state] for key, state in states if state in ended}
             self._bars.update(self._grid, description=event.plan.experiment.name)
             self._update()
+        elif event.note:
+            self._bars.console.print(event.note, markup=False)
         elif event.run is not None:
             self._show(event.run, event)
         for line in _noticed(event):

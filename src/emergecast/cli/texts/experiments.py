@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emergecast.cli.texts.runs import plan_example_lines, plan_examples
@@ -11,7 +11,7 @@ from emergecast.lab.experiment import RunKind
 from emergecast.lab.ledger import State
 
 if TYPE_CHECKING:
-    from emergecast.lab.ledger import Failure
+    from emergecast.lab.ledger import Damage, Failure
     from emergecast.lab.plan import Estimate, Plan
 
 _WORDS = {
@@ -93,6 +93,16 @@ def failure_lines(failures: list[Failure], *, all_of_them: bool = False) -> Iter
         yield f"        {failure.error}"
     if len(failures) > len(shown):
         yield f"... and {len(failures) - len(shown):,} more: emergecast status FILE --failed"
+
+
+def damage_lines(damaged: Sequence[Damage]) -> Iterator[str]:
+    """What is damaged in the ledger, and what becomes of it."""
+    for each in damaged[:_FAILURES_SHOWN]:
+        yield f"damaged: {each}"
+    if len(damaged) > _FAILURES_SHOWN:
+        yield f"... and {len(damaged) - _FAILURES_SHOWN:,} more: emergecast ledger check FILE"
+    if damaged:
+        yield "What is damaged counts as missing, and the next emergecast run measures it again."
 
 
 def plan_as_json(plan: Plan, estimate: Estimate) -> dict[str, Any]:

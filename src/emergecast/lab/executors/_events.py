@@ -26,6 +26,8 @@ class EventKind(StrEnum):
     """The first runs of a task look as if nothing were measured."""
     ELSEWHERE = "elsewhere"
     """Another runner is doing the run, or has done it."""
+    NOTED = "noted"
+    """Something about the ledger that the user should know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,8 @@ class Event:
     """What is odd, in a sentence or two."""
     example: Mapping[str, Any] | None = None
     """The item, as the ledger keeps it."""
+    note: str = ""
+    """What the user should know, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,11 +74,17 @@ def run_all(
         raise OptionError(f"workers is {options.workers}. Give 1 or more.")
     if options.limit is not None and options.limit < 1:
         raise OptionError(f"limit is {options.limit}. Give 1 or more.")
-    with Ledger.open(experiment.ledger) as ledger:
+
+    def note(sentence: str) -> None:
+        listener(Event(kind=EventKind.NOTED, note=sentence))
+
+    with Ledger.open(experiment.ledger, tell=note) as ledger:
         facts = gather_facts(experiment, measurer_of(experiment), ledger)
         plan = plan_now(experiment, facts, ledger)
         if plan.problems and not options.keep_going:
             raise ExperimentError(plan.problems)
+        for damage in ledger.put_aside_damaged():
+            note(f"Damaged, and put aside to be measured again: {damage}")
         for key, state in plan.states.items():
             if state is State.DONE:  # left by a session that was killed
                 _remove_training(experiment, key)

@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from emergecast.errors import LabError, LedgerError, Mistake
+from emergecast.errors import LabError, LedgerError, Mistake, RecordError
 from emergecast.lab.checkpoints import Checkpoint
 from emergecast.lab.experiment import Corpus, Experiment, canonical
 from emergecast.lab.finetune import Tracker
 from emergecast.lab.ledger import Ledger
 from emergecast.lab.tasks import Task
 from emergecast.lab.worker import CorpusFacts, Measurer, ModelFacts, TaskFacts
+from emergecast.records import from_json
 
 _F = TypeVar("_F", ModelFacts, TaskFacts, CorpusFacts)
 _MOST_FILES: Final = 10_000
@@ -146,7 +147,9 @@ class _Finder:
             return None  # or a later version wrote it, which knew more
         if known.keys() < names and not self.remember:
             return None  # an earlier version wrote it, which knew less: look again
-        return kind(**known)
+        with contextlib.suppress(RecordError):
+            return from_json(kind, known, what="the ledger")
+        return None
 
     def _hash(self, kind: type[_F], what: object) -> str:
         text = canonical([str(self.experiment.worker), kind.__name__, what])

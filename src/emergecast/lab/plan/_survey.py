@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from emergecast.errors import LedgerError
 from emergecast.lab.experiment import Experiment
-from emergecast.lab.ledger import Failure, Ledger, Result, State
+from emergecast.lab.ledger import Damage, Failure, Ledger, Result, State
 from emergecast.lab.plan._adopt import plan_adopting
 from emergecast.lab.plan._facts import Facts, gather_facts
 from emergecast.lab.plan._plan import Plan, make_plan
@@ -27,6 +27,22 @@ class Survey:
     """By the key of the run; of other experiments too, where they share the ledger."""
     failures: tuple[Failure, ...]
     """Of runs of the plan."""
+    damaged: tuple[Damage, ...] = ()
+    """Rows of the ledger that are damaged or gone, of other experiments too; none is in `results`,
+    and the next run of the experiment measures its own again."""
+
+    @property
+    def damaged_results(self) -> tuple[Damage, ...]:
+        """Those that a table of this experiment would lack."""
+        states = self.plan.states
+        titles = {run.title for run in self.plan.runs}
+        lacking = self.plan.undecided or any(key not in self.results for key in states)
+        return tuple(
+            each
+            for each in self.damaged
+            if each.table == "results"
+            and (each.key in states or each.title in titles or (each.key is None and lacking))
+        )
 
 
 def survey(experiment: Experiment, *, remember: bool = False) -> Survey:
@@ -40,12 +56,11 @@ def survey(experiment: Experiment, *, remember: bool = False) -> Survey:
     """
     with contextlib.ExitStack() as stack:
         ledger: Ledger | None = None
-        try:
-            if not remember or experiment.ledger.is_file():
-                ledger = stack.enter_context(Ledger.open(experiment.ledger))
-        except LedgerError:
-            if experiment.ledger.is_file():
-                ledger = stack.enter_context(Ledger.open_to_read(experiment.ledger))
+        if Ledger.is_there(experiment.ledger):
+            ledger = stack.enter_context(Ledger.open_to_look(experiment.ledger))
+        elif not remember:
+            with contextlib.suppress(LedgerError):  # then weights are hashed again
+                ledger = stack.enter_context(Ledger.open_to_look(experiment.ledger))
         facts = gather_facts(experiment, measurer_of(experiment), ledger, remember=remember)
         plan, results = _planned(experiment, facts, ledger)
         failures = {} if ledger is None else ledger.failures()
@@ -57,11 +72,19 @@ def survey(experiment: Experiment, *, remember: bool = False) -> Survey:
                 for key, state in plan.states.items()
                 if state is State.FAILED and key in failures
             ),
+            damaged=() if ledger is None else ledger.damaged,
         )
 
 
-def clear_failures(experiment: Experiment, pattern: str = "*") -> int:
+def clear_failures(
+    experiment: Experiment,
+    pattern: str = "*",
+    *,
+    tell: Callable[[str], None] = lambda _sentence: None,
+) -> int:
     """Make failed runs whose title fits `pattern` missing again; how many there were.
+
+    `tell` is called with what else happens to the ledger.
 
     Raises:
         LedgerError: there is no ledger, or it cannot be written.
@@ -70,7 +93,7 @@ def clear_failures(experiment: Experiment, pattern: str = "*") -> int:
     keys = [f.key for f in found.failures if fnmatch.fnmatchcase(f.title, pattern)]
     if not keys:
         return 0
-    with Ledger.open(experiment.ledger) as ledger:
+    with Ledger.open(experiment.ledger, tell=tell) as ledger:
         return ledger.clear(keys)
 
 
