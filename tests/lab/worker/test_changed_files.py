@@ -128,16 +128,43 @@ def _both(place: Path) -> tuple[Any, Any]:
     return survey_now.plan, survey_now.results
 
 
+RESULTS_OF_0_1_0 = """CREATE TABLE results (
+    key TEXT PRIMARY KEY, kind TEXT NOT NULL, title TEXT NOT NULL, identity TEXT NOT NULL,
+    outcome TEXT NOT NULL, items BLOB, started REAL NOT NULL, seconds REAL NOT NULL,
+    timings TEXT NOT NULL, versions TEXT NOT NULL, machine TEXT NOT NULL
+) STRICT"""
+OTHERS_OF_0_1_0 = """CREATE TABLE failures (
+    number INTEGER PRIMARY KEY, key TEXT NOT NULL, title TEXT NOT NULL, error TEXT NOT NULL,
+    traceback TEXT NOT NULL, failed REAL NOT NULL, seconds REAL NOT NULL, versions TEXT NOT NULL,
+    machine TEXT NOT NULL, cleared REAL
+) STRICT;
+CREATE INDEX failures_by_key ON failures (key);
+CREATE TABLE claims (
+    key TEXT PRIMARY KEY, title TEXT NOT NULL, owner TEXT NOT NULL, host TEXT NOT NULL,
+    pid INTEGER NOT NULL, born TEXT NOT NULL, since REAL NOT NULL, beat REAL NOT NULL
+) STRICT;
+CREATE TABLE facts (fingerprint TEXT PRIMARY KEY, facts TEXT NOT NULL) STRICT;"""
+COLUMNS = "key, kind, title, identity, outcome, items, started, seconds, timings, versions, machine"
+
+
 def as_version_0_1_0_wrote_it(place: Path) -> None:
-    """The ledger with the keys and facts of that version, which knew no definitions."""
+    """The ledger in the form of that version, whose keys knew no definitions."""
     ledger = read_experiment(place / "small.yaml").ledger
     with sqlite3.connect(ledger) as connection:
-        for key, identity in connection.execute("SELECT key, identity FROM results").fetchall():
+        rows = connection.execute(f"SELECT {COLUMNS} FROM results").fetchall()  # noqa: S608
+    connection.close()
+    for path in ledger.parent.glob(f"{ledger.name}*"):
+        path.unlink()
+    with sqlite3.connect(ledger) as connection:
+        connection.execute(RESULTS_OF_0_1_0)
+        connection.executescript(OTHERS_OF_0_1_0)
+        connection.execute("PRAGMA user_version = 1")
+        for _, kind, title, identity, *rest in rows:
             old = {k: v for k, v in json.loads(identity).items() if k not in LATER}
             run = Run(series="", checkpoint="", task="", identity=json.loads(identity))
-            values = (run.first_key, canonical(old), key)
-            connection.execute("UPDATE results SET key = ?, identity = ? WHERE key = ?", values)
-        connection.execute("DELETE FROM facts")
+            values = (run.first_key, kind, title, canonical(old), *rest)
+            marks = ", ".join("?" * len(values))
+            connection.execute(f"INSERT INTO results VALUES ({marks})", values)  # noqa: S608
     connection.close()
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 from emergecast.errors import LedgerError
 from emergecast.lab.experiment import canonical
-from emergecast.lab.ledger._connect import stated_format
+from emergecast.lab.ledger._connect import clear_errors, connect, stated_format
 from emergecast.lab.ledger._count_file import count_file
 from emergecast.lab.ledger._damage import Damage
 from emergecast.lab.ledger._database import Database
@@ -69,7 +69,7 @@ class Ledger:
     def open_to_look(cls, path: Path) -> Self:
         """Open the ledger at `path` to keep facts in it, or just to read it where that must do.
 
-        It is made where there is none and where it can be; one of version 0.1.0 stays as it is.
+        It is made where there is none and where it can be; one of version 0.1.0 stays in its form.
 
         Raises:
             LedgerError: it cannot be made, or it is there and cannot be read.
@@ -278,7 +278,13 @@ class Ledger:
         return None
 
     def keep_facts(self, fingerprint: str, facts: Mapping[str, Any]) -> None:
-        """Remember facts, so that weights are hashed once."""
+        """Remember facts, so that weights are hashed once; in a ledger of version 0.1.0 too."""
+        if not self.database.has_digests:
+            path = self.database.path
+            with clear_errors(path), contextlib.closing(connect(path)) as connection:
+                values = (fingerprint, canonical(dict(facts)))
+                connection.execute("REPLACE INTO facts VALUES (?, ?)", values)
+            return
         with self.database.writing() as connection:
             put_fact(connection, fingerprint, canonical(dict(facts)))
 
