@@ -16,6 +16,7 @@ from typing import Final
 import yaml
 
 from emergecast.errors import ExperimentError, Mistake, nearest
+from emergecast.lab.tasks import yaml_faults
 
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _NULL: Final = "tag:yaml.org,2002:null"
@@ -266,7 +267,7 @@ def read_document(text: str, file: Path) -> Entry:
     """The root of the YAML document in `text`; `file` is how messages call it.
 
     Raises:
-        ExperimentError: it is not one YAML document.
+        ExperimentError: it is not one YAML document, or its aliases stand for too much.
     """
     document = Document(file=file, lines=tuple(text.splitlines()))
     loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -284,6 +285,10 @@ def read_document(text: str, file: Path) -> Entry:
         what, remedy = "lists are nested too deeply.", "Write it with less nesting."
     else:
         if node is not None:
+            for fault in yaml_faults(node):
+                document.add(fault.line, "", fault.what, fault.remedy)
+            if document.problems:
+                raise document.refusal()
             return Entry(node=node, document=document, where="", line=node.start_mark.line + 1)
         what, remedy = "the file is empty.", "Describe an experiment in it."
     raise ExperimentError([document.spot(line).mistake(what, remedy)])

@@ -13,6 +13,7 @@ from emergecast.lab.tasks._load_task import load_task
 from emergecast.lab.tasks._loaded_task import Item, ItemScore, LoadedTask
 from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._task import Pair, Task
+from emergecast.lab.tasks._yaml_faults import YamlFault, yaml_faults
 
 __all__ = [
     "Encoded",
@@ -21,8 +22,10 @@ __all__ = [
     "LoadedTask",
     "Pair",
     "Task",
+    "YamlFault",
     "encode_pairs",
     "load_task",
     "quiet_harness",
     "tokenizer_key",
+    "yaml_faults",
 ]
