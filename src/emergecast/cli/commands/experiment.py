@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,9 @@ from emergecast.cli._options import JsonOption
 if TYPE_CHECKING:
     from emergecast.lab.executors import Event, Report
     from emergecast.lab.experiment import Experiment
-    from emergecast.lab.plan import Survey
+    from emergecast.lab.plan import Chosen, Survey
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 FAILED = 1
 """Exit status where every run was tried and some failed."""
@@ -29,7 +32,29 @@ WorkersOption = Annotated[
 ]
 
 
-def plan(file: FileArgument, workers: WorkersOption = None, as_json: JsonOption = False) -> None:
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GLOB",
+        help="Only runs whose title fits, like '*/S-108 finetuned*'. Repeatable.",
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Only the I-th of N equal shares of the runs, which stay the same for good.",
+    ),
+]
+
+
+def plan(
+    file: FileArgument,
+    workers: WorkersOption = None,
+    only: OnlyOption = None,
+    shard: ShardOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show what an experiment takes: the grid, what is done, what is left, time, disk, cost.
 
     Example: `emergecast plan experiment.yaml`
@@ -38,10 +63,32 @@ def plan(file: FileArgument, workers: WorkersOption = None, as_json: JsonOption 
     from emergecast.lab.plan import survey
 
     experiment = read_experiment(file)
-    found = survey(experiment)
+    found = survey(experiment, chosen=_chosen(only, shard))
     _show_plan(found, workers, as_json=as_json)
     if found.plan.problems:
         _refuse(found, as_json=as_json)
+
+
+def _chosen(only: list[str] | None, shard: str | None) -> Chosen:
+    """The runs that the options name; all of them without."""
+    from emergecast.lab.plan import Chosen, Shard
+
+    only = only or []
+    if shard is None:
+        return Chosen(only=tuple(only))
+    return Chosen(only=tuple(only), shard=Shard.parse(shard))
+
+
+def _seconds(text: str | None) -> float | None:
+    """A time like 90, 90s, 30m or 1.5h in seconds."""
+    from emergecast.errors import OptionError
+
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*([0-9]+\.?[0-9]*)\s*([smhd]?)\s*", text)
+    if found is None:
+        raise OptionError(f"--time-limit takes a time like 90s, 30m or 2h, not {text!r}.")
+    return float(found[1]) * _UNITS[found[2]]
 
 
 def _show_plan(found: Survey, workers: int | None, *, as_json: bool) -> None:
@@ -79,6 +126,15 @@ def run(
         bool,
         typer.Option("--keep-going", help="Leave out what cannot be used, and do the rest."),
     ] = False,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="A run that takes longer than this, like 90s, 30m or 2h, has failed.",
+        ),
+    ] = None,
+    only: OnlyOption = None,
+    shard: ShardOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Do all runs of an experiment that are missing; stop and start it as often as you like.
@@ -92,14 +148,20 @@ def run(
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.plan import survey
 
-    experiment = read_experiment(file)
+    experiment, chosen = read_experiment(file), _chosen(only, shard)
     if dry_run:
-        found = survey(experiment)
+        found = survey(experiment, chosen=chosen)
         _show_plan(found, workers, as_json=as_json)
         if found.plan.problems and not keep_going:
             _refuse(found, as_json=as_json)
         return
-    options = RunOptions(workers=workers, limit=limit, keep_going=keep_going)
+    options = RunOptions(
+        workers=workers,
+        limit=limit,
+        keep_going=keep_going,
+        time_limit=_seconds(time_limit),
+        chosen=chosen,
+    )
     try:
         with run_progress() as listener:
             report = run_all(experiment, options=options, listener=listener)
@@ -119,7 +181,7 @@ def _print_report(experiment: Experiment, report: Report, *, as_json: bool) -> N
     from emergecast.lab.plan import survey
 
     count = report.plan.count()
-    failures = list(survey(experiment, remember=True).failures)
+    failures = list(survey(experiment, remember=True, chosen=report.plan.chosen).failures)
     if as_json:
         found = {
             "ledger": str(experiment.ledger),
@@ -142,7 +204,8 @@ def _print_report(experiment: Experiment, report: Report, *, as_json: bool) -> N
         elif report.plan.problems:
             print("What is left out is not measured; the rest is. Fix it and run again.")
         elif not count[State.MISSING] and not report.plan.undecided:
-            print(f"Everything is measured. Next: emergecast export {file} -o table.csv")
+            whole = "Everything" if not str(report.plan.chosen) else "All that was chosen"
+            print(f"{whole} is measured. Next: emergecast export {file} -o table.csv")
     if count[State.FAILED]:
         raise typer.Exit(FAILED)
 
@@ -241,6 +304,8 @@ def retry(
         str,
         typer.Option(help="Only runs whose title matches, like '*/S-108 finetuned*'."),
     ] = "*",
+    only: OnlyOption = None,
+    shard: ShardOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make failed runs missing again, so that the next `emergecast run` tries them again.
@@ -250,7 +315,7 @@ def retry(
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.plan import clear_failures
 
-    cleared = clear_failures(read_experiment(file), match)
+    cleared = clear_failures(read_experiment(file), match, chosen=_chosen(only, shard))
     if as_json:
         print(json.dumps({"cleared": cleared}))
     elif cleared:

@@ -33,6 +33,8 @@ class Lines:
         if event.plan is not None:
             self._all = len(event.plan.states)
             self._ended = sum(s in {State.DONE, State.FAILED} for s in event.plan.states.values())
+        elif event.run is not None and event.kind is EventKind.LOST:
+            print(f"{event.run.title}: {event.error}", file=sys.stderr)
         elif event.run is not None and event.kind in _ENDS:
             self._ended += 1
             print(
@@ -96,6 +98,10 @@ class Bars:
             self._bars.update(
                 self._runs[run.key], total=event.total, completed=event.done, note=note
             )
+        elif event.kind is EventKind.LOST:
+            if run.key in self._runs:
+                self._bars.remove_task(self._runs.pop(run.key))
+            self._bars.console.print(f"{run.title}: {event.error}", markup=False)
         elif event.kind in _ENDS:
             if run.key in self._runs:
                 self._bars.remove_task(self._runs.pop(run.key))

@@ -37,12 +37,9 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
         lines.append(f"  examples    {', '.join(f'{d:,}' for d in finetuning.examples)}")
         lines.append(f"  methods     {', '.join(m.name for m in finetuning.methods)}")
     lines.append(f"  ledger      {experiment.ledger}")
+    if str(plan.chosen):
+        lines.append(f"  chosen      {plan.chosen}")
     lines += ["", *state_lines(plan)]
-    if plan.undecided:
-        lines.append(
-            f"Up to {len(plan.undecided):,} more runs follow when the losses have decided which"
-            " checkpoints are taken."
-        )
     if not plan.problems:  # else nobody knows what that will take
         lines += ["", *_estimate_lines(estimate)]
     return "\n".join(lines)
@@ -69,6 +66,22 @@ def state_lines(plan: Plan) -> Iterator[str]:
         cells = [row[0].ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         yield "  ".join(cells).rstrip()
+    yield from _undecided_lines(plan)
+
+
+def _undecided_lines(plan: Plan) -> Iterator[str]:
+    """What waits for losses."""
+    if not plan.undecided:
+        return
+    yield (
+        f"Up to {len(plan.undecided):,} more runs follow when the losses have decided which"
+        " checkpoints are taken."
+    )
+    if plan.awaited:
+        yield (
+            f"{plan.awaited:,} of these losses are not among the chosen runs: measure them first,"
+            " or elsewhere into the same ledger."
+        )
 
 
 def _estimate_lines(estimate: Estimate) -> Iterator[str]:

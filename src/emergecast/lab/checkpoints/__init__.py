@@ -1,8 +1,8 @@
 """A series of checkpoints: where they are, what they are, and how to load one.
 
 Checkpoints are Hugging Face model folders, on disk or on the hub. It refuses a folder whose files
-are missing or cut short, which it sees without loading a model, and weights that the model does not
-use or does not find.
+are missing, cut short or untrue, which it sees without loading a model, weights that the model does
+not use or does not find, pickled ones, and code that comes with a checkpoint.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from emergecast.lab.checkpoints._checkpoint import Checkpoint, CheckpointFacts, 
 from emergecast.lab.checkpoints._inspect import inspect
 from emergecast.lab.checkpoints._load_model import (
     Loaded,
+    check_loading,
     copy_model,
     load,
     quiet_transformers,
@@ -22,6 +23,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointFacts",
     "Loaded",
+    "check_loading",
     "copy_model",
     "folder_of",
     "inspect",

@@ -67,8 +67,8 @@ class CheckpointFacts:
     """SHA-256 over the weight files in the order of their names, in hexadecimal."""
     architecture: str
     """Class of the model as `config.json` names it."""
-    params: int | None
-    """Parameters stored, tied ones once; None where the weights are not safetensors."""
+    params: int
+    """Parameters stored, tied ones once."""
     tokenizer_hash: str
     """SHA-256 over the files of the tokenizer, in hexadecimal."""
     dtype: str | None
@@ -91,7 +91,7 @@ def folder_of(checkpoint: Checkpoint) -> Path:
     return folder
 
 
-_FILES = ("*.json", "*.safetensors", "*.bin", "*.model", "*.txt")
+_FILES = ("*.json", "*.safetensors", "*.model", "*.txt")
 
 
 def _downloaded(checkpoint: Checkpoint) -> Path:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from emergecast.lab.experiment import Run
-from emergecast.lab.plan import Plan
+from emergecast.lab.plan import Chosen, Plan
 
 
 class EventKind(StrEnum):
@@ -18,6 +18,8 @@ class EventKind(StrEnum):
     PROGRESS = "progress"
     DONE = "done"
     FAILED = "failed"
+    LOST = "lost"
+    """The worker of the run is gone or hangs; another one takes the run up."""
     ELSEWHERE = "elsewhere"
     """Another runner is doing the run, or has done it."""
 
@@ -39,7 +41,7 @@ class Event:
     seconds: float = 0.0
     """How long the run took, where it is done."""
     error: str | None = None
-    """Why the run failed."""
+    """Why the run failed, or how its worker was lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,10 @@ class RunOptions:
     """Do at most this many runs, then stop; all that are missing if None."""
     keep_going: bool = False
     """Do what can be done where some of the experiment's entries cannot be used."""
+    time_limit: float | None = None
+    """Seconds that a run may take; one that takes longer has failed. No limit if None."""
+    chosen: Chosen = field(default_factory=Chosen)
+    """Which of the runs; all by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,15 +175,19 @@ class Ledger:
             connection.execute("REPLACE INTO claims VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
             return True
 
-    def hand_over(self, key: str, *, giver: Owner, taker: Owner) -> None:
-        """Turn the claim of `giver` on a run into one that lives as long as `taker`."""
+    def hand_over(self, key: str, *, giver: Owner, taker: Owner) -> bool:
+        """Turn the claim of `giver` on a run into one that lives as long as `taker`.
+
+        False where `giver` has none: it was silent for so long that somebody else took it over.
+        """
         new = (taker.name, taker.host, taker.pid, taker.born, time.time())
         with self._database.writing() as connection:
-            connection.execute(
+            cursor = connection.execute(
                 "UPDATE claims SET owner = ?, host = ?, pid = ?, born = ?, beat = ?"
                 " WHERE key = ? AND owner = ?",
                 (*new, key, giver.name),
             )
+            return cursor.rowcount == 1
 
     def beat(self, owner: Owner) -> None:
         """Record that `owner` is still alive."""

@@ -1,7 +1,7 @@
 """What must not stand in a YAML file, seen in its nodes before anything is built of them.
 
-An alias costs a few letters and stands for as much as one likes: thirty lines of aliases of aliases,
-or of merges of merges, make more entries than there are atoms in a computer.
+An alias costs a few letters and stands for as much as one likes: thirty lines of aliases of
+aliases, or of merges of merges, make more entries than any memory holds.
 """
 
 from __future__ import annotations

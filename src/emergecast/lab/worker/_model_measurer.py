@@ -58,16 +58,11 @@ class ModelMeasurer:
     def model_facts(self, checkpoint: checkpoints.Checkpoint) -> ModelFacts:
         """What the files of the checkpoint say; loads no weights."""
         found = checkpoints.inspect(checkpoint)
-        params = checkpoint.params or found.params
-        if params is None:
-            raise LabError(
-                f'the parameters of "{checkpoint.title}" cannot be counted, because its weights are'
-                " not safetensors. Add params to the checkpoint."
-            )
+        checkpoints.check_loading(checkpoint)
         return ModelFacts(
             weights_hash=found.weights_hash,
             architecture=found.architecture,
-            params=params,
+            params=checkpoint.params or found.params,
             tokenizer_hash=found.tokenizer_hash,
             half_precision=found.dtype in {"bfloat16", "float16"},
         )
