@@ -48,11 +48,20 @@ ShardOption = Annotated[
 ]
 
 
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Python code of the task folders may run: you have read it. Remembered."
+    ),
+]
+
+
 def plan(
     file: FileArgument,
     workers: WorkersOption = None,
     only: OnlyOption = None,
     shard: ShardOption = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what an experiment takes: the grid, what is done, what is left, time, disk, cost.
@@ -63,6 +72,7 @@ def plan(
     from emergecast.lab.plan import survey
 
     experiment = read_experiment(file)
+    _ask_for_trust(experiment, trust=trust, ask=not as_json)
     found = survey(experiment, chosen=_chosen(only, shard))
     _show_plan(found, workers, as_json=as_json)
     if found.plan.problems:
@@ -77,6 +87,28 @@ def _chosen(only: list[str] | None, shard: str | None) -> Chosen:
     if shard is None:
         return Chosen(only=tuple(only))
     return Chosen(only=tuple(only), shard=Shard.parse(shard))
+
+
+def _ask_for_trust(experiment: Experiment, *, trust: bool, ask: bool) -> None:
+    """Say which code of task folders would run, and remember that it may.
+
+    Without an answer nothing is remembered, and loading such a task is refused by its name.
+    """
+    from emergecast.errors import LabError
+    from emergecast.lab import tasks
+    from emergecast.lab.experiment import WorkerKind
+
+    folders: dict[Path, tasks.TaskFolder] = {}
+    for task in experiment.tasks if experiment.worker is WorkerKind.MODELS else ():
+        with contextlib.suppress(LabError):  # the plan says so, at its line
+            found = tasks.untrusted_code(task)
+            folders |= {} if found is None else {found.path: found}
+    for folder in folders.values():
+        for line in tasks.code_lines(folder):
+            print(line, file=sys.stderr)
+        at_terminal = ask and sys.stdin.isatty() and sys.stderr.isatty()
+        if trust or (at_terminal and typer.confirm("Have you read it, and may it run?", err=True)):
+            tasks.trust(folder)
 
 
 def _seconds(text: str | None) -> float | None:
@@ -135,6 +167,7 @@ def run(
     ] = None,
     only: OnlyOption = None,
     shard: ShardOption = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Do all runs of an experiment that are missing; stop and start it as often as you like.
@@ -149,6 +182,7 @@ def run(
     from emergecast.lab.plan import survey
 
     experiment, chosen = read_experiment(file), _chosen(only, shard)
+    _ask_for_trust(experiment, trust=trust, ask=not as_json)
     if dry_run:
         found = survey(experiment, chosen=chosen)
         _show_plan(found, workers, as_json=as_json)

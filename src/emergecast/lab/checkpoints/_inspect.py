@@ -7,7 +7,7 @@ from typing import Final
 
 from emergecast.errors import LabError
 from emergecast.lab.checkpoints._checkpoint import Checkpoint, CheckpointFacts, folder_of
-from emergecast.lab.checkpoints._config import (
+from emergecast.lab.checkpoints._read_config import (
     architecture_of,
     check_fit,
     named_dtype,

@@ -20,6 +20,7 @@ from emergecast.lab.experiment import Corpus, Experiment, Run, Training
 from emergecast.lab.ledger import Outcome
 from emergecast.lab.worker._full_disk import disk_is_full
 from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, OnProgress, TaskFacts
+from emergecast.lab.worker._offline import keep_to_this_machine
 
 _LIBRARIES: Final = (
     "emergecast",
@@ -43,6 +44,7 @@ class ModelMeasurer:
         self._tasks: dict[tuple[str, int], tasks.LoadedTask] = {}
         self._held: tuple[checkpoints.Checkpoint, checkpoints.Loaded] | None = None
         self._users_own = frozenset(os.environ)
+        keep_to_this_machine(experiment)
 
     def prepare(self) -> None:
         """Load torch, transformers and the harness, which takes seconds."""
@@ -69,6 +71,18 @@ class ModelMeasurer:
 
     def task_facts(self, task: tasks.Task) -> TaskFacts:
         """What the task is; builds its requests."""
+        try:
+            return self._task_facts(task)
+        except LabError:
+            raise
+        except Exception as error:
+            # Templates, functions and data of a task may be wrong in any way.
+            raise LabError(
+                f'the requests of task "{task.name}" cannot be made: {type(error).__name__}:'
+                f" {error}. Check its YAML file against its data."
+            ) from error
+
+    def _task_facts(self, task: tasks.Task) -> TaskFacts:
         few_shot = self._task(task)
         zero_shot = self._task(replace(task, shots=0))
         return TaskFacts(
