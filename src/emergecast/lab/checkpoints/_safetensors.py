@@ -16,6 +16,8 @@ from emergecast.errors import LabError
 
 _LONGEST_HEADER: Final = 100_000_000
 """Bytes; the format allows no longer header."""
+_TOO_LARGE: Final = 2**64
+"""Numbers of the format have 64 bits, a product on the way too."""
 _BITS: Final = {
     "BOOL": 8,
     "U8": 8,
@@ -77,7 +79,10 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
         text = stream.read(length)
     try:
         header = json.loads(text.decode(), object_pairs_hook=_unique)
-        header.pop(_METADATA, None)
+        metadata = header.pop(_METADATA, None)
+        metadata = {} if metadata is None else metadata
+        if not all(isinstance(each, str) for each in metadata.values()):
+            raise _UntrueError("its __metadata__ should be words by name")
         tensors = {name: _tensor(name, entry) for name, entry in header.items()}
     except _UntrueError as error:
         raise _corrupt(file, str(error)) from None
@@ -113,7 +118,8 @@ def _tensor(name: str, entry: Any) -> StoredTensor:  # noqa: ANN401  whatever JS
         raise _UntrueError(f"the type of {name}, {str(dtype)[:40]!r}, is not known")
     for what, numbers in (("shape", shape), ("data_offsets", offsets)):
         if not isinstance(numbers, list) or not all(
-            isinstance(each, int) and not isinstance(each, bool) and each >= 0 for each in numbers
+            isinstance(each, int) and not isinstance(each, bool) and 0 <= each < _TOO_LARGE
+            for each in numbers
         ):
             shown = str(numbers)[:80]
             raise _UntrueError(
@@ -124,7 +130,11 @@ def _tensor(name: str, entry: Any) -> StoredTensor:  # noqa: ANN401  whatever JS
             f"data_offsets of {name} should be a beginning and an end, not {offsets}"
         )
     found = StoredTensor(dtype=dtype, shape=tuple(shape), begin=offsets[0], end=offsets[1])
-    needed = found.count * _BITS[dtype]
+    needed = 1
+    for size in (*shape, _BITS[dtype]):
+        needed *= size
+        if needed >= _TOO_LARGE:
+            raise _UntrueError(f"{name} has the shape {str(shape)[:80]}, larger than any memory")
     if needed != 8 * (found.end - found.begin):
         raise _UntrueError(
             f"{name} has the shape {str(shape)[:80]} of {dtype}, which needs {needed / 8:,.0f}"

@@ -20,6 +20,8 @@ from emergecast.lab.tasks import yaml_faults
 
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _NULL: Final = "tag:yaml.org,2002:null"
+_LONGEST_NAME: Final = 255
+"""Bytes of one part of a path, on the file systems that there are."""
 _WHOLE: Final = re.compile(r"[-+]?[0-9]+(_[0-9]+)*|[-+]?[0-9]{1,3}(,[0-9]{3})+")
 _TRUE: Final = frozenset({"true", "yes", "on"})
 _FALSE: Final = frozenset({"false", "no", "off"})
@@ -187,7 +189,17 @@ class Entry:
     def path(self) -> Path | None:
         """A path; a relative one starts from the folder of the file."""
         text = self.text()
-        return None if text is None else self.document.file.parent / Path(text).expanduser()
+        if text is None:
+            return None
+        try:
+            path = self.document.file.parent / Path(text).expanduser()
+        except RuntimeError:
+            self.wrong(f"{self.shown} begins in the home of nobody.", "Write the path out.")
+            return None
+        if max(len(part.encode()) for part in path.parts) > _LONGEST_NAME:
+            self.wrong(f"{self.shown} is too long for a path.", "Write a shorter one.")
+            return None
+        return path
 
     def text(self) -> str | None:
         """Text that is not empty."""
