@@ -24,7 +24,7 @@ from emergecast.lab.checkpoints._safetensors import read_header
 from emergecast.lab.experiment import parse_experiment
 from emergecast.lab.plan import estimate, survey
 
-HEADERS, CONFIGS, EXPERIMENTS = 1500, 60, 400
+HEADERS, CONFIGS, EXPERIMENTS = 4000, 200, 1500
 """Cases of a chunk; `performance/lab_fuzz.py` runs many chunks."""
 
 Counts = Counter[tuple[str, str]]
@@ -33,9 +33,13 @@ ONE_FIELD, DAMAGED = "well formed, one field wrong", "damaged bytes"
 
 STRANGE: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 3, 7, 1.5, -0.0, 1e308, math.inf, math.nan, 2**31, 2**53, 2**64,
-    10**30, "", " ", "a", "0", "1e3", "\x00", "\u202e", "nan", "../..", "/", "~", "x" * 5000, [], [[]],
-    [1], [0, 0], [1, 2, 3], ["a"], {}, {"a": 1}, {"": None},
+    10**30, "", " ", "a", "0", "1e3", "\x00", "\u202e", "nan", "../..", "/", "~", "x" * 5000, [],
+    [[]], [1], [0, 0], [1, 2, 3], ["a"], {}, {"a": 1}, {"": None},
 )  # fmt: skip
+
+
+def _seeded(*of: object) -> random.Random:
+    return random.Random(repr(of))  # noqa: S311  cases, not secrets
 
 
 def _damaged(data: bytes, rng: random.Random) -> bytes:
@@ -136,7 +140,7 @@ def fuzz_headers(chunk: int, folder: Path) -> Counts:
     counts: Counts = Counter()
     file = folder / "model.safetensors"
     for case in range(HEADERS):
-        rng = random.Random(f"header {chunk} {case}")
+        rng = _seeded("header", chunk, case)
         header, numbers = _safetensors(rng)
         form = ONE_FIELD if rng.random() < 0.7 else DAMAGED
         if form == ONE_FIELD:
@@ -150,8 +154,7 @@ def fuzz_headers(chunk: int, folder: Path) -> Counts:
         judged = _read_by_library(file)
         try:
             tensors = read_header(file)
-        except LabError as error:
-            assert str(file) in str(error)
+        except LabError:
             counts[form, "refused, as the library does" if judged is None else "refused"] += 1
             continue
         assert judged is not None, f"case {case} of chunk {chunk}: {file.read_bytes()!r}"
@@ -191,12 +194,12 @@ def fuzz_configs(chunk: int, folder: Path, files: dict[str, bytes]) -> Counts:
     names = ["config.json"] * 4 + ["tokenizer.json", "tokenizer_config.json"]
     checkpoint = Checkpoint(name="a", series="s", path=folder)
     for case in range(CONFIGS):
-        rng = random.Random(f"config {chunk} {case}")
+        rng = _seeded("config", chunk, case)
         form = ONE_FIELD if rng.random() < 0.7 else DAMAGED
         name = rng.choice(names)
         data = files[name]
         if form == ONE_FIELD:
-            data = json.dumps(_change_one(_short(json.loads(data)), rng)).encode()
+            data = json.dumps(_change_one(json.loads(data), rng)).encode()
         else:
             data = _damaged(data, rng)
         (folder / name).write_bytes(data)
@@ -209,16 +212,10 @@ def fuzz_configs(chunk: int, folder: Path, files: dict[str, bytes]) -> Counts:
             except LabError:
                 ended = "accepted, and refused when loaded"
         except LabError as error:
-            assert str(folder) in str(error)
-            ended = "refused"
+            ended = "refused" if str(folder) in str(error) else f"refused without name: {error}"
         (folder / name).write_bytes(files[name])
         counts[form, ended] += 1
     return counts
-
-
-def _short(tree: dict[str, Any]) -> dict[str, Any]:
-    """Of a tokenizer's words only as many as are quickly written."""
-    return tree
 
 
 # ------------------------------------------------------------------------------- experiment files
@@ -232,7 +229,7 @@ def fuzz_experiments(chunk: int, folder: Path) -> Counts:
     whole["costs"] = {"per_hour": 2.5, "flops_per_second": 1e13}
     whole["evaluation"] = {"limit": 10}
     for case in range(EXPERIMENTS):
-        rng = random.Random(f"experiment {chunk} {case}")
+        rng = _seeded("experiment", chunk, case)
         form = ONE_FIELD if rng.random() < 0.7 else DAMAGED
         if form == ONE_FIELD:
             text = yaml.safe_dump(_change_one(whole, rng), allow_unicode=True)
@@ -247,8 +244,8 @@ def _plan(text: str, file: Path) -> str:
     try:
         experiment = parse_experiment(text, file)
     except ExperimentError as error:
-        assert all(problem.what and problem.remedy for problem in error.problems)
-        return "refused"
+        complete = all(problem.what and problem.remedy for problem in error.problems)
+        return "refused" if complete else "refused without words"
     try:
         found = survey(experiment, remember=True)  # no ledger is made
         left = estimate(found.plan, found.results, workers=2)
@@ -268,6 +265,7 @@ def check(counts: Counts, cases: int) -> None:
     assert by_form.total() == cases
     assert by_form[ONE_FIELD] >= cases / 2
     assert by_form[DAMAGED] > 0
+    assert not [ended for _, ended in counts if "without" in ended]
 
 
 def test_headers_that_lie_are_refused(tmp_path: Path):

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emergecast.errors import LabError
 from emergecast.lab.checkpoints._checkpoint import Checkpoint, folder_of
+from emergecast.lab.checkpoints._read_config import CONFIG, check_fit
+from emergecast.lab.checkpoints._safetensors import StoredTensor
+from emergecast.lab.checkpoints._weights import stored_tensors, weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -71,20 +74,30 @@ def load(
 
 
 def check_loading(checkpoint: Checkpoint) -> None:
-    """Refuse a configuration or a tokenizer that transformers cannot read; loads no weights.
+    """Refuse a configuration or a tokenizer that transformers cannot use; loads no weights.
+
+    The model is built without memory for its weights, and those that bear the same name must have
+    the same shape.
 
     Raises:
         LabError: it cannot, or the checkpoint brings code of its own, which is never run.
     """
-    from transformers import AutoConfig, AutoTokenizer
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     import emergecast.lab.architecture  # noqa: F401  registers the architecture
 
     folder = folder_of(checkpoint)
+    tensors = stored_tensors(weight_files(folder))
     with quiet_transformers():
-        with _named(checkpoint, folder, "has a config.json that transformers cannot read"):
-            AutoConfig.from_pretrained(folder, **_LOCAL)
-        with _named(checkpoint, folder, "has a tokenizer that transformers cannot read"):
+        with _named(checkpoint, folder, "has a config.json that transformers cannot use"):
+            config = AutoConfig.from_pretrained(folder, **_LOCAL)
+            check_fit(config.to_dict(), tensors, folder)
+            with torch.device("meta"):
+                model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        if getattr(config, "quantization_config", None) is None:
+            _check_shapes(model, tensors, folder)
+        with _named(checkpoint, folder, "has a tokenizer that transformers cannot use"):
             tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
             tokens = tokenizer(_PROBE)["input_ids"]
         if not tokens or not all(isinstance(each, int) for each in tokens):
@@ -106,6 +119,19 @@ def copy_model(model: PreTrainedModel, device: str = "cpu") -> PreTrainedModel:
     return copy.deepcopy(model, memo)
 
 
+def _check_shapes(
+    model: PreTrainedModel, tensors: Mapping[str, StoredTensor], folder: Path
+) -> None:
+    for name, weight in model.state_dict().items():
+        stored = tensors.get(name)
+        if stored is not None and stored.shape != tuple(weight.shape):
+            raise LabError(
+                f'"{folder / CONFIG}" describes a model whose "{name}" has the shape'
+                f" {tuple(weight.shape)}, and {stored.shape} is stored: it does not belong to the"
+                " weights beside it. Copy or download the folder again."
+            )
+
+
 @contextmanager
 def _named(checkpoint: Checkpoint, folder: Path, what: str) -> Iterator[None]:
     """Whatever transformers raises, as a message that names the checkpoint.
@@ -115,6 +141,8 @@ def _named(checkpoint: Checkpoint, folder: Path, what: str) -> Iterator[None]:
     """
     try:
         yield
+    except LabError:
+        raise
     except Exception as error:
         said = f"{type(error).__name__}: {_first_line(error)}."
         remedy = "Check that the folder is complete and that transformers knows its architecture."

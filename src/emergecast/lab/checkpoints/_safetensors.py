@@ -79,10 +79,7 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
         text = stream.read(length)
     try:
         header = json.loads(text.decode(), object_pairs_hook=_unique)
-        metadata = header.pop(_METADATA, None)
-        metadata = {} if metadata is None else metadata
-        if not all(isinstance(each, str) for each in metadata.values()):
-            raise _UntrueError("its __metadata__ should be words by name")
+        _check_metadata(header.pop(_METADATA, None))
         tensors = {name: _tensor(name, entry) for name, entry in header.items()}
     except _UntrueError as error:
         raise _corrupt(file, str(error)) from None
@@ -103,6 +100,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise _UntrueError(f"its header names {twice[:80]!r} twice")
     return found
+
+
+def _check_metadata(metadata: Any) -> None:  # noqa: ANN401  whatever JSON holds
+    words = {} if metadata is None else metadata
+    if not isinstance(words, dict) or not all(isinstance(each, str) for each in words.values()):
+        raise _UntrueError(f"its {_METADATA} should be words by name")
 
 
 def _tensor(name: str, entry: Any) -> StoredTensor:  # noqa: ANN401  whatever JSON holds
