@@ -197,7 +197,7 @@ def run(
         chosen=chosen,
     )
     try:
-        with run_progress() as listener:
+        with run_progress(workers) as listener:
             report = run_all(experiment, options=options, listener=listener)
     except KeyboardInterrupt:
         print(
@@ -255,7 +255,12 @@ def status(
 
     Example: `emergecast status experiment.yaml --failed`
     """
-    from emergecast.cli.texts.experiments import failure_lines, plan_as_json, state_lines
+    from emergecast.cli.texts.experiments import (
+        failure_lines,
+        left_lines,
+        plan_as_json,
+        state_lines,
+    )
     from emergecast.lab.executors import default_workers
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.ledger import State
@@ -263,15 +268,15 @@ def status(
 
     found = survey(read_experiment(file), remember=True)
     count, on_gpu = default_workers()
+    left = estimate(found.plan, found.results, workers=count, on_gpu=on_gpu)
     if as_json:
-        left = estimate(found.plan, found.results, workers=count, on_gpu=on_gpu)
         failures = [
             {"key": f.key, "title": f.title, "error": f.error, "traceback": f.traceback}
             for f in found.failures
         ]
         print(json.dumps({**plan_as_json(found.plan, left), "failures": failures}))
         return
-    print("\n".join(state_lines(found.plan)))
+    print("\n".join([*state_lines(found.plan), *left_lines(found.plan, left)]))
     for each in found.plan.runs:
         if found.plan.states[each.key] is State.RUNNING:
             print(f"running: {each.title}")
@@ -295,6 +300,7 @@ def export(
 
     Example: `emergecast export experiment.yaml -o table.csv`
     """
+    from emergecast.cli.texts.next_fit import next_command
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.plan import make_table, survey
     from emergecast.measurements import check_suffix
@@ -329,7 +335,7 @@ def export(
     print(exported.table)
     for warning in warnings:
         print(f"Warning: {warning}", file=sys.stderr)
-    print(f"Wrote {out}. Next: emergecast fit {out} --task {exported.table.tasks[0]}")
+    print(f"Wrote {out}. Next: {next_command(exported.table, str(out))}")
 
 
 def retry(
@@ -359,12 +365,12 @@ def retry(
 
 
 @contextlib.contextmanager
-def run_progress() -> Iterator[Callable[[Event], None]]:
+def run_progress(workers: int | None = None) -> Iterator[Callable[[Event], None]]:
     """Bars on a terminal: the grid by estimated time, and each current run; else a line a run."""
     from emergecast.cli.texts.experiment_progress import Bars, Lines
 
     if not sys.stderr.isatty():
         yield Lines().show
         return
-    with Bars() as bars:
+    with Bars(workers) as bars:
         yield bars.show

@@ -40,8 +40,7 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
     if str(plan.chosen):
         lines.append(f"  chosen      {plan.chosen}")
     lines += ["", *state_lines(plan)]
-    if not plan.problems:  # else nobody knows what that will take
-        lines += ["", *_estimate_lines(estimate)]
+    lines += ["", *left_lines(plan, estimate)] if not plan.problems else []
     return "\n".join(lines)
 
 
@@ -84,7 +83,10 @@ def _undecided_lines(plan: Plan) -> Iterator[str]:
         )
 
 
-def _estimate_lines(estimate: Estimate) -> Iterator[str]:
+def left_lines(plan: Plan, estimate: Estimate) -> Iterator[str]:
+    """What the rest takes; nothing where a problem prevents the start: then nobody knows."""
+    if plan.problems:
+        return
     if not estimate.worker_seconds and not estimate.bytes_needed:
         yield "Nothing is left to do."
         return
@@ -135,7 +137,7 @@ def duration(seconds: float) -> str:
     for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds" if seconds >= 1 else "a second"
+    return f"{seconds:.0f} seconds" if seconds >= 1.5 else "a second"
 
 
 def size(count: float) -> str:

@@ -7,7 +7,12 @@ not use or does not find, pickled ones, and code that comes with a checkpoint.
 
 from __future__ import annotations
 
-from emergecast.lab.checkpoints._checkpoint import Checkpoint, CheckpointFacts, folder_of
+from emergecast.lab.checkpoints._checkpoint import (
+    Checkpoint,
+    CheckpointFacts,
+    folder_of,
+    hub_advice,
+)
 from emergecast.lab.checkpoints._inspect import inspect
 from emergecast.lab.checkpoints._load_model import (
     Loaded,
@@ -26,6 +31,7 @@ __all__ = [
     "check_loading",
     "copy_model",
     "folder_of",
+    "hub_advice",
     "inspect",
     "load",
     "quiet_transformers",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -40,6 +41,8 @@ class Event:
     """Steps of the run in all, for progress."""
     seconds: float = 0.0
     """How long the run took, where it is done."""
+    took: Mapping[str, float] = field(default_factory=dict)
+    """With the plan: how long the runs took that are done, by key."""
     error: str | None = None
     """Why the run failed, or how its worker was lost."""
 

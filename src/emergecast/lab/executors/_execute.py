@@ -149,7 +149,8 @@ class _Session:
     def run(self) -> Report:
         """Rounds of runs: losses may decide which come next."""
         while True:
-            self.listener(Event(kind=EventKind.PLANNED, plan=self.plan))
+            took = {key: result.seconds for key, result in self.ledger.results().items()}
+            self.listener(Event(kind=EventKind.PLANNED, plan=self.plan, took=took))
             self.pending |= {run.key: run for run in self.plan.missing}
             states = self.plan.states
             self.elsewhere |= {

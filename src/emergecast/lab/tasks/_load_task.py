@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from emergecast.errors import LabError
+from emergecast.lab.checkpoints import hub_advice
 from emergecast.lab.tasks._loaded_task import LoadedTask
 from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._task import Task
+from emergecast.lab.tasks._task_folder import read_task_folder
 from emergecast.lab.tasks._trust import check_trusted, only_sources
 
 if TYPE_CHECKING:
@@ -55,9 +57,11 @@ def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:
             parts = list(manager.load([name])["tasks"].values())
     except Exception as error:
         # A YAML file may be wrong in any way, and its data set may be anywhere.
+        local = include_path is not None and read_task_folder(include_path).is_local
+        remedy = "Check its YAML file and the data that it names." if local else hub_advice()
+        said = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
         raise LabError(
-            f'task "{name}" cannot be loaded: {type(error).__name__}: {error}. Check its YAML file'
-            " and the data that it names."
+            f'task "{name}" cannot be loaded: {type(error).__name__}: {said}. {remedy}'
         ) from error
     for part in parts:
         part.set_config(key="num_fewshot", value=task.shots)

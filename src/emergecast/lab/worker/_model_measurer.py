@@ -163,7 +163,7 @@ class ModelMeasurer:
         kept = self._experiment.output.absolute() / "trackers"
         for name, value in (
             # Where the trackers themselves look; what the user has set stands.
-            ("TENSORBOARD_LOGGING_DIR", str(kept / "tensorboard" / folder.name)),
+            ("TENSORBOARD_LOGGING_DIR", str(kept / "tensorboard" / _run_folder(run))),
             ("MLFLOW_TRACKING_URI", f"sqlite:///{kept / 'mlflow.db'}"),
             ("MLFLOW_EXPERIMENT_NAME", self._experiment.name),
             ("WANDB_PROJECT", self._experiment.name),
@@ -241,6 +241,14 @@ class ModelMeasurer:
         import torch
 
         return torch.cuda.get_device_name() if self._device == "cuda" else "cpu"
+
+
+def _run_folder(run: Run) -> str:
+    """A folder that bears the run's title: TensorBoard calls a run by its folder."""
+    title = "".join(
+        letter if letter.isalnum() or letter in " =-_." else "-" for letter in run.title
+    )
+    return f"{title[:100]} {run.key[:8]}"
 
 
 class _Stopwatch:
