@@ -22,6 +22,8 @@ _MERGE: Final = "tag:yaml.org,2002:merge"
 _NULL: Final = "tag:yaml.org,2002:null"
 _LONGEST_NAME: Final = 255
 """Bytes of one part of a path, on the file systems that there are."""
+_LARGEST: Final = 1e60
+"""Above any number of anything; sums and products of such numbers are finite."""
 _WHOLE: Final = re.compile(r"[-+]?[0-9]+(_[0-9]+)*|[-+]?[0-9]{1,3}(,[0-9]{3})+")
 _TRUE: Final = frozenset({"true", "yes", "on"})
 _FALSE: Final = frozenset({"false", "no", "off"})
@@ -250,6 +252,9 @@ class Entry:
             return None
         if minimum is not None and number < minimum:
             self.wrong(f"{self.shown} is too small.", f"Write at least {minimum:g}.")
+            return None
+        if abs(number) > _LARGEST:
+            self.wrong(f"{self.shown} is too large.", f"Write at most {_LARGEST:g}.")
             return None
         return number
 
