@@ -16,7 +16,7 @@ from emergecast.cli._failures import BAD_INPUT, INTERRUPTED
 from emergecast.cli._options import JsonOption
 
 if TYPE_CHECKING:
-    from emergecast.lab.executors import Event, Report
+    from emergecast.lab.executors import Event, Report, RunOptions
     from emergecast.lab.experiment import Experiment
     from emergecast.lab.plan import Chosen, Survey
 
@@ -177,7 +177,7 @@ def run(
 
     Example: `emergecast run experiment.yaml`
     """
-    from emergecast.lab.executors import RunOptions, run_all
+    from emergecast.lab.executors import RunOptions
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.plan import survey
 
@@ -196,17 +196,23 @@ def run(
         time_limit=_seconds(time_limit),
         chosen=chosen,
     )
+    _print_report(experiment, _measure(experiment, options), as_json=as_json)
+
+
+def _measure(experiment: Experiment, options: RunOptions) -> Report:
+    """Do the runs that are missing, until all are done or somebody presses Ctrl-C."""
+    from emergecast.lab.executors import run_all
+
     try:
-        with run_progress(workers) as listener:
-            report = run_all(experiment, options=options, listener=listener)
+        with run_progress(options.workers) as listener:
+            return run_all(experiment, options=options, listener=listener)
     except KeyboardInterrupt:
         print(
             f"Stopped. What was recorded is in {experiment.ledger};"
-            f" continue with: emergecast run {file}",
+            f" continue with: emergecast run {experiment.file}",
             file=sys.stderr,
         )
         raise typer.Exit(INTERRUPTED) from None
-    _print_report(experiment, report, as_json=as_json)
 
 
 def _print_report(experiment: Experiment, report: Report, *, as_json: bool) -> None:
