@@ -24,7 +24,7 @@ def emergecast(*arguments: object) -> subprocess.CompletedProcess[str]:
         text=True,
     ) as process:
         said, errors = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(arguments, process.returncode, said, errors)
+    return subprocess.CompletedProcess(process.args, process.returncode, said, errors)
 
 
 @pytest.mark.parametrize(
