@@ -38,14 +38,11 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
         lines.append(f"  examples    {', '.join(f'{d:,}' for d in finetuning.examples)}")
         lines.append(f"  methods     {', '.join(m.name for m in finetuning.methods)}")
     lines.append(f"  ledger      {experiment.ledger}")
+    if str(plan.chosen):
+        lines.append(f"  chosen      {plan.chosen}")
     lines += ["", *state_lines(plan)]
-    if plan.undecided:
-        lines.append(
-            f"Up to {len(plan.undecided):,} more runs follow when the losses have decided which"
-            " checkpoints are taken."
-        )
     if not plan.problems:  # else nobody knows what that will take
-        lines += ["", *_estimate_lines(estimate), *plan_example_lines(plan)]
+        lines += ["", *left_lines(plan, estimate), *plan_example_lines(plan)]
     return "\n".join(lines)
 
 
@@ -70,9 +67,28 @@ def state_lines(plan: Plan) -> Iterator[str]:
         cells = [row[0].ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         yield "  ".join(cells).rstrip()
+    yield from _undecided_lines(plan)
 
 
-def _estimate_lines(estimate: Estimate) -> Iterator[str]:
+def _undecided_lines(plan: Plan) -> Iterator[str]:
+    """What waits for losses."""
+    if not plan.undecided:
+        return
+    yield (
+        f"Up to {len(plan.undecided):,} more runs follow when the losses have decided which"
+        " checkpoints are taken."
+    )
+    if plan.awaited:
+        yield (
+            f"{plan.awaited:,} of these losses are not among the chosen runs: measure them first,"
+            " or elsewhere into the same ledger."
+        )
+
+
+def left_lines(plan: Plan, estimate: Estimate) -> Iterator[str]:
+    """What the rest takes; nothing where a problem prevents the start: then nobody knows."""
+    if plan.problems:
+        return
     if not estimate.worker_seconds and not estimate.bytes_needed:
         yield "Nothing is left to do."
         return
@@ -134,7 +150,7 @@ def duration(seconds: float) -> str:
     for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds" if seconds >= 1 else "a second"
+    return f"{seconds:.0f} seconds" if seconds >= 1.5 else "a second"
 
 
 def size(count: float) -> str:

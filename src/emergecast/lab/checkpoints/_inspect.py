@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from emergecast.errors import LabError
 from emergecast.lab.checkpoints._checkpoint import (
@@ -14,15 +14,21 @@ from emergecast.lab.checkpoints._checkpoint import (
     FileHashes,
     folder_of,
 )
+from emergecast.lab.checkpoints._read_config import (
+    CONFIG,
+    architecture_of,
+    check_fit,
+    named_dtype,
+    read_config,
+)
 from emergecast.lab.checkpoints._weights import (
-    count_params,
     first_dtype,
     hash_files,
     read_object,
+    stored_tensors,
     weight_files,
 )
 
-_CONFIG: Final = "config.json"
 _TOKENIZERS: Final = (
     ("tokenizer.json",),
     ("tokenizer.model",),
@@ -32,7 +38,7 @@ _TOKENIZERS: Final = (
 )
 """Files that decide which tokens a text becomes; the first that are there count."""
 _SETTINGS: Final = (
-    _CONFIG,
+    CONFIG,
     "generation_config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -49,21 +55,20 @@ def inspect(checkpoint: Checkpoint) -> CheckpointFacts:
     """What the files of a checkpoint say.
 
     Raises:
-        LabError: A file is missing or corrupt.
+        LabError: A file is missing or corrupt, or says what cannot be true.
     """
     folder = folder_of(checkpoint)
     files = weight_files(folder)
     # What is quick comes before hashing the weights.
-    params, config, _ = count_params(files), _config(folder), _tokenizer_files(folder)
-    named = config.get("dtype", config.get("torch_dtype"))  # the key of transformers 5, or of 4
-    dtype = named.removeprefix("torch.") if isinstance(named, str) else first_dtype(files)
+    tensors, config = stored_tensors(files), read_config(folder)
+    check_fit(config, tensors, folder)
     hashes = file_hashes(folder)
     return CheckpointFacts(
         weights_hash=hashes.weights,
-        architecture=_architecture(config, folder),
-        params=params,
+        architecture=architecture_of(config, folder),
+        params=sum(each.count for each in tensors.values()),
         tokenizer_hash=hashes.tokenizer,
-        dtype=dtype,
+        dtype=named_dtype(config) or first_dtype(tensors),
         config_hash=hashes.config,
     )
 
@@ -86,34 +91,18 @@ def file_hashes(folder: Path) -> FileHashes:
     return FileHashes(
         weights=hash_files(weight_files(folder)),
         config=hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest(),
-        tokenizer=hash_files(_tokenizer_files(folder)),
+        tokenizer=hash_files(_tokenizer(folder)),
     )
 
 
-def _architecture(config: dict[str, Any], folder: Path) -> str:
-    names = config.get("architectures") or [config.get("model_type")]
-    if not isinstance(names[0], str):
-        raise LabError(
-            f'"{folder / _CONFIG}" names neither architectures nor model_type, so nobody can'
-            " tell which model this is. Give the folder that save_pretrained wrote."
-        )
-    return names[0]
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    file = folder / _CONFIG
-    if not file.is_file():
-        raise LabError(
-            f'there is no "{file}", so "{folder}" is not a model folder. Give the folder that'
-            " save_pretrained wrote."
-        )
-    return read_object(file)
-
-
-def _tokenizer_files(folder: Path) -> tuple[Path, ...]:
+def _tokenizer(folder: Path) -> tuple[Path, ...]:
+    """The files of the tokenizer."""
     for names in _TOKENIZERS:
         files = tuple(folder / name for name in names)
         if all(file.is_file() for file in files):
+            for file in files:
+                if file.suffix == ".json":
+                    read_object(file)
             return files
     raise LabError(
         f'"{folder}" holds no tokenizer (tokenizer.json, tokenizer.model, vocab.json with'

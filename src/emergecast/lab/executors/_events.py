@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from emergecast.lab.experiment import Run
-from emergecast.lab.plan import Plan
+from emergecast.lab.plan import Chosen, Plan
 
 
 class EventKind(StrEnum):
@@ -24,6 +24,8 @@ class EventKind(StrEnum):
     """The first run of a task, few-shot or finetuned, is done: an item of it, whole."""
     WARNING = "warning"
     """The first runs of a task look as if nothing were measured."""
+    LOST = "lost"
+    """The worker of the run is gone or hangs; another one takes the run up."""
     ELSEWHERE = "elsewhere"
     """Another runner is doing the run, or has done it."""
     NOTED = "noted"
@@ -46,8 +48,10 @@ class Event:
     """Steps of the run in all, for progress."""
     seconds: float = 0.0
     """How long the run took, where it is done."""
+    took: Mapping[str, float] = field(default_factory=dict)
+    """With the plan: how long the runs took that are done, by key."""
     error: str | None = None
-    """Why the run failed."""
+    """Why the run failed, or how its worker was lost."""
     warning: str | None = None
     """What is odd, in a sentence or two."""
     example: Mapping[str, Any] | None = None
@@ -66,6 +70,10 @@ class RunOptions:
     """Do at most this many runs, then stop; all that are missing if None."""
     keep_going: bool = False
     """Do what can be done where some of the experiment's entries cannot be used."""
+    time_limit: float | None = None
+    """Seconds that a run may take; one that takes longer has failed. No limit if None."""
+    chosen: Chosen = field(default_factory=Chosen)
+    """Which of the runs; all by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

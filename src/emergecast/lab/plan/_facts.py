@@ -6,13 +6,13 @@ import contextlib
 import hashlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from emergecast.errors import LabError, LedgerError, Mistake, RecordError
-from emergecast.lab.checkpoints import Checkpoint
+from emergecast.lab.checkpoints import Checkpoint, hub_advice
 from emergecast.lab.experiment import Corpus, Experiment, canonical
 from emergecast.lab.finetune import Tracker
 from emergecast.lab.ledger import Ledger
@@ -67,7 +67,17 @@ def gather_facts(
         text = finder.find(CorpusFacts, partial(measurer.corpus_facts, corpus), corpus)
         if text is not None:
             facts.corpora[corpus.name] = text
+    _advise_once(facts.problems)
     return facts
+
+
+def _advise_once(problems: list[Mistake]) -> None:
+    """Leave advice about the hub to the last of the mistakes that end with it."""
+    advice = hub_advice() if problems else ""
+    advised = [i for i, problem in enumerate(problems) if problem.what.endswith(advice)]
+    for i in advised[:-1]:
+        what = problems[i].what.removesuffix(advice).rstrip()
+        problems[i] = replace(problems[i], what=what, remedy="The last one of these says more.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

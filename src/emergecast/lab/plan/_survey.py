@@ -12,6 +12,7 @@ from emergecast.errors import LedgerError
 from emergecast.lab.experiment import Experiment
 from emergecast.lab.ledger import Damage, Failure, Ledger, Result, State
 from emergecast.lab.plan._adopt import plan_adopting
+from emergecast.lab.plan._chosen import Chosen
 from emergecast.lab.plan._facts import Facts, gather_facts
 from emergecast.lab.plan._plan import Plan, make_plan
 from emergecast.lab.worker import measurer_of
@@ -45,8 +46,10 @@ class Survey:
         )
 
 
-def survey(experiment: Experiment, *, remember: bool = False) -> Survey:
-    """Where an experiment stands.
+def survey(
+    experiment: Experiment, *, remember: bool = False, chosen: Chosen | None = None
+) -> Survey:
+    """Where an experiment stands, or those of its runs that are chosen.
 
     Looks at every checkpoint, task and corpus, unless `remember` says that what the ledger knows of
     them is enough. The ledger is made where it can be, so that weights are hashed once.
@@ -62,7 +65,7 @@ def survey(experiment: Experiment, *, remember: bool = False) -> Survey:
             with contextlib.suppress(LedgerError):  # then weights are hashed again
                 ledger = stack.enter_context(Ledger.open_to_look(experiment.ledger))
         facts = gather_facts(experiment, measurer_of(experiment), ledger, remember=remember)
-        plan, results = _planned(experiment, facts, ledger)
+        plan, results = _planned(experiment, facts, ledger, chosen)
         failures = {} if ledger is None else ledger.failures()
         return Survey(
             plan=plan,
@@ -80,32 +83,37 @@ def clear_failures(
     experiment: Experiment,
     pattern: str = "*",
     *,
+    chosen: Chosen | None = None,
     tell: Callable[[str], None] = lambda _sentence: None,
 ) -> int:
     """Make failed runs whose title fits `pattern` missing again; how many there were.
 
-    `tell` is called with what else happens to the ledger.
+    Only those that are `chosen`, where something is. `tell` is called with what else happens to the
+    ledger.
 
     Raises:
         LedgerError: there is no ledger, or it cannot be written.
     """
-    found = survey(experiment, remember=True)
-    keys = [f.key for f in found.failures if fnmatch.fnmatchcase(f.title, pattern)]
+    chosen = chosen or Chosen()
+    failures = survey(experiment, remember=True).failures
+    keys = [f.key for f in failures if fnmatch.fnmatchcase(f.title, pattern) and chosen.takes(f)]
     if not keys:
         return 0
     with Ledger.open(experiment.ledger, tell=tell) as ledger:
         return ledger.clear(keys)
 
 
-def plan_now(experiment: Experiment, facts: Facts, ledger: Ledger | None) -> Plan:
+def plan_now(
+    experiment: Experiment, facts: Facts, ledger: Ledger | None, *, chosen: Chosen | None = None
+) -> Plan:
     """The plan of an experiment of which the facts are known."""
-    return _planned(experiment, facts, ledger)[0]
+    return _planned(experiment, facts, ledger, chosen)[0]
 
 
 def _planned(
-    experiment: Experiment, facts: Facts, ledger: Ledger | None
+    experiment: Experiment, facts: Facts, ledger: Ledger | None, chosen: Chosen | None
 ) -> tuple[Plan, Mapping[str, Result]]:
     """The plan, and the results by the keys of today."""
     if ledger is None:
-        return make_plan(experiment, facts, {}, {}), {}
-    return plan_adopting(partial(make_plan, experiment, facts), facts, ledger)
+        return make_plan(experiment, facts, {}, {}, chosen=chosen), {}
+    return plan_adopting(partial(make_plan, experiment, facts, chosen=chosen), facts, ledger)

@@ -20,15 +20,19 @@ def quiet_harness() -> Iterator[None]:
     import datasets
     from lm_eval.api import task as harness_task
 
-    logger = logging.getLogger("lm_eval")
-    level, shown, bar = logger.level, datasets.is_progress_bar_enabled(), harness_task.tqdm
-    logger.setLevel(logging.ERROR)
+    # The hub's counts its retries, and what comes of them is one message.
+    loggers = [logging.getLogger(name) for name in ("lm_eval", "huggingface_hub")]
+    levels, shown = [each.level for each in loggers], datasets.is_progress_bar_enabled()
+    bar = harness_task.tqdm
+    for each in loggers:
+        each.setLevel(logging.ERROR)
     datasets.disable_progress_bar()
     harness_task.tqdm = _no_bar
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
         harness_task.tqdm = bar
         if shown:
             datasets.enable_progress_bar()

@@ -21,6 +21,7 @@ from emergecast.lab.ledger import Outcome
 from emergecast.lab.worker._check_files import check_model, check_part
 from emergecast.lab.worker._full_disk import disk_is_full
 from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, OnProgress, TaskFacts
+from emergecast.lab.worker._offline import keep_to_this_machine
 
 _LIBRARIES: Final = (
     "emergecast",
@@ -45,6 +46,7 @@ class ModelMeasurer:
         self._held: tuple[checkpoints.Checkpoint, checkpoints.Loaded] | None = None
         self._folder = Path()  # of the checkpoint that is held
         self._users_own = frozenset(os.environ)
+        keep_to_this_machine(experiment)
 
     def prepare(self) -> None:
         """Load torch, transformers and the harness, which takes seconds."""
@@ -60,16 +62,11 @@ class ModelMeasurer:
     def model_facts(self, checkpoint: checkpoints.Checkpoint) -> ModelFacts:
         """What the files of the checkpoint say; loads no weights."""
         found = checkpoints.inspect(checkpoint)
-        params = checkpoint.params or found.params
-        if params is None:
-            raise LabError(
-                f'the parameters of "{checkpoint.title}" cannot be counted, because its weights are'
-                " not safetensors. Add params to the checkpoint."
-            )
+        checkpoints.check_loading(checkpoint)
         return ModelFacts(
             weights_hash=found.weights_hash,
             architecture=found.architecture,
-            params=params,
+            params=checkpoint.params or found.params,
             tokenizer_hash=found.tokenizer_hash,
             half_precision=found.dtype in {"bfloat16", "float16"},
             config_hash=found.config_hash,
@@ -77,6 +74,18 @@ class ModelMeasurer:
 
     def task_facts(self, task: tasks.Task) -> TaskFacts:
         """What the task is; builds its requests."""
+        try:
+            return self._task_facts(task)
+        except LabError:
+            raise
+        except Exception as error:
+            # Templates, functions and data of a task may be wrong in any way.
+            raise LabError(
+                f'the requests of task "{task.name}" cannot be made: {type(error).__name__}:'
+                f" {error}. Check its YAML file against its data."
+            ) from error
+
+    def _task_facts(self, task: tasks.Task) -> TaskFacts:
         few_shot = self._task(task)
         zero_shot = self._task(replace(task, shots=0))
         return TaskFacts(
@@ -166,7 +175,7 @@ class ModelMeasurer:
         kept = self._experiment.output.absolute() / "trackers"
         for name, value in (
             # Where the trackers themselves look; what the user has set stands.
-            ("TENSORBOARD_LOGGING_DIR", str(kept / "tensorboard" / folder.name)),
+            ("TENSORBOARD_LOGGING_DIR", str(kept / "tensorboard" / _run_folder(run))),
             ("MLFLOW_TRACKING_URI", f"sqlite:///{kept / 'mlflow.db'}"),
             ("MLFLOW_EXPERIMENT_NAME", self._experiment.name),
             ("WANDB_PROJECT", self._experiment.name),
@@ -260,6 +269,14 @@ def _kept(items: Sequence[tasks.ItemScore], text: str) -> tuple[dict[str, Any], 
         for item in items
     ]
     return ({**kept[0], "text": text}, *kept[1:])
+
+
+def _run_folder(run: Run) -> str:
+    """A folder that bears the run's title: TensorBoard calls a run by its folder."""
+    title = "".join(
+        letter if letter.isalnum() or letter in " =-_." else "-" for letter in run.title
+    )
+    return f"{title[:100]} {run.key[:8]}"
 
 
 class _Stopwatch:
