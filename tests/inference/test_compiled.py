@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from emergecast.emergence_law import rise
+from emergecast.inference._block import block_of, rise_in_cell
 from emergecast.inference._compiled import cache_folder, compiled
-from emergecast.inference._kernel import _block, _cholesky, _rise
+from emergecast.inference._kernel import _cholesky
 from emergecast.inference._likelihood_rows import LikelihoodRows, RowsUnder
 
 
@@ -96,9 +97,9 @@ def test_the_rise_is_that_of_the_law(width: float, rate: float):
         elbows=np.zeros((1, 1)), noise=np.zeros(1), width=np.array([width]),
         ceiling_rate=np.array([rate]), deviation=np.zeros(1), precision=np.zeros((1, 0)),
     )  # fmt: skip
-    block, found = _block(rows, under, 0, 1), []
+    block, found = block_of(rows, under, 0, 1), []
     for cell in range(past.size):
-        assert _rise(rows, block, cell) == (block.risen[0] > 0)
+        assert rise_in_cell(rows, block, cell) == (block.risen[0] > 0)
         found.append(block.risen[0])
     wanted = rise(past, width=width, ceiling_rate=rate)
     np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-15)

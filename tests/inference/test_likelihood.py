@@ -23,7 +23,7 @@ from emergecast.inference import (
     ln_student,
     sampled,
 )
-from emergecast.inference._kernel import _add_ln_product
+from emergecast.inference._block import add_ln_product
 from emergecast.inference._likelihood import by_checkpoint
 from emergecast.inference._stacking import _held_out
 
@@ -154,7 +154,7 @@ def test_products_of_variances_neither_overflow_nor_underflow():
         values = scale * rng.uniform(1, 2, (37, 5))
         values[:, 4] *= 1e-30  # each vector has a product of its own
         found = np.ones(5)
-        _add_ln_product(values, counts, -0.5, found)
+        add_ln_product(values, counts, -0.5, found)
         wanted = 1 - 0.5 * (counts[:, None] * np.log(values)).sum(axis=0)
         np.testing.assert_allclose(found, wanted, rtol=1e-12)
 

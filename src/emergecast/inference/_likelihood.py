@@ -12,7 +12,7 @@ mean and variance in its last row. With a slope per level the unknowns are A + d
 data know, rather than delta_j, which would cancel against A.
 
 Nothing here knows a law or the name of a prior. N counts vectors, n rows, p unknowns. The loops
-over rows are compiled (`_kernel.py`).
+over rows are compiled (`_kernel.py`, `_kernel_given.py`).
 """
 
 from __future__ import annotations
@@ -129,10 +129,10 @@ def _conditional(rows: LikelihoodRows, under: RowsUnder, *, factors: int) -> Con
 
 def ln_student_rows(rows: LikelihoodRows, under: RowsUnder, linear: Linear) -> Floats:
     """Log p(scores | vector) of Student-t scores, everything linear given, shape (N,)."""
-    from emergecast.inference import _kernel
+    from emergecast.inference import _kernel_given
 
     found = np.empty(under.noise.size)
-    _kernel.student(rows, _contiguous(under), _contiguous(linear), found)
+    _kernel_given.student(rows, _contiguous(under), _contiguous(linear), found)
     return np.asarray(found + rows.score.size * LN_STUDENT)
 
 
@@ -147,10 +147,10 @@ def draw_deviations(
         linear: what else enters linearly; its own deviations are 0.
         normal: standard normal draws that place them, shape (N, checkpoints).
     """
-    from emergecast.inference import _kernel
+    from emergecast.inference import _kernel_given
 
     total, pull = np.zeros((2, *normal.shape))
-    _kernel.by_checkpoint(rows, _contiguous(under), _contiguous(linear), total, pull)
+    _kernel_given.by_checkpoint(rows, _contiguous(under), _contiguous(linear), total, pull)
     shrink = under.deviation[:, None] / (1 + under.deviation[:, None] * total)
     return np.asarray(shrink * pull + np.sqrt(shrink) * normal)
 
