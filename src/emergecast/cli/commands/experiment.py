@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emergecast.cli._experiment_options import ask_for_trust, chosen_runs, seconds
 from emergecast.cli._failures import BAD_INPUT, INTERRUPTED
 from emergecast.cli._options import JsonOption, out_file
 from emergecast.cli._output import say
@@ -19,9 +19,7 @@ from emergecast.cli._output import say
 if TYPE_CHECKING:
     from emergecast.lab.executors import Event, Report, RunOptions
     from emergecast.lab.experiment import Experiment
-    from emergecast.lab.plan import Chosen, Survey
-
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    from emergecast.lab.plan import Survey
 
 FAILED = 1
 """Exit status where every run was tried and some failed."""
@@ -73,55 +71,11 @@ def plan(
     from emergecast.lab.plan import survey
 
     experiment = read_experiment(file)
-    _ask_for_trust(experiment, trust=trust, ask=not as_json)
-    found = survey(experiment, chosen=_chosen(only, shard))
+    ask_for_trust(experiment, trust=trust, ask=not as_json)
+    found = survey(experiment, chosen=chosen_runs(only, shard))
     _show_plan(found, workers, as_json=as_json)
     if found.plan.problems:
         _refuse(found, as_json=as_json)
-
-
-def _chosen(only: list[str] | None, shard: str | None) -> Chosen:
-    """The runs that the options name; all of them without."""
-    from emergecast.lab.plan import Chosen, Shard
-
-    only = only or []
-    if shard is None:
-        return Chosen(only=tuple(only))
-    return Chosen(only=tuple(only), shard=Shard.parse(shard))
-
-
-def _ask_for_trust(experiment: Experiment, *, trust: bool, ask: bool) -> None:
-    """Say which code of task folders would run, and remember that it may.
-
-    Without an answer nothing is remembered, and loading such a task is refused by its name.
-    """
-    from emergecast.errors import LabError
-    from emergecast.lab import tasks
-    from emergecast.lab.experiment import WorkerKind
-
-    folders: dict[Path, tasks.TaskFolder] = {}
-    for task in experiment.tasks if experiment.worker is WorkerKind.MODELS else ():
-        with contextlib.suppress(LabError):  # the plan says so, at its line
-            found = tasks.untrusted_code(task)
-            folders |= {} if found is None else {found.path: found}
-    for folder in folders.values():
-        for line in tasks.code_lines(folder):
-            print(line, file=sys.stderr)
-        at_terminal = ask and sys.stdin.isatty() and sys.stderr.isatty()
-        if trust or (at_terminal and typer.confirm("Have you read it, and may it run?", err=True)):
-            tasks.trust(folder)
-
-
-def _seconds(text: str | None) -> float | None:
-    """A time like 90, 90s, 30m or 1.5h in seconds."""
-    from emergecast.errors import OptionError
-
-    if text is None:
-        return None
-    found = re.fullmatch(r"\s*([0-9]+\.?[0-9]*)\s*([smhd]?)\s*", text)
-    if found is None:
-        raise OptionError(f"--time-limit takes a time like 90s, 30m or 2h, not {text!r}.")
-    return float(found[1]) * _UNITS[found[2]]
 
 
 def _show_plan(found: Survey, workers: int | None, *, as_json: bool) -> None:
@@ -189,8 +143,8 @@ def run(
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.plan import survey
 
-    experiment, chosen = read_experiment(file), _chosen(only, shard)
-    _ask_for_trust(experiment, trust=trust, ask=not as_json)
+    experiment, chosen = read_experiment(file), chosen_runs(only, shard)
+    ask_for_trust(experiment, trust=trust, ask=not as_json)
     if dry_run:
         found = survey(experiment, chosen=chosen)
         _show_plan(found, workers, as_json=as_json)
@@ -201,7 +155,7 @@ def run(
         workers=workers,
         limit=limit,
         keep_going=keep_going,
-        time_limit=_seconds(time_limit),
+        time_limit=seconds(time_limit),
         chosen=chosen,
     )
     _print_report(experiment, _measure(experiment, options), as_json=as_json)
@@ -390,7 +344,7 @@ def retry(
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.plan import clear_failures
 
-    chosen = _chosen(only, shard)
+    chosen = chosen_runs(only, shard)
     cleared = clear_failures(read_experiment(file), match, chosen=chosen, tell=say)
     if as_json:
         print(json.dumps({"cleared": cleared}))
