@@ -178,7 +178,7 @@ def test_a_dry_run_writes_nothing(results: Path):
 
 def test_import_reports_as_json(results: Path):
     """One object, with what was left out and why."""
-    result, out = importing(results, "--keep-going", "--json", "--chance", "acc=0.4")
+    result, out = importing(results, "--keep-going", "--json", "--chance", "quiz/acc=0.4")
     report = json.loads(result.stdout)
     assert report["out"] == str(out)
     assert (report["rows"], report["files_read"]) == (2, 2)

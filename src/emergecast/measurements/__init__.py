@@ -27,7 +27,12 @@ from emergecast.measurements._schema import (
 from emergecast.measurements._table import Examination, Measurements, examine, read_table
 from emergecast.measurements._template import template
 from emergecast.measurements._write import check_suffix
-from emergecast.measurements.importing._import import Imported, ImportOptions, import_lm_eval
+from emergecast.measurements.importing import (
+    Imported,
+    ImportOptions,
+    chance_level,
+    import_lm_eval,
+)
 from emergecast.measurements.reading._problems import describe
 from emergecast.measurements.reading._read_runs import RUN_COLUMNS, RunsOptions, read_runs
 from emergecast.measurements.reading._records import read_records
@@ -37,6 +42,11 @@ from emergecast.measurements.selecting._at_chance import (
     CHANCE_STDERRS,
     above_chance,
     sampling_error,
+)
+from emergecast.measurements.selecting._doubted_chance import (
+    ChanceDoubt,
+    chance_doubts,
+    doubted_chance,
 )
 from emergecast.measurements.selecting._grid import Cell, Grid, GridRow, grid
 from emergecast.measurements.selecting._select import fits_of, select
@@ -58,6 +68,7 @@ __all__ = [
     "Axis",
     "AxisRecord",
     "Cell",
+    "ChanceDoubt",
     "Column",
     "Examination",
     "Grid",
@@ -77,9 +88,12 @@ __all__ = [
     "ShiftRecord",
     "Transform",
     "above_chance",
+    "chance_doubts",
+    "chance_level",
     "check_suffix",
     "default_few_shot_examples",
     "describe",
+    "doubted_chance",
     "examine",
     "fits_of",
     "grid",

@@ -1,21 +1,39 @@
-"""Commands about tables: template, check, import."""
+"""Commands about tables: template, check, join, import."""
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from emergecast.cli._failures import BAD_INPUT, problems_as_json
 from emergecast.cli._options import ChanceOption, JsonOption, LossFromOption, TableArgument
-from emergecast.cli._output import progress
+from emergecast.cli._output import progress, wrapped
 
 if TYPE_CHECKING:
-    from emergecast.measurements import Grid, Imported, ImportOptions, Measurements
+    from emergecast.measurements import Grid, Imported, Measurements
+
+_SHOWN: Final = 8
+"""Warnings of an import that are printed."""
+AxisOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME[:higher|lower][:log10|linear]",
+        help="What will stand for capability, as in fit; if not loss, rows need none.",
+    ),
+]
+ShiftOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME[:log10|linear][:xNUMBER]",
+        help="What will move the elbow, as in fit; if not examples, finetuned rows need none.",
+    ),
+]
 
 
 def template(
@@ -46,6 +64,8 @@ def check(
     table: TableArgument,
     chance: ChanceOption = None,
     loss_from: LossFromOption = None,
+    axis: AxisOption = "loss",
+    shift: ShiftOption = "examples",
     as_json: JsonOption = False,
 ) -> None:
     """Say what a table holds and everything that is wrong with it.
@@ -53,21 +73,27 @@ def check(
     Example: `emergecast check measurements.csv --chance 0.25`
     """
     from emergecast.errors import TableError
-    from emergecast.measurements import describe, examine, grid
+    from emergecast.measurements import chance_doubts, describe, examine, grid
 
-    examined = examine(table, chance=chance, loss_from=loss_from)
+    examined = examine(table, chance=chance, loss_from=loss_from, axis=axis, shift=shift)
     grids = grid(examined.table) if examined.table is not None else ()
+    warnings: tuple[str, ...] = ()
+    if examined.table is not None:
+        warnings = (*examined.table.warnings, *chance_doubts(examined.table))
     if as_json:
-        print(json.dumps(_check_as_json(examined.table, grids, TableError(examined.problems))))
+        error = TableError(examined.problems)
+        print(json.dumps(_check_as_json(examined.table, grids, warnings, error)))
     else:
         if examined.table is not None:
             print(examined.table)
         for each in grids:
             print("\n" + "\n".join(_grid_lines(each)))
-        for warning in examined.table.warnings if examined.table is not None else ():
-            print(f"\nWarning: {warning}")
+        for warning in warnings:
+            print("\n" + "\n".join(wrapped(f"Warning: {warning}")))
         if examined.problems:
             print(f"\n{describe(examined.problems)}", file=sys.stderr)
+        elif warnings:
+            print("\nThe table obeys every rule; the warnings say what looks odd all the same.")
         else:
             print("\nNothing is wrong with this table.")
     if examined.problems:
@@ -75,7 +101,10 @@ def check(
 
 
 def _check_as_json(
-    table: Measurements | None, grids: tuple[Grid, ...], error: Exception
+    table: Measurements | None,
+    grids: tuple[Grid, ...],
+    warnings: tuple[str, ...],
+    error: Exception,
 ) -> dict[str, Any]:
     import dataclasses
 
@@ -83,7 +112,7 @@ def _check_as_json(
         "rows": 0 if table is None else len(table),
         "table_hash": None if table is None else table.hash,
         "grids": [dataclasses.asdict(each) for each in grids],
-        "warnings": [] if table is None else list(table.warnings),
+        "warnings": list(warnings),
         "problems": problems_as_json(error),
     }
 
@@ -131,6 +160,13 @@ def lm_eval(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Finetuning examples per step.")] = None,
     train_size: Annotated[int | None, typer.Option(help="Size of the finetuning set.")] = None,
+    tokens_per_step: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens of one pretraining step, for {pretrain_step} and revisions like step8;"
+            " a column tokens_per_step of the metadata goes before it."
+        ),
+    ] = None,
     tasks: Annotated[
         list[str] | None, typer.Option(help="Task or group to import; repeat for several.")
     ] = None,
@@ -145,10 +181,13 @@ def lm_eval(
     chance: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[METRIC=]NUMBER",
-            help="Chance level: a number for accuracies, or METRIC=NUMBER. Repeatable.",
+            metavar="[NAME=]NUMBER",
+            help="Chance level of TASK/METRIC or TASK; or, where the file says none, of METRIC, or"
+            " of accuracies without a NAME. Repeatable.",
         ),
     ] = None,
+    axis: AxisOption = "loss",
+    shift: ShiftOption = "examples",
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Import the good files where others are broken.")
     ] = False,
@@ -175,11 +214,14 @@ def lm_eval(
         checkpoints=checkpoints,
         batch_size=batch_size,
         train_size=train_size,
+        tokens_per_step=tokens_per_step,
         tasks=tuple(name for text in tasks or () for name in text.split(",") if name),
         loss_from=loss_from,
         method=method,
         loss_corpus=loss_corpus,
         chance=tuple(_chance(text) for text in chance or ()),
+        axis=axis,
+        shift=shift,
         keep_going=keep_going,
     )
     with progress("Reading results") as on_file:
@@ -187,7 +229,7 @@ def lm_eval(
     written = out if out is not None and not dry_run else None
     if written is not None:
         imported.table.write(written)
-    _summarise(imported, written, options, as_json=as_json)
+    _summarise(imported, written, as_json=as_json)
 
 
 def _chance(text: str) -> tuple[str | None, float]:
@@ -195,18 +237,22 @@ def _chance(text: str) -> tuple[str | None, float]:
 
     name, equals, number = text.rpartition("=")
     try:
-        return (name if equals else None), float(number)
+        level = float(number)
     except ValueError:
-        raise OptionError(f'--chance "{text}" is not a number or METRIC=NUMBER.') from None
+        level = math.nan
+    if not math.isfinite(level):
+        raise OptionError(
+            f'--chance "{text}" is not a number, TASK/METRIC=NUMBER, TASK=NUMBER or METRIC=NUMBER.'
+        )
+    return (name.strip() if equals else None), level
 
 
-def _summarise(
-    imported: Imported, written: Path | None, options: ImportOptions, *, as_json: bool
-) -> None:
+def _summarise(imported: Imported, written: Path | None, *, as_json: bool) -> None:
     from emergecast.errors import TableError
-    from emergecast.measurements import describe
+    from emergecast.measurements import chance_doubts, describe
 
     table = imported.table
+    warnings = (*imported.warnings, *chance_doubts(table))
     if as_json:
         report = {
             "out": None if written is None else str(written),
@@ -215,15 +261,21 @@ def _summarise(
             "files_read": imported.files_read,
             "files_unmatched": imported.files_unmatched,
             "without_metadata": list(imported.without_metadata),
-            "warnings": list(imported.warnings),
+            "warnings": list(warnings),
+            "notes": list(imported.notes),
             "problems": problems_as_json(TableError(imported.problems)),
         }
         print(json.dumps(report))
         return
     print(table)
     print(f"  {'files':<12}{imported.files_read:,} read, {imported.files_unmatched:,} not matched")
-    for warning in imported.warnings:
-        print(f"Warning: {warning}", file=sys.stderr)
-    if options.keep_going and imported.problems:
+    for note in imported.notes:
+        print("\n".join(wrapped(note, "  ")))
+    for warning in warnings[:_SHOWN]:
+        print("\n".join(wrapped(f"Warning: {warning}", "  ")), file=sys.stderr)
+    if len(warnings) > _SHOWN:
+        rest = len(warnings) - _SHOWN
+        print(f"... and {rest} more warnings, which --json lists.", file=sys.stderr)
+    if imported.problems:
         print(f"Left out: {describe(imported.problems)}", file=sys.stderr)
     print(f"Wrote {written}." if written is not None else "Wrote nothing (dry run).")

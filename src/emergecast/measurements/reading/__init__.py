@@ -5,7 +5,8 @@ It refuses to guess an encoding, a delimiter or a number, and it names every pro
 
 from __future__ import annotations
 
-from emergecast.measurements.reading._coerce import as_text, coerce_column, settle
+from emergecast.measurements.reading._coerce import as_text, coerce, coerce_column, settle
+from emergecast.measurements.reading._headings import with_known_names
 from emergecast.measurements.reading._problems import (
     MISSPELT,
     Findings,
@@ -26,6 +27,7 @@ __all__ = [
     "RawTable",
     "RunsOptions",
     "as_text",
+    "coerce",
     "coerce_column",
     "describe",
     "quoted",
@@ -34,4 +36,5 @@ __all__ = [
     "read_runs",
     "settle",
     "table_error",
+    "with_known_names",
 ]

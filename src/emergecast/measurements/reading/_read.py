@@ -8,7 +8,7 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +44,10 @@ class RawTable:
     height: int
     text_only: bool = False
     """True for CSV, where every cell is text and the types of unknown columns are to be guessed."""
+    lines: Sequence[int] | None = None
+    """Line on which each row starts, as an editor counts; None for what has no lines."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Columns that were read under another name: as written to the name meant."""
 
 
 def read_raw(source: object, *, if_empty: str = TEMPLATE) -> RawTable:
@@ -155,24 +159,36 @@ def _decode(content: bytes, name: str) -> str:
 
 def _from_csv(text: str, name: str, if_empty: str) -> RawTable:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    findings = Findings(name)
     header: list[str] | None = None
     rows: list[list[str]] = []
+    lines: list[int] = []
+    findings = Findings(name, lines=lines)
+    end = 0
     try:
         for record in reader:
-            if not record:
+            start, end = end + 1, reader.line_num
+            if not any(cell.strip() for cell in record):
                 continue
             if header is None:
                 header = _header(record, findings)
-            elif len(record) != len(header):
+                continue
+            lines.append(start)
+            if len(header) == 1 < len(record) and not rows:
+                findings.add(
+                    f"line {start - 1} is a title, not the names of the columns.",
+                    f"Delete the lines above the names of the columns (line {start}).",
+                    value=header[0],
+                )
+                break
+            record = _as_wide(record, len(header))  # noqa: PLW2901  without the commas at its end
+            if len(record) != len(header):
                 findings.add(
                     f"the row has {len(record)} cells where the header has {len(header)}.",
                     "Give every row one cell per column, and quote text that holds a comma.",
                     row=len(rows),
                 )
-                rows.append([""] * len(header))
-            else:
-                rows.append(record)
+                record = [""] * len(header)  # noqa: PLW2901  not read any further
+            rows.append(record)
     except csv.Error as error:
         findings.add(
             f"line {reader.line_num} is not CSV: {error}.",
@@ -185,7 +201,12 @@ def _from_csv(text: str, name: str, if_empty: str) -> RawTable:
     columns = {
         title: [row[i] if row[i] != "" else None for row in rows] for i, title in enumerate(header)
     }
-    return RawTable(name=name, columns=columns, height=len(rows), text_only=True)
+    return RawTable(name=name, columns=columns, height=len(rows), text_only=True, lines=lines)
+
+
+def _as_wide(record: list[str], width: int) -> list[str]:
+    """`record` without empty cells beyond `width`, as a spreadsheet writes commas at the end."""
+    return record[:width] if not any(cell.strip() for cell in record[width:]) else record
 
 
 def _header(record: list[str], findings: Findings) -> list[str]:
@@ -195,17 +216,21 @@ def _header(record: list[str], findings: Findings) -> list[str]:
             "Save the table with commas between the columns.",
             value=record[0],
         )
+    while len(record) > 1 and not record[-1].strip():  # commas at the end name nothing
+        record = record[:-1]
     header = [title.strip() or f"unnamed_{i + 1}" for i, title in enumerate(record)]
     _refuse_names(header, findings)
     return header
 
 
 def _from_lines(text: str, name: str) -> RawTable:
-    findings = Findings(name)
+    lines: list[int] = []
+    findings = Findings(name, lines=lines)
     records: list[dict[str, Any]] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
+        lines.append(number)
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -228,7 +253,7 @@ def _from_lines(text: str, name: str) -> RawTable:
         records.append(record)
     if findings.problems:
         raise table_error(findings.problems)
-    return _from_records(records, name)
+    return dataclasses.replace(_from_records(records, name), lines=lines)
 
 
 def _from_records(records: Sequence[Any], name: str) -> RawTable:

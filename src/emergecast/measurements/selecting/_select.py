@@ -10,12 +10,13 @@ import polars as pl
 
 from emergecast.errors import SelectionError, near
 from emergecast.measurements._axis import Axis, Shift
-from emergecast.measurements._metrics import MetricKind, metric_of
+from emergecast.measurements._metrics import Metric, MetricKind, metric_of
 from emergecast.measurements._onto_axis import ROW, on_axis, shifted, with_worth
 from emergecast.measurements._schema import DEFAULT_METRIC, KEY, LossSource, Setting
 from emergecast.measurements._table import Measurements
 from emergecast.measurements.reading import as_text
 from emergecast.measurements.selecting._at_chance import horizon
+from emergecast.measurements.selecting._doubted_chance import doubted_chance, in_table
 from emergecast.measurements.selecting._selection import Selection, SelectOptions
 
 _FINETUNED = pl.col("setting") == Setting.FINETUNED.value
@@ -67,6 +68,7 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
     warnings: tuple[str, ...]
     frame, warnings = _one_corpus(frame, options.loss_corpus, matters=axis.name == "loss")
     frame, method = _one_method(frame, options.method)
+    frame = _one_variant(frame)
     frame, shots = (frame, None) if shift.name == "shots" else _one_shots(frame, options.shots)
     frame = _exclude(frame, options)
     frame = frame if axis.is_loss else on_axis(frame, axis, table.name)
@@ -75,11 +77,13 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
     if axis.name == "loss":
         warnings += _one_tokenizer(frame)
     metric = metric_of(frame["metric"][0])
-    lower = metric.lower_is_better if options.lower_is_better is None else options.lower_is_better
+    lower, remarks = _orientation(frame, metric, options)
     sign = -1.0 if lower else 1.0
     kind = MetricKind.CONTINUOUS if lower else metric.kind  # a negated share has no binomial error
     chance = sign * _one_chance(frame) + 0.0
     everything = _oriented(frame, sign)
+    doubt = doubted_chance(everything, kind, chance)
+    remarks += () if doubt is None else (in_table(doubt, sign).sentence,)
     rows, hidden, reason = everything, _NOTHING, None
     if options.at_chance_only:
         limit = horizon(everything, kind, chance)
@@ -99,13 +103,45 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         chance=chance,
         rows=rows,
         all_few_shot=everything.filter(pl.col("few_shot")),
-        warnings=(*warnings, *_remarks(frame, axis)),
+        warnings=(*remarks, *warnings, *_remarks(frame, axis)),
         hidden=hidden,
         hidden_reason=reason,
         table_hash=table.hash,
         axis=axis,
         shift=shift,
     )
+
+
+def _orientation(
+    frame: pl.DataFrame, metric: Metric, options: SelectOptions
+) -> tuple[bool, tuple[str, ...]]:
+    """Whether lower is better: as asked, as the rows say, as the metric is known; and a doubt."""
+    if options.lower_is_better is not None:
+        return options.lower_is_better, ()
+    stated = _values(frame, "higher_is_better")
+    if len(stated) > 1:
+        raise SelectionError(
+            f"some rows say that a higher {frame['metric'][0]} is better, and others that a lower"
+            " one is. Correct the column higher_is_better, or say --lower-is-better or"
+            " --higher-is-better."
+        )
+    if stated:
+        return not stated[0], ()
+    remark = (
+        f"The metric {frame['metric'][0]} is not known: a higher score is taken as the better one."
+        " Say --higher-is-better or --lower-is-better."
+    )
+    return metric.lower_is_better, () if metric.known else (remark,)
+
+
+def _one_variant(frame: pl.DataFrame) -> pl.DataFrame:
+    names = _values(frame, "variant")
+    if len(names) > 1:
+        raise SelectionError(
+            f"the rows are of several variants: {', '.join(names[:6])}. Choose with --where"
+            " variant=VALUE."
+        )
+    return frame
 
 
 def _best(best: float | None, *, lower: bool, expected: bool) -> float | None:
