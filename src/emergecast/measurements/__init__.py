@@ -14,6 +14,7 @@ from emergecast.measurements._bundled import (
     proving_ground,
     proving_ground_options,
 )
+from emergecast.measurements._join import Joined, join_tables
 from emergecast.measurements._metrics import Metric, MetricKind, metric_of
 from emergecast.measurements._schema import (
     COLUMNS,
@@ -26,7 +27,7 @@ from emergecast.measurements._schema import (
 )
 from emergecast.measurements._table import Examination, Measurements, examine, read_table
 from emergecast.measurements._template import template
-from emergecast.measurements._write import check_suffix
+from emergecast.measurements._write import check_suffix, write_frame
 from emergecast.measurements.importing import (
     Imported,
     ImportOptions,
@@ -75,6 +76,7 @@ __all__ = [
     "GridRow",
     "ImportOptions",
     "Imported",
+    "Joined",
     "Kind",
     "LossSource",
     "Measurements",
@@ -98,6 +100,7 @@ __all__ = [
     "fits_of",
     "grid",
     "import_lm_eval",
+    "join_tables",
     "lora_rank",
     "metric_of",
     "proving_ground",
@@ -108,4 +111,5 @@ __all__ = [
     "sampling_error",
     "select",
     "template",
+    "write_frame",
 ]

@@ -24,6 +24,7 @@ from emergecast.measurements.reading import (
     Findings,
     RawTable,
     as_text,
+    foreign_table,
     read_raw,
     table_error,
     with_known_names,
@@ -216,6 +217,10 @@ def examine_raw(
     if raw.height == 0:
         findings.add("the table has no rows.", "`emergecast template` writes an example table.")
     if raw.height == 0 and not raw.columns:
+        return Examination(table=None, problems=tuple(findings.problems))
+    foreign = foreign_table(raw.columns)
+    if foreign is not None:
+        findings.add(*foreign)
         return Examination(table=None, problems=tuple(findings.problems))
     optional = {LOSS, EXAMPLES} - set(names)
     skip = rules.missing_columns(

@@ -12,28 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from emergecast.cli._failures import BAD_INPUT, problems_as_json
+from emergecast.cli._from_records import Only
 from emergecast.cli._options import ChanceOption, JsonOption, LossFromOption, TableArgument
 from emergecast.cli._output import progress, wrapped
+from emergecast.measurements import SelectOptions
 
 if TYPE_CHECKING:
     from emergecast.measurements import Grid, Imported, Measurements
 
 _SHOWN: Final = 8
-"""Warnings of an import that are printed."""
-AxisOption = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME[:higher|lower][:log10|linear]",
-        help="What will stand for capability, as in fit; if not loss, rows need none.",
-    ),
-]
-ShiftOption = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME[:log10|linear][:xNUMBER]",
-        help="What will move the elbow, as in fit; if not examples, finetuned rows need none.",
-    ),
-]
+"""Warnings of an import, and names, that are printed."""
 
 
 def template(
@@ -64,9 +52,9 @@ def check(
     table: TableArgument,
     chance: ChanceOption = None,
     loss_from: LossFromOption = None,
-    axis: AxisOption = "loss",
-    shift: ShiftOption = "examples",
     as_json: JsonOption = False,
+    *,
+    rows: Annotated[SelectOptions, Only("axis", "shift")],
 ) -> None:
     """Say what a table holds and everything that is wrong with it.
 
@@ -75,7 +63,7 @@ def check(
     from emergecast.errors import TableError
     from emergecast.measurements import chance_doubts, describe, examine, grid
 
-    examined = examine(table, chance=chance, loss_from=loss_from, axis=axis, shift=shift)
+    examined = examine(table, chance=chance, loss_from=loss_from, axis=rows.axis, shift=rows.shift)
     grids = grid(examined.table) if examined.table is not None else ()
     warnings: tuple[str, ...] = ()
     if examined.table is not None:
@@ -142,6 +130,53 @@ def _grid_lines(grid: Grid) -> Iterator[str]:
         yield "; ".join(notes)
 
 
+def join(
+    first: TableArgument,
+    second: Annotated[
+        Path, typer.Argument(help="A table with more rows of scores, or of facts about the first.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Table to write.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Make one table of two: scores below scores, or losses and facts beside scores.
+
+    Rows are matched by the columns that both tables have and that say what a row is about
+    (checkpoint, series, loss_corpus, task, ...).
+
+    Example: `emergecast join scores.csv losses.csv -o measurements.csv`
+    """
+    from emergecast.errors import OptionError
+    from emergecast.measurements import check_suffix, join_tables, write_frame
+
+    check_suffix(out)
+    if out.exists():
+        raise OptionError(f'"{out}" is there already. Choose another name, or delete it first.')
+    joined = join_tables(first, second)
+    write_frame(joined.frame, out)
+    if as_json:
+        report = {
+            "out": str(out),
+            "rows": joined.frame.height,
+            "by": list(joined.by),
+            "filled": joined.filled,
+            "without": list(joined.lonely),
+            "unused": joined.unused,
+        }
+        print(json.dumps(report))
+        return
+    print(f"Wrote {joined.frame.height:,} rows to {out}. Next: emergecast check {out}")
+    if not joined.by:
+        print(f"Both have scores: the rows of {joined.facts} follow those of {joined.onto}.")
+        return
+    print(
+        f"Matched by {', '.join(joined.by)}: {joined.filled:,} rows of {joined.onto} found theirs,"
+        f" and {joined.unused:,} rows of {joined.facts} were not asked for."
+    )
+    if joined.lonely:
+        names = "; ".join(joined.lonely[:_SHOWN]) + ("; ..." if len(joined.lonely) > _SHOWN else "")
+        print("\n".join(wrapped(f"Warning: nothing is known of {names}.", "  ")), file=sys.stderr)
+
+
 def lm_eval(
     paths: Annotated[
         list[Path], typer.Argument(help="Folders of result files.", show_default=False)
@@ -186,8 +221,6 @@ def lm_eval(
             " of accuracies without a NAME. Repeatable.",
         ),
     ] = None,
-    axis: AxisOption = "loss",
-    shift: ShiftOption = "examples",
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Import the good files where others are broken.")
     ] = False,
@@ -195,6 +228,8 @@ def lm_eval(
         bool, typer.Option("--dry-run", help="Read and report, but write nothing.")
     ] = False,
     as_json: JsonOption = False,
+    *,
+    rows: Annotated[SelectOptions, Only("axis", "shift")],
 ) -> None:
     """Import result files of lm-evaluation-harness.
 
@@ -220,8 +255,8 @@ def lm_eval(
         method=method,
         loss_corpus=loss_corpus,
         chance=tuple(_chance(text) for text in chance or ()),
-        axis=axis,
-        shift=shift,
+        axis=rows.axis,
+        shift=rows.shift,
         keep_going=keep_going,
     )
     with progress("Reading results") as on_file:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from emergecast.measurements.importing._chance_levels import chance_level
 from emergecast.measurements.importing._import import import_lm_eval
-from emergecast.measurements.importing._options import Imported, ImportOptions
+from emergecast.measurements.importing._import_options import Imported, ImportOptions
 
 __all__ = [
     "ImportOptions",

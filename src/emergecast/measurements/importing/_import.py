@@ -10,16 +10,16 @@ from emergecast.errors import OptionError, Problem
 from emergecast.measurements._axis import Axis, Shift
 from emergecast.measurements._table import Measurements, examine_raw
 from emergecast.measurements.importing._chance_levels import ChanceLevels
-from emergecast.measurements.importing._kept import Kept, kept_of
-from emergecast.measurements.importing._metadata import read_metadata
-from emergecast.measurements.importing._options import (
+from emergecast.measurements.importing._file_rows import FileContext, rows_of
+from emergecast.measurements.importing._import_options import (
     Gathered,
     Imported,
     ImportOptions,
     Measured,
 )
+from emergecast.measurements.importing._kept import Kept, kept_of
+from emergecast.measurements.importing._metadata import read_metadata
 from emergecast.measurements.importing._remarks import notes_of, warnings_of
-from emergecast.measurements.importing._rows import Asked, rows_of
 from emergecast.measurements.importing._sources import patterns_of, sources_of
 from emergecast.measurements.reading import RawTable, describe, table_error
 
@@ -46,10 +46,10 @@ def import_lm_eval(
     metadata = read_metadata(options.checkpoints, tokens_per_step=options.tokens_per_step)
     sources, unmatched = sources_of(paths, patterns, options)
     gathered, levels = Gathered(), ChanceLevels(options.chance)
-    asked = Asked(options=options, metadata=metadata, levels=levels)
+    context = FileContext(options=options, metadata=metadata, levels=levels)
     measured: list[Measured] = []
     for count, source in enumerate(sources, start=1):
-        measured += rows_of(source, asked, gathered)
+        measured += rows_of(source, context, gathered)
         if on_file is not None:
             on_file(count, len(sources))
     if gathered.problems and not options.keep_going:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from emergecast.measurements._schema import COLUMNS, KEY
-from emergecast.measurements.importing._options import Measured
+from emergecast.measurements.importing._import_options import Measured
 from emergecast.measurements.reading import as_text
 
 _STAMPED: Final = re.compile(r"(?:.*_)?(\d{4}-\d\d-\d\dT\d\d[-:]\d\d.*)\.json")

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from emergecast.measurements.importing._chance_levels import ChanceLevels
+from emergecast.measurements.importing._import_options import Gathered, ImportOptions
 from emergecast.measurements.importing._kept import Kept
-from emergecast.measurements.importing._options import Gathered, ImportOptions
 
 _NAMES: Final = 5
 """Names that a sentence lists before it counts the rest."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from emergecast.errors import OptionError
-from emergecast.measurements.importing._options import ImportOptions, Source
+from emergecast.measurements.importing._import_options import ImportOptions, Source
 from emergecast.measurements.importing._patterns import STEP, Pattern, compile_pattern
 
 OWN_LAYOUT: Final = "**/{checkpoint}/results_*.json"

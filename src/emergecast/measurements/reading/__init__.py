@@ -6,6 +6,7 @@ It refuses to guess an encoding, a delimiter or a number, and it names every pro
 from __future__ import annotations
 
 from emergecast.measurements.reading._coerce import as_text, coerce, coerce_column, settle
+from emergecast.measurements.reading._foreign import foreign_table
 from emergecast.measurements.reading._headings import with_known_names
 from emergecast.measurements.reading._problems import (
     MISSPELT,
@@ -30,6 +31,7 @@ __all__ = [
     "coerce",
     "coerce_column",
     "describe",
+    "foreign_table",
     "quoted",
     "read_raw",
     "read_records",

@@ -46,18 +46,21 @@ class ChanceDoubt:
     few-shot. In the table's orientation."""
     too_high: bool
     """Whether the level is better than what scores show; else it is worse."""
+    negated: bool = False
+    """Whether a lower score is the better one."""
 
     @property
     def sentence(self) -> str:
         """What is odd, and what to do."""
+        worse, better = ("above", "below") if self.negated else ("below", "above")
         if self.too_high:
             return (
-                f"{self.below} of {self.rows} scores lie more than three standard errors below the"
-                f" chance level {self.level:g}, where few can: the weaker checkpoints score about"
-                f" {self.typical:.3g}. Check the chance level of this task and metric."
+                f"{self.below} of {self.rows} scores lie more than three standard errors {worse}"
+                f" the chance level {self.level:g}, where few can: the weaker checkpoints score"
+                f" about {self.typical:.3g}. Check the chance level of this task and metric."
             )
         return (
-            f"{self.above} of {self.few_shot} few-shot scores lie well above the chance level"
+            f"{self.above} of {self.few_shot} few-shot scores lie well {better} the chance level"
             f" {self.level:g}, the weaker checkpoints' too (about {self.typical:.3g}): either the"
             " level is wrong, or the task has emerged before the weakest checkpoint."
         )
@@ -131,14 +134,16 @@ def chance_doubts(table: Measurements) -> tuple[str, ...]:
         lower = metric.lower_is_better if higher is None else not higher
         kind = MetricKind.CONTINUOUS if lower else metric.kind
         sign = -1.0 if lower else 1.0
-        doubt = doubted_chance(
-            rows.with_columns(pl.col("score") * sign), kind, sign * float(str(chance))
-        )
+        oriented = rows.with_columns(pl.col("score") * sign)
+        doubt = in_table(doubted_chance(oriented, kind, sign * float(str(chance))), sign)
         if doubt is not None:
-            found.append(f"{task}, {name}: {in_table(doubt, sign).sentence}")
+            found.append(f"{task}, {name}: {doubt.sentence}")
     return tuple(found)
 
 
-def in_table(doubt: ChanceDoubt, sign: float) -> ChanceDoubt:
+def in_table(doubt: ChanceDoubt | None, sign: float) -> ChanceDoubt | None:
     """`doubt` with the numbers that the table has, where the scores were negated (sign -1)."""
-    return replace(doubt, level=sign * doubt.level, typical=sign * doubt.typical)
+    if doubt is None:
+        return None
+    level, typical = sign * doubt.level + 0.0, sign * doubt.typical + 0.0
+    return replace(doubt, level=level, typical=typical, negated=sign < 0)

@@ -82,8 +82,8 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
     kind = MetricKind.CONTINUOUS if lower else metric.kind  # a negated share has no binomial error
     chance = sign * _one_chance(frame) + 0.0
     everything = _oriented(frame, sign)
-    doubt = doubted_chance(everything, kind, chance)
-    remarks += () if doubt is None else (in_table(doubt, sign).sentence,)
+    doubt = in_table(doubted_chance(everything, kind, chance), sign)
+    remarks += () if doubt is None else (doubt.sentence,)
     rows, hidden, reason = everything, _NOTHING, None
     if options.at_chance_only:
         limit = horizon(everything, kind, chance)
@@ -107,6 +107,7 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         hidden=hidden,
         hidden_reason=reason,
         table_hash=table.hash,
+        chance_doubt=doubt,
         axis=axis,
         shift=shift,
     )

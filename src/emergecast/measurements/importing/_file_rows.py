@@ -11,9 +11,14 @@ from emergecast.measurements._axis import LOSS
 from emergecast.measurements._metrics import metric_of
 from emergecast.measurements._schema import Setting
 from emergecast.measurements.importing._chance_levels import ChanceLevels
+from emergecast.measurements.importing._import_options import (
+    Gathered,
+    ImportOptions,
+    Measured,
+    Source,
+)
 from emergecast.measurements.importing._lm_eval import ResultFile, TaskScore, parse_results
 from emergecast.measurements.importing._metadata import REVISION, Metadata, Wanted
-from emergecast.measurements.importing._options import Gathered, ImportOptions, Measured, Source
 from emergecast.measurements.importing._patterns import PRETRAIN_STEP, STEP
 from emergecast.measurements.importing._revision import (
     of_pretraining,
@@ -30,7 +35,7 @@ _LONGEST: Final = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class FileContext:
     """What every file of an import is read with."""
 
     options: ImportOptions
@@ -39,7 +44,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Moment:
+class _WhichWeights:
     """Which weights a file is of, as its path and its contents together say."""
 
     revision: str | None
@@ -50,7 +55,7 @@ class _Moment:
     why_finetuned: str | None
 
 
-def rows_of(source: Source, asked: Asked, gathered: Gathered) -> Iterator[Measured]:
+def rows_of(source: Source, context: FileContext, gathered: Gathered) -> Iterator[Measured]:
     """The rows of one file; what is wrong with it, or leaves it out, goes into `gathered`."""
     findings = Findings(source.name)
     try:
@@ -59,17 +64,17 @@ def rows_of(source: Source, asked: Asked, gathered: Gathered) -> Iterator[Measur
         findings.add(f"the file cannot be read: {error.strerror}.", "Check its permissions.")
         gathered.problems += findings.problems
         return
-    file = _parsed(content, source, asked.options, findings)
-    moment = None if findings.problems else _moment(source, file, asked, findings, gathered)
-    known = [] if moment is None else _known(source, file, moment, asked.metadata)
+    file = _parsed(content, source, context.options, findings)
+    moment = None if findings.problems else _moment(source, file, context, findings, gathered)
+    known = [] if moment is None else _known(source, file, moment, context.metadata)
     if moment is not None and known:
-        known = _with_losses(known, moment, asked.options, findings, gathered)
+        known = _with_losses(known, moment, context.options, findings, gathered)
     if findings.problems or moment is None:
         gathered.problems += findings.problems
         return
     gathered.left_out += file.left_out.problems
     gathered.tasks_found.update(score.task for score in file.scores)
-    levels = [asked.levels.of(score.task, score.metric, score.chance) for score in file.scores]
+    levels = [context.levels.of(score.task, score.metric, score.chance) for score in file.scores]
     if not known:
         if not gathered.untrained or moment.step != 0:
             name = source.fields["checkpoint"]
@@ -83,7 +88,7 @@ def rows_of(source: Source, asked: Asked, gathered: Gathered) -> Iterator[Measur
             gathered.no_chance[place] = gathered.no_chance.get(place, 0) + 1
             continue
         for row in known:
-            joined = _joined(row, {**_measured(score), "chance": chance}, path, asked.options)
+            joined = _joined(row, {**_measured(score), "chance": chance}, path, context.options)
             finetuned = joined["setting"] == Setting.FINETUNED
             yield Measured(
                 row=joined,
@@ -116,8 +121,8 @@ def _parsed(
 
 
 def _moment(
-    source: Source, file: ResultFile, asked: Asked, findings: Findings, gathered: Gathered
-) -> _Moment | None:
+    source: Source, file: ResultFile, context: FileContext, findings: Findings, gathered: Gathered
+) -> _WhichWeights | None:
     """Revision, pretraining step and finetuning; None where path and file contradict each other."""
     fields = source.fields
     steps = {name: _step(fields, name, findings) for name in (STEP, PRETRAIN_STEP)}
@@ -130,19 +135,19 @@ def _moment(
     by_path = next((name for name in (STEP, "examples") if name in fields), None)
     tuned_by_file = file.weights.adapter or "setting" in fields
     if by_path and stated is not None and of_pretraining(stated) and not tuned_by_file:
-        if by_path != STEP or not _is_that_step(stated, step, source, asked):
+        if by_path != STEP or not _is_that_step(stated, step, source, context):
             _refuse_finetuned(by_path, stated, findings)
             return None
         gathered.pretraining += 1
-        return _Moment(revision=named, step=step, row=row, why_finetuned=None)
+        return _WhichWeights(revision=named, step=step, row=row, why_finetuned=None)
     if step is not None:
-        row |= _finetuning(step, row, asked.options, gathered)
+        row |= _finetuning(step, row, context.options, gathered)
     why = f"their path has {{{by_path}}}" if by_path else None
     if fields.get("setting") == Setting.FINETUNED:
         why = "their path says so"
     if pretrained is None and named is not None:
         pretrained = step_in(named)
-    return _Moment(revision=named, step=pretrained, row=row, why_finetuned=why)
+    return _WhichWeights(revision=named, step=pretrained, row=row, why_finetuned=why)
 
 
 def _revision(
@@ -164,14 +169,14 @@ def _revision(
     return f"tokens{fields['tokens']}" if named is None and "tokens" in fields else named
 
 
-def _is_that_step(revision: str, step: int | None, source: Source, asked: Asked) -> bool:
+def _is_that_step(revision: str, step: int | None, source: Source, context: FileContext) -> bool:
     """Whether the step in the path is the revision's own, and its tokens can be known."""
     if step_in(revision) != step:
         return False
     if step == 0:
         return True
     names = _names(source, None)
-    rows = asked.metadata.of(Wanted(names=names, revision=revision, step=step))
+    rows = context.metadata.of(Wanted(names=names, revision=revision, step=step))
     return tokens_in(revision) is not None or any("tokens" in row or LOSS in row for row in rows)
 
 
@@ -229,7 +234,7 @@ def _names(source: Source, model: str | None) -> tuple[str, ...]:
 
 
 def _known(
-    source: Source, file: ResultFile, moment: _Moment, metadata: Metadata
+    source: Source, file: ResultFile, moment: _WhichWeights, metadata: Metadata
 ) -> list[dict[str, Any]]:
     """The metadata of the file's checkpoint; of its model, where its folder names a revision."""
     series = source.fields.get("series")
@@ -246,7 +251,7 @@ def _known(
 
 def _with_losses(
     known: list[dict[str, Any]],
-    moment: _Moment,
+    moment: _WhichWeights,
     options: ImportOptions,
     findings: Findings,
     gathered: Gathered,
