@@ -18,7 +18,7 @@ from emergecast.cli._output import progress, wrapped
 from emergecast.measurements import SelectOptions
 
 if TYPE_CHECKING:
-    from emergecast.measurements import Grid, Imported, Measurements
+    from emergecast.measurements import Grid, GridRow, Imported, Measurements
 
 _SHOWN: Final = 8
 """Warnings of an import, and names, that are printed."""
@@ -64,7 +64,9 @@ def check(
     from emergecast.measurements import chance_doubts, describe, examine, grid
 
     examined = examine(table, chance=chance, loss_from=loss_from, axis=rows.axis, shift=rows.shift)
-    grids = grid(examined.table) if examined.table is not None else ()
+    grids: tuple[Grid, ...] = ()
+    if examined.table is not None:
+        grids = grid(examined.table, axis=rows.axis, shift=rows.shift)
     warnings: tuple[str, ...] = ()
     if examined.table is not None:
         warnings = (*examined.table.warnings, *chance_doubts(examined.table))
@@ -108,7 +110,7 @@ def _check_as_json(
 def _grid_lines(grid: Grid) -> Iterator[str]:
     corpus = f", loss on {grid.loss_corpus}" if grid.loss_corpus is not None else ""
     yield f"{grid.task}, {grid.metric}, series {grid.series}{corpus}"
-    lines = [["checkpoint", "loss", *grid.settings]]
+    lines = [["checkpoint", grid.axis, *grid.settings]]
     for row in grid.rows:
         cells = [
             "."
@@ -116,18 +118,27 @@ def _grid_lines(grid: Grid) -> Iterator[str]:
             else f"{cell.mean:.3f}" + (f" ({cell.count})" if cell.count > 1 else "")
             for cell in row.cells
         ]
-        lines.append([row.checkpoint, f"{'~' if row.estimated else ''}{row.loss:.3f}", *cells])
+        lines.append([row.checkpoint, _place(grid, row), *cells])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     for line in lines:
         first = line[0].ljust(widths[0])
         yield "  ".join([first, *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
     notes = []
-    if any(row.estimated for row in grid.rows):
+    if grid.axis == "loss" and any(row.estimated for row in grid.rows):
         notes.append("~ estimated loss")
     if any(cell is not None and cell.count > 1 for row in grid.rows for cell in row.cells):
         notes.append("(n) mean of n rows")
     if notes:
         yield "; ".join(notes)
+
+
+def _place(grid: Grid, row: GridRow) -> str:
+    """Where a checkpoint stands on the axis."""
+    if row.value is None:
+        return "."
+    if grid.axis == "loss":
+        return f"{'~' if row.estimated else ''}{row.value:.3f}"
+    return f"{row.value:.4g}"
 
 
 def join(

@@ -109,7 +109,8 @@ def notes_of(gathered: Gathered, kept: Kept) -> tuple[str, ...]:
             if "{step}" in why
             else ""
         )
-        found.append(f"{count:,} rows count as finetuned, because {why}.{advice}")
+        verb = "counts" if count == 1 else "count"
+        found.append(f"{counted(count, 'row')} {verb} as finetuned, because {why}.{advice}")
     if gathered.pretraining:
         found.append(
             f"{gathered.pretraining:,} files have a {{step}} in their path and count as few-shot"

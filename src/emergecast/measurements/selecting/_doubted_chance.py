@@ -23,6 +23,8 @@ _FEW_SHOT_SHARE: Final = 0.25
 """The same of few-shot scores."""
 _LEAST: Final = 3
 """Scores that make a pattern."""
+_HALF: Final = 0.5
+_NEARLY_ALL: Final = 0.9
 _WELL_ABOVE: Final = 2 * CHANCE_MARGIN
 """How far above chance a proportion lies, beyond its standard errors, to count as well above."""
 
@@ -71,7 +73,7 @@ def doubted_chance(rows: pl.DataFrame, kind: MetricKind, chance: float) -> Chanc
 
     Doubted is a level of which a tenth of all scores (or a quarter of the few-shot ones), three at
     least, lie more than three standard errors below; and one that more than half of the few-shot
-    scores lie well above, those of the weaker half of the checkpoints included. A proportion
+    scores lie well above, nearly all of the weaker half of the checkpoints included. A proportion
     without a sampling error counts as below or above by the margin of chance; another metric
     without one tells nothing.
 
@@ -95,7 +97,7 @@ def doubted_chance(rows: pl.DataFrame, kind: MetricKind, chance: float) -> Chanc
     too_high = low >= max(_LEAST, _SHARE * score.size) or np.count_nonzero(below & few_shot) >= max(
         _LEAST, _FEW_SHOT_SHARE * np.count_nonzero(few_shot)
     )
-    most = _mostly(above, few_shot) and _mostly(above, weak)
+    most = _share(above, few_shot) > _HALF and _share(above, weak) >= _NEARLY_ALL
     if not too_high and not (most and np.count_nonzero(above) >= _LEAST):
         return None
     return ChanceDoubt(
@@ -116,8 +118,8 @@ def _weaker_half(rows: pl.DataFrame, few_shot: NDArray[np.bool_]) -> NDArray[np.
     return loss >= np.median(known) if known.size else np.ones(loss.size, dtype=bool)
 
 
-def _mostly(found: NDArray[np.bool_], of: NDArray[np.bool_]) -> bool:
-    return bool(2 * np.count_nonzero(found & of) > np.count_nonzero(of))
+def _share(found: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
+    return float(np.count_nonzero(found & of)) / max(float(np.count_nonzero(of)), 1.0)
 
 
 def chance_doubts(table: Measurements) -> tuple[str, ...]:
