@@ -95,7 +95,7 @@ def test_limited_runs_alone_stay_and_are_said_to_be(root: Path):
 
 
 def test_a_named_part_of_the_path_belongs_to_the_measurement(root: Path, tmp_path: Path):
-    """Two prompts are two rows, which a table read again takes for two, and a fit for one too many."""
+    """Two prompts are two rows, also of the table read again, and one too many for a fit."""
     for prompt, score in (("plain", 0.3), ("polite", 0.4)):
         write(root, f"org__m/{prompt}/quiz.json", quiz(score))
         write(root, f"org__m/{prompt}/more.json", quiz(score))

@@ -76,8 +76,10 @@ def test_lengths_of_samples_are_not_metrics(root: Path):
         "configs": {"gsm": {"output_type": "generate_until", "num_fewshot": 5}},
     }
     write(root, FILE, content)
-    frame = run(root).table.frame
+    imported = run(root)
+    frame = imported.table.frame
     assert frame.select("metric", "n_items").rows() == [("exact_match,strict", 30)]
+    assert imported.warnings == ()
 
 
 def test_a_file_says_which_way_an_unknown_metric_goes(root: Path):
