@@ -157,8 +157,16 @@ def test_the_loss_of_the_finished_model_is_not_that_of_its_revisions(root: Path)
     write(root, stamped(1), revision("step1000"))
     with pytest.raises(TableError, match="tokens_per_step"):
         run(root)
-    write(root, "meta.csv", "checkpoint,revision,loss\norg/m,,2.5\norg/m,step1000,3.5\n")
-    assert run(root).table.frame["loss"].to_list() == [3.5]
+    for main in ("", "main", "NaN"):
+        lines = f"checkpoint,revision,loss\norg/m,{main},2.5\norg/m,step1000,3.5\n"
+        write(root, "meta.csv", lines)
+        write(root, stamped(2), quiz(0.5))
+        found = run(root).table.frame
+        assert sorted(found.select("checkpoint", "loss").rows()) == [
+            ("org/m", 2.5),
+            ("org/m@step1000", 3.5),
+        ]
+    (root / stamped(2)).unlink()
     write(root, "meta.csv", "checkpoint,loss\norg/m,2.5\norg/m@step1000,3.25\n")
     assert run(root).table.frame["loss"].to_list() == [3.25]
 

@@ -74,6 +74,15 @@ def test_a_level_that_changes_nothing_is_said(root: Path):
     assert not any("--chance acc " in w for w in warnings)
 
 
+def test_an_old_file_of_completions_is_known_by_its_perplexity(root: Path):
+    """It has no configuration; accuracy beside a perplexity is that of one right ending."""
+    scores = {"acc": 0.1, "acc_stderr": 0.01, "ppl": 50.0, "ppl_stderr": 1.0}
+    content = {"results": {"lambada": scores, "arc": {"acc": 0.3}}, "config": {"num_fewshot": 0}}
+    write(root, "m/results_2024-05-01T10-00-00.1.json", content)
+    frame = run(root, chance=((None, 0.25),)).table.frame
+    assert dict(frame.select("task", "chance").rows()) == {"lambada": 0.0, "arc": 0.25}
+
+
 def test_the_registry():
     """Hand-worked levels."""
     assert chance_level("acc", output_type="loglikelihood") == 0.0

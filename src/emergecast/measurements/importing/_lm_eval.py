@@ -30,6 +30,7 @@ _NO_METRIC: Final = frozenset(
 _ABSENT: Final = object()
 _AGAIN: Final = "Evaluate or download it again, or pass --keep-going to import the other files."
 _STDERR: Final = "_stderr"
+_LOGLIKELIHOOD: Final = "loglikelihood"
 _NO_NUMBER: Final = "The score is left out; evaluate this task again if it is needed."
 
 
@@ -350,7 +351,7 @@ def _limited(file: _File, task: str) -> bool:
 def _chance(file: _File, task: str, metric: str) -> float | None:
     config = file.configs.get(task)
     if not isinstance(config, dict):
-        return None
+        return chance_level(metric, output_type=_LOGLIKELIHOOD if _completes(file, task) else None)
     choices = config.get("doc_to_choice")
     output_type = config.get("output_type")
     return chance_level(
@@ -358,6 +359,12 @@ def _chance(file: _File, task: str, metric: str) -> float | None:
         output_type=output_type if isinstance(output_type, str) else None,
         choices=len(choices) if isinstance(choices, list) else None,
     )
+
+
+def _completes(file: _File, task: str) -> bool:
+    """Whether the task asks for the likelihood of one right ending: it has a perplexity too."""
+    bases = {str(key).partition(",")[0] for key in file.results.get(task, ())}
+    return "acc" in bases and bool(bases & {"ppl", "perplexity"})
 
 
 def _higher(file: _File, task: str, metric: str) -> bool | None:

@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from emergecast.measurements._schema import COLUMNS, LOSS_FACTS, Column, Kind, Role
-from emergecast.measurements.importing._revision import of_pretraining, step_in, tokens_in
+from emergecast.measurements.importing._revision import (
+    first_revision,
+    of_pretraining,
+    step_in,
+    tokens_in,
+)
 from emergecast.measurements.reading import (
     Findings,
+    RawTable,
     as_text,
     coerce,
     coerce_column,
@@ -22,6 +28,9 @@ from emergecast.measurements.reading import (
 TOKENS_PER_STEP: Final = "tokens_per_step"
 """Column of the metadata: tokens of one pretraining step of the model."""
 REVISION: Final = "revision"
+_LABEL: Final = Column(
+    name=REVISION, kind=Kind.LABEL, role=Role.CHECKPOINT, doc="Revision of the model."
+)
 _OF_ONE_MOMENT: Final = ("tokens", "flops", *LOSS_FACTS)
 """Facts of the finished model that its earlier checkpoints do not share."""
 _PER_STEP: Final = Column(
@@ -120,6 +129,14 @@ def _agrees(row: dict[str, Any], series: str | None) -> bool:
     return series is None or row.get("series") is None or as_text(row["series"]) == as_text(series)
 
 
+def _row(raw: RawTable, number: int) -> dict[str, Any]:
+    """The cells of a row that hold something, a revision only where it is not the main one."""
+    cells = {name: column[number] for name, column in raw.columns.items()}
+    if first_revision((_text(coerce(cells.get(REVISION), _LABEL)),)) is None:
+        cells[REVISION] = None
+    return {name: cell for name, cell in cells.items() if cell is not None}
+
+
 def read_metadata(
     source: str | os.PathLike[str] | None, *, tokens_per_step: int | None = None
 ) -> Metadata:
@@ -150,7 +167,7 @@ def read_metadata(
     rows: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     seen: dict[tuple[object, ...], int] = {}
     for i in range(raw.height):
-        row = {name: cells[i] for name, cells in raw.columns.items() if cells[i] is not None}
+        row = _row(raw, i)
         if "checkpoint" not in row:
             findings.add("the checkpoint is missing.", "Name it.", row=i, column="checkpoint")
             continue
