@@ -248,6 +248,13 @@ def _check_bounds(known: Columns, row: int, findings: Findings) -> None:
         )
 
 
+_APART: Final = "Delete one, or tell them apart by seed, subset or another column of the key."
+_FILES_APART: Final = (
+    "Move one of the files away, or name in --pattern the part of their paths that tells them"
+    " apart, such as {seed} or {prompt}."
+)
+
+
 def check_across(known: Columns, findings: Findings, also: Columns | None = None) -> None:
     """Rules that look at several rows: one set of facts per checkpoint, and no key twice.
 
@@ -265,7 +272,7 @@ def check_across(known: Columns, findings: Findings, also: Columns | None = None
             findings.add(
                 f"the row measures the same as {findings.name_of(earlier)}:"
                 f" {_described(columns, key)}.",
-                "Delete one, or tell them apart by seed, subset or another column of the key.",
+                _APART if findings.origins is None else _FILES_APART,
                 row=row,
                 value=known["score"][row],
             )

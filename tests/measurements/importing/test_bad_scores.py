@@ -69,6 +69,16 @@ def test_a_file_without_a_good_score_fails_and_names_it(root: Path):
         run(root, keep_going=True)
 
 
+def test_numbers_of_hundreds_of_digits_are_no_counts(root: Path):
+    """JSON has no largest number."""
+    content = harness(t={"acc,none": 0.3, "acc_stderr,none": 10**400})
+    content["n-samples"] = {"t": {"original": 10**400, "effective": 10**400}}
+    content["n-shot"] = {"t": 10**400}
+    write(root, FILE, content)
+    row = run(root).table.frame.row(0, named=True)
+    assert (row["stderr"], row["n_items"], row["shots"]) == (None, None, 0)
+
+
 def test_lengths_of_samples_are_not_metrics(root: Path):
     """They are numbers of items."""
     content = {

@@ -58,11 +58,19 @@ def test_blank_rows_and_commas_at_the_end_are_left_alone(tmp_path: Path, plain: 
     assert read_table(csv(tmp_path, *wide, f"{blank},,")).hash == plain
 
 
-def test_a_title_above_the_header_takes_one_sentence(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("title", "line"),
+    [
+        (["Results of my ladder"], 2),
+        (["Results of my ladder" + "," * 9], 2),
+        (["Results, of my ladder", "", "measured in May"], 4),
+    ],
+)
+def test_a_title_above_the_header_takes_one_sentence(tmp_path: Path, title: list[str], line: int):
     """Instead of one problem for each row."""
-    (problem,) = problems(csv(tmp_path, "Results of my ladder", HEADER, *ROWS))
-    assert "line 1 is a title" in problem
-    assert "(line 2)" in problem
+    (problem,) = problems(csv(tmp_path, *title, HEADER, *ROWS))
+    assert "starts with a title" in problem
+    assert f"(line {line})" in problem
 
 
 def test_capitals_do_not_matter(tmp_path: Path, plain: str):

@@ -31,6 +31,8 @@ _ABSENT: Final = object()
 _AGAIN: Final = "Evaluate or download it again, or pass --keep-going to import the other files."
 _STDERR: Final = "_stderr"
 _LOGLIKELIHOOD: Final = "loglikelihood"
+_MOST: Final = 2**53
+"""A count, or a standard error, beyond this is not one."""
 _NO_NUMBER: Final = "The score is left out; evaluate this task again if it is needed."
 
 
@@ -171,6 +173,7 @@ def _open(content: bytes) -> _File:
             )
         subtasks[group] = tuple(names)
     config = _mapping(loaded, "config")
+    higher = loaded.get("higher_is_better")
     return _File(
         results=results,
         subtasks=subtasks,
@@ -178,7 +181,7 @@ def _open(content: bytes) -> _File:
         shots=_mapping(loaded, "n-shot"),
         samples=_mapping(loaded, "n-samples"),
         config=config,
-        higher=_mapping(loaded, "higher_is_better"),
+        higher=higher if isinstance(higher, dict) else {},
         weights=weights_of(config, loaded) if whose is None else whose,
     )
 
@@ -294,7 +297,7 @@ def _stderr(value: object) -> float | None:
     """The harness writes "N/A" where it has none, and NaN for a single item."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value) if 0 <= value < math.inf else None
+    return float(value) if 0 <= value <= _MOST else None
 
 
 def _agreed(values: Iterable[T | None]) -> T | None:
@@ -304,9 +307,12 @@ def _agreed(values: Iterable[T | None]) -> T | None:
 
 
 def _count(value: object, minimum: int) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    """A whole number of at least `minimum` that a table can hold; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return int(value) if value >= minimum and float(value).is_integer() else None
+    if not minimum <= value <= _MOST or value != int(value):
+        return None
+    return int(value)
 
 
 def _shots(file: _File, task: str) -> int | None:

@@ -28,9 +28,6 @@ from emergecast.measurements.reading import (
 TOKENS_PER_STEP: Final = "tokens_per_step"
 """Column of the metadata: tokens of one pretraining step of the model."""
 REVISION: Final = "revision"
-_LABEL: Final = Column(
-    name=REVISION, kind=Kind.LABEL, role=Role.CHECKPOINT, doc="Revision of the model."
-)
 _OF_ONE_MOMENT: Final = ("tokens", "flops", *LOSS_FACTS)
 """Facts of the finished model that its earlier checkpoints do not share."""
 _PER_STEP: Final = Column(
@@ -132,7 +129,7 @@ def _agrees(row: dict[str, Any], series: str | None) -> bool:
 def _row(raw: RawTable, number: int) -> dict[str, Any]:
     """The cells of a row that hold something, a revision only where it is not the main one."""
     cells = {name: column[number] for name, column in raw.columns.items()}
-    if first_revision((_text(coerce(cells.get(REVISION), _LABEL)),)) is None:
+    if first_revision((_text(cells.get(REVISION)),)) is None:
         cells[REVISION] = None
     return {name: cell for name, cell in cells.items() if cell is not None}
 

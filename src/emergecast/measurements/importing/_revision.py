@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-_PLAIN: Final = frozenset({"", "main", "master", "none", "null"})
+_PLAIN: Final = frozenset({"", "main", "master", "none", "null", "nan", "na", "n/a", "<na>"})
 """Revisions that name nothing in particular."""
 _ADAPTERS: Final = ("peft", "delta", "lora", "lora_local_path", "adapter")
 _UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}

@@ -15,6 +15,7 @@ from typing import Any, Final
 import polars as pl
 
 from emergecast.errors import TableError
+from emergecast.measurements._schema import COLUMNS
 from emergecast.measurements.reading._coerce import writable
 from emergecast.measurements.reading._problems import Findings, table_error
 
@@ -23,6 +24,9 @@ MEMORY: Final = "<table>"
 SUFFIXES: Final = (".csv", ".parquet", ".jsonl", ".ndjson")
 TEMPLATE: Final = "`emergecast template` writes an example table."
 """What to do about an empty file that should hold measurements."""
+_TITLES: Final = 10
+"""Rows among which the names of the columns are looked for."""
+_NAMES: Final = 2
 _MARK: Final = b"PAR1"
 _FRAME_ERRORS: Final = (
     pl.exceptions.PolarsError,
@@ -173,9 +177,10 @@ def _from_csv(text: str, name: str, if_empty: str) -> RawTable:
                 header = _header(record, findings)
                 continue
             lines.append(start)
-            if len(header) == 1 < len(record) and not rows:
+            if len(rows) < _TITLES and _is_header(record) and not _is_header(header):
+                findings.problems.clear()  # rows of titles that have another number of cells
                 findings.add(
-                    f"line {start - 1} is a title, not the names of the columns.",
+                    "the table starts with a title, not with the names of the columns.",
                     f"Delete the lines above the names of the columns (line {start}).",
                     value=header[0],
                 )
@@ -202,6 +207,12 @@ def _from_csv(text: str, name: str, if_empty: str) -> RawTable:
         title: [row[i] if row[i] != "" else None for row in rows] for i, title in enumerate(header)
     }
     return RawTable(name=name, columns=columns, height=len(rows), text_only=True, lines=lines)
+
+
+def _is_header(record: Sequence[str]) -> bool:
+    """Whether the cells are names of columns: two at least that every table knows."""
+    names = {cell.strip().lower() for cell in record}
+    return len(names & COLUMNS.keys()) >= _NAMES
 
 
 def _as_wide(record: list[str], width: int) -> list[str]:
