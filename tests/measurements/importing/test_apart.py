@@ -139,7 +139,10 @@ def test_revisions_are_checkpoints_with_tokens_of_their_own(root: Path, where: s
         else:
             write(root, f"org__m/{name}/x.json", quiz())
             patterns = ("{checkpoint}/{revision}/*.json",)
-    frame = run(root, loss_from="hoffmann", patterns=patterns).table.frame
+    imported = run(root, loss_from="hoffmann", patterns=patterns)
+    frame = imported.table.frame
+    said = any("because their folders say so" in note for note in imported.notes)
+    assert said is (where == "folder")
     law = CHINCHILLA_LAWS["hoffmann"]
     expected = {
         "org/m@step20000-tokens84B": (84 * 10**9, float(law.loss(1e9, 84e9))),

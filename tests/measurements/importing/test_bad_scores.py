@@ -152,6 +152,16 @@ def test_other_tools_are_refused_by_name(root: Path, content: object, name: str)
         run(root)
 
 
+@pytest.mark.parametrize(
+    ("path", "tool"), [("2024_arc.eval", "inspect"), ("m/task-000-arc-metrics.json", "OLMES")]
+)
+def test_folders_of_other_tools_are_called_by_name(root: Path, path: str, tool: str):
+    """Where no file is named as the harness does."""
+    write(root, path, "{}")
+    with pytest.raises(OptionError, match=tool):
+        run(root)
+
+
 # ------------------------------------------------------------------------------ the printing
 
 

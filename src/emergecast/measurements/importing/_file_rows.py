@@ -66,7 +66,7 @@ def rows_of(source: Source, context: FileContext, gathered: Gathered) -> Iterato
         return
     file = _parsed(content, source, context.options, findings)
     moment = None if findings.problems else _moment(source, file, context, findings, gathered)
-    known = [] if moment is None else _known(source, file, moment, context.metadata)
+    known = [] if moment is None else _known(source, file, moment, context.metadata, gathered)
     if moment is not None and known:
         known = _with_losses(known, moment, context.options, findings, gathered)
     if findings.problems or moment is None:
@@ -129,6 +129,8 @@ def _moment(
     step, pretrained = steps[STEP], steps[PRETRAIN_STEP]
     stated = file.weights.revision
     named = _revision(source, stated, pretrained, findings)
+    if named is not None and named == _in_folder(source) and named != stated:
+        gathered.by_folder.append(named)
     if findings.problems:
         return None
     row = {name: value for name, value in fields.items() if name not in _NOT_COLUMNS}
@@ -156,8 +158,7 @@ def _revision(
     """The revision by the path's own fields, else by the file, else by a folder's name."""
     fields = source.fields
     named = fields.get(REVISION, stated)
-    if named is None and STEP not in fields and fields.get("setting") != Setting.FINETUNED:
-        named = revision_in(source.unnamed)
+    named = named or _in_folder(source)
     if pretrained is not None:
         if named is not None and step_in(named) not in {None, pretrained}:
             findings.add(
@@ -167,6 +168,12 @@ def _revision(
             )
         return named or f"step{pretrained}"
     return f"tokens{fields['tokens']}" if named is None and "tokens" in fields else named
+
+
+def _in_folder(source: Source) -> str | None:
+    """The revision of pretraining that a folder is named after, where nothing is finetuned."""
+    tuned = STEP in source.fields or source.fields.get("setting") == Setting.FINETUNED
+    return None if tuned else revision_in(source.unnamed)
 
 
 def _is_that_step(revision: str, step: int | None, source: Source, context: FileContext) -> bool:
@@ -234,7 +241,11 @@ def _names(source: Source, model: str | None) -> tuple[str, ...]:
 
 
 def _known(
-    source: Source, file: ResultFile, moment: _WhichWeights, metadata: Metadata
+    source: Source,
+    file: ResultFile,
+    moment: _WhichWeights,
+    metadata: Metadata,
+    gathered: Gathered,
 ) -> list[dict[str, Any]]:
     """The metadata of the file's checkpoint; of its model, where its folder names a revision."""
     series = source.fields.get("series")
@@ -246,7 +257,10 @@ def _known(
         return found
     base, revision = parted
     names = (base, base.replace("__", "/"), base.rpartition("__")[2])
-    return metadata.of(Wanted(names=names, series=series, revision=revision))
+    found = metadata.of(Wanted(names=names, series=series, revision=revision))
+    if found:
+        gathered.by_folder.append(revision)
+    return found
 
 
 def _with_losses(

@@ -111,4 +111,6 @@ class Gathered:
     """Files of pretraining step 0 whose loss is not known."""
     pretraining: int = 0
     """Files whose step is one of pretraining although the pattern says {step}."""
+    by_folder: list[str] = field(default_factory=list)
+    """Revisions, one for each file whose folder names it and that does not name one itself."""
     tasks_found: set[str] = field(default_factory=set)

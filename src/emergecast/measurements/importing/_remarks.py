@@ -116,6 +116,11 @@ def notes_of(gathered: Gathered, kept: Kept) -> tuple[str, ...]:
             f"{gathered.pretraining:,} files have a {{step}} in their path and count as few-shot"
             " all the same: they name that revision of pretraining, and no adapter."
         )
+    if gathered.by_folder:
+        found.append(
+            f"{counted(len(gathered.by_folder), 'file')} count as checkpoints along pretraining,"
+            f" because their folders say so: {few(dict.fromkeys(gathered.by_folder))}."
+        )
     if kept.superseded:
         found.append(
             f"{counted(len(kept.superseded), 'file')} gave way to newer ones of the same"

@@ -72,9 +72,21 @@ def sources_of(
         raise OptionError(
             "no file matches "
             + " or ".join(f'"{p.text}"' for p in patterns)
-            + f".{seen} {'Correct' if options.patterns else 'Give'} --pattern."
+            + f".{seen}{_tool_of(unmatched)} {'Correct' if options.patterns else 'Give'} --pattern."
         )
     return sources, unmatched
+
+
+def _tool_of(names: Sequence[str]) -> str:
+    """A sentence where the files are of a tool whose results are not read."""
+    for ending, tool in (
+        (".eval", "logs of inspect"),
+        ("-metrics.json", "files of OLMES"),
+        ("/metrics.json", "files of OLMES"),
+    ):
+        if any(f"/{name}".endswith(ending) for name in names):
+            return f" Some look like {tool}, which are not read."
+    return ""
 
 
 def _source(path: Path, name: str, patterns: Sequence[Pattern]) -> Source | None:
