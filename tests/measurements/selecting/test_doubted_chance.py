@@ -86,6 +86,23 @@ def test_a_task_that_has_emerged_for_most_is_not_doubted():
     assert doubted_chance(shifted, MetricKind.PROPORTION, 0.25) is not None
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_that_scatter_about_chance_tell_of_their_errors(seed: int):
+    """Stated fifty times too small, they put half of the scores far below chance, half above."""
+    rng = np.random.default_rng(seed)
+    rows = pl.DataFrame(
+        {
+            "score": 0.25 + 0.05 * rng.standard_normal(40),
+            "stderr": [0.001] * 40,
+            "n_items": [None] * 40,
+            "loss": np.linspace(3.0, 2.0, 40),
+            "few_shot": [True] * 40,
+        }
+    )
+    assert doubted_chance(rows, MetricKind.PROPORTION, 0.25) is None
+    assert doubted_chance(rows, MetricKind.PROPORTION, 0.33) is not None
+
+
 def test_a_metric_without_sampling_errors_tells_nothing():
     """Unless it is a proportion, whose spread is known."""
     rows = pl.DataFrame(

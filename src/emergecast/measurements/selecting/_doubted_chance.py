@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,6 +22,10 @@ _SHARE: Final = 0.1
 level is right it is up to 3 %, since models at chance favour one answer."""
 _FEW_SHOT_SHARE: Final = 0.25
 """The same of few-shot scores."""
+_NORMAL_MAD: Final = 1.4826
+"""Standard deviation over median absolute deviation of a normal distribution."""
+_NORMAL_MEDIAN: Final = 1.2533
+"""Standard error of a median over that of a mean, of normal scores: sqrt(pi / 2)."""
 _LEAST: Final = 3
 """Scores that make a pattern."""
 _HALF: Final = 0.5
@@ -72,7 +77,8 @@ def doubted_chance(rows: pl.DataFrame, kind: MetricKind, chance: float) -> Chanc
     """Why `chance` cannot be the level of these scores; None where they do not contradict it.
 
     Doubted is a level of which a tenth of all scores (or a quarter of the few-shot ones), three at
-    least, lie more than three standard errors below; and one that more than half of the few-shot
+    least, lie more than three standard errors below, if the middle of the weaker checkpoints'
+    few-shot scores lies below it too (by three standard errors of a median); and one that more than half of the few-shot
     scores lie well above, nearly all of the weaker half of the checkpoints included. A proportion
     without a sampling error counts as below or above by the margin of chance; another metric
     without one tells nothing.
@@ -93,10 +99,11 @@ def doubted_chance(rows: pl.DataFrame, kind: MetricKind, chance: float) -> Chanc
     below = score < chance - STDERRS * error - slack
     above = few_shot & (score > chance + STDERRS * error + (_WELL_ABOVE if share else 0.0))
     weak = few_shot & _weaker_half(rows, few_shot)
-    low = np.count_nonzero(below)
-    too_high = low >= max(_LEAST, _SHARE * score.size) or np.count_nonzero(below & few_shot) >= max(
-        _LEAST, _FEW_SHOT_SHARE * np.count_nonzero(few_shot)
-    )
+    low, low_few_shot = np.count_nonzero(below), np.count_nonzero(below & few_shot)
+    many = low >= max(_LEAST, _SHARE * score.size)
+    many |= low_few_shot >= max(_LEAST, _FEW_SHOT_SHARE * np.count_nonzero(few_shot))
+    at_most = weak if weak.any() else np.ones(score.size, dtype=bool)
+    too_high = many and _lies_below(score[at_most], error[at_most], chance)
     most = _share(above, few_shot) > _HALF and _share(above, weak) >= _NEARLY_ALL
     if not too_high and not (most and np.count_nonzero(above) >= _LEAST):
         return None
@@ -106,7 +113,7 @@ def doubted_chance(rows: pl.DataFrame, kind: MetricKind, chance: float) -> Chanc
         rows=int(score.size),
         above=int(np.count_nonzero(above)),
         few_shot=int(np.count_nonzero(few_shot)),
-        typical=float(np.median(score[weak] if weak.any() else score)),
+        typical=float(np.median(score[at_most])),
         too_high=bool(too_high),
     )
 
@@ -116,6 +123,17 @@ def _weaker_half(rows: pl.DataFrame, few_shot: NDArray[np.bool_]) -> NDArray[np.
     loss = rows["loss"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     known = loss[few_shot & np.isfinite(loss)]
     return loss >= np.median(known) if known.size else np.ones(loss.size, dtype=bool)
+
+
+def _lies_below(score: NDArray[np.float64], error: NDArray[np.float64], chance: float) -> bool:
+    """Whether the middle of these scores lies below chance, by their own scatter too.
+
+    Scores that scatter about chance by more than their stated errors tell of the errors.
+    """
+    middle = float(np.median(score))
+    scatter = _NORMAL_MAD * float(np.median(np.abs(score - middle)))
+    of_middle = _NORMAL_MEDIAN * math.hypot(scatter, float(np.median(error)))
+    return middle < chance - STDERRS * of_middle / math.sqrt(score.size)
 
 
 def _share(found: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
