@@ -78,8 +78,9 @@ def doubted_chance(rows: pl.DataFrame, kind: MetricKind, chance: float) -> Chanc
 
     Doubted is a level of which a tenth of all scores (or a quarter of the few-shot ones), three at
     least, lie more than three standard errors below, if the middle of the weaker checkpoints'
-    few-shot scores lies below it too (by three standard errors of a median); and one that more than half of the few-shot
-    scores lie well above, nearly all of the weaker half of the checkpoints included. A proportion
+    few-shot scores lies below it too (by three standard errors of a median); and one that more than
+    half of the few-shot scores lie well above, nearly all of the weaker half of the checkpoints
+    included. A proportion
     without a sampling error counts as below or above by the margin of chance; another metric
     without one tells nothing.
 
