@@ -10,13 +10,14 @@ import polars as pl
 
 from emergecast.errors import SelectionError, near
 from emergecast.measurements._axis import Axis, Shift
-from emergecast.measurements._metrics import Metric, MetricKind, metric_of
+from emergecast.measurements._metrics import MetricKind, metric_of
 from emergecast.measurements._onto_axis import ROW, on_axis, shifted, with_worth
 from emergecast.measurements._schema import DEFAULT_METRIC, KEY, LossSource, Setting
 from emergecast.measurements._table import Measurements
 from emergecast.measurements.reading import as_text
 from emergecast.measurements.selecting._at_chance import horizon
 from emergecast.measurements.selecting._doubted_chance import doubted_chance, in_table
+from emergecast.measurements.selecting._orientation import orientation
 from emergecast.measurements.selecting._selection import Selection, SelectOptions
 
 _FINETUNED = pl.col("setting") == Setting.FINETUNED.value
@@ -77,13 +78,13 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
     if axis.name == "loss":
         warnings += _one_tokenizer(frame)
     metric = metric_of(frame["metric"][0])
-    lower, remarks = _orientation(frame, metric, options)
+    lower, said = orientation(frame, metric, options.lower_is_better)
     sign = -1.0 if lower else 1.0
     kind = MetricKind.CONTINUOUS if lower else metric.kind  # a negated share has no binomial error
     chance = sign * _one_chance(frame) + 0.0
     everything = _oriented(frame, sign)
     doubt = in_table(doubted_chance(everything, kind, chance), sign)
-    remarks += () if doubt is None else (doubt.sentence,)
+    said += () if doubt is None else (doubt.sentence,)
     rows, hidden, reason = everything, _NOTHING, None
     if options.at_chance_only:
         limit = horizon(everything, kind, chance)
@@ -103,7 +104,7 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         chance=chance,
         rows=rows,
         all_few_shot=everything.filter(pl.col("few_shot")),
-        warnings=(*remarks, *warnings, *_remarks(frame, axis)),
+        warnings=(*said, *warnings, *_remarks(frame, axis)),
         hidden=hidden,
         hidden_reason=reason,
         table_hash=table.hash,
@@ -111,28 +112,6 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         axis=axis,
         shift=shift,
     )
-
-
-def _orientation(
-    frame: pl.DataFrame, metric: Metric, options: SelectOptions
-) -> tuple[bool, tuple[str, ...]]:
-    """Whether lower is better: as asked, as the rows say, as the metric is known; and a doubt."""
-    if options.lower_is_better is not None:
-        return options.lower_is_better, ()
-    stated = _values(frame, "higher_is_better")
-    if len(stated) > 1:
-        raise SelectionError(
-            f"some rows say that a higher {frame['metric'][0]} is better, and others that a lower"
-            " one is. Correct the column higher_is_better, or say --lower-is-better or"
-            " --higher-is-better."
-        )
-    if stated:
-        return not stated[0], ()
-    remark = (
-        f"The metric {frame['metric'][0]} is not known: a higher score is taken as the better one."
-        " Say --higher-is-better or --lower-is-better."
-    )
-    return metric.lower_is_better, () if metric.known else (remark,)
 
 
 def _one_variant(frame: pl.DataFrame) -> pl.DataFrame:
