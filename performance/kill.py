@@ -5,12 +5,16 @@ real one, such as the smoke preset of the proving ground. Each of `--kills` sess
 runner alone, a worker and then the runner, or all of them at once. Then the experiment is finished,
 and the table is compared with that of an undisturbed run, byte by byte. Where the experiment is
 finished before so many kills, it starts again.
+
+With `--hard` every kill falls within 50 ms after a write, and most come with a stopped worker, a
+disk that fills up, or a log that is removed afterwards: what went with it must be said.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -22,7 +26,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 
@@ -64,11 +68,32 @@ class Victim(StrEnum):
     ALL = "all"
 
 
+class Trouble(StrEnum):
+    """What comes with a kill."""
+
+    NONE = "no trouble"
+    STOPPED = "a worker stopped"
+    FULL = "a full disk"
+    LOG_REMOVED = "the log removed"
+
+
+_AFTER_WRITE = 0.05
+"""Seconds after a write within which a hard kill falls."""
+_ROOM = 60_000  # bytes that a disk still has at most when it fills up
+_MOST_WRITES = 40  # that are waited for until a disk is full
+
+
 @dataclass(slots=True)
 class Found:
     """What a series of kills did."""
 
     kills: Counter[Victim] = field(default_factory=Counter)
+    troubles: Counter[Trouble] = field(default_factory=Counter)
+    """What came with them."""
+    filled: int = 0
+    """Sessions that found the disk full and said so before they were killed."""
+    said: int = 0
+    """Logs that were removed with results in them: each time the next command said so."""
     resumed: int = 0
     """Sessions that began with a training checkpoint of the one before."""
     runs: int = 0
@@ -77,12 +102,9 @@ class Found:
     wrong: list[str] = field(default_factory=list)
 
     def add(self, other: Found) -> None:
-        """Take in what another series of kills did."""
-        self.kills.update(other.kills)
-        self.resumed += other.resumed
-        self.runs += other.runs
-        self.rounds += other.rounds
-        self.wrong += other.wrong
+        """Take in what another series of kills did: counts and lists are added."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
 def rehearsal(folder: Path, *, checkpoints: int, seconds: float) -> Path:
@@ -98,10 +120,13 @@ def rehearsal(folder: Path, *, checkpoints: int, seconds: float) -> Path:
     return file
 
 
-def kill_and_finish(file: Path, kills: int, rng: random.Random, longest: float) -> Found:
+def kill_and_finish(
+    file: Path, kills: int, rng: random.Random, longest: float, *, hard: bool = False
+) -> Found:
     """Kill `kills` sessions within `longest` seconds of the first result, then finish.
 
-    There are fewer kills where the experiment is finished before.
+    There are fewer kills where the experiment is finished before. Hard ones fall just after a
+    write, and most come with some trouble.
     """
     found = Found()
     experiment = read_experiment(file)
@@ -110,13 +135,19 @@ def kill_and_finish(file: Path, kills: int, rng: random.Random, longest: float) 
         training = experiment.output / "training"
         found.resumed += training.is_dir() and any(training.glob("*/*"))
         victim = rng.choice(list(Victim))
-        if not _killed_session(file, victim, rng.uniform(0.0, longest), rng):
+        trouble = rng.choice(list(Trouble)) if hard else Trouble.NONE
+        if not (
+            _hard_kill(experiment, victim, trouble, rng, found)
+            if hard
+            else _killed_session(file, victim, rng.uniform(0.0, longest), rng)
+        ):
             break
         found.kills[victim] += 1
+        found.troubles[trouble] += 1
         _look(experiment, seen, found)
-    last = subprocess.run(
-        [*EMERGECAST, "run", str(file)], capture_output=True, text=True, check=False
-    )
+        if trouble is Trouble.LOG_REMOVED:
+            _remove_log(experiment, seen, found)
+    last = said_by("run", str(file))
     if last.returncode:
         found.wrong.append(f"the last session ended with {last.returncode}: {last.stderr[-500:]}")
     _look(experiment, seen, found)
@@ -126,7 +157,12 @@ def kill_and_finish(file: Path, kills: int, rng: random.Random, longest: float) 
 
 
 def kill_often(
-    fresh: Callable[[str], Path], kills: int, rng: random.Random, longest: float
+    fresh: Callable[[str], Path],
+    kills: int,
+    rng: random.Random,
+    longest: float,
+    *,
+    hard: bool = False,
 ) -> Found:
     """Kill so many sessions, with a fresh experiment whenever one is finished before.
 
@@ -136,7 +172,8 @@ def kill_often(
     whole = Found()
     while whole.kills.total() < kills:
         file = fresh(f"killed-{whole.rounds}")
-        whole.add(kill_and_finish(file, kills - whole.kills.total(), rng, longest))
+        left = kills - whole.kills.total()
+        whole.add(kill_and_finish(file, left, rng, longest, hard=hard))
         if table_of(file) != expected:
             whole.wrong.append("ANOTHER TABLE")
     return whole
@@ -170,6 +207,103 @@ def _killed_session(file: Path, victim: Victim, delay: float, rng: random.Random
     return alive
 
 
+def _hard_kill(
+    experiment: Experiment, victim: Victim, trouble: Trouble, rng: random.Random, found: Found
+) -> bool:
+    """Start a session and kill it just after a write; False where it ended by itself, well."""
+    ledger = experiment.ledger
+    files = [ledger.with_name(ledger.name + end) for end in ("-wal", "-count")]
+    writes, limited = rng.randrange(1, 12), []
+    if trouble is Trouble.FULL:
+        sizes = [each.stat().st_size for each in (*files, ledger) if each.is_file()]
+        room = max([*sizes, _ROOM]) + rng.randrange(_ROOM)
+        writes, limited = _MOST_WRITES, ["prlimit", f"--fsize={room}"]
+    process = subprocess.Popen(
+        [*limited, *EMERGECAST, "run", str(experiment.file), "--workers", "2"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for _ in range(writes):
+        _wait_for_write(rng.choice(files), process)
+    children = _children(process.pid)
+    stopped = rng.choice(children) if trouble is Trouble.STOPPED and children else None
+    if stopped is not None:
+        _kill(stopped, signal.SIGSTOP)
+        _wait_for_write(files[1], process, seconds=2.0)
+    time.sleep(rng.uniform(0.0, _AFTER_WRITE))
+    if victim is Victim.WORKER and children:
+        _kill(rng.choice(children))
+    alive = process.poll() is None
+    process.kill()
+    for child in children if victim is Victim.ALL else [] if stopped is None else [stopped]:
+        _kill(child)
+    _, said = process.communicate()
+    found.filled += "the disk is full" in said
+    if "Traceback" in said:
+        found.wrong.append(f"a traceback: {said[-500:]}")
+    return alive or process.returncode != 0
+
+
+def said_by(*words: str) -> subprocess.CompletedProcess[str]:
+    """A command that has ended, well or not."""
+    return subprocess.run([*EMERGECAST, *words], capture_output=True, text=True, check=False)
+
+
+def _wait_for_write(file: Path, process: subprocess.Popen[str], seconds: float = 10.0) -> None:
+    """Until a file changes, its process ends, or nothing happens for so long."""
+    until = time.monotonic() + seconds
+    first = _time_of(file)
+    while _time_of(file) == first and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.0005)
+
+
+def _time_of(file: Path) -> int:
+    with contextlib.suppress(OSError):
+        return file.stat().st_mtime_ns
+    return 0
+
+
+def _remove_log(experiment: Experiment, seen: dict[str, float], found: Found) -> None:
+    """Remove the write-ahead log; what was lost with it must be said.
+
+    But for a result that was committed and not counted yet when the session was killed: it was
+    never reported as done.
+    """
+    ledger = experiment.ledger
+    count = ledger.with_name(ledger.name + "-count")
+    counted = json.loads(count.read_bytes())["results"] if count.is_file() else 0
+    if not len(seen) - 1 <= counted <= len(seen):
+        found.wrong.append(f"{counted} results are counted of {len(seen)}")
+    for end in ("-wal", "-shm"):
+        ledger.with_name(ledger.name + end).unlink(missing_ok=True)
+    left = _keys_in(ledger)
+    lost = seen.keys() - left
+    status = said_by("status", str(experiment.file))
+    for key in lost:
+        del seen[key]
+    if len(left) >= counted:
+        if status.returncode:
+            found.wrong.append(f"nothing was lost, and it is refused: {status.stderr[-500:]}")
+        return
+    if status.returncode == 0 or f"{len(left)} of the {counted} results" not in status.stderr:
+        found.wrong.append(f"{len(lost)} results were lost in silence: {status.stderr[-500:]}")
+    found.said += 1
+    repaired = said_by("ledger", "repair", str(experiment.file))
+    if repaired.returncode != 1 or "lost: " not in repaired.stdout:
+        found.wrong.append(f"not repaired: {repaired.stdout}{repaired.stderr}")
+
+
+def _keys_in(ledger: Path) -> set[str]:
+    """Keys of the results that SQLite finds in a file, whatever else there should be."""
+    uri = f"{ledger.absolute().as_uri()}?immutable=1"
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+        tables = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'results'")
+        rows = connection.execute("SELECT key FROM results") if tables.fetchone() else ()
+        return {key for (key,) in rows}
+
+
 def _children(pid: int) -> list[int]:
     path = Path(f"/proc/{pid}/task/{pid}/children")
     with contextlib.suppress(OSError):
@@ -177,9 +311,9 @@ def _children(pid: int) -> list[int]:
     return []
 
 
-def _kill(pid: int) -> None:
+def _kill(pid: int, how: signal.Signals = signal.SIGKILL) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, how)
 
 
 def _look(experiment: Experiment, seen: dict[str, float], found: Found) -> None:
@@ -228,6 +362,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--experiment", type=Path, help="a real experiment; a rehearsal if absent")
+    parser.add_argument("--hard", action="store_true", help="just after a write, with trouble")
     parser.add_argument("--longest", type=float, default=1.0, help="seconds after the first result")
     options = parser.parse_args()
     rng = random.Random(options.seed)  # noqa: S311  moments, not secrets
@@ -240,10 +375,15 @@ def main() -> int:
                 return copy_of(options.experiment, folder)
             return rehearsal(folder, checkpoints=max(4, options.kills // 3), seconds=0.4)
 
-        whole = kill_often(fresh, options.kills, rng, options.longest)
+        whole = kill_often(fresh, options.kills, rng, options.longest, hard=options.hard)
     kinds = ", ".join(f"{count} {victim}" for victim, count in sorted(whole.kills.items()))
-    total, ends = whole.kills.total(), whole.rounds
-    print(f"{total} kills ({kinds}), {whole.runs} runs, {ends} times to the end;")
+    total = whole.kills.total()
+    print(f"{total} kills ({kinds}), {whole.runs} runs, {whole.rounds} times to the end;")
+    if options.hard:
+        troubles = ", ".join(f"{count} {what}" for what, count in sorted(whole.troubles.items()))
+        print(f"within 50 ms after a write, with {troubles};")
+        print(f"sessions that found the disk full first: {whole.filled};")
+        print(f"logs with results in them that were removed, and said to be missing: {whole.said};")
     print(f"{whole.resumed} sessions began with a training checkpoint of the one before;")
     print(f"{time.monotonic() - began:.0f} s; wrong: {'; '.join(whole.wrong) or 'nothing'}")
     return 1 if whole.wrong else 0

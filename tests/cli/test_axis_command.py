@@ -18,6 +18,7 @@ from emergecast.cli import app
 from emergecast.forecasts import json_schema
 
 QUICK = ("--bootstrap", "0", "--law", "log-power")
+AT = ("--few-shot-examples", "0.00625")
 
 
 def call(*arguments: object):
@@ -107,7 +108,7 @@ def test_json_says_which_axis_and_which_shift(table: Path):
     assert plain["shift"] == {
         "name": "examples", "unit": "examples", "transform": "linear", "scale": 1.0,
     }  # fmt: skip
-    found = record_of(table, "--axis", "flops", "--shift", "hint", "--at-loss", 22.2)
+    found = record_of(table, "--axis", "flops", "--shift", "hint", *AT, "--at-loss", 22.2)
     assert found["axis"] | {"per_nat": 2} == {
         "name": "flops", "unit": "log10 FLOPs", "higher_is_stronger": True, "transform": "log10",
         "per_nat": 2,
@@ -131,7 +132,7 @@ def test_a_scale_of_examples_gives_the_plain_forecast(table: Path):
 
 def test_hints_without_finetuning_and_without_loss(hints: Path):
     """The rows differ in the hint alone; amounts are printed in its unit."""
-    arguments = (hints, "--axis", "index", "--shift", "hint", "--at-loss", "-1.9")
+    arguments = (hints, "--axis", "index", "--shift", "hint", *AT, "--at-loss", "-1.9")
     result = call(*arguments)
     assert result.exit_code == 0, result.stderr
     assert "shifted by hint" in " ".join(result.stdout.split())
@@ -144,7 +145,7 @@ def test_hints_without_finetuning_and_without_loss(hints: Path):
 def test_pictures_are_drawn_on_the_axis(table: Path, tmp_path: Path):
     """Titles, the legend and the order of the quantiles, from left to right."""
     out = tmp_path / "out"
-    result = call(table, "--axis", "index", "--shift", "hint", "-o", out)
+    result = call(table, "--axis", "index", "--shift", "hint", *AT, "-o", out)
     assert result.exit_code == 0, result.stderr
     fan = (out / "fan.svg").read_text()
     assert "index (stronger models to the right)" in fan
@@ -180,6 +181,7 @@ def test_several_tasks_name_the_axis_once(table: Path, tmp_path: Path):
         (("--axis", "index", "--min-loss", "99"), "index lies between 4 and 5"),
         (("--shift", "hnt"), 'there is no column "hnt". Did you mean "hint"'),
         (("--shift", "hint", "--few-shot-examples", "0.5"), "at most the smallest amount"),
+        (("--shift", "hint"), "which hint is like few-shot? Say where"),
         (("--at-loss", "-1"), "--at-loss takes a loss above 0"),
     ],
 )
@@ -231,7 +233,7 @@ def rl_steps(tmp_path: Path) -> Path:
 
 def test_every_amount_of_another_shift_is_in_its_own_unit(tmp_path: Path):
     """D0, the sensitivity to it, and what to measure next: 5 of it count as one example inside."""
-    result = call(rl_steps(tmp_path), "--shift", "rl_steps")
+    result = call(rl_steps(tmp_path), "--shift", "rl_steps", "--few-shot-examples", "25")
     assert result.exit_code == 0, result.stderr
     text = " ".join(result.stdout.split())
     assert "D0 = 25 rl_steps" in text

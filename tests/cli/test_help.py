@@ -17,7 +17,8 @@ import typer
 from tests import designs
 from typer.testing import CliRunner
 
-from emergecast.cli import app
+from emergecast import files
+from emergecast.cli import _output, app
 from emergecast.cli._app import COMMANDS
 from emergecast.cli._from_records import OptionForm, Without, from_records
 from emergecast.cli._output import as_text
@@ -197,14 +198,47 @@ def test_lists_of_numbers_take_one_line_in_json():
     )
 
 
-def test_a_result_that_cannot_be_written_is_printed_as_json(tmp_path: Path):
-    """One object, which says so; status 2."""
+def test_a_folder_that_cannot_be_written_is_said_before_any_work(tmp_path: Path):
+    """Before the table is even read; of files, their folder counts."""
     (tmp_path / "file").write_text("in the way")
+    for words in (
+        ("fit", "nosuch.csv", "-o", tmp_path / "file" / "out"),
+        ("scaling", "fit", "nosuch.csv", "-o", tmp_path / "file"),
+        ("simulate", "--design", "nosuch", "-o", tmp_path / "file" / "t.csv"),
+        ("freeze", "nosuch.csv", "-o", tmp_path),
+    ):
+        done = CliRunner().invoke(app, [str(word) for word in words])
+        assert done.exit_code == 2
+        assert "emergecast: -o: " in done.stderr
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """None at first; then what is being done and how much of it."""
+    now = iter([0.0, 1.0, 21.0, 21.0, 22.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    with _output.progress("Reading", 50) as move:
+        move(1)
+        move(7, what="Sorting")
+        move(8)
+    assert capsys.readouterr().err == "Sorting: 7 of 50\n"
+
+
+def test_a_result_that_cannot_be_written_is_printed_as_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """One object, which says so; status 2. As where a disk is full."""
+
+    def full(*_: object) -> Path:
+        raise OSError(28, "No space left on device", "file")
+
+    monkeypatch.setattr(files, "save_text", full)
     table = tmp_path / "t.csv"
     rows = designs.rows(losses=designs.DENSE[::4], amounts=(64, 512, 4096))
     read_table(rows).write(table)
     words = ["fit", table, "--law", "log-power", "--bootstrap", 0, "--no-diagnostics", "--json"]
-    place = tmp_path / "file" / "out"
+    place = tmp_path / "out"
     done = CliRunner().invoke(app, [str(word) for word in (*words, "-o", place)])
     assert done.exit_code == 2
     found = json.loads(done.stdout)

@@ -207,3 +207,101 @@ def test_without_the_extra_the_commands_say_what_to_install(file: Path):
     assert said.returncode == 2
     assert "pip install 'emergecast[lab]'" in said.stderr
     assert "Traceback" not in said.stderr
+
+
+GENERATES = """\
+task: sums
+dataset_path: json
+dataset_kwargs: {data_files: {train: train.jsonl, test: test.jsonl}}
+output_type: generate_until
+training_split: train
+test_split: test
+doc_to_text: "{{q}}"
+doc_to_target: "{{a}}"
+generation_kwargs: {until: ["."], max_gen_toks: 3, do_sample: false}
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+"""
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Path:
+    """An experiment on a model with random weights, with a task that generates text."""
+    from tests.lab.worker.small_models import EXPERIMENT as MODELS
+    from tests.lab.worker.small_models import build
+
+    build(tmp_path)
+    (tmp_path / "tasks" / "sums.yaml").write_text(GENERATES, "utf-8")
+    for name in ("train", "test"):
+        rows = [{"q": f"tesi soba {i}", "a": "nuke\x1b[31m"} for i in range(8)]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / "tasks" / f"{name}.jsonl").write_text(text, "utf-8")
+    text = MODELS.replace(
+        "{name: words, include_path: tasks, chance", "{name: sums, include_path: tasks, chance"
+    )
+    path = tmp_path / "sums.yaml"
+    path.write_text(
+        text.replace("{acc: 0.25, logprob: -1.39}", "0").replace("[8, 32]", "[8]"), "utf-8"
+    )
+    return path
+
+
+def test_what_is_measured_can_be_seen(measured: Path):
+    """The plan shows a whole item, the first run what the model says to it, and `show` all."""
+    title = "random/a few_shot sums"
+    planned = call("plan", measured).stdout
+    assert "The first item of sums, with 0 shots:" in planned
+    assert "    | tesi soba 0\n" in planned
+    assert '  target    "nuke\\x1b[31m"' in planned
+    (example,) = call("plan", measured, "--json")["examples"]
+    assert (example["task"], example["text"]) == ("sums", "tesi soba 0")
+    assert example["target"] == "nuke\x1b[31m"
+    ran = call("run", measured, "--limit", "2", "--workers", "1")
+    assert f"The first item of {title}:\n  prompt\n    | tesi soba 0\n  said      " in ran.stderr
+    assert f"Warning: all 8 items of {title} score 0." in ran.stderr
+    assert f"Warning: 8 of 8 texts of {title} were cut at the limit of tokens" in ran.stderr
+    shown = call("show", measured, title).stdout
+    assert "exact_match 0 +- 0, 8 items" in shown
+    assert "8, of which 0 right and 8 wrong, 8 cut at the limit of tokens" in shown
+    assert "evaluate" in shown
+    whole = call("show", measured, title, "--items", "--json")
+    key = whole["key"]
+    assert len(whole["items"]) == 8
+    assert whole["items"][0] == whole["example"]
+    assert {item["target"] for item in whole["items"]} == {"nuke\x1b[31m"}
+    assert all(len(item["completion"].split()) == 3 and item["cut"] for item in whole["items"])
+    assert len({item["prompt"] for item in whole["items"]}) == 8
+    assert "items" not in call("show", measured, key[:7], "--json")
+    listed = call("show", measured, key[:7].upper(), "--items").stdout
+    assert "\x1b" not in listed
+    assert listed.count('"nuke\\x1b[31m"') == 8
+    wrong = call("show", measured, "random", status=2).stderr
+    assert f"{key[:8]}  {title}" in wrong
+    assert 'no run is called "nothing"' in call("show", measured, "nothing", status=2).stderr
+    missing = call("show", measured, "random/b few_shot sums", "--json")
+    assert (missing["state"], missing["result"], missing["n_items"]) == ("missing", None, 0)
+
+
+def test_an_older_ledger_shows_what_it_has(file: Path):
+    """Items without texts, as version 0.1.0 kept them and a rehearsal does."""
+    call("run", file, "--workers", "1")
+    shown = call("show", file, "v1/S-1 few_shot matching", "--items").stdout
+    rows = [line.split() for line in shown.split("\n\n")[1].splitlines()[1:]]
+    assert len(rows) == 256
+    assert {tuple(row[3:]) for row in rows} == {(".", ".", ".")}
+    assert {row[2] for row in rows} == {"0", "1"}
+
+
+def test_a_table_after_an_edit_says_what_it_leaves_out(measured: Path):
+    """Of the scores under the old definition, none is in it."""
+    call("run", measured, "--workers", "1", "--json", "--limit", "2")
+    task = measured.parent / "tasks" / "sums.yaml"
+    steps = "[{function: remove_whitespace}, {function: take_first}]"
+    filters = f"filter_list: [{{name: f, filter: {steps}}}]\n"
+    task.write_text(GENERATES + filters, "utf-8")
+    assert call("status", measured, "--json")["states"]["done"] == 1
+    assert call("run", measured, "--workers", "1", "--json", "--limit", "2")["warnings"]
+    out = measured.parent / "table.csv"
+    said = call("export", measured, "-o", out, "--json")
+    assert said["rows"] == 1
+    assert said["older"] == 1
+    assert "1 older result is left out: the task has changed since." in said["warnings"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from tests import designs
 
 import emergecast
 from emergecast.diagnostics import Diagnostics
+from emergecast.diagnostics._diagnostics import Optima
 from emergecast.diagnostics._falls import Fall
 from emergecast.diagnostics._influence import Influence, Suspect
 from emergecast.diagnostics._predictive import Check
@@ -319,8 +321,17 @@ EDGES: dict[str, tuple[Callable[[Fit, float], list[str]], float, float, str]] = 
 def doubted(fit: Fit, **found: Any) -> list[str]:
     """Reasons by the default rules, of diagnostics that found this and nothing else."""
     kinds = ("influence", "residuals", "trends", "suspects", "falls", "predictive")
-    nothing: dict[str, Any] = {"optima": None} | dict.fromkeys(kinds, ())
+    middle = float(fit.posterior.quantile(0.5))
+    nothing: dict[str, Any] = {"optima": optima(middle)} | dict.fromkeys(kinds, ())
     return doubts(fit, Diagnostics(**(nothing | found)), Thresholds())
+
+
+def optima(*elbows: float) -> Optima:
+    """Local searches that end at these elbows, all as good."""
+    low, high = min(elbows), max(elbows)
+    return Optima(
+        starts=12, stuck=0, best=low, low=low, high=high, lucky_low=low, lucky_high=high
+    )  # fmt: skip
 
 
 def influence(kind: Any, nats: float) -> Influence:
@@ -347,6 +358,28 @@ def test_a_rule_breaks_just_beyond_its_default(good: Fit, name: str):
     assert ask(good, inside) == []
     (reason,) = ask(good, outside)
     assert says in reason
+
+
+@pytest.mark.parametrize("beyond", ["low", "high"])
+def test_optima_outside_the_interval_are_said(good: Fit, beyond: str):
+    """On either side; one that lies inside beside it does not help."""
+    low, middle, high = (float(each) for each in good.posterior.quantile([0.05, 0.5, 0.95]))
+    assert doubted(good, optima=optima(low + 1e-6, middle, high - 1e-6)) == []
+    outside = low - 1e-3 if beyond == "low" else high + 1e-3
+    (reason,) = doubted(good, optima=optima(middle, outside))
+    assert "outside the 90% interval: the priors hold this answer" in reason
+
+
+def test_rows_that_bound_nothing_without_priors_are_not_identified(good: Fit):
+    """Of a posterior that is narrow all the same."""
+    (reason,) = weaknesses(good, status=FitStatus.UNBOUNDED)
+    assert reason.startswith("Without priors these rows do not bound the elbow")
+
+
+def test_what_looks_wrong_in_the_rows_is_a_reason(good: Fit):
+    """Word by word."""
+    odd = replace(good.selection, suspicions=("The losses look odd.",))
+    assert weaknesses(good, selection=odd) == ["The losses look odd."]
 
 
 @pytest.mark.parametrize(
@@ -429,10 +462,10 @@ def test_a_poor_design_is_weak_for_its_own_reasons():
 
 
 def test_what_to_measure_next_lies_between_d0_and_the_smallest_visible_amount():
-    """With elbows visible from 256 examples on: about sqrt(64 * 256) = 128, so 130."""
+    """With elbows visible from 256 examples on: of 30, 64, 100, 256, ... the next to 128."""
     table = designs.rows(
         losses=designs.DENSE[::2], at=lambda examples: designs.elbow(examples) - 0.2, noise=0.002
     )
     found = judged(table, width=0.0)
     assert found.verdict is Verdict.WEAK
-    assert "on about 130 examples" in found.reasons[-1]
+    assert "on about 100 examples" in found.reasons[-1]

@@ -40,10 +40,19 @@ def rows(**more: Any) -> list[designs.Row]:
     return table
 
 
-def forecast(table: list[designs.Row], axis: str = "loss", shift: str = "examples") -> Forecast:
-    """The forecast by the plain law."""
+def forecast(
+    table: list[designs.Row],
+    axis: str = "loss",
+    shift: str = "examples",
+    at: float | None = None,
+) -> Forecast:
+    """The forecast by the plain law, read off at an amount of the shift."""
     read = read_table(table, axis=axis, shift=shift)
-    fit = emergecast.fit(read, SelectOptions(axis=axis, shift=shift), FitOptions(law="log-power"))
+    fit = emergecast.fit(
+        read,
+        SelectOptions(axis=axis, shift=shift),
+        FitOptions(law="log-power", few_shot_examples=at),
+    )
     return emergecast.forecast(fit, options=ForecastOptions(bootstraps=0))
 
 
@@ -109,7 +118,7 @@ def test_log_flops_in_a_known_relation_to_loss(plain: Forecast):
 
 def test_frames_for_pictures_are_on_the_axis(plain: Forecast):
     """Points, curves and the distribution, mirrored and in the unit of the shift."""
-    found = forecast(rows(), axis="index", shift="share:x100")
+    found = forecast(rows(), axis="index", shift="share:x100", at=0.05)
     mine, theirs = found.points(), plain.points()
     assert mine["loss"].to_numpy() == pytest.approx(7.0 - theirs["loss"].to_numpy())
     tuned = ~theirs["examples"].is_null().to_numpy()
@@ -146,9 +155,9 @@ def test_a_rescaled_shift_is_the_plain_fit(plain: Forecast, shift: str):
     for row in table:
         row["percent"] = row["share"] * 100
         row["log_share"] = row["examples"] or 0
-    found = forecast(table, shift=shift)
-    assert quantiles(found) == pytest.approx(quantiles(plain), abs=1e-9)
     unit = {"share": 0.01, "percent": 1.0, "log_share": 1.0}[shift.partition(":")[0]]
+    found = forecast(table, shift=shift, at=5 * unit)
+    assert quantiles(found) == pytest.approx(quantiles(plain), abs=1e-9)
     assert found.few_shot_examples == pytest.approx(5 * unit)
     assert found.fit.data.amounts == pytest.approx([10, 100, 1000, 10000])
 
@@ -159,7 +168,8 @@ def test_the_unit_of_a_shift_changes_nothing():
     for row in table:
         row["hint"] = (row["examples"] or 0) / 5120
         row["percent"] = 100 * row["hint"]
-    hint, percent = forecast(table, shift="hint"), forecast(table, shift="percent")
+    hint = forecast(table, shift="hint", at=0.0125 / 2)
+    percent = forecast(table, shift="percent", at=1.25 / 2)
     assert quantiles(hint) == pytest.approx(quantiles(percent), abs=1e-9)
     assert hint.fit.data.amounts == pytest.approx([10, 80, 640])
     assert hint.few_shot_examples == pytest.approx(0.0125 / 2)
@@ -184,7 +194,7 @@ def test_shots_as_the_shift():
     assert found.rows.filter(pl.col("few_shot")).height == len(LOSSES)
     assert found.all_few_shot.height == len(LOSSES)
     assert sorted(found.rows["examples"].drop_nulls().unique()) == [10, 40, 160, 640]
-    assert forecast(table, shift="shots").elbow is not None
+    assert forecast(table, shift="shots", at=0.5).elbow is not None
 
 
 # ------------------------------------------------------------------------------------ which rows

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from emergecast.measurements import marked
 from emergecast.records import as_json, finite
 
 if TYPE_CHECKING:
@@ -155,7 +156,8 @@ class Backtest:
     def title(self) -> str:
         """Task and series."""
         series = ", ".join(self.series)
-        return f"{self.task} ({series})" if len(series) <= 40 else self.task
+        name = f"{self.task} ({series})" if len(series) <= 40 else self.task
+        return marked(name, self.warnings)
 
     @property
     def subtitle(self) -> str:

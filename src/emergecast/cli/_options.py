@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from emergecast.cli._from_records import OptionForm, pair
+from emergecast.errors import OptionError
 
 TableArgument = Annotated[Path, typer.Argument(help="A .csv, .parquet, .jsonl or .ndjson table.")]
 TasksOption = Annotated[
@@ -30,14 +32,41 @@ LossFromOption = Annotated[
         help="Estimate a missing loss from params and tokens with these published constants.",
     ),
 ]
+
+
+def out_folder(text: str) -> Any:  # noqa: ANN401  typer's own type of an option
+    """The option of a folder for results, which is tested before any work begins."""
+    return typer.Option("-o", "--out", metavar="FOLDER", help=text, callback=_can_be_written)
+
+
+def out_file(text: str) -> Any:  # noqa: ANN401  typer's own type of an option
+    """The option of a file for results, whose folder is tested before any work begins."""
+    return typer.Option("-o", "--out", help=text, callback=_has_a_folder)
+
+
+def _can_be_written(folder: Path | None) -> Path | None:
+    """The folder of an option, unless it could not be made or written to."""
+    if folder is None:
+        return None
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise OptionError(f'-o: "{there}" is a file, not a folder. Choose another folder.')
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OptionError(f'-o: nothing can be written to "{there}". Choose another folder.')
+    return folder
+
+
+def _has_a_folder(file: Path | None) -> Path | None:
+    """The file of an option, unless it could not be written."""
+    if file is not None:
+        if file.is_dir():
+            raise OptionError(f'-o: "{file}" is a folder. Name a file in it.')
+        _can_be_written(file.parent)
+    return file
+
+
 OutOption = Annotated[
-    Path | None,
-    typer.Option(
-        "-o",
-        "--out",
-        metavar="FOLDER",
-        help="Folder for forecast.json and the pictures (SVG, PNG).",
-    ),
+    Path | None, out_folder("Folder for forecast.json and the pictures (SVG, PNG).")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 100
 """Characters of a line of prose."""
+BETWEEN_LINES: Final = 20.0
+"""Seconds between two lines of progress where there is no terminal."""
 FOLDERS_SHOWN: Final = 6
 """Folders that the last line names at most."""
 
@@ -50,9 +53,9 @@ class OnProgress(Protocol):
 
 @contextmanager
 def progress(what: str, total: float | None = None) -> Iterator[OnProgress]:
-    """A progress bar on standard error, on a terminal only."""
+    """A progress bar on standard error; where that is no terminal, a line now and then."""
     if not sys.stderr.isatty():
-        yield lambda done, total=None, what=None: None  # noqa: ARG005  there is no bar to move
+        yield _Lines(what, total)
         return
     from rich.console import Console
     from rich.markup import escape
@@ -66,6 +69,20 @@ def progress(what: str, total: float | None = None) -> Iterator[OnProgress]:
             bar.update(task, completed=done, total=total, description=description)
 
         yield move
+
+
+class _Lines:
+    """Progress as lines, the first after a while."""
+
+    def __init__(self, what: str, total: float | None) -> None:
+        self._what, self._total, self._said = what, total, time.monotonic()
+
+    def __call__(self, done: float, total: float | None = None, what: str | None = None) -> None:
+        self._what, self._total = what or self._what, total or self._total
+        if time.monotonic() - self._said >= BETWEEN_LINES:
+            self._said = time.monotonic()
+            of = f" of {self._total:g}" if self._total else ""
+            say(f"{self._what}: {done:g}{of}")
 
 
 def deliver(

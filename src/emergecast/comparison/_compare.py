@@ -19,7 +19,7 @@ from emergecast.comparison._ranking import Ranking, rankings
 from emergecast.errors import OptionError, SelectionError, given
 from emergecast.forecasts import ForecastOptions, Verdict, forecast
 from emergecast.inference import FitOptions, fit
-from emergecast.measurements import LossSource, SelectOptions, read_table
+from emergecast.measurements import LossSource, SelectOptions, marked, read_table
 from emergecast.observed import GroundTruth, ground_truth
 from emergecast.records import as_json
 
@@ -73,6 +73,7 @@ class Comparison:
     @property
     def title(self) -> str:
         """The answer in a few words."""
+        task = marked(self.task, self.forecasts[0].warnings)
         for where, found in (
             (self.forecasts[0].axis.label, self.at_equal_loss),
             ("compute", self.at_equal_compute),
@@ -83,10 +84,10 @@ class Comparison:
                     sure, name = 1 - sure, self.series[1]
                 weak = any(each.verdict is Verdict.WEAK for each in self.forecasts)
                 return (
-                    f"{self.task}: {name} first at equal {where} with probability {_share(sure)}"
+                    f"{task}: {name} first at equal {where} with probability {_share(sure)}"
                     f"{' (weak)' if weak else ''}"
                 )
-        return f"{self.task}: no comparison of {self.series[0]} and {self.series[1]}"
+        return f"{task}: no comparison of {self.series[0]} and {self.series[1]}"
 
     @property
     def subtitle(self) -> str:

@@ -32,6 +32,7 @@ def doubts(fit: Fit, found: Diagnostics, thresholds: Thresholds) -> list[str]:
         *_predictive(found, thresholds),
         *_falls(found, thresholds),
         *_trends(fit, found, thresholds),
+        *_optima(fit, found),
     ]
 
 
@@ -154,3 +155,19 @@ def _trends(fit: Fit, found: Diagnostics, thresholds: Thresholds) -> list[str]:
             "one kind by themselves."
         )
     return reasons
+
+
+def _optima(fit: Fit, found: Diagnostics) -> list[str]:
+    """Fits without priors that are as good, and put the elbow elsewhere."""
+    axis, optima = fit.selection.axis, found.optima
+    low, high = (float(value) for value in fit.posterior.quantile([0.05, 0.95]))
+    inside = [low <= each <= high for each in (optima.low, optima.high)]
+    if all(inside):
+        return []
+    at = " to ".join(dict.fromkeys(axis.number(axis.to_axis(x)) for x in (optima.low, optima.high)))
+    reason = (
+        f"Without priors the {fit.plain.law} law fits these rows best with an elbow at {at} "
+        f"{axis.unit}, outside the 90% interval: the priors hold this answer. Measure more data "
+        "amounts, or stronger checkpoints."
+    )
+    return [reason]

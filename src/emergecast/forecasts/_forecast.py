@@ -374,6 +374,7 @@ class Forecast:
             rows=rows_record(self.points()),
             distribution=None if refused else distribution_record(self.distribution()),
             lines=None if refused else lines_record(self.curves()),
+            invented=selection.invented,
             table_hash=selection.table_hash,
             command=command,
             version=version("emergecast"),

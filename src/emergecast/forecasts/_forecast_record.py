@@ -220,6 +220,8 @@ class ForecastRecord:
     """The posterior of the few-shot elbow; null where the forecast is refused."""
     lines: LinesRecord | None
     """The lines of a typical draw; null where the forecast is refused."""
+    invented: bool
+    """Whether any score was made up, by a rehearsal or a simulation."""
     table_hash: str
     """SHA-256 of the whole measurement table, whatever the order of its rows."""
     command: str | None

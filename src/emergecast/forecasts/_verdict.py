@@ -15,6 +15,7 @@ from emergecast.forecasts._doubts import doubts
 from emergecast.forecasts._thresholds import Thresholds
 from emergecast.inference import FitStatus, Mixture
 from emergecast.measurements import ABOVE_CHANCE, above_chance
+from emergecast.suggestions import ladder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -280,8 +281,14 @@ def _weaknesses(
             f"that never leave chance ({thresholds.firm_evidence:g} times is asked for)."
         )
     reasons += _moved(fit, sensitivity, thresholds)
+    reasons += fit.selection.suspicions
     if fit.status is FitStatus.INACCURATE:
         reasons.append(FitStatus.INACCURATE.sentence)
+    if fit.status is FitStatus.UNBOUNDED:
+        reasons.append(
+            "Without priors these rows do not bound the elbow (the likelihood has no maximum): "
+            "measure more data amounts, or stronger checkpoints."
+        )
     return reasons
 
 
@@ -322,27 +329,28 @@ def _moved(fit: Fit, sensitivity: tuple[Sensitivity, ...], thresholds: Threshold
 
 
 def _next_measurement(fit: Fit, thresholds: Thresholds) -> str:
-    """What to measure next, in one sentence."""
-    data, axis, unit = fit.data, fit.selection.axis, fit.selection.shift.unit
+    """What to measure next, in one sentence: amounts that `suggest` would consider too."""
+    data, axis, shift = fit.data, fit.selection.axis, fit.selection.shift
     stronger = f"checkpoint of {'higher' if axis.higher_is_stronger else 'lower'} {axis.label}"
     counts = checkpoints_above_chance(fit)[1:]
     visible = np.flatnonzero(counts >= thresholds.seen_checkpoints)
-    smallest = float(data.amounts[visible[0]])
+    smallest, largest = float(data.amounts[visible[0]]), float(data.amounts[-1])
     below = data.amounts[data.amounts < smallest]
-    if visible.size >= thresholds.elbows_seen:
-        target = float(below[-1]) if below.size else data.few_shot_examples
-        middle = math.sqrt(target * smallest)
-        where = f"about {_about(fit, middle)} {unit}"
-    else:
-        middle = math.sqrt(smallest * float(data.amounts[-1])) if visible.size > 1 else 0.0
-        more = _about(fit, 4 * float(data.amounts[-1]))
-        between = f"about {_about(fit, middle)} and " if middle else ""
-        where = f"{between}{more} {unit}"
+    target = float(below[-1]) if below.size else data.few_shot_examples
+    wanted = [math.sqrt(target * smallest)]
+    if visible.size < thresholds.elbows_seen:
+        wanted = [math.sqrt(smallest * largest)] if visible.size > 1 else []
+        wanted += [4 * largest] if shift.is_examples else []  # what lies beyond may not exist
+    if shift.is_examples:
+        offered = np.array(ladder(fit.selection, data.few_shot_examples) or data.amounts)
+        wanted = [float(offered[np.argmin(np.abs(np.log(offered / each)))]) for each in wanted]
+    amounts = " and ".join(dict.fromkeys(_about(fit, each) for each in wanted or [largest]))
+    plan = " `emergecast suggest` ranks such runs." if axis.is_loss and shift.is_examples else ""
     return (
         f"Measure next: the strongest checkpoints ({axis.label} near "
         f"{axis.number(axis.to_axis(data.strongest_loss))}) "
-        f"{'finetuned on' if fit.selection.shift.is_examples else 'at'} {where}, with repeats, and "
-        f"any {stronger}."
+        f"{'finetuned on' if shift.is_examples else 'at'} about {amounts} {shift.unit}, with "
+        f"repeats, and any {stronger}.{plan}"
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from emergecast.measurements import marked
+
 if TYPE_CHECKING:
     from emergecast.forecasts._elbow import Elbow
     from emergecast.inference import Fit
@@ -21,6 +23,7 @@ def title(selection: Selection, elbow: Elbow | None) -> str:
     """The answer in a few words."""
     series, axis = ", ".join(selection.series), selection.axis
     name = f"{selection.task} ({series})" if 0 < len(series) <= 30 else selection.task
+    name = marked(name, selection.warnings)
     if elbow is None:
         return f"{name}: no forecast"
     return f"{name}: few-shot emergence at {number(axis, elbow, elbow.p50, 2)} {axis.unit}"

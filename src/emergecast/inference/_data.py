@@ -15,6 +15,8 @@ from emergecast.measurements import Selection, default_few_shot_examples, sampli
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+SMALLEST, LARGEST = 1e-100, 1e100
+"""Scales outside these overflow where they are squared."""
 RESOLUTION = 5e-4
 """Smallest sampling error, as a share of the metric's range: printed scores are rounded."""
 
@@ -183,7 +185,16 @@ def _score_range(selection: Selection, score: Floats) -> float:
             f"every {selection.metric} score of task {selection.task!r} equals the chance level "
             f"{selection.chance:g}, so the metric's range is unknown and there is nothing to fit."
         )
-    return reach
+    return _computable(reach, "scores differ from chance")
+
+
+def _computable(scale: float, what: str) -> float:
+    if not SMALLEST < scale < LARGEST:
+        raise FitError(
+            f"the {what} by about {scale:.1g}, which cannot be computed with: give them in another "
+            "unit, or correct the column."
+        )
+    return scale
 
 
 def _loss_spread(loss: Floats, checkpoint: Ints) -> float:
@@ -197,7 +208,7 @@ def _loss_spread(loss: Floats, checkpoint: Ints) -> float:
             "different loss."
         )
         raise FitError(message)
-    return spread
+    return _computable(spread, "losses differ")
 
 
 def _few_shot_examples(asked: float | None, shots: int | None, amounts: Floats) -> float:

@@ -265,7 +265,7 @@ def fit(table: object, rows: SelectOptions | None = None, options: FitOptions | 
     law = options.chosen_law
     picked = select(read_table(table, axis=rows.axis, shift=rows.shift), rows)
     few_shot_examples = options.few_shot_examples
-    if few_shot_examples is not None and not picked.shift.is_examples:
+    if not picked.shift.is_examples:
         smallest = float(picked.rows["examples"].drop_nulls().to_numpy().min())
         few_shot_examples = picked.shift.few_shot_amount(few_shot_examples, smallest)
     return Fit(

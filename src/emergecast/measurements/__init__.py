@@ -35,7 +35,12 @@ from emergecast.measurements.importing import (
     import_lm_eval,
 )
 from emergecast.measurements.reading._problems import describe
-from emergecast.measurements.reading._read_runs import RUN_COLUMNS, RunsOptions, read_runs
+from emergecast.measurements.reading._read_runs import (
+    RUN_COLUMNS,
+    RunsOptions,
+    read_runs,
+    values_of,
+)
 from emergecast.measurements.reading._records import read_records
 from emergecast.measurements.selecting._at_chance import (
     ABOVE_CHANCE,
@@ -55,6 +60,7 @@ from emergecast.measurements.selecting._selection import (
     Selection,
     SelectOptions,
     default_few_shot_examples,
+    marked,
 )
 
 __all__ = [
@@ -102,6 +108,7 @@ __all__ = [
     "import_lm_eval",
     "join_tables",
     "lora_rank",
+    "marked",
     "metric_of",
     "proving_ground",
     "proving_ground_options",
@@ -111,5 +118,6 @@ __all__ = [
     "sampling_error",
     "select",
     "template",
+    "values_of",
     "write_frame",
 ]

@@ -192,12 +192,18 @@ class Shift:
         """An internal amount as text, in this shift's own unit."""
         return f"{internal:,.0f}" if self.is_examples else f"{self.to_shift(internal):.6g}"
 
-    def few_shot_amount(self, amount: float, smallest: float) -> float:
+    def few_shot_amount(self, amount: float | None, smallest: float) -> float:
         """D0 as an internal amount, of one in this unit; `smallest` is the least internal amount.
 
         Raises:
-            OptionError: there is no such D0 in this unit.
+            OptionError: none is given, or there is no such D0 in this unit.
         """
+        if amount is None:
+            raise OptionError(
+                f"which {self.unit} is like few-shot? Say where the elbow is read off with"
+                f" few_shot_examples (--few-shot-examples), between {self.number(1.0)} and the"
+                f" smallest amount of the fit, {self.number(smallest)}."
+            )
         internal = self.from_shift(amount)
         if self.is_examples:
             return internal  # the fit itself checks it, in this very unit

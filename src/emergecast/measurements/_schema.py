@@ -61,6 +61,12 @@ class Role(StrEnum):
     """Where the row comes from."""
 
 
+HIGHEST_LOSS: Final = 15.0
+"""Nats per token: more than a model that knows nothing of a vocabulary of three million words."""
+FEWEST_COUNTED: Final = 1_000
+"""Fewer parameters or training tokens are counts of something else, such as billions."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One known column."""
@@ -95,6 +101,8 @@ _DTYPES: Final[dict[Kind, pl.DataType]] = {
     Kind.DATE: pl.String(),
 }
 
+INVENTED: Final = "invented"
+"""Name of the column that marks scores which nobody measured."""
 DEFAULT_SERIES: Final = "default"
 DEFAULT_METRIC: Final = "acc"
 DEFAULT_METHOD: Final = "full"
@@ -302,6 +310,12 @@ _COLUMNS: Final = (
         kind=Kind.LABEL,
         role=Role.SOURCE,
         doc="SHA-256 of that file, in hexadecimal.",
+    ),
+    Column(
+        name=INVENTED,
+        kind=Kind.FLAG,
+        role=Role.SOURCE,
+        doc="Whether the score was made up, by a rehearsal or a simulation.",
     ),
 )
 

@@ -17,7 +17,8 @@ from emergecast.errors import OptionError, Problem, SelectionError, near
 from emergecast.measurements import _validate as rules
 from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift
 from emergecast.measurements._onto_axis import OF_SCORES
-from emergecast.measurements._schema import COLUMNS, Setting
+from emergecast.measurements._plausible import check_plausible, remarks, suspicions
+from emergecast.measurements._schema import COLUMNS, INVENTED, Setting
 from emergecast.measurements._write import write_frame
 from emergecast.measurements.reading import (
     MEMORY,
@@ -52,6 +53,11 @@ class Measurements:
 
     def __len__(self) -> int:
         return self.frame.height
+
+    @property
+    def invented(self) -> bool:
+        """Whether any score was made up."""
+        return bool(self.frame[INVENTED].any())
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -104,6 +110,7 @@ class Measurements:
         corpora = self._values("loss_corpus")
         return [
             ("rows", f"{frame.height:,} ({', '.join(settings)})"),
+            *([("INVENTED", "these scores were made up; nobody measured them")] * self.invented),
             ("series", _few(self.series)),
             ("checkpoints", f"{frame.select('series', 'checkpoint').n_unique():,}"),
             (
@@ -232,6 +239,7 @@ def examine_raw(
     rules.fill_defaults(known, findings, chance=chance)
     rules.fill_loss(known, findings, loss_from=loss_from)
     rules.check_rows(known, findings, optional=optional)
+    check_plausible(known, findings)
     rules.check_across(known, findings, {n: unknown[n] for n in names[1:] if n in unknown})
     rules.count_flops(known)
     table = None
@@ -268,6 +276,7 @@ def _assemble(
         for written, meant in rules.misspelt(raw).items()
     )
     frame = pl.DataFrame(series)
+    warnings += (*suspicions(frame), *remarks(frame))
     return Measurements(frame=frame, name=raw.name, hash=content_hash(frame), warnings=warnings)
 
 

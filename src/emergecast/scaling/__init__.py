@@ -20,6 +20,7 @@ from emergecast.scaling._runs import RUN_LIMITS, Runs
 from emergecast.scaling._series import SeriesDraws, SeriesLaw, SeriesPrior, frontier
 from emergecast.scaling._sizes import amount_text, flops_text, parse_amount
 from emergecast.scaling.counting import (
+    CPU_FLOPS_PER_SECOND,
     FLOPS_PER_PARAM_AND_TOKEN,
     FORWARD_FLOPS_PER_PARAM_AND_TOKEN,
     GPU_FLOPS_PER_SECOND,
@@ -55,6 +56,7 @@ from emergecast.scaling.fitting import (
 
 __all__ = [
     "CHINCHILLA_LAWS",
+    "CPU_FLOPS_PER_SECOND",
     "FLOPS_PER_PARAM_AND_TOKEN",
     "FORWARD_FLOPS_PER_PARAM_AND_TOKEN",
     "GPU_FLOPS_PER_SECOND",

@@ -46,6 +46,8 @@ class Runs:
     """Training run of each point; None where each point is a run of its own."""
     rows: tuple[int, ...]
     """1-based row of each point in the table that it comes from."""
+    repeated: int = 0
+    """Rows of the table that only repeat the loss of a checkpoint, and do not count."""
     dropped: tuple[tuple[int, float], ...] = ()
     """Row and loss of points that were left out on request."""
 

@@ -80,7 +80,9 @@ def simulate(
     refuse_meaningless(design, effects)
     score = _scores(design, truth, effects, int(rng.integers(2**63)))
     return Simulated(
-        table=read_table({**_columns(design), "score": score.tolist()}),
+        table=read_table(
+            {**_columns(design), "score": score.tolist(), "invented": [True] * len(score)}
+        ),
         truth=truth,
         departure=named,
         effects=effects,

@@ -5,7 +5,7 @@ It also says what repeats were worth. It refuses to name a run that tells next t
 
 from __future__ import annotations
 
-from emergecast.suggestions._candidates import CANDIDATE_COLUMNS, Candidate
+from emergecast.suggestions._candidates import CANDIDATE_COLUMNS, Candidate, ladder
 from emergecast.suggestions._cost import Cost
 from emergecast.suggestions._greedy import Prospect, SuggestedRun, SuggestOptions
 from emergecast.suggestions._repeats import Repeat, repeats
@@ -20,6 +20,7 @@ __all__ = [
     "SuggestOptions",
     "SuggestedRun",
     "Suggestion",
+    "ladder",
     "repeats",
     "suggest",
 ]

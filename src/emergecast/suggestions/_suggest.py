@@ -10,7 +10,13 @@ import polars as pl
 
 from emergecast.errors import OptionError, SelectionError, given
 from emergecast.inference import INTERVAL, FitOptions, fit
-from emergecast.measurements import SelectOptions, default_few_shot_examples, read_table, select
+from emergecast.measurements import (
+    SelectOptions,
+    default_few_shot_examples,
+    marked,
+    read_table,
+    select,
+)
 from emergecast.records import as_json
 from emergecast.suggestions._candidates import (
     ladder,
@@ -73,7 +79,7 @@ class Suggestion:
     @property
     def title(self) -> str:
         """The plan in a few words."""
-        name = self.fit.selection.task
+        name = marked(self.fit.selection.task, self.fit.selection.warnings)
         if not self.runs:
             return f"{name}: nothing to suggest"
         count = "1 run" if len(self.runs) == 1 else f"{len(self.runs)} runs"

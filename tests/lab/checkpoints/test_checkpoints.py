@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -15,6 +16,7 @@ import torch
 from emergecast.errors import LabError
 from emergecast.lab.checkpoints import (
     Checkpoint,
+    check_loading,
     folder_of,
     inspect,
     load,
@@ -135,6 +137,153 @@ def test_a_folder_that_is_not_whole_is_refused(folder, file, spoil, said):
     with pytest.raises(LabError, match=said) as caught:
         inspect(_at(folder))
     assert str(folder) in str(caught.value)
+
+
+def _with_header(**entries):
+    """Makes a weight file of 8 bytes whose header says this of its one tensor."""
+    entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} | entries
+    text = json.dumps({"a": {name: value for name, value in entry.items() if value is not None}})
+    return len(text).to_bytes(8, "little") + text.encode() + bytes(8)
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ({"dtype": "F17"}, "the type of 'a', 'F17', is not known"),
+        ({"dtype": 3}, "the type of 'a'"),
+        ({"dtype": None}, "does not give dtype, shape and data_offsets"),
+        ({"shape": [3]}, "needs 12 bytes, and takes 8"),
+        ({"shape": [-2]}, "should be whole numbers from 0 on"),
+        ({"shape": [True, 2]}, "should be whole numbers from 0 on"),
+        ({"shape": [2**62, 2**62, 0]}, "larger than any memory"),
+        ({"data_offsets": [0, 4]}, "needs 8 bytes, and takes 4"),
+        ({"data_offsets": [4, 12]}, "leaves a gap before it"),
+        ({"data_offsets": [8, 0]}, "should be a beginning and an end"),
+    ],
+)
+def test_a_header_that_lies_is_refused(folder, entries, said):
+    """Unknown types, impossible shapes, sizes that do not fit: with the name of the file."""
+    (folder / "model.safetensors").write_bytes(_with_header(**entries))
+    with pytest.raises(LabError, match=said) as caught:
+        inspect(_at(folder))
+    assert "model.safetensors" in str(caught.value)
+
+
+def test_tensors_that_overlap_are_refused(folder):
+    """Two names for one place; each of them would fit."""
+    entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    text = json.dumps({"a": entry, "b": entry}).encode()
+    (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
+    with pytest.raises(LabError, match="'b' overlaps what is before it"):
+        inspect(_at(folder))
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "consolidated.00.pth"])
+def test_pickled_weights_are_refused_with_a_safe_way_out(folder, name):
+    """Reading them can run anything; the message must not advise to do it."""
+    (folder / "model.safetensors").rename(folder / name)
+    with pytest.raises(LabError, match=rf"are pickled \({name}\)") as caught:
+        inspect(_at(folder))
+    assert "safetensors" in str(caught.value)
+    assert "weights_only=True" in str(caught.value)
+    assert "weights_only=False" not in str(caught.value)
+
+
+def test_weights_of_which_nobody_knows_whether_they_count_are_refused(folder):
+    """An adapter beside a model, an index beside a whole file, shards without an index."""
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(LabError, match="transformers would load the model that it names"):
+        inspect(_at(folder))
+    (folder / "adapter_config.json").unlink()
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "b.safetensors"}}')
+    with pytest.raises(LabError, match="only one of them can be meant"):
+        inspect(_at(folder))
+    (folder / "model.safetensors").unlink()
+    for index, said in (
+        ("[]", "no JSON object"),
+        ("{}", "has no weight_map"),
+        ('{"weight_map": ["a"]}', "has no weight_map"),
+        ('{"weight_map": {"a": "../b.safetensors"}}', "which is not in the folder"),
+        ('{"weight_map": {"a": "b.safetensors"}}', "lacks 1 of its 1 weight files"),
+    ):
+        (folder / "model.safetensors.index.json").write_text(index)
+        with pytest.raises(LabError, match=said):
+            inspect(_at(folder))
+    (folder / "model.safetensors.index.json").rename(folder / "model-1-of-2.safetensors")
+    with pytest.raises(LabError, match=r"neither model\.safetensors nor"):
+        inspect(_at(folder))
+
+
+def _look(folder):
+    """What a plan does with a checkpoint."""
+    inspect(_at(folder))
+    check_loading(_at(folder))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("hidden_size", "16", "hidden_size is '16', and should be a whole number from 1"),
+        ("hidden_size", -16, "should be a whole number from 1"),
+        ("vocab_size", 1e6, "should be a whole number from 1"),
+        ("num_hidden_layers", True, "should be a whole number from 1"),
+        ("num_hidden_layers", 10**12, "should be a whole number from 1"),
+        ("num_hidden_layers", 10**6, "1,000,000 layers, and .* tensors are stored"),
+        ("vocab_size", 10**8, "a vocabulary of 100,000,000"),
+        ("rms_norm_eps", float("nan"), "should be a number from 0 on"),
+        ("architectures", "Model", "should be a list of names"),
+        ("architectures", [], None),
+        ("model_type", 7, "should be a word"),
+        ("dtype", "float31", "should be one of"),
+        ("vocab_size", 1364, r"has the shape \(1364, 16\), and \(1363, 16\) is stored"),
+        ("model_type", "unheard-of", "that transformers cannot use"),
+        ("auto_map", {"AutoConfig": "evil.C"}, None),
+    ],
+)
+def test_a_configuration_that_is_wrong_is_refused_by_name(folder, key, value, said):
+    """Before a model is loaded; what transformers can do without is not missed."""
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {key: value}))
+    if said is None:
+        _look(folder)
+        return
+    with pytest.raises(LabError, match=said) as caught:
+        _look(folder)
+    assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("config.json", {"model_type": "evil", "auto_map": {"AutoConfig": "evil.C"}}),
+        (
+            "tokenizer_config.json",
+            {"auto_map": {"AutoTokenizer": ["evil.T", None]}, "tokenizer_class": "Evil"},
+        ),
+    ],
+)
+def test_code_of_a_checkpoint_is_refused_and_never_run(folder, tmp_path, file, change):
+    """Nor asked about: transformers would wait for an answer."""
+    ran = tmp_path / "ran"
+    (folder / "evil.py").write_text(f"open({str(ran)!r}, 'w')\nclass C: pass\nclass T: pass\n")
+    content = json.loads((folder / file).read_text()) | change
+    (folder / file).write_text(json.dumps(content))
+    for act in (check_loading, load):
+        with contextlib.suppress(LabError):
+            act(_at(folder))
+        assert not ran.exists()
+    if file == "config.json":
+        with pytest.raises(LabError, match="it brings Python code of its own, which is never run"):
+            check_loading(_at(folder))
+
+
+def test_a_tokenizer_that_is_broken_is_refused_by_name(folder):
+    """Whatever is wrong with it."""
+    for text in ("[]", "{}", '{"model": {"type": "BPE"}}', "not JSON"):
+        (folder / "tokenizer.json").write_text(text)
+        with pytest.raises(LabError, match=r"tokenizer|holds no JSON object") as caught:
+            _look(folder)
+        assert str(folder) in str(caught.value)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import shutil
 from typing import Any
 
@@ -167,6 +168,50 @@ def test_generated_answers_are_scored_by_the_harness_too(tiny, words, tasks_fold
     (pair,) = task.training_pairs(0, 1)
     assert pair.ends
     assert pair.completion.strip() in vocabulary()
+
+
+def _writes(model, tokenizer, said):
+    """The model, which writes what is said to each prompt, in a batch as transformers does."""
+
+    def generate(input_ids, max_length, **_):
+        room = max_length - input_ids.shape[1]
+        asked = tokenizer.batch_decode(input_ids, skip_special_tokens=True)
+        rows = [tokenizer(said[prompt])["input_ids"][:room] for prompt in asked]
+        longest = max(len(row) for row in rows)
+        padded = [row + [tokenizer.pad_token_id] * (longest - len(row)) for row in rows]
+        return torch.cat([input_ids, torch.tensor(padded)], dim=1)
+
+    model.generate = generate
+    return model
+
+
+@pytest.mark.parametrize(
+    ("texts", "cut"),
+    [
+        (["A B C D", "A B C", "A B C", "A <eos>"], [True, False, False, False]),
+        (["A B C D", "A tesi C D", "A B C <eos>", "D C B A"], [True, False, False, True]),
+        (["A B <eos>", "A tesi", "A B", "A <eos>"], [False] * 4),  # none as long as allowed
+        (["A B", "B A", "A B", "B A"], [False] * 4),  # ended by a token of their own
+    ],
+)
+def test_a_text_that_ends_at_the_limit_of_tokens_is_cut(
+    tiny, words, tasks_folder, tmp_path, texts, cut
+):
+    """Neither one with a stop text or an end token in it, nor one that ended before the limit."""
+    folder = shutil.copytree(tasks_folder, tmp_path / "t")
+    text = (folder / "matching.yaml").read_text()
+    text = text.replace("multiple_choice", "generate_until").replace("doc_to_choice: choices\n", "")
+    text = text.replace("doc_to_target: answer", 'doc_to_target: "{{choices[answer]}}"')
+    text = text.replace("metric: acc", "metric: exact_match")
+    (folder / "matching.yaml").write_text(
+        text + "generation_kwargs:\n  until: [tesi]\n  max_gen_toks: 4\n  do_sample: false\n"
+    )
+    task = load_task(Task(name=MATCHING, include_path=folder), limit=4)
+    prompts = [request.args[0] for request in task.requests]
+    found = evaluate(_writes(tiny(), words, dict(zip(prompts, texts, strict=True))), words, task)
+    assert [item.cut for item in found.items] == cut
+    said = [re.split("tesi|<eos>", text)[0].strip() for text in texts]
+    assert [str(item.completion).strip() for item in found.items] == said
 
 
 def _spoilt(model):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from performance.kill import copy_of, kill_often, rehearsal
+from performance.kill import Trouble, copy_of, kill_often, rehearsal
 
 from emergecast.lab.proving_ground import PRESETS, Order, make
 
@@ -19,6 +19,17 @@ def test_a_runner_killed_at_random_moments_loses_nothing_and_does_nothing_twice(
     assert found.wrong == []
     assert found.kills.total() == 5
     assert found.runs == (4 + 3 * (1 + 2 * 4)) * found.rounds
+
+
+def test_kills_just_after_a_write_lose_nothing_in_silence(tmp_path: Path):
+    """With a stopped worker, a full disk, or the log removed, as `python performance/kill.py`."""
+    rng = random.Random(1)  # noqa: S311  moments, not secrets
+    found = kill_often(
+        lambda name: rehearsal(tmp_path / name, checkpoints=4, seconds=0.3), 5, rng, 0.7, hard=True
+    )
+    assert found.wrong == []
+    assert found.kills.total() == 5
+    assert found.troubles[Trouble.LOG_REMOVED]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,14 +126,29 @@ def test_a_claim_that_is_handed_over_lives_as_long_as_its_new_owner(ledger: Ledg
 def test_another_process_with_the_same_number_is_not_the_owner():
     """Numbers are used again; the start of the process tells them apart."""
     mine = this_process()
-    assert is_alive(mine.host, mine.pid, mine.born, 0.0)
-    assert not is_alive(mine.host, mine.pid, "1", 0.0)
+    assert is_alive(mine.host, mine.pid, mine.born, time.time())
+    assert not is_alive(mine.host, mine.pid, "1", time.time())
+
+
+def test_a_claim_older_than_its_beats_is_free_on_the_same_machine_too(ledger: Ledger):
+    """Its process is there, but stopped or hanging: a beat renews the claim, silence ends it."""
+    mine = this_process()
+    assert ledger.claim("k", "t", mine)
+    with ledger.database.writing() as connection:
+        connection.execute("UPDATE claims SET beat = beat - ?", (SILENCE - 5,))
+    assert not ledger.claim("k", "t", this_process())
+    ledger.beat(mine)
+    with ledger.database.writing() as connection:
+        connection.execute("UPDATE claims SET beat = beat - ?", (SILENCE + 1,))
+    assert ledger.states() == {}
+    other = this_process()
+    assert ledger.claim("k", "t", other)
+    assert not ledger.hand_over("k", giver=mine, taker=mine), "it is theirs now"
+    assert ledger.hand_over("k", giver=other, taker=mine)
 
 
 def test_a_process_of_another_machine_lives_as_long_as_it_gives_signs(ledger: Ledger):
     """Another container is as far away: its process numbers mean nothing here."""
-    import time
-
     away = Owner(name="away", host="another machine", pid=1, born="1")
     assert ledger.claim("k", "t", away)
     assert not ledger.claim("k", "t", this_process())

@@ -313,6 +313,12 @@ def test_a_finetuning_reports_under_its_title_into_the_folder_of_the_experiment(
     assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{kept / 'mlflow.db'}"
     assert os.environ["WANDB_DIR"] == str(kept)
     assert os.environ["TENSORBOARD_LOGGING_DIR"] == "elsewhere"
+    monkeypatch.delenv("TENSORBOARD_LOGGING_DIR")
+    again = ModelMeasurer(experiment)
+    again._session(run, run.training, place / "training", lambda _done, _all: None)
+    title = "random-a finetuned words D=8 subset 0 seed 0 full"
+    named = kept / "tensorboard" / f"{title} {run.key[:8]}"
+    assert os.environ["TENSORBOARD_LOGGING_DIR"] == str(named), "it calls a run by its folder"
 
 
 def test_a_tracker_that_is_not_installed_is_known_before_any_run(

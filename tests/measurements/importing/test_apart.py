@@ -257,9 +257,9 @@ def test_pretraining_steps_are_not_finetuning(suite: Path):
 @pytest.mark.parametrize("pattern", [PRETRAIN, STEP])
 def test_tokens_per_step_make_checkpoints_of_steps(suite: Path, by: str, pattern: str):
     """One row of metadata a model; step 0 has seen nothing, and is named; nothing is finetuned."""
-    more: dict[str, Any] = {"tokens_per_step": 1000} if by == "option" else {}
+    more: dict[str, Any] = {"tokens_per_step": 10**6} if by == "option" else {}
     if by == "metadata":
-        text = "checkpoint,params,tokens_per_step\n70m,7e7,1000\n1b,1e9,1000\n"
+        text = "checkpoint,params,tokens_per_step\n70m,7e7,1000000\n1b,1e9,1e6\n"
         write(suite, "meta.csv", text)
     imported = run(
         suite,
@@ -272,7 +272,7 @@ def test_tokens_per_step_make_checkpoints_of_steps(suite: Path, by: str, pattern
     frame = imported.table.frame
     tokens = dict(frame.select("checkpoint", "tokens").rows())
     assert tokens == {
-        f"{model}@step{step}": 1000 * step for model in ("70m", "1b") for step in (8, 512)
+        f"{model}@step{step}": 10**6 * step for model in ("70m", "1b") for step in (8, 512)
     }
     assert set(frame["setting"]) == {"few_shot"}
     assert "tokens_per_step" not in frame.columns

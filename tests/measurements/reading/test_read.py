@@ -80,19 +80,19 @@ def test_labels_may_be_numbers(rows):
 
 def test_flops_are_six_n_d_unless_given(rows):
     """A stated count holds for the whole checkpoint; otherwise 6 * params * tokens."""
-    records = [{**row, "params": 10, "tokens": 100} for row in rows()]
-    assert set(read_table(records).frame["flops"]) == {6000.0}
-    records[1]["flops"] = 5000.0
+    records = [{**row, "params": 10**4, "tokens": 10**5} for row in rows()]
+    assert set(read_table(records).frame["flops"]) == {6e9}
+    records[1]["flops"] = 5e9
     by_checkpoint = dict(read_table(records).frame.select("checkpoint", "flops").unique().rows())
-    assert by_checkpoint == {"weak": 5000.0, "strong": 6000.0}
+    assert by_checkpoint == {"weak": 5e9, "strong": 6e9}
 
 
 def test_flops_of_one_row_hold_for_every_row_of_the_checkpoint(rows):
     """The last of four rows states them; the other three have that number, not 6 N D."""
-    records = [{**row, "params": 10, "tokens": 100} for row in rows()]
-    records[3]["flops"] = 5000.0
+    records = [{**row, "params": 10**4, "tokens": 10**5} for row in rows()]
+    records[3]["flops"] = 5e9
     found = read_table(records).frame.select("checkpoint", "flops").rows()
-    assert found == [("weak", 5000.0)] * 4 + [("strong", 6000.0)] * 4
+    assert found == [("weak", 5e9)] * 4 + [("strong", 6e9)] * 4
 
 
 @pytest.mark.parametrize("name", CHINCHILLA_LAWS)
@@ -227,7 +227,7 @@ def test_two_losses_of_one_checkpoint_on_one_corpus(rows):
 
 @pytest.mark.parametrize(
     ("fact", "one", "other"),
-    [("params", 10, 20), ("tokens", 10, 20), ("flops", 1e20, 2e20), ("tokenizer", "a", "b")],
+    [("params", 10**4, 20000), ("tokens", 10, 20), ("flops", 1e20, 2e20), ("tokenizer", "a", "b")],
 )
 def test_two_facts_about_one_checkpoint(rows, fact, one, other):
     """The same name in another series is another checkpoint."""

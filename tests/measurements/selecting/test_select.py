@@ -31,6 +31,12 @@ def refusal(records, **options) -> str:
     return str(caught.value)
 
 
+@pytest.fixture
+def rows(rows):
+    """The same, with the number of test items."""
+    return lambda: [{**row, "n_items": 1000} for row in rows()]
+
+
 def test_a_plain_table_is_one_fit(rows):
     """Without options the only task, series, metric and method are taken."""
     found = chosen(rows())

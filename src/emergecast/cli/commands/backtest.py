@@ -19,6 +19,7 @@ from emergecast.cli._options import (
     LossFromOption,
     TableArgument,
     TasksOption,
+    out_folder,
 )
 from emergecast.cli._output import as_text, deliver, folder_names, progress
 from emergecast.errors import FitError, OptionError, SelectionError
@@ -74,12 +75,7 @@ def backtest(
     loss_from: LossFromOption = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            metavar="FOLDER",
-            help="Folder for backtest.json, .csv and pictures (SVG, PNG).",
-        ),
+        out_folder("Folder for backtest.json, .csv and pictures (SVG, PNG)."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -15,10 +15,10 @@ from emergecast.cli._options import (
     JsonOption,
     LossFromOption,
     TableArgument,
+    out_folder,
 )
 from emergecast.cli._output import as_text, deliver, wrapped
 from emergecast.comparison import compare as compare_series
-from emergecast.errors import OptionError
 from emergecast.forecasts import ForecastOptions
 from emergecast.inference import FitOptions
 from emergecast.measurements import SelectOptions, read_table
@@ -55,12 +55,7 @@ def compare(
     loss_from: LossFromOption = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            metavar="FOLDER",
-            help="Folder for comparison.json and the pictures (SVG, PNG).",
-        ),
+        out_folder("Folder for comparison.json and the pictures (SVG, PNG)."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,8 +66,6 @@ def compare(
 
     Example: `emergecast compare table.csv --task mmlu --series v1 v2 --at-chance-only -o compare`
     """
-    if fitting.few_shot_examples is not None and rows.shift != SelectOptions().shift:
-        raise OptionError("--few-shot-examples goes with --shift examples in a comparison.")
     comparison = compare_series(
         read_table(table, chance=chance, loss_from=loss_from, axis=rows.axis, shift=rows.shift),
         (*(series or ()), *(more or ())) or None,

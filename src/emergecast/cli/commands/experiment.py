@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from emergecast.cli._failures import BAD_INPUT, INTERRUPTED
-from emergecast.cli._options import JsonOption
+from emergecast.cli._options import JsonOption, out_file
+from emergecast.cli._output import say
 
 if TYPE_CHECKING:
-    from emergecast.lab.executors import Event, Report
+    from emergecast.lab.executors import Event, Report, RunOptions
     from emergecast.lab.experiment import Experiment
-    from emergecast.lab.plan import Survey
+    from emergecast.lab.plan import Chosen, Survey
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 FAILED = 1
 """Exit status where every run was tried and some failed."""
@@ -29,7 +33,38 @@ WorkersOption = Annotated[
 ]
 
 
-def plan(file: FileArgument, workers: WorkersOption = None, as_json: JsonOption = False) -> None:
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GLOB",
+        help="Only runs whose title fits, like '*/S-108 finetuned*'. Repeatable.",
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Only the I-th of N equal shares of the runs, which stay the same for good.",
+    ),
+]
+
+
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Python code of the task folders may run: you have read it. Remembered."
+    ),
+]
+
+
+def plan(
+    file: FileArgument,
+    workers: WorkersOption = None,
+    only: OnlyOption = None,
+    shard: ShardOption = None,
+    trust: TrustOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Show what an experiment takes: the grid, what is done, what is left, time, disk, cost.
 
     Example: `emergecast plan experiment.yaml`
@@ -38,23 +73,75 @@ def plan(file: FileArgument, workers: WorkersOption = None, as_json: JsonOption 
     from emergecast.lab.plan import survey
 
     experiment = read_experiment(file)
-    found = survey(experiment)
+    _ask_for_trust(experiment, trust=trust, ask=not as_json)
+    found = survey(experiment, chosen=_chosen(only, shard))
     _show_plan(found, workers, as_json=as_json)
     if found.plan.problems:
         _refuse(found, as_json=as_json)
 
 
+def _chosen(only: list[str] | None, shard: str | None) -> Chosen:
+    """The runs that the options name; all of them without."""
+    from emergecast.lab.plan import Chosen, Shard
+
+    only = only or []
+    if shard is None:
+        return Chosen(only=tuple(only))
+    return Chosen(only=tuple(only), shard=Shard.parse(shard))
+
+
+def _ask_for_trust(experiment: Experiment, *, trust: bool, ask: bool) -> None:
+    """Say which code of task folders would run, and remember that it may.
+
+    Without an answer nothing is remembered, and loading such a task is refused by its name.
+    """
+    from emergecast.errors import LabError
+    from emergecast.lab import tasks
+    from emergecast.lab.experiment import WorkerKind
+
+    folders: dict[Path, tasks.TaskFolder] = {}
+    for task in experiment.tasks if experiment.worker is WorkerKind.MODELS else ():
+        with contextlib.suppress(LabError):  # the plan says so, at its line
+            found = tasks.untrusted_code(task)
+            folders |= {} if found is None else {found.path: found}
+    for folder in folders.values():
+        for line in tasks.code_lines(folder):
+            print(line, file=sys.stderr)
+        at_terminal = ask and sys.stdin.isatty() and sys.stderr.isatty()
+        if trust or (at_terminal and typer.confirm("Have you read it, and may it run?", err=True)):
+            tasks.trust(folder)
+
+
+def _seconds(text: str | None) -> float | None:
+    """A time like 90, 90s, 30m or 1.5h in seconds."""
+    from emergecast.errors import OptionError
+
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*([0-9]+\.?[0-9]*)\s*([smhd]?)\s*", text)
+    if found is None:
+        raise OptionError(f"--time-limit takes a time like 90s, 30m or 2h, not {text!r}.")
+    return float(found[1]) * _UNITS[found[2]]
+
+
 def _show_plan(found: Survey, workers: int | None, *, as_json: bool) -> None:
-    from emergecast.cli.texts.experiments import plan_as_json, plan_text
+    from emergecast.cli.texts.experiments import damage_lines, plan_as_json, plan_text
     from emergecast.lab.executors import default_workers
     from emergecast.lab.plan import estimate
 
     count, on_gpu = default_workers()
     left = estimate(found.plan, found.results, workers=workers or count, on_gpu=on_gpu)
     if as_json:
-        print(json.dumps(plan_as_json(found.plan, left)))
+        print(json.dumps({**plan_as_json(found.plan, left), "damaged": _damage_records(found)}))
     else:
-        print(plan_text(found.plan, left))
+        print("\n".join([plan_text(found.plan, left), *damage_lines(found.damaged)]))
+
+
+def _damage_records(found: Survey) -> Any:  # noqa: ANN401  what JSON holds
+    """What is damaged in the ledger, for a program."""
+    from emergecast.records import as_json
+
+    return as_json(found.damaged)
 
 
 def _refuse(found: Survey, *, as_json: bool) -> None:
@@ -79,6 +166,16 @@ def run(
         bool,
         typer.Option("--keep-going", help="Leave out what cannot be used, and do the rest."),
     ] = False,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="A run that takes longer than this, like 90s, 30m or 2h, has failed.",
+        ),
+    ] = None,
+    only: OnlyOption = None,
+    shard: ShardOption = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Do all runs of an experiment that are missing; stop and start it as often as you like.
@@ -88,29 +185,42 @@ def run(
 
     Example: `emergecast run experiment.yaml`
     """
-    from emergecast.lab.executors import RunOptions, run_all
+    from emergecast.lab.executors import RunOptions
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.plan import survey
 
-    experiment = read_experiment(file)
+    experiment, chosen = read_experiment(file), _chosen(only, shard)
+    _ask_for_trust(experiment, trust=trust, ask=not as_json)
     if dry_run:
-        found = survey(experiment)
+        found = survey(experiment, chosen=chosen)
         _show_plan(found, workers, as_json=as_json)
         if found.plan.problems and not keep_going:
             _refuse(found, as_json=as_json)
         return
-    options = RunOptions(workers=workers, limit=limit, keep_going=keep_going)
+    options = RunOptions(
+        workers=workers,
+        limit=limit,
+        keep_going=keep_going,
+        time_limit=_seconds(time_limit),
+        chosen=chosen,
+    )
+    _print_report(experiment, _measure(experiment, options), as_json=as_json)
+
+
+def _measure(experiment: Experiment, options: RunOptions) -> Report:
+    """Do the runs that are missing, until all are done or somebody presses Ctrl-C."""
+    from emergecast.lab.executors import run_all
+
     try:
-        with run_progress() as listener:
-            report = run_all(experiment, options=options, listener=listener)
+        with run_progress(options.workers) as listener:
+            return run_all(experiment, options=options, listener=listener)
     except KeyboardInterrupt:
         print(
             f"Stopped. What was recorded is in {experiment.ledger};"
-            f" continue with: emergecast run {file}",
+            f" continue with: emergecast run {experiment.file}",
             file=sys.stderr,
         )
         raise typer.Exit(INTERRUPTED) from None
-    _print_report(experiment, report, as_json=as_json)
 
 
 def _print_report(experiment: Experiment, report: Report, *, as_json: bool) -> None:
@@ -119,7 +229,7 @@ def _print_report(experiment: Experiment, report: Report, *, as_json: bool) -> N
     from emergecast.lab.plan import survey
 
     count = report.plan.count()
-    failures = list(survey(experiment, remember=True).failures)
+    failures = list(survey(experiment, remember=True, chosen=report.plan.chosen).failures)
     if as_json:
         found = {
             "ledger": str(experiment.ledger),
@@ -128,6 +238,7 @@ def _print_report(experiment: Experiment, report: Report, *, as_json: bool) -> N
             "states": {str(state): count[state] for state in State},
             "undecided": len(report.plan.undecided),
             "left_out": [str(problem) for problem in report.plan.problems],
+            "warnings": list(report.warnings),
         }
         print(json.dumps(found))
     else:
@@ -139,10 +250,13 @@ def _print_report(experiment: Experiment, report: Report, *, as_json: bool) -> N
         file = experiment.file
         if failures:
             print(f"Try the failed ones again with: emergecast retry {file}")
+        elif count[State.FAILED]:
+            print(f"Files changed while they were measured. Next: emergecast run {file}")
         elif report.plan.problems:
             print("What is left out is not measured; the rest is. Fix it and run again.")
         elif not count[State.MISSING] and not report.plan.undecided:
-            print(f"Everything is measured. Next: emergecast export {file} -o table.csv")
+            whole = "Everything" if not str(report.plan.chosen) else "All that was chosen"
+            print(f"{whole} is measured. Next: emergecast export {file} -o table.csv")
     if count[State.FAILED]:
         raise typer.Exit(FAILED)
 
@@ -158,7 +272,13 @@ def status(
 
     Example: `emergecast status experiment.yaml --failed`
     """
-    from emergecast.cli.texts.experiments import failure_lines, plan_as_json, state_lines
+    from emergecast.cli.texts.experiments import (
+        damage_lines,
+        failure_lines,
+        left_lines,
+        plan_as_json,
+        state_lines,
+    )
     from emergecast.lab.executors import default_workers
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.ledger import State
@@ -166,15 +286,17 @@ def status(
 
     found = survey(read_experiment(file), remember=True)
     count, on_gpu = default_workers()
+    left = estimate(found.plan, found.results, workers=count, on_gpu=on_gpu)
     if as_json:
-        left = estimate(found.plan, found.results, workers=count, on_gpu=on_gpu)
         failures = [
             {"key": f.key, "title": f.title, "error": f.error, "traceback": f.traceback}
             for f in found.failures
         ]
-        print(json.dumps({**plan_as_json(found.plan, left), "failures": failures}))
+        more = {"failures": failures, "damaged": _damage_records(found)}
+        print(json.dumps({**plan_as_json(found.plan, left), **more}))
         return
-    print("\n".join(state_lines(found.plan)))
+    lines = [*state_lines(found.plan), *damage_lines(found.damaged)]
+    print("\n".join([*lines, *left_lines(found.plan, left)]))
     for each in found.plan.runs:
         if found.plan.states[each.key] is State.RUNNING:
             print(f"running: {each.title}")
@@ -189,25 +311,39 @@ def status(
 
 def export(
     file: FileArgument,
-    out: Annotated[
-        Path, typer.Option("-o", "--out", help="Table to write: .csv, .parquet, .jsonl, .ndjson.")
-    ],
+    out: Annotated[Path, out_file("Table to write: .csv, .parquet, .jsonl, .ndjson.")],
+    without_damaged: Annotated[
+        bool,
+        typer.Option("--without-damaged", help="Leave damaged results out, and say which."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the measurement table of an experiment, as far as it is measured.
 
     Example: `emergecast export experiment.yaml -o table.csv`
     """
+    from emergecast.cli.texts.next_fit import next_command
+    from emergecast.errors import LedgerError
     from emergecast.lab.experiment import read_experiment
-    from emergecast.lab.plan import make_table, survey
+    from emergecast.lab.plan import make_table, older_words, survey
     from emergecast.measurements import check_suffix
 
     check_suffix(out)
     experiment = read_experiment(file)
     found = survey(experiment, remember=True)
+    damaged = found.damaged_results
+    if damaged and not without_damaged:
+        listed = "".join(f"\n  {each}" for each in damaged)
+        raise LedgerError(
+            f"{len(damaged):,} results in the ledger are damaged, and the table would lack them:"
+            f"{listed}\nMeasure them again: emergecast run {file}. Or leave them out:"
+            " --without-damaged."
+        )
     exported = make_table(found.plan, found.results)
     exported.table.write(out)
-    warnings = [str(problem) for problem in found.plan.problems]
+    warnings = [f"left out, because it is damaged: {each}" for each in damaged]
+    warnings += [str(problem) for problem in found.plan.problems]
+    warnings += older_words(exported.older)
     if exported.missing:
         warnings.append(f"{exported.missing:,} runs have no result yet, or failed.")
     if exported.without_loss:
@@ -225,6 +361,8 @@ def export(
             "rows": len(exported.table),
             "table_hash": exported.table.hash,
             "missing": exported.missing,
+            "older": sum(exported.older.values()),
+            "damaged": _damage_records(found),
             "warnings": warnings,
         }
         print(json.dumps(report))
@@ -232,7 +370,7 @@ def export(
     print(exported.table)
     for warning in warnings:
         print(f"Warning: {warning}", file=sys.stderr)
-    print(f"Wrote {out}. Next: emergecast fit {out} --task {exported.table.tasks[0]}")
+    print(f"Wrote {out}. Next: {next_command(exported.table, str(out))}")
 
 
 def retry(
@@ -241,6 +379,8 @@ def retry(
         str,
         typer.Option(help="Only runs whose title matches, like '*/S-108 finetuned*'."),
     ] = "*",
+    only: OnlyOption = None,
+    shard: ShardOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make failed runs missing again, so that the next `emergecast run` tries them again.
@@ -250,7 +390,8 @@ def retry(
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.plan import clear_failures
 
-    cleared = clear_failures(read_experiment(file), match)
+    chosen = _chosen(only, shard)
+    cleared = clear_failures(read_experiment(file), match, chosen=chosen, tell=say)
     if as_json:
         print(json.dumps({"cleared": cleared}))
     elif cleared:
@@ -260,12 +401,12 @@ def retry(
 
 
 @contextlib.contextmanager
-def run_progress() -> Iterator[Callable[[Event], None]]:
+def run_progress(workers: int | None = None) -> Iterator[Callable[[Event], None]]:
     """Bars on a terminal: the grid by estimated time, and each current run; else a line a run."""
     from emergecast.cli.texts.experiment_progress import Bars, Lines
 
     if not sys.stderr.isatty():
         yield Lines().show
         return
-    with Bars() as bars:
+    with Bars(workers) as bars:
         yield bars.show

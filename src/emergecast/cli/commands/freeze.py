@@ -17,6 +17,7 @@ from emergecast.cli._options import (
     JsonOption,
     LossFromOption,
     TableArgument,
+    out_file,
 )
 from emergecast.cli._output import as_text, deliver, wrapped
 from emergecast.errors import FrozenError, OptionError
@@ -48,9 +49,9 @@ def freeze(
     note: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Anything to remember, in words.")
     ] = None,
-    out: Annotated[
-        Path, typer.Option("-o", "--out", help="New file to write; never overwritten.")
-    ] = Path("forecast.frozen.json"),
+    out: Annotated[Path, out_file("New file to write; never overwritten.")] = Path(
+        "forecast.frozen.json"
+    ),
     as_json: JsonOption = False,
 ) -> None:
     """Write a forecast down, dated and sealed, to be scored when stronger checkpoints exist.

@@ -11,10 +11,10 @@ import numpy as np
 import typer
 
 from emergecast.cli._from_records import Without, pair
-from emergecast.cli._options import JsonOption
+from emergecast.cli._options import JsonOption, out_folder
 from emergecast.cli._output import as_text, deliver, progress
 from emergecast.errors import OptionError
-from emergecast.measurements import RunsOptions, read_runs
+from emergecast.measurements import RunsOptions, read_runs, values_of
 from emergecast.scaling import Form, ScalingFit, ScalingFitOptions, fit_scaling_law, scaling_record
 
 _NAME = "loss|params|tokens|flops|run"
@@ -49,17 +49,20 @@ def fit(
         float | None, typer.Option("--floor", help="Hold the floor E at this loss (nats).")
     ] = None,
     no_floor: Annotated[bool, typer.Option("--no-floor", help="A law without a floor.")] = False,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            "--group-by",
+            metavar="COLUMN",
+            help="One law for each value of this column, such as the text of the losses.",
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the resamples; the same seed, the same errors.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            metavar="FOLDER",
-            help="Folder for scaling.json and the picture (SVG, PNG).",
-        ),
+        out_folder("Folder for scaling.json and the picture (SVG, PNG)."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -77,11 +80,16 @@ def fit(
         raise OptionError("--no-floor and --floor exclude each other. Give one of them.")
     options = replace(options, floor_nats=0.0 if no_floor else floor)
     form = _form(law)
-    read = read_runs(runs, replace(table, columns=_columns(columns)))
-    with progress("Refitting", options.bootstraps) as move:
-        rng = None if seed is None else np.random.default_rng(seed)
-        found = fit_scaling_law(read, form, options=options, rng=rng, progress=move)
-    _show(found, out, as_json=as_json)
+    table = replace(table, columns=_columns(columns))
+    groups = [None] if group_by is None else values_of(runs, group_by)
+    fits: dict[str | None, ScalingFit] = {}
+    for value in groups:
+        only = [] if group_by is None else [(group_by, str(value))]
+        read = read_runs(runs, replace(table, where=(*table.where, *only)))
+        with progress("Refitting", options.bootstraps) as move:
+            rng = None if seed is None else np.random.default_rng(seed)
+            fits[value] = fit_scaling_law(read, form, options=options, rng=rng, progress=move)
+    _show(fits, group_by, out, as_json=as_json)
 
 
 def _form(name: str | None) -> Form | None:
@@ -99,21 +107,35 @@ def _columns(texts: list[str] | None) -> dict[str, str]:
     return dict(pair(part, "--columns") for part in parts)
 
 
-def _show(fit: ScalingFit, out: Path | None, *, as_json: bool) -> None:
+def _show(
+    fits: dict[str | None, ScalingFit], group_by: str | None, out: Path | None, *, as_json: bool
+) -> None:
     from emergecast.cli.texts.scaling_fits import fit_text
 
-    record = scaling_record(fit)
+    records = {value: scaling_record(fit) for value, fit in fits.items()}
+    texts = [
+        f"{fit_text(fit)}" if value is None else f"{group_by} {value}\n\n{fit_text(fit)}"
+        for value, fit in fits.items()
+    ]
     deliver(
-        record,
-        lambda: fit_text(fit),
-        None if out is None else lambda: _write(fit, record, out),
+        records[None] if group_by is None else {group_by: records},
+        lambda: "\n\n".join(texts),
+        None if out is None else lambda: _write(fits, records, out),
         as_json=as_json,
     )
 
 
-def _write(fit: ScalingFit, record: dict[str, Any], out: Path) -> list[Path]:
+def _write(
+    fits: dict[str | None, ScalingFit], records: dict[str | None, dict[str, Any]], out: Path
+) -> list[Path]:
+    """One folder a law; several stand below it, by the value that they are of."""
     from emergecast.files import save_text
     from emergecast.report import save
     from emergecast.report import scaling as picture
 
-    return [save_text(as_text(record), out, "scaling.json"), *save(picture(fit), out, "scaling")]
+    written: list[Path] = []
+    for value, fit in fits.items():
+        folder = out if value is None else out / re.sub(r"[^\w.-]", "_", value)
+        written.append(save_text(as_text(records[value]), folder, "scaling.json"))
+        written += save(picture(fit), folder, "scaling")
+    return written

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emergecast.cli._options import JsonOption
+from emergecast.cli._options import JsonOption, out_file
 from emergecast.errors import OptionError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same table.")] = 0,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="Table to write; the truth goes beside it as JSON."),
+        out_file("Table to write; the truth goes beside it as JSON."),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite the table and the truth if they are there.")

@@ -15,6 +15,7 @@ from emergecast.cli._options import (
     JsonOption,
     LossFromOption,
     TableArgument,
+    out_folder,
 )
 from emergecast.cli._output import as_text, deliver, progress, wrapped
 from emergecast.errors import OptionError
@@ -54,12 +55,7 @@ def suggest(
     loss_from: LossFromOption = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            metavar="FOLDER",
-            help="Folder for suggestion.json, plan.csv and a picture (SVG, PNG).",
-        ),
+        out_folder("Folder for suggestion.json, plan.csv and a picture (SVG, PNG)."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -13,7 +13,13 @@ import typer
 
 from emergecast.cli._failures import BAD_INPUT, problems_as_json
 from emergecast.cli._from_records import Only
-from emergecast.cli._options import ChanceOption, JsonOption, LossFromOption, TableArgument
+from emergecast.cli._options import (
+    ChanceOption,
+    JsonOption,
+    LossFromOption,
+    TableArgument,
+    out_file,
+)
 from emergecast.cli._output import progress, wrapped
 from emergecast.measurements import SelectOptions
 
@@ -27,7 +33,7 @@ _SHOWN: Final = 8
 def template(
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="File to write; standard output if not given."),
+        out_file("File to write; standard output if not given."),
     ] = None,
 ) -> None:
     """Write an example table of measurements to fill in.
@@ -146,7 +152,7 @@ def join(
     second: Annotated[
         Path, typer.Argument(help="A table with more rows of scores, or of facts about the first.")
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Table to write.")],
+    out: Annotated[Path, out_file("Table to write.")],
     as_json: JsonOption = False,
 ) -> None:
     """Make one table of two: scores below scores, or losses and facts beside scores.
@@ -192,7 +198,7 @@ def lm_eval(
     paths: Annotated[
         list[Path], typer.Argument(help="Folders of result files.", show_default=False)
     ],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Table to write.")] = None,
+    out: Annotated[Path | None, out_file("Table to write.")] = None,
     pattern: Annotated[
         list[str] | None,
         typer.Option(

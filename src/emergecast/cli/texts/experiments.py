@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from emergecast.cli.texts.runs import plan_example_lines, plan_examples
 from emergecast.lab.experiment import RunKind
 from emergecast.lab.ledger import State
 
 if TYPE_CHECKING:
-    from emergecast.lab.ledger import Failure
+    from emergecast.lab.ledger import Damage, Failure
     from emergecast.lab.plan import Estimate, Plan
 
 _WORDS = {
@@ -37,14 +38,11 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
         lines.append(f"  examples    {', '.join(f'{d:,}' for d in finetuning.examples)}")
         lines.append(f"  methods     {', '.join(m.name for m in finetuning.methods)}")
     lines.append(f"  ledger      {experiment.ledger}")
+    if str(plan.chosen):
+        lines.append(f"  chosen      {plan.chosen}")
     lines += ["", *state_lines(plan)]
-    if plan.undecided:
-        lines.append(
-            f"Up to {len(plan.undecided):,} more runs follow when the losses have decided which"
-            " checkpoints are taken."
-        )
     if not plan.problems:  # else nobody knows what that will take
-        lines += ["", *_estimate_lines(estimate)]
+        lines += ["", *left_lines(plan, estimate), *plan_example_lines(plan)]
     return "\n".join(lines)
 
 
@@ -69,9 +67,28 @@ def state_lines(plan: Plan) -> Iterator[str]:
         cells = [row[0].ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         yield "  ".join(cells).rstrip()
+    yield from _undecided_lines(plan)
 
 
-def _estimate_lines(estimate: Estimate) -> Iterator[str]:
+def _undecided_lines(plan: Plan) -> Iterator[str]:
+    """What waits for losses."""
+    if not plan.undecided:
+        return
+    yield (
+        f"Up to {len(plan.undecided):,} more runs follow when the losses have decided which"
+        " checkpoints are taken."
+    )
+    if plan.awaited:
+        yield (
+            f"{plan.awaited:,} of these losses are not among the chosen runs: measure them first,"
+            " or elsewhere into the same ledger."
+        )
+
+
+def left_lines(plan: Plan, estimate: Estimate) -> Iterator[str]:
+    """What the rest takes; nothing where a problem prevents the start: then nobody knows."""
+    if plan.problems:
+        return
     if not estimate.worker_seconds and not estimate.bytes_needed:
         yield "Nothing is left to do."
         return
@@ -94,6 +111,16 @@ def failure_lines(failures: list[Failure], *, all_of_them: bool = False) -> Iter
         yield f"... and {len(failures) - len(shown):,} more: emergecast status FILE --failed"
 
 
+def damage_lines(damaged: Sequence[Damage]) -> Iterator[str]:
+    """What is damaged in the ledger, and what becomes of it."""
+    for each in damaged[:_FAILURES_SHOWN]:
+        yield f"damaged: {each}"
+    if len(damaged) > _FAILURES_SHOWN:
+        yield f"... and {len(damaged) - _FAILURES_SHOWN:,} more: emergecast ledger check FILE"
+    if damaged:
+        yield "What is damaged counts as missing, and the next emergecast run measures it again."
+
+
 def plan_as_json(plan: Plan, estimate: Estimate) -> dict[str, Any]:
     """The plan for a program."""
     import dataclasses
@@ -105,6 +132,7 @@ def plan_as_json(plan: Plan, estimate: Estimate) -> dict[str, Any]:
         "undecided": len(plan.undecided),
         "estimate": dataclasses.asdict(estimate),
         "problems": [dataclasses.asdict(problem) for problem in plan.problems],
+        "examples": plan_examples(plan),
         "runs": [
             {
                 "key": run.key,
@@ -122,7 +150,7 @@ def duration(seconds: float) -> str:
     for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds" if seconds >= 1 else "a second"
+    return f"{seconds:.0f} seconds" if seconds >= 1.5 else "a second"
 
 
 def size(count: float) -> str:

@@ -47,7 +47,7 @@ def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -
     heading += f"  {', '.join(axes)}" if axes else ""
     lines: list[str] = [heading]
     notes: list[str] = []
-    judged = False
+    judged = invented = False
     changed: dict[Override, None] = {}
     for name, forecast, error in results:
         if forecast is None:
@@ -55,6 +55,7 @@ def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -
             notes += wrapped(f"{name}: {error}", "  ")
             continue
         mark = "*" if forecast.overridden else ""
+        invented |= forecast.fit.selection.invented
         line = f"{name:<{width}}  {forecast.verdict + mark:<10}"
         changed |= dict.fromkeys(forecast.overridden)
         if forecast.elbow is not None:
@@ -62,12 +63,13 @@ def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -
             e = forecast.elbow
             for value in (e.p05, e.p50, e.p95):
                 line += f"  {forecast.axis.number(value):>7}"
-        else:
-            notes += wrapped(f"{name}: {forecast.reasons[0]}", "  ")
+        notes += wrapped(f"{name}: {forecast.reasons[0]}", "  ")
         lines.append(line)
     notes += [f"* {line}" for line in changed_lines(tuple(changed))]
+    if invented:
+        lines.insert(0, "INVENTED SCORES: somebody made them up, and so are these forecasts.")
     if judged:
-        notes.append("For the reasons of one verdict, name its row: --task NAME --series NAME.")
+        notes.append("For all reasons of one verdict, name its row: --task NAME --series NAME.")
     return "\n".join([*lines, *([""] if notes else []), *notes])
 
 

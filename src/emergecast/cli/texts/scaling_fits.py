@@ -194,6 +194,11 @@ def _basis(fit: ScalingFit) -> Iterator[str]:
         f"Rests on {runs.n} points{of} of {runs.name}: loss {runs.loss.min():.4g} to "
         f"{runs.loss.max():.4g}, {', '.join(spans)}. Points are equally weighted."
     )
+    if runs.repeated:
+        yield from wrapped(
+            f"{runs.repeated} rows of this table of measurements only repeat the loss of a "
+            "checkpoint: each checkpoint counts once."
+        )
     if runs.dropped:
         rows = ", ".join(f"{row} ({loss:.4g})" for row, loss in runs.dropped[:DROPPED_SHOWN])
         rest = len(runs.dropped) - DROPPED_SHOWN

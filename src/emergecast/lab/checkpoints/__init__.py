@@ -1,16 +1,23 @@
 """A series of checkpoints: where they are, what they are, and how to load one.
 
 Checkpoints are Hugging Face model folders, on disk or on the hub. It refuses a folder whose files
-are missing or cut short, which it sees without loading a model, and weights that the model does not
-use or does not find.
+are missing, cut short or untrue, which it sees without loading a model, weights that the model does
+not use or does not find, pickled ones, and code that comes with a checkpoint.
 """
 
 from __future__ import annotations
 
-from emergecast.lab.checkpoints._checkpoint import Checkpoint, CheckpointFacts, folder_of
-from emergecast.lab.checkpoints._inspect import inspect
+from emergecast.lab.checkpoints._checkpoint import (
+    Checkpoint,
+    CheckpointFacts,
+    FileHashes,
+    folder_of,
+    hub_advice,
+)
+from emergecast.lab.checkpoints._inspect import file_hashes, inspect
 from emergecast.lab.checkpoints._load_model import (
     Loaded,
+    check_loading,
     copy_model,
     load,
     quiet_transformers,
@@ -21,9 +28,13 @@ __all__ = [
     "MANIFEST",
     "Checkpoint",
     "CheckpointFacts",
+    "FileHashes",
     "Loaded",
+    "check_loading",
     "copy_model",
+    "file_hashes",
     "folder_of",
+    "hub_advice",
     "inspect",
     "load",
     "quiet_transformers",

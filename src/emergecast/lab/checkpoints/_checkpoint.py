@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,12 +68,23 @@ class CheckpointFacts:
     """SHA-256 over the weight files in the order of their names, in hexadecimal."""
     architecture: str
     """Class of the model as `config.json` names it."""
-    params: int | None
-    """Parameters stored, tied ones once; None where the weights are not safetensors."""
+    params: int
+    """Parameters stored, tied ones once."""
     tokenizer_hash: str
     """SHA-256 over the files of the tokenizer, in hexadecimal."""
     dtype: str | None
     """Type that transformers gives the weights, such as "bfloat16"; None where no file says it."""
+    config_hash: str
+    """SHA-256 over what the settings of model, tokenizer and generation say, in hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileHashes:
+    """What the files of a checkpoint are, by content; fields as in `CheckpointFacts`."""
+
+    weights: str
+    config: str
+    tokenizer: str
 
 
 def folder_of(checkpoint: Checkpoint) -> Path:
@@ -91,7 +103,7 @@ def folder_of(checkpoint: Checkpoint) -> Path:
     return folder
 
 
-_FILES = ("*.json", "*.safetensors", "*.bin", "*.model", "*.txt")
+_FILES = ("*.json", "*.safetensors", "*.model", "*.txt")
 
 
 def _downloaded(checkpoint: Checkpoint) -> Path:
@@ -110,8 +122,22 @@ def _downloaded(checkpoint: Checkpoint) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
         raise LabError(
             f'checkpoint "{checkpoint.name}" should be {at} of "{checkpoint.repo}" on the hub, and'
-            f" that could not be read ({type(error).__name__}). Either the repository or the"
-            " revision does not exist or is not yours to read, or there is no connection and it"
-            " is not in the local cache. Check both names, and whether HF_HUB_OFFLINE is set."
+            f" that could not be read ({type(error).__name__}). {hub_advice()}"
         ) from error
     return Path(found)
+
+
+def hub_advice() -> str:
+    """What may be wrong where the hub does not give something, and what decides it here."""
+    from huggingface_hub import constants
+
+    said = [
+        f"HF_HOME (where the cache lies; {os.environ.get('HF_HOME', 'not set')})",
+        f"HF_HUB_OFFLINE ({os.environ.get('HF_HUB_OFFLINE', 'not set')})",
+        f"HF_TOKEN ({'set' if 'HF_TOKEN' in os.environ else 'not set'})",
+    ]
+    return (
+        "Either it does not exist or is not yours to read, or there is no connection and it is not"
+        f' in the cache "{constants.HF_HUB_CACHE}". Check the names, and the variables'
+        f" {', '.join(said)}."
+    )

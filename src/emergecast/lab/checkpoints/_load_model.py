@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emergecast.errors import LabError
 from emergecast.lab.checkpoints._checkpoint import Checkpoint, folder_of
+from emergecast.lab.checkpoints._read_config import CONFIG, check_fit
+from emergecast.lab.checkpoints._safetensors import StoredTensor
+from emergecast.lab.checkpoints._weights import stored_tensors, weight_files
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+_LOCAL: Final[Mapping[str, Any]] = {"local_files_only": True, "trust_remote_code": False}
+"""Nothing is fetched, and nothing that comes with a checkpoint is run or asked about."""
+_PROBE: Final = "The numbers 1, 2 and 3."
 
 
 class Loaded(NamedTuple):
@@ -41,23 +50,16 @@ def load(
     import emergecast.lab.architecture  # noqa: F401  registers the architecture
 
     folder = folder_of(checkpoint)
-    try:
-        with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            found: Any = AutoModelForCausalLM.from_pretrained(
-                folder,
-                dtype="auto" if dtype is None else dtype,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-            model, info = found
-    except Exception as error:
-        # transformers raises OSError, ValueError, KeyError, SafetensorError, ... for a bad folder.
-        raise LabError(
-            f'checkpoint "{checkpoint.name}" in "{folder}" cannot be loaded:'
-            f" {type(error).__name__}: {_first_line(error)}. Check that the folder is complete and"
-            " that transformers knows its architecture."
-        ) from error
+    with _named(checkpoint, folder, "cannot be loaded"), quiet_transformers():
+        tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
+        found: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype="auto" if dtype is None else dtype,
+            use_safetensors=True,
+            output_loading_info=True,
+            **_LOCAL,
+        )
+        model, info = found
     for kind, what in (
         ("missing_keys", "lacks weights that the model needs"),
         ("unexpected_keys", "holds weights that the model does not use"),
@@ -71,6 +73,40 @@ def load(
     return Loaded(model=model.to(device).eval(), tokenizer=tokenizer)
 
 
+def check_loading(checkpoint: Checkpoint) -> None:
+    """Refuse a configuration or a tokenizer that transformers cannot use; loads no weights.
+
+    The model is built without memory for its weights, and those that bear the same name must have
+    the same shape.
+
+    Raises:
+        LabError: it cannot, or the checkpoint brings code of its own, which is never run.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    import emergecast.lab.architecture  # noqa: F401  registers the architecture
+
+    folder = folder_of(checkpoint)
+    tensors = stored_tensors(weight_files(folder))
+    with quiet_transformers():
+        with _named(checkpoint, folder, "has a config.json that transformers cannot use"):
+            config = AutoConfig.from_pretrained(folder, **_LOCAL)
+            check_fit(config.to_dict(), tensors, folder)
+            with torch.device("meta"):
+                model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        if getattr(config, "quantization_config", None) is None:
+            _check_shapes(model, tensors, folder)
+        with _named(checkpoint, folder, "has a tokenizer that transformers cannot use"):
+            tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
+            tokens = tokenizer(_PROBE)["input_ids"]
+        if not tokens or not all(isinstance(each, int) for each in tokens):
+            raise LabError(
+                f'the tokenizer of checkpoint "{checkpoint.name}" in "{folder}" makes'
+                f" {str(tokens)[:60]} of a text, and no tokens. Save the right one beside it."
+            )
+
+
 def copy_model(model: PreTrainedModel, device: str = "cpu") -> PreTrainedModel:
     """A model of its own with the same weights to the last bit, on a device."""
     import torch
@@ -81,6 +117,41 @@ def copy_model(model: PreTrainedModel, device: str = "cpu") -> PreTrainedModel:
     }
     memo |= {id(each): each.to(device, copy=True) for each in model.buffers()}
     return copy.deepcopy(model, memo)
+
+
+def _check_shapes(
+    model: PreTrainedModel, tensors: Mapping[str, StoredTensor], folder: Path
+) -> None:
+    for name, weight in model.state_dict().items():
+        stored = tensors.get(name)
+        if stored is not None and stored.shape != tuple(weight.shape):
+            raise LabError(
+                f'"{folder / CONFIG}" describes a model whose "{name}" has the shape'
+                f" {tuple(weight.shape)}, and {stored.shape} is stored: it does not belong to the"
+                " weights beside it. Copy or download the folder again."
+            )
+
+
+@contextmanager
+def _named(checkpoint: Checkpoint, folder: Path, what: str) -> Iterator[None]:
+    """Whatever transformers raises, as a message that names the checkpoint.
+
+    It raises OSError, ValueError, KeyError, SafetensorError, ... for a bad folder, and an Exception
+    of its own making where the tokenizer is bad.
+    """
+    try:
+        yield
+    except LabError:
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {_first_line(error)}."
+        remedy = "Check that the folder is complete and that transformers knows its architecture."
+        if "trust_remote_code" in str(error) or "custom code" in str(error):
+            said = "it brings Python code of its own, which is never run."
+            remedy = "Take a model whose architecture transformers has: docs/trust.md says why."
+        raise LabError(
+            f'checkpoint "{checkpoint.name}" in "{folder}" {what}: {said} {remedy}'
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -4,69 +4,121 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from emergecast.errors import LabError
+from emergecast.lab.checkpoints._safetensors import StoredTensor, read_header
 
+_WEIGHTS: Final = "model.safetensors"
 _INDEX: Final = "model.safetensors.index.json"
-_OLD_INDEX: Final = "pytorch_model.bin.index.json"
-_LONGEST_HEADER: Final = 100_000_000
-"""Bytes; the format allows no longer header."""
+_ADAPTER: Final = "adapter_config.json"
+_PICKLED: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_NOT_WEIGHTS: Final = frozenset({"training_args.bin", "optimizer.pt", "scheduler.pt"})
+"""What a Trainer leaves beside the weights."""
 _CHUNK: Final = 1 << 22
 _FLOATS: Final = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 """Types as safetensors and as torch name them."""
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The files that hold the weights, in the order of their names; safetensors if there are any.
+    """The safetensors files that hold the weights, in the order of their names.
+
+    Those that transformers loads, and no others.
 
     Raises:
-        LabError: There are none, or one that the index names is missing.
+        LabError: there are none, one that the index names is missing, or nobody can tell which
+            count.
     """
-    for index, pattern in ((_INDEX, "model*.safetensors"), (_OLD_INDEX, "pytorch_model*.bin")):
-        files = tuple(sorted(folder.glob(pattern)))
-        if (folder / index).is_file():
-            named = set(read_object(folder / index).get("weight_map", {}).values())
-            if missing := sorted(named - {file.name for file in files}):
-                raise LabError(
-                    f'"{folder}" lacks {len(missing)} of its {len(named)} weight files, such as'
-                    f' "{missing[0]}", which "{index}" names. Copy or download the folder again.'
-                )
-            return tuple(file for file in files if file.name in named)
-        if files:
-            return files
-    raise LabError(
-        f'"{folder}" holds no weights: neither model*.safetensors nor pytorch_model*.bin.'
-        " Give the folder that save_pretrained wrote."
+    single, index = folder / _WEIGHTS, folder / _INDEX
+    if (folder / _ADAPTER).is_file():
+        raise LabError(
+            f'"{folder}" holds an {_ADAPTER}: transformers would load the model that it names, from'
+            " elsewhere. Merge the adapter into its model, and save that."
+        )
+    if single.is_file() and index.is_file():
+        raise LabError(
+            f'"{folder}" holds {_WEIGHTS} and {_INDEX}, and only one of them can be meant. Remove'
+            " the other one."
+        )
+    if single.is_file():
+        return (single,)
+    if not index.is_file():
+        raise _without_weights(folder)
+    named = _named(index)
+    if missing := [name for name in named if not (folder / name).is_file()]:
+        raise LabError(
+            f'"{folder}" lacks {len(missing)} of its {len(named)} weight files, such as'
+            f' "{missing[0]}", which "{_INDEX}" names. Copy or download the folder again.'
+        )
+    return tuple(folder / name for name in named)
+
+
+def _named(index: Path) -> list[str]:
+    """Names of the weight files that an index lists."""
+    places = read_object(index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise LabError(f'"{index}" has no weight_map. Copy or download the folder again.')
+    names = set(map(str, places.values()))
+    wrong = [name for name in sorted(names) if Path(name).name != name or "\0" in name]
+    if wrong:
+        raise LabError(
+            f'"{index}" names a weight file {wrong[0][:80]!r}, which is not in the folder. Copy or'
+            " download the folder again."
+        )
+    return sorted(names)
+
+
+def _without_weights(folder: Path) -> LabError:
+    """Why there are no weights to read; pickled ones would run code."""
+    pickled = sorted(
+        file.name
+        for pattern in _PICKLED
+        for file in folder.glob(pattern)
+        if file.name not in _NOT_WEIGHTS
+    )
+    if pickled:
+        return LabError(
+            f'the weights in "{folder}" are pickled ({pickled[0]}): reading such a file can run any'
+            " program that somebody put into it. Ask for safetensors, or convert them where nothing"
+            " can be harmed, with a reader that runs nothing: AutoModelForCausalLM.from_pretrained("
+            "FOLDER, weights_only=True).save_pretrained(NEW). docs/trust.md says more."
+        )
+    if shards := sorted(file.name for file in folder.glob("model*.safetensors")):
+        return LabError(
+            f'"{folder}" holds {shards[0]}, but neither {_WEIGHTS} nor {_INDEX}, so nobody can tell'
+            " what belongs to the model. Copy or download the folder again."
+        )
+    return LabError(
+        f'"{folder}" holds no weights: neither {_WEIGHTS} nor {_INDEX}. Give the folder that'
+        " save_pretrained wrote."
     )
 
 
-def count_params(files: tuple[Path, ...]) -> int | None:
-    """Parameters in these files, read off the headers; None where they are not safetensors.
+def stored_tensors(files: tuple[Path, ...]) -> dict[str, StoredTensor]:
+    """All tensors of these files by name, read off the headers.
 
     Raises:
-        LabError: A file is cut short or is not a safetensors file.
+        LabError: a file is not what it should be, or two of them hold one tensor.
     """
-    if any(file.suffix != ".safetensors" for file in files):
-        return None
-    return sum(_count(file) for file in files)
-
-
-def first_dtype(files: tuple[Path, ...]) -> str | None:
-    """Type of the first floating-point weight; None where the files are not safetensors.
-
-    Raises:
-        LabError: A file is cut short or no safetensors file.
-    """
+    found: dict[str, StoredTensor] = {}
     for file in files:
-        if file.suffix == ".safetensors":
-            for entry in _header(file).values():
-                if entry["dtype"] in _FLOATS:
-                    return _FLOATS[entry["dtype"]]
-    return None
+        header = read_header(file)
+        if twice := sorted(found.keys() & header.keys()):
+            raise LabError(
+                f'"{file}" holds {twice[0][:80]!r}, which another file of the folder holds too.'
+                " Copy or download the folder again."
+            )
+        found |= header
+    if not found:
+        raise LabError(f'"{files[0]}" holds no weights at all. Copy or download the folder again.')
+    return found
+
+
+def first_dtype(tensors: dict[str, StoredTensor]) -> str | None:
+    """Type of the first floating-point weight, as torch calls it; None where there is none."""
+    return next((_FLOATS[each.dtype] for each in tensors.values() if each.dtype in _FLOATS), None)
 
 
 def hash_files(files: tuple[Path, ...]) -> str:
@@ -84,38 +136,6 @@ def _hash(files: tuple[tuple[Path, int, int], ...]) -> str:
     return digest.hexdigest()
 
 
-def _count(file: Path) -> int:
-    """Parameters of one safetensors file."""
-    return sum(math.prod(entry["shape"]) for entry in _header(file).values())
-
-
-def _header(file: Path) -> dict[str, dict[str, Any]]:
-    """What a safetensors file says of each tensor: an 8-byte length, JSON, then the tensors."""
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if size < 8 or length > min(size - 8, _LONGEST_HEADER):
-            raise _corrupt(file, f"its header should be {length:,} bytes, the file has {size:,}")
-        text = stream.read(length)
-    try:
-        header = json.loads(text)
-        tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
-        for entry in tensors.values():
-            _ = math.prod(entry["shape"]), entry["dtype"]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        raise _corrupt(file, "its header cannot be read") from None
-    if 8 + length + end != size:
-        raise _corrupt(file, f"it should have {8 + length + end:,} bytes and has {size:,}")
-    return tensors
-
-
-def _corrupt(file: Path, what: str) -> LabError:
-    return LabError(
-        f'the weights in "{file}" are corrupt: {what}. Copy or download the folder again.'
-    )
-
-
 def read_object(file: Path) -> dict[str, Any]:
     """The JSON object in a file of the folder.
 
@@ -124,7 +144,7 @@ def read_object(file: Path) -> dict[str, Any]:
     """
     try:
         read = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LabError(
             f'"{file}" is not JSON ({error}). Copy or download the folder again.'
         ) from None

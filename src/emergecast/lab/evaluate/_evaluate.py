@@ -62,12 +62,16 @@ def evaluate(
     Raises:
         LabError: A score or a log-probability is not a finite number.
     """
-    responses = (
-        _generated(model, tokenizer, task)
-        if task.generates
-        else logprobs(model, task.encoded(tokenizer))
+    responses: Sequence[tuple[float, bool] | str]
+    cut: frozenset[int] = frozenset()
+    if task.generates:
+        responses, cut = _generated(model, tokenizer, task)
+    else:
+        responses = logprobs(model, task.encoded(tokenizer))
+    items = tuple(
+        score._replace(cut=not cut.isdisjoint(item.requests))
+        for item, score in zip(task.items, task.score(responses), strict=True)
     )
-    items = task.score(responses)
     main = _mean(task.metric, [item.correct for item in items])
     if not math.isfinite(main.score):
         raise LabError(
@@ -88,24 +92,28 @@ def _mean(metric: str, values: Sequence[float]) -> Score:
 
 def _generated(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: LoadedTask
-) -> list[tuple[float, bool] | str]:
-    """Answers of a task that generates: the harness's own backend does that."""
-    from lm_eval.models.huggingface import HFLM
+) -> tuple[list[tuple[float, bool] | str], frozenset[int]]:
+    """Answers of a task that generates: the harness's own backend does that.
 
+    With the numbers of the requests whose text reached the limit of tokens.
+    """
+    from emergecast.lab.evaluate._backend import Backend
     from emergecast.lab.tasks import quiet_harness
 
     with quiet_harness():
-        backend = HFLM(
+        backend = Backend(
             pretrained=model,
             tokenizer=copy.deepcopy(tokenizer),  # the harness changes how it pads
             batch_size=_GENERATED_AT_A_TIME,
             max_length=max_length(model),
             device=str(model.device),
         )
+        backend.set_cache_hook(backend)
         responses: list[tuple[float, bool] | str] = [""] * len(task.requests)
         for kind in {request.request_type for request in task.requests}:
             mine = [i for i, request in enumerate(task.requests) if request.request_type == kind]
             said = getattr(backend, kind)([task.requests[i] for i in mine], disable_tqdm=True)
             for i, response in zip(mine, said, strict=True):
                 responses[i] = response
-    return responses
+    cut = [i for i, request in enumerate(task.requests) if request.args[0] in backend.cut]
+    return responses, frozenset(cut)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from emergecast.lab.experiment import Run
-from emergecast.lab.plan import Plan
+from emergecast.lab.plan import Chosen, Plan
 
 
 class EventKind(StrEnum):
@@ -18,8 +20,16 @@ class EventKind(StrEnum):
     PROGRESS = "progress"
     DONE = "done"
     FAILED = "failed"
+    EXAMPLE = "example"
+    """The first run of a task, few-shot or finetuned, is done: an item of it, whole."""
+    WARNING = "warning"
+    """The first runs of a task look as if nothing were measured."""
+    LOST = "lost"
+    """The worker of the run is gone or hangs; another one takes the run up."""
     ELSEWHERE = "elsewhere"
     """Another runner is doing the run, or has done it."""
+    NOTED = "noted"
+    """Something about the ledger that the user should know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +48,16 @@ class Event:
     """Steps of the run in all, for progress."""
     seconds: float = 0.0
     """How long the run took, where it is done."""
+    took: Mapping[str, float] = field(default_factory=dict)
+    """With the plan: how long the runs took that are done, by key."""
     error: str | None = None
-    """Why the run failed."""
+    """Why the run failed, or how its worker was lost."""
+    warning: str | None = None
+    """What is odd, in a sentence or two."""
+    example: Mapping[str, Any] | None = None
+    """The item, as the ledger keeps it."""
+    note: str = ""
+    """What the user should know, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +70,10 @@ class RunOptions:
     """Do at most this many runs, then stop; all that are missing if None."""
     keep_going: bool = False
     """Do what can be done where some of the experiment's entries cannot be used."""
+    time_limit: float | None = None
+    """Seconds that a run may take; one that takes longer has failed. No limit if None."""
+    chosen: Chosen = field(default_factory=Chosen)
+    """Which of the runs; all by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,3 +86,5 @@ class Report:
     """Runs done in this session."""
     failed: int
     """Runs that failed in this session."""
+    warnings: tuple[str, ...] = ()
+    """What was odd about the first runs of tasks."""

@@ -1,7 +1,7 @@
 """Doing what a plan says is missing, through whichever executor.
 
-A worker that dies takes only its own run with it: the run is tried once more, and recorded as
-failed if it kills the next worker too. Several sessions may share one ledger; a run that another
+A worker that dies or hangs takes only its own run with it: the run is tried once more, and recorded
+as failed if it costs the next worker too. Several sessions may share one ledger; a run that another
 one is doing is waited for, and taken over if that session dies.
 """
 
@@ -20,8 +20,17 @@ from emergecast.lab.executors._events import Event, EventKind, Report, RunOption
 from emergecast.lab.executors._executor import Executor, Heard, StartExecutor, WorkerGone
 from emergecast.lab.executors._local import LocalExecutor
 from emergecast.lab.executors._next_run import Place, next_run, place_of
+from emergecast.lab.executors._notices import Notices
 from emergecast.lab.experiment import Experiment, Run
-from emergecast.lab.ledger import SILENCE, Attempt, Ledger, Owner, State, this_process
+from emergecast.lab.ledger import (
+    SILENCE,
+    Attempt,
+    Ledger,
+    Outcome,
+    Owner,
+    State,
+    this_process,
+)
 from emergecast.lab.plan import Plan, gather_facts, plan_now
 from emergecast.lab.worker import (
     RunAdvanced,
@@ -36,7 +45,9 @@ from emergecast.lab.worker import (
 _CHECK_SECONDS: Final = 2.0
 """Seconds between checks of what cannot be heard."""
 _MOST_DEATHS: Final = 2
-"""How many workers a run may kill before it counts as failed."""
+"""How many workers a run may cost before it counts as failed."""
+_SILENT: Final = f"no sign of life for {SILENCE:g} s"
+"""How a worker is lost that is stopped, hangs, or is out of reach."""
 
 
 def run_all(
@@ -65,11 +76,19 @@ def run_all(
         raise OptionError(f"workers is {options.workers}. Give 1 or more.")
     if options.limit is not None and options.limit < 1:
         raise OptionError(f"limit is {options.limit}. Give 1 or more.")
-    with Ledger.open(experiment.ledger) as ledger:
+    if options.time_limit is not None and not options.time_limit > 0:
+        raise OptionError(f"the time limit is {options.time_limit:g} s. Give more than 0.")
+
+    def note(sentence: str) -> None:
+        listener(Event(kind=EventKind.NOTED, note=sentence))
+
+    with Ledger.open(experiment.ledger, tell=note) as ledger:
         facts = gather_facts(experiment, measurer_of(experiment), ledger)
-        plan = plan_now(experiment, facts, ledger)
+        plan = plan_now(experiment, facts, ledger, chosen=options.chosen)
         if plan.problems and not options.keep_going:
             raise ExperimentError(plan.problems)
+        for damage in ledger.put_aside_damaged():
+            note(f"Damaged, and put aside to be measured again: {damage}")
         for key, state in plan.states.items():
             if state is State.DONE:  # left by a session that was killed
                 _remove_training(experiment, key)
@@ -78,6 +97,7 @@ def run_all(
             ledger=ledger,
             executor=executor(experiment, options.workers),
             limit=options.limit,
+            time_limit=options.time_limit,
             listener=listener,
         ) as session:
             return session.run()
@@ -100,6 +120,10 @@ class _WorkerState:
     """The process that does the run, once it has begun."""
     heard: float = 0.0
     """When it was heard last."""
+    begun: float = 0.0
+    """When it began its run."""
+    renewed: float = 0.0
+    """When its claim was renewed last."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,6 +134,7 @@ class _Session:
     ledger: Ledger
     executor: Executor
     limit: int | None
+    time_limit: float | None
     listener: Callable[[Event], None]
     mine: Owner = field(default_factory=this_process)
     workers: list[_WorkerState] = field(default_factory=list)
@@ -123,8 +148,11 @@ class _Session:
     done: int = 0
     failed: int = 0
     last_check: float = 0.0
+    notices: Notices = field(init=False)
+    warnings: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Self:
+        self.notices = Notices(plan=self.plan)
         self.workers = [_WorkerState() for _ in range(self.executor.workers)]
         return self
 
@@ -139,7 +167,8 @@ class _Session:
     def run(self) -> Report:
         """Rounds of runs: losses may decide which come next."""
         while True:
-            self.listener(Event(kind=EventKind.PLANNED, plan=self.plan))
+            took = {key: result.seconds for key, result in self.ledger.results().items()}
+            self.listener(Event(kind=EventKind.PLANNED, plan=self.plan, took=took))
             self.pending |= {run.key: run for run in self.plan.missing}
             states = self.plan.states
             self.elsewhere |= {
@@ -149,12 +178,16 @@ class _Session:
                 break
             before = self.done + self.failed
             self._round()
-            self.plan = plan_now(self.plan.experiment, self.plan.facts, self.ledger)
+            self.plan = plan_now(
+                self.plan.experiment, self.plan.facts, self.ledger, chosen=self.plan.chosen
+            )
             if self._limit_reached() or (
                 self.done + self.failed == before and not self.plan.missing
             ):
                 break
-        return Report(plan=self.plan, done=self.done, failed=self.failed)
+        return Report(
+            plan=self.plan, done=self.done, failed=self.failed, warnings=tuple(self.warnings)
+        )
 
     def _limit_reached(self) -> bool:
         return self.limit is not None and self.started >= self.limit
@@ -171,10 +204,11 @@ class _Session:
             while (heard := self.executor.hear(wait)) is not None:
                 self._handle(heard)
                 wait = 0.0
+            self._check_time()
             if time.monotonic() - self.last_check >= _CHECK_SECONDS:
-                self.last_check = time.monotonic()
                 self._check_silent_workers()
                 self._check_other_sessions()
+                self.last_check = time.monotonic()
 
     def _hand_out(self) -> None:
         """Give work to every worker that waits, as long as there is some."""
@@ -190,6 +224,7 @@ class _Session:
                     self.elsewhere[run.key] = run
                     continue
                 worker.run, worker.held, worker.owner = run, place_of(run), None
+                worker.heard = time.monotonic()
                 self.started += 1
                 self.executor.send(number, run)
 
@@ -199,18 +234,18 @@ class _Session:
         if isinstance(message, WorkerStuck):
             raise LabError(message.error)
         if isinstance(message, WorkerGone):
-            self._lose(worker, how=message.how, log=message.log)
+            self._lose(worker, message)
             return
+        self._renew(worker)
         if isinstance(message, WorkerAlive):
-            if worker.owner is not None:
-                with contextlib.suppress(LedgerError):  # for sessions of other machines alone
-                    self.ledger.beat(worker.owner)
             return
         if run is None or run.key != message.key:
             return  # it was taken for lost, and somebody else does it
         if isinstance(message, RunBegun):
-            self.failed_starts, worker.owner = 0, message.owner
-            self.ledger.hand_over(run.key, giver=self.mine, taker=message.owner)
+            self.failed_starts, worker.owner, worker.begun = 0, message.owner, time.monotonic()
+            if not self.ledger.hand_over(run.key, giver=self.mine, taker=message.owner):
+                self._leave(heard.worker)
+                return
             self.listener(Event(kind=EventKind.BEGUN, run=run))
         elif isinstance(message, RunAdvanced):
             kind, done, total = EventKind.PROGRESS, message.done, message.total
@@ -218,6 +253,13 @@ class _Session:
         else:
             self._record(run, message)
             worker.run = worker.owner = None
+
+    def _renew(self, worker: _WorkerState) -> None:
+        """Let other sessions know that a run is being done, a few times as often as they ask."""
+        if worker.owner is not None and worker.heard - worker.renewed > SILENCE / 8:
+            worker.renewed = worker.heard
+            with contextlib.suppress(LedgerError):  # they alone need it
+                self.ledger.beat(worker.owner)
 
     def _record(self, run: Run, message: RunDone | RunFailed) -> None:
         """Put what became of a run into the ledger, before anything else happens to it."""
@@ -231,51 +273,107 @@ class _Session:
             event = Event(kind=EventKind.FAILED, run=run, error=message.error)
         _remove_training(self.plan.experiment, run.key)
         self.listener(event)
+        if isinstance(message, RunDone):
+            self._notice(run, message.outcome)
 
-    def _lose(self, worker: _WorkerState, *, how: str, log: str) -> None:
+    def _notice(self, run: Run, outcome: Outcome) -> None:
+        """Show what the first runs of a task show."""
+        example = next(iter(outcome.items), {})
+        if self.notices.is_first(run) and "text" in example:
+            self.listener(Event(kind=EventKind.EXAMPLE, run=run, example=example))
+        for warning in self.notices.warnings(run, outcome):
+            self.warnings.append(warning)
+            self.listener(Event(kind=EventKind.WARNING, run=run, warning=warning))
+
+    def _leave(self, number: int) -> None:
+        """Have a worker stop a run that another session took over while this one was stopped."""
+        self.executor.stop(number)
+        run, self.workers[number] = self.workers[number].run, _WorkerState()
+        if run is not None:
+            self.started -= 1
+            self.elsewhere[run.key] = run
+
+    def _lose(self, worker: _WorkerState, gone: WorkerGone) -> None:
         """A worker is lost; its run is tried again, or recorded as failed."""
         run, owner = worker.run, worker.owner
         worker.run = worker.owner = worker.held = None
         if run is None:
             return
         self.started -= 1
-        if owner is None:
+        if owner is None and not gone.left_alone:
             self.failed_starts += 1
             if self.failed_starts >= _MOST_DEATHS:
                 raise LabError(
-                    f"worker processes cannot start ({how}). The end of the log of one says why:"
-                    f' "{log}".'
+                    f"worker processes cannot start ({gone.how}). The end of the log of one says"
+                    f' why: "{gone.log}".'
                 )
-        else:
+        elif not gone.left_alone:
             self.deaths[run.key] += 1
         if self.deaths[run.key] < _MOST_DEATHS:
             self.ledger.release(owner or self.mine, run.key)
             self.pending = {run.key: run, **self.pending}
+            how = f"its worker is lost ({gone.how}); another one takes it up"
+            self.listener(Event(kind=EventKind.LOST, run=run, error=how))
             return
-        where = f'; its log is "{log}"' if log else ""
+        where = f'; its log is "{gone.log}"' if gone.log else ""
         error = (
-            f"the worker process died {_MOST_DEATHS} times ({how}), as when memory runs out. Use"
-            f" fewer workers or a smaller batch{where}."
+            f"the worker process died {_MOST_DEATHS} times ({gone.how}), as when memory runs out."
+            f" Use fewer workers or a smaller batch{where}."
         )
-        attempt = Attempt.here(run, started=time.time(), seconds=0.0, versions={})
+        if gone.how == _SILENT:
+            error = (
+                f"the worker process was lost {_MOST_DEATHS} times ({gone.how}): it computed"
+                " nothing, as where it waits for what never comes. Look at what the task's own"
+                " code, a tracker or a slow disk may wait for."
+            )
+        self._fail(run, error, seconds=0.0)
+
+    def _fail(self, run: Run, error: str, *, seconds: float) -> None:
+        """Record a failure that the worker itself cannot tell any more."""
+        started = time.time() - seconds
+        attempt = Attempt.here(run, started=started, seconds=seconds, versions={})
         self.ledger.fail(attempt, error, "")
         self.failed += 1
         self.listener(Event(kind=EventKind.FAILED, run=run, error=error))
 
+    def _check_time(self) -> None:
+        """End runs that take longer than they may.
+
+        Their training checkpoints stay: with a longer limit they are taken up again.
+        """
+        if self.time_limit is None:
+            return
+        for number, worker in enumerate(self.workers):
+            if worker.run is None or worker.owner is None:
+                continue
+            took = time.monotonic() - worker.begun
+            if took <= self.time_limit:
+                continue
+            run = worker.run
+            self.executor.stop(number)
+            self.workers[number] = _WorkerState()
+            error = (
+                f"the run was not done after {took:,.1f} s, and the limit is {self.time_limit:g} s."
+                " Allow more time, or leave it out."
+            )
+            self._fail(run, error, seconds=took)
+
     def _check_silent_workers(self) -> None:
-        """Take a run for lost whose worker is no longer alive by the rule of the ledger.
+        """Replace workers that gave no sign of life for long: stopped, hanging, or out of reach.
 
         An executor says itself which workers are gone, as far as it can know.
         """
         if any(worker.run is not None and worker.owner is None for worker in self.workers):
-            with contextlib.suppress(LedgerError):  # for sessions of other machines alone
+            with contextlib.suppress(LedgerError):  # other sessions alone need it
                 self.ledger.beat(self.mine)
-        for worker in self.workers:
-            silent = time.monotonic() - worker.heard > SILENCE
-            if not silent or worker.run is None or worker.owner is None:
-                continue
-            if worker.run.key not in self.ledger.running():
-                self._lose(worker, how=f"no sign of life for {SILENCE:g} s", log="")
+        now = time.monotonic()
+        if now - self.last_check > SILENCE / 2:  # this session itself was stopped for a while
+            for worker in self.workers:
+                worker.heard = now
+        for number, worker in enumerate(self.workers):
+            if worker.run is not None and now - worker.heard > SILENCE:
+                self.executor.stop(number)
+                self._lose(worker, WorkerGone(how=_SILENT, log=""))
 
     def _check_other_sessions(self) -> None:
         """Check on runs that other sessions are doing."""

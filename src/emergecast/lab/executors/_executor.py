@@ -18,6 +18,8 @@ class WorkerGone:
     """How it ended, like "signal 9"."""
     log: str
     """Where what it printed can be read."""
+    left_alone: bool = False
+    """Whether it ended because it had not heard of the session for long, so no run is to blame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,13 @@ class Executor(Protocol):
         """The next thing that was heard; None where nothing is for so many seconds.
 
         Of each worker in order, `WorkerGone` last, and that of every worker that ends.
+        """
+        ...
+
+    def stop(self, worker: int) -> None:
+        """End a worker now, whatever it does and even if it hears nothing any more.
+
+        Nothing is heard of it afterwards, `WorkerGone` neither; it may be sent a run again.
         """
         ...
 

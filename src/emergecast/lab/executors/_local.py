@@ -9,16 +9,17 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from emergecast.lab.executors._executor import Heard, WorkerGone
 from emergecast.lab.experiment import Experiment, Run
-from emergecast.lab.worker import message_from_json
+from emergecast.lab.worker import BEAT_SECONDS, LEFT_ALONE, message_from_json
 
-_END_SECONDS: Final = 10.0
-"""Seconds that a worker has to end by itself."""
+_END_SECONDS: Final = 5.0
+"""Seconds that workers have to end by themselves."""
 
 _ONE_THREAD: Final = {
     "OMP_NUM_THREADS": "1",
@@ -55,78 +56,127 @@ class LocalExecutor:
     def __init__(self, experiment: Experiment, workers: int | None = None) -> None:
         self.workers = workers or default_workers()[0]
         self._experiment = experiment
-        self._processes: dict[int, subprocess.Popen[str]] = {}
-        self._heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
+        self._processes: dict[int, _WorkerProcess] = {}
+        self._heard: queue.SimpleQueue[tuple[_WorkerProcess, Heard]] = queue.SimpleQueue()
 
     def send(self, worker: int, run: Run) -> None:
         """Have a worker do a run."""
-        process = self._processes.get(worker) or self._start(worker)
-        _write(process, run.as_json())
+        if worker not in self._processes:
+            self._processes[worker] = _WorkerProcess(worker, self._experiment, self._hear)
+        self._processes[worker].tell(run.as_json())
 
     def hear(self, seconds: float) -> Heard | None:
         """The next thing that was heard."""
-        try:
-            heard = self._heard.get(timeout=seconds) if seconds else self._heard.get_nowait()
-        except queue.Empty:
-            return None
-        if isinstance(heard.message, WorkerGone):
-            self._processes.pop(heard.worker, None)
-        return heard
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                process, heard = self._heard.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                return None
+            if self._processes.get(heard.worker) is not process:
+                continue  # it was stopped
+            if isinstance(heard.message, WorkerGone):
+                del self._processes[heard.worker]
+            return heard
+
+    def stop(self, worker: int) -> None:
+        """Kill a worker: it may be past hearing."""
+        process = self._processes.pop(worker, None)
+        if process is not None:
+            process.ask_to_end()
+            process.end(0.0)
 
     def close(self) -> None:
         """End all workers: those that do not end by themselves are killed."""
         for process in self._processes.values():
-            _close_input(process)
+            process.ask_to_end()
+        end = time.monotonic() + _END_SECONDS
         for process in self._processes.values():
-            try:
-                process.wait(timeout=_END_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.end(max(0.0, end - time.monotonic()))
 
-    def _start(self, worker: int) -> subprocess.Popen[str]:
-        """Start the worker of this number; what it prints goes to the end of its log."""
-        log = self._experiment.output / "logs" / f"worker-{worker}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as stream:
-            process = subprocess.Popen(
+    def _hear(self, process: _WorkerProcess, heard: Heard) -> None:
+        self._heard.put((process, heard))
+
+
+class _WorkerProcess:
+    """A worker process, and the threads that carry what it is told and what it says.
+
+    Orders go out from a thread of their own: a process that reads nothing stops nobody else.
+    """
+
+    def __init__(
+        self, number: int, experiment: Experiment, hear: Callable[[_WorkerProcess, Heard], None]
+    ) -> None:
+        self._number = number
+        self._hear = hear
+        self._log = experiment.output / "logs" / f"worker-{number}.log"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._orders: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        with self._log.open("ab") as stream:
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "emergecast.lab.worker._worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stream,
                 text=True,
                 encoding="utf-8",
-                env=_environment(worker),
+                env=_environment(number),
                 start_new_session=True,  # Ctrl-C is for the session; it ends the workers itself
             )
-        self._processes[worker] = process
-        threading.Thread(target=self._read, args=(worker, process, log), daemon=True).start()
-        _write(process, {"text": self._experiment.text, "file": str(self._experiment.file)})
-        return process
+        threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._write, daemon=True).start()
+        self.tell({"text": experiment.text, "file": str(experiment.file)})
 
-    def _read(self, worker: int, process: subprocess.Popen[str], log: Path) -> None:
-        """Pass on what a worker says, and that it is gone."""
-        stream = cast("IO[str]", process.stdout)
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
+    def tell(self, order: Mapping[str, Any]) -> None:
+        """Give an order."""
+        self._orders.put(json.dumps(order))
+
+    def ask_to_end(self) -> None:
+        """Have it end; what it has not read yet is lost with it."""
+        self._orders.put(None)
+
+    def end(self, seconds: float) -> None:
+        """Wait for its end for so long, then kill it."""
+        try:
+            self._process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it hangs in the system itself
+                self._process.wait(timeout=_END_SECONDS)
+
+    def _write(self) -> None:
+        """Pass on orders; an empty line says that the session is still there."""
+        stream = cast("IO[str]", self._process.stdin)
+        with contextlib.suppress(OSError, ValueError), stream:  # it is gone, as its reader notices
+            while True:
+                try:
+                    order = self._orders.get(timeout=BEAT_SECONDS)
+                except queue.Empty:
+                    order = ""
+                if order is None:
+                    return
+                stream.write(order + "\n")
+                stream.flush()
+
+    def _read(self) -> None:
+        """Pass on what the worker says, and that it is gone."""
+        stream = cast("IO[str]", self._process.stdout)
         with stream, contextlib.suppress(ValueError):  # a line that was cut short by a kill
             for line in stream:
-                self._heard.put(Heard(worker=worker, message=message_from_json(line)))
-        _close_input(process)
-        status = process.wait()
-        how = f"signal {-status}" if status < 0 else f"exit status {status}"
-        self._heard.put(Heard(worker=worker, message=WorkerGone(how=how, log=str(log))))
-
-
-def _write(process: subprocess.Popen[str], order: Mapping[str, Any]) -> None:
-    stream = cast("IO[str]", process.stdin)
-    with contextlib.suppress(OSError, ValueError):  # it is gone, which its reader notices
-        stream.write(json.dumps(order) + "\n")
-        stream.flush()
-
-
-def _close_input(process: subprocess.Popen[str]) -> None:
-    """Have the worker end; what it has not read yet is lost with it."""
-    with contextlib.suppress(OSError):
-        cast("IO[str]", process.stdin).close()
+                self._hear(self, Heard(worker=self._number, message=message_from_json(line)))
+        self.ask_to_end()
+        status = self._process.wait()
+        gone = WorkerGone(
+            how=f"signal {-status}" if status < 0 else f"exit status {status}",
+            log=str(self._log),
+            left_alone=status == LEFT_ALONE,
+        )
+        self._hear(self, Heard(worker=self._number, message=gone))
 
 
 def _environment(number: int) -> dict[str, str]:

@@ -17,7 +17,10 @@ from emergecast.lab.experiment._experiment import (
 )
 from emergecast.lab.experiment._parse import parse_experiment, read_experiment
 from emergecast.lab.experiment._run import (
+    CONFIG,
+    DEFINITION,
     HALF_PRECISION,
+    LATER,
     PROTOCOL,
     Run,
     RunKind,
@@ -27,7 +30,10 @@ from emergecast.lab.experiment._run import (
 )
 
 __all__ = [
+    "CONFIG",
+    "DEFINITION",
     "HALF_PRECISION",
+    "LATER",
     "PROTOCOL",
     "Choice",
     "Corpus",

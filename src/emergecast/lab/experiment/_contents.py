@@ -31,7 +31,7 @@ REHEARSAL: Final[Readers] = {
     "training_size": whole(0),
     "items": whole(1),
 }
-COSTS: Final[Readers] = {"flops_per_second": number(above=0), "per_hour": number(least=0)}
+COSTS: Final[Readers] = {"flops_per_second": number(least=1), "per_hour": number(least=0)}
 TOP: Final[Readers] = {
     "name": Entry.text,
     "output": Entry.path,

@@ -46,6 +46,8 @@ from emergecast.lab.tasks import Task
 
 _MOST_REPEATS: Final = 1000
 """Bound of subsets and of seeds, so that a typing mistake does not make an endless grid."""
+_MOST_RUNS: Final = 250_000
+"""Bound of the grid."""
 
 # --------------------------------------------------------------------------------- the whole file
 
@@ -71,8 +73,9 @@ def parse_experiment(text: str, path: str | Path) -> Experiment:
     try:
         experiment = _experiment(root, text, path)
     except RecursionError:
-        root.wrong("an alias contains itself.", "Write the values out.")
+        root.wrong("merges (<<) are nested too deeply.", "Write the values out.")
         raise root.document.refusal() from None
+    _check_size(experiment, root)
     if root.document.problems:
         raise root.document.refusal()
     return experiment
@@ -123,6 +126,21 @@ def _experiment(root: Entry, text: str, path: Path) -> Experiment:
         costs=values.get("costs", Costs()),
         spots={spot_key(thing): entry.spot for thing, entry in named},
     )
+
+
+def _check_size(experiment: Experiment, root: Entry) -> None:
+    """Report a grid that nobody can measure, before it fills the memory."""
+    finetuning = experiment.finetuning
+    each_task = [
+        int(experiment.few_shot)
+        + len(finetuning.methods)
+        * sum(finetuning.subsets[d] * finetuning.seeds[d] for d in experiment.amounts[task.name])
+        for task in experiment.tasks
+    ]
+    runs = len(experiment.checkpoints) * (len(experiment.corpora) + sum(each_task))
+    if runs > _MOST_RUNS:
+        what = f"these are {runs:,} runs, and at most {_MOST_RUNS:,} are planned at a time."
+        root.wrong(what, "Take fewer subsets, seeds or amounts, or make several files of it.")
 
 
 def _amounts_of(task: Section, examples: tuple[int, ...]) -> tuple[int, ...]:
@@ -276,6 +294,9 @@ def _method(part: Section, examples: Sequence[int]) -> _UnsettledMethod | None:
     part.exclusive("steps", "epochs")
     batch = {d: min(values.get("batch_size", {}).get(d, DEFAULT_BATCH), d) for d in examples}
     steps, epochs = values.get("steps"), values.get("epochs")
+    if epochs is not None and any(epochs[d] * d >= 2**53 for d in examples):
+        part.wrong("epochs", "that is too many.", "Write how often the data are gone through.")
+        epochs = None
     if steps is None and epochs is not None:
         steps = {d: max(1, math.ceil(epochs[d] * d / batch[d])) for d in examples}
     warmup = values.get("warmup_steps", {})

@@ -44,6 +44,14 @@ finetuned ones in another precision than few-shot ones.
 """
 
 
+CONFIG: Final = "config"
+"""Part of the identity: what the settings of model, tokenizer and generation say."""
+DEFINITION: Final = "definition"
+"""Part of the identity of a score: what the task's definition is."""
+LATER: Final = frozenset({CONFIG, DEFINITION})
+"""Parts of the identity that keys of version 0.1.0 lack, and rehearsals."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
     """What a copy of a checkpoint is finetuned on, and how."""
@@ -97,6 +105,12 @@ class Run:
     def key(self) -> str:
         """SHA-256 of the identity, in hexadecimal: names and folders are not part of it."""
         return hashlib.sha256(canonical(self.identity).encode()).hexdigest()
+
+    @property
+    def first_key(self) -> str:
+        """The key that version 0.1.0 made, which knew less of what determines a result."""
+        known = {name: value for name, value in self.identity.items() if name not in LATER}
+        return hashlib.sha256(canonical(known).encode()).hexdigest()
 
     @property
     def title(self) -> str:

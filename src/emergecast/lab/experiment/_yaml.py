@@ -16,9 +16,14 @@ from typing import Final
 import yaml
 
 from emergecast.errors import ExperimentError, Mistake, nearest
+from emergecast.lab.tasks import yaml_faults
 
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _NULL: Final = "tag:yaml.org,2002:null"
+_LONGEST_NAME: Final = 255
+"""Bytes of one part of a path, on the file systems that there are."""
+_LARGEST: Final = 1e60
+"""Above any number of anything; sums and products of such numbers are finite."""
 _WHOLE: Final = re.compile(r"[-+]?[0-9]+(_[0-9]+)*|[-+]?[0-9]{1,3}(,[0-9]{3})+")
 _TRUE: Final = frozenset({"true", "yes", "on"})
 _FALSE: Final = frozenset({"false", "no", "off"})
@@ -186,7 +191,17 @@ class Entry:
     def path(self) -> Path | None:
         """A path; a relative one starts from the folder of the file."""
         text = self.text()
-        return None if text is None else self.document.file.parent / Path(text).expanduser()
+        if text is None:
+            return None
+        try:
+            path = self.document.file.parent / Path(text).expanduser()
+        except RuntimeError:
+            self.wrong(f"{self.shown} begins in the home of nobody.", "Write the path out.")
+            return None
+        if max(len(part.encode()) for part in path.parts) > _LONGEST_NAME:
+            self.wrong(f"{self.shown} is too long for a path.", "Write a shorter one.")
+            return None
+        return path
 
     def text(self) -> str | None:
         """Text that is not empty."""
@@ -238,6 +253,9 @@ class Entry:
         if minimum is not None and number < minimum:
             self.wrong(f"{self.shown} is too small.", f"Write at least {minimum:g}.")
             return None
+        if abs(number) > _LARGEST:
+            self.wrong(f"{self.shown} is too large.", f"Write at most {_LARGEST:g}.")
+            return None
         return number
 
     def _parsed(self) -> float | None:
@@ -266,7 +284,7 @@ def read_document(text: str, file: Path) -> Entry:
     """The root of the YAML document in `text`; `file` is how messages call it.
 
     Raises:
-        ExperimentError: it is not one YAML document.
+        ExperimentError: it is not one YAML document, or its aliases stand for too much.
     """
     document = Document(file=file, lines=tuple(text.splitlines()))
     loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -284,6 +302,10 @@ def read_document(text: str, file: Path) -> Entry:
         what, remedy = "lists are nested too deeply.", "Write it with less nesting."
     else:
         if node is not None:
+            for fault in yaml_faults(node):
+                document.add(fault.line, "", fault.what, fault.remedy)
+            if document.problems:
+                raise document.refusal()
             return Entry(node=node, document=document, where="", line=node.start_mark.line + 1)
         what, remedy = "the file is empty.", "Describe an experiment in it."
     raise ExperimentError([document.spot(line).mistake(what, remedy)])

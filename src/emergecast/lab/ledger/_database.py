@@ -1,4 +1,4 @@
-"""The SQLite file of a ledger: its tables, opening it, and what can go wrong.
+"""The open file of a ledger: its transactions, and what follows a commit.
 
 WAL mode, full synchronisation: a reader never waits for a writer, and what was committed survives a
 kill and a power cut.
@@ -8,67 +8,46 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from emergecast.errors import LedgerError
-
-_FORMAT: Final = 1
-_LOCK_SECONDS: Final = 60.0
-"""Seconds to wait for another writer."""
-
-_TABLES: Final = """
-CREATE TABLE results (
-    key TEXT PRIMARY KEY,
-    kind TEXT NOT NULL,
-    title TEXT NOT NULL,
-    identity TEXT NOT NULL,
-    outcome TEXT NOT NULL,
-    items BLOB,
-    started REAL NOT NULL,
-    seconds REAL NOT NULL,
-    timings TEXT NOT NULL,
-    versions TEXT NOT NULL,
-    machine TEXT NOT NULL
-) STRICT;
-CREATE TABLE failures (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    key TEXT NOT NULL,
-    title TEXT NOT NULL,
-    error TEXT NOT NULL,
-    traceback TEXT NOT NULL,
-    failed REAL NOT NULL,
-    seconds REAL NOT NULL,
-    versions TEXT NOT NULL,
-    machine TEXT NOT NULL,
-    cleared REAL
-) STRICT;
-CREATE INDEX failures_by_key ON failures (key);
-CREATE TABLE claims (
-    key TEXT PRIMARY KEY,
-    title TEXT NOT NULL,
-    owner TEXT NOT NULL,
-    host TEXT NOT NULL,
-    pid INTEGER NOT NULL,
-    born TEXT NOT NULL,
-    since REAL NOT NULL,
-    beat REAL NOT NULL
-) STRICT;
-CREATE TABLE facts (fingerprint TEXT PRIMARY KEY, facts TEXT NOT NULL) STRICT;
-"""
+from emergecast.lab.ledger._connect import clear_errors, connect, connect_to_read
+from emergecast.lab.ledger._count_file import Committed, read_count, write_count
+from emergecast.lab.ledger._damage import LedgerCheck
+from emergecast.lab.ledger._examine import examine, examine_rows
+from emergecast.lab.ledger._log import LogEntry, add_entry, last_entry
+from emergecast.lab.ledger._migrate import migrate
+from emergecast.lab.ledger._tables import FORMAT, OLD_FORMAT, format_of, is_empty, make_tables
 
 
 class Database:
     """An open file; every method raises LedgerError where it cannot be read or written."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path = path
-        self._connection = connection
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, examination: LedgerCheck
+    ) -> None:
+        self.path = path
+        self.examination = examination
+        """What was wrong with it when it was opened."""
+        self.migrated = False
+        """Whether it was in the form of version 0.1.0 until now."""
+        self.has_digests = examination.format != OLD_FORMAT
+        """Whether its rows have digests, which those of version 0.1.0 lack."""
+        self.connection = connection
+        """To it, as SQLite has it."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the file at `path` to write, and make it where there is none."""
+        """Open the file at `path` to write, and make it where there is none.
+
+        Raises:
+            LedgerError: it cannot be written, or as a whole cannot be relied on. Then nothing is
+                changed.
+        """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -76,9 +55,11 @@ class Database:
                 f'the folder "{path.parent}" cannot be made: {error.strerror or error}.'
                 " Choose another output, or fix its permissions."
             ) from None
-        with _clear_errors(path):
-            connection = sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)
-            database = cls(path, connection)
+        examination = examine(path)
+        examination.refuse()
+        with clear_errors(path):
+            connection = connect(path)
+            database = cls(path, connection, examination)
             try:
                 database._prepare()
             except BaseException:
@@ -91,96 +72,86 @@ class Database:
         """Open the file at `path` without changing anything.
 
         Raises:
-            LedgerError: there is none, or it cannot be read.
+            LedgerError: there is none, it cannot be read, or as a whole cannot be relied on.
         """
+        examination = examine(path)
+        examination.refuse()
         if not path.is_file():
             raise LedgerError(
                 f'there is no ledger "{path}": nothing was run yet. Run the experiment first.'
             )
-        with _clear_errors(path):
-            uri = f"{path.absolute().as_uri()}?mode=ro"
-            connection = sqlite3.connect(uri, uri=True, timeout=_LOCK_SECONDS, isolation_level=None)
-            try:
-                _check_format(path, connection)
-            except sqlite3.OperationalError:
-                connection.close()
-                # Where not even the index of the log can be made beside it, as on a read-only
-                # medium: safe as long as there is no log.
-                if path.with_name(path.name + "-wal").exists():
-                    raise
-                connection = sqlite3.connect(uri + "&immutable=1", uri=True, isolation_level=None)
-                _check_format(path, connection)
-        return cls(path, connection)
+        with clear_errors(path):
+            return cls(path, connect_to_read(path), examination)
 
     def _prepare(self) -> None:
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        if self._connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            with self.writing() as connection:
-                if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    for statement in _TABLES.split(";"):
-                        connection.execute(statement)
-                    connection.execute(f"PRAGMA user_version = {_FORMAT}")
-        _check_format(self._path, self._connection)
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.execute("PRAGMA synchronous = FULL")
+        if format_of(self.connection) != FORMAT:
+            with self.writing() as connection:  # so that one of several sessions does it
+                if is_empty(connection):
+                    self._begin_count()
+                    make_tables(connection)
+                    add_entry(connection, LogEntry.MADE, key=uuid.uuid4().hex, title="")
+                elif format_of(connection) == OLD_FORMAT:
+                    self._begin_count()
+                    found = examine_rows(self.path, connection)
+                    migrate(connection, found)
+                    put_aside = tuple(replace(each, put_aside=True) for each in found.damaged)
+                    self.examination = replace(found, damaged=put_aside)
+                    self.migrated = True
+        self.has_digests = True
         with self.writing() as connection:  # so that a read-only file is known at once
             connection.execute("DELETE FROM claims WHERE key = ''")
+            if self.examination.stale_index:
+                connection.execute("REINDEX")
+        self._publish()
+
+    def _begin_count(self) -> None:
+        """There is such a file before there is a ledger that needs one."""
+        write_count(self.path, Committed(results=0, commits=0, last=""))
+
+    def _publish(self) -> None:
+        """Bring the file that counts results up to date.
+
+        Within a transaction, so that of several sessions none puts an older count in place of a
+        newer one.
+        """
+        with self.writing() as connection:
+            commits, last = last_entry(connection)
+            results = connection.execute("SELECT count(*) FROM results").fetchone()[0]
+            committed = Committed(results=results, commits=commits, last=last)
+            if committed != read_count(self.path):
+                write_count(self.path, committed)
+
+    def forget_damage(self) -> None:
+        """All of it was dealt with; a session that begins now finds what is left."""
+        self.examination = replace(self.examination, damaged=())
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        self.connection.close()
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it or nothing."""
-        with _clear_errors(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
+        with clear_errors(self.path):
+            self.connection.execute("BEGIN IMMEDIATE")
             try:
-                yield self._connection
-                self._connection.execute("COMMIT")
+                yield self.connection
+                self.connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
                 raise
+
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that the log speaks of, and the file that counts results after it."""
+        with self.writing() as connection:
+            yield connection
+        self._publish()
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """What a query finds."""
-        with _clear_errors(self._path):
-            return self._connection.execute(query, values).fetchall()
-
-
-def _check_format(path: Path, connection: sqlite3.Connection) -> None:
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found != _FORMAT:
-        raise LedgerError(
-            f'"{path}" is not a ledger of this version (format {found}, expected {_FORMAT}).'
-            " Use the version of emergecast that made it, or another output."
-        )
-
-
-_SAFE: Final = "Nothing that was recorded is lost."
-
-
-@contextlib.contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises into a message with a remedy."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        said = str(error)
-        if "readonly" in said or "read-only" in said:
-            what = f"it is read-only. {_SAFE} Make the file and its folder writable, and run again."
-        elif "full" in said or "I/O" in said:
-            what = f"the disk is full or failing ({said}). {_SAFE} Free some space, and run again."
-        elif "unable to open" in said:
-            what = f"it cannot be opened ({said}). Check the path and its permissions."
-        elif "locked" in said:
-            what = (
-                f"another program has locked it for {_LOCK_SECONDS:g} seconds. {_SAFE} Run again."
-            )
-        elif "not a database" in said or "malformed" in said:
-            what = (
-                f"it is damaged, or not a ledger ({said}). Move it away, or choose another output."
-            )
-        else:
-            what = f"SQLite says: {said}."
-        raise LedgerError(f'the ledger "{path}" cannot be used: {what}') from error
+        with clear_errors(self.path):
+            return self.connection.execute(query, values).fetchall()

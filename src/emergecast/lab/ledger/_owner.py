@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 SILENCE: Final = 120.0
-"""Seconds without a heartbeat after which a process is taken for dead whose number means nothing
-here: one of another container, or any on Windows."""
+"""Seconds without a heartbeat after which nobody waits for a process: it is dead, or stopped, or
+hangs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +38,17 @@ def this_process() -> Owner:
 
 
 def is_alive(host: str, pid: int, born: str, beat: float) -> bool:
-    """Whether the process with this description is still alive, as far as can be known here."""
+    """Whether the process with this description still does its run, as far as can be known here.
+
+    Its number is looked up only where it means something: on the same machine, in the same space.
+    """
+    if abs(time.time() - beat) >= SILENCE:  # one of tomorrow is damaged
+        return False
     if host != _host() or sys.platform == "win32":
-        return time.time() - beat < SILENCE
+        return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass  # it is alive, and is another user's

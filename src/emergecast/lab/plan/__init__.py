@@ -6,21 +6,28 @@ before anything expensive, and every mistake is quoted at its line.
 
 from __future__ import annotations
 
+from emergecast.lab.plan._chosen import Chosen, Shard
 from emergecast.lab.plan._estimate import Estimate, estimate, seconds_each
-from emergecast.lab.plan._export import Exported, make_table
+from emergecast.lab.plan._export import Exported, make_table, older_words
 from emergecast.lab.plan._facts import gather_facts
+from emergecast.lab.plan._look_up import RunFound, look_up
 from emergecast.lab.plan._plan import Plan
 from emergecast.lab.plan._survey import Survey, clear_failures, plan_now, survey
 
 __all__ = [
+    "Chosen",
     "Estimate",
     "Exported",
     "Plan",
+    "RunFound",
+    "Shard",
     "Survey",
     "clear_failures",
     "estimate",
     "gather_facts",
+    "look_up",
     "make_table",
+    "older_words",
     "plan_now",
     "seconds_each",
     "survey",

@@ -11,7 +11,11 @@ import numpy as np
 from emergecast.lab.experiment import Run, RunKind, WorkerKind
 from emergecast.lab.ledger import Result, State
 from emergecast.lab.plan._plan import Plan
-from emergecast.scaling import FLOPS_PER_PARAM_AND_TOKEN, GPU_FLOPS_PER_SECOND
+from emergecast.scaling import (
+    CPU_FLOPS_PER_SECOND,
+    FLOPS_PER_PARAM_AND_TOKEN,
+    GPU_FLOPS_PER_SECOND,
+)
 
 _ITEM_TOKENS: Final = 100
 """Assumed tokens of a test item or a training example whose size is not known."""
@@ -22,8 +26,6 @@ _OVERHEAD: Final[Mapping[RunKind, float]] = {
     RunKind.FINETUNED: 1.0,
 }
 """Assumed seconds of a run beside its arithmetic: loading, saving."""
-CPU_FLOPS: Final = 5e10
-"""Assumed arithmetic of one CPU core, FLOP per second."""
 _ADAM: Final = 3 * 4
 """Bytes per parameter of a training checkpoint: weights and two moments in 32 bits."""
 _ITEM_BYTES: Final = 16
@@ -53,7 +55,8 @@ def estimate(
 ) -> Estimate:
     """Time, disk and cost of the runs that have no result, failed ones left out."""
     left = [*_unique(plan), *plan.undecided]
-    paces = _paces(plan, results, on_gpu=on_gpu)
+    took = {key: result.seconds for key, result in results.items()}
+    paces = _paces(plan, took, on_gpu=on_gpu)
     seconds = sum(paces[run.kind].seconds(flops(plan, run)) for run in left)
     price = plan.experiment.costs.per_hour
     busy = max(1, min(workers, len(left)))
@@ -68,16 +71,18 @@ def estimate(
 
 
 def seconds_each(
-    plan: Plan, results: Mapping[str, Result], *, on_gpu: bool = False
+    plan: Plan, took: Mapping[str, float], *, on_gpu: bool = False
 ) -> dict[str, float]:
-    """Seconds that each run takes, by key: measured where it is done, else estimated."""
-    runs = list({run.key: run for run in plan.runs}.values())
-    paces = _paces(plan, results, on_gpu=on_gpu)
+    """Seconds that each run takes, by key: measured where it is done, else estimated.
+
+    Those that may follow are among them. The same as in `estimate`; `took` holds the seconds of the
+    runs that are done, by key.
+    """
+    paces = _paces(plan, took, on_gpu=on_gpu)
+    runs = {run.key: run for run in (*plan.runs, *plan.undecided)}
     return {
-        run.key: results[run.key].seconds
-        if run.key in results
-        else paces[run.kind].seconds(flops(plan, run))
-        for run in runs
+        key: took[key] if key in took else paces[run.kind].seconds(flops(plan, run))
+        for key, run in runs.items()
     }
 
 
@@ -107,7 +112,7 @@ def _basis(plan: Plan, paces: Mapping[RunKind, _Pace], left: set[RunKind]) -> st
     return "; ".join(said)
 
 
-def _paces(plan: Plan, results: Mapping[str, Result], *, on_gpu: bool) -> dict[RunKind, _Pace]:
+def _paces(plan: Plan, took: Mapping[str, float], *, on_gpu: bool) -> dict[RunKind, _Pace]:
     """How long the kinds of runs take, fitted to those of the kind in the ledger.
 
     Where there are none of a kind, the arithmetic is taken to be as fast as in the others,
@@ -117,12 +122,12 @@ def _paces(plan: Plan, results: Mapping[str, Result], *, on_gpu: bool) -> dict[R
     stated = plan.experiment.costs.flops_per_second
     paces: dict[RunKind, _Pace] = {}
     for kind in RunKind:
-        done = {run.key: run for run in plan.runs if run.kind is kind and run.key in results}
-        pairs = [(flops(plan, run), results[key].seconds) for key, run in done.items()]
+        mine = {run.key: run for run in plan.runs if run.kind is kind}
+        pairs = [(flops(plan, run), took[key]) for key, run in mine.items() if key in took]
         if pairs:
             fixed, per_flop = _line(pairs)
             paces[kind] = _Pace(fixed=fixed, per_flop=per_flop, measured=len(pairs))
-    usual = 1 / (stated or (GPU_FLOPS_PER_SECOND if on_gpu else CPU_FLOPS))
+    usual = 1 / (stated or (GPU_FLOPS_PER_SECOND if on_gpu else CPU_FLOPS_PER_SECOND))
     seen = [pace.per_flop for pace in paces.values() if pace.per_flop > 0 and pace.measured > 2]
     per_flop = max(seen) if seen and stated is None else usual
     for kind in RunKind:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from emergecast.errors import LabError
 from emergecast.lab.evaluate import Loss, Score
-from emergecast.lab.experiment import Experiment, Run, RunKind, WorkerKind
+from emergecast.lab.experiment import (
+    CONFIG,
+    DEFINITION,
+    LATER,
+    Experiment,
+    Run,
+    RunKind,
+    WorkerKind,
+)
 from emergecast.lab.ledger import Result
 from emergecast.lab.plan._facts import chance_level
 from emergecast.lab.plan._plan import Plan
@@ -29,6 +38,8 @@ class Exported:
     """Whether the scores come from a rehearsal."""
     missing: int
     """Runs of the plan that have no result: not done, failed, or running."""
+    older: Mapping[str, int]
+    """Results left out because something has changed since: how many, by what has."""
 
 
 def make_table(plan: Plan, results: Mapping[str, Result]) -> Exported:
@@ -43,6 +54,7 @@ def make_table(plan: Plan, results: Mapping[str, Result]) -> Exported:
         result = results.get(run.key)
         if run.corpus is not None and result is not None and result.loss is not None:
             losses.setdefault((run.series, run.checkpoint), []).append((run.corpus, result.loss))
+    older = _older(plan, results)
     rows: list[dict[str, Any]] = []
     without_loss = 0
     without_chance: dict[str, None] = {}
@@ -60,9 +72,10 @@ def make_table(plan: Plan, results: Mapping[str, Result]) -> Exported:
                 else:
                     rows.append(row | _loss(corpus, loss))
     if not rows:
+        gone = "".join(f" {each}" for each in older_words(older))
         raise LabError(
             "there is no score with a loss yet, so there is no table. Run the experiment, or look"
-            " at what failed with emergecast status."
+            f" at what failed with emergecast status.{gone}"
         )
     return Exported(
         table=read_table(rows),
@@ -70,7 +83,41 @@ def make_table(plan: Plan, results: Mapping[str, Result]) -> Exported:
         without_chance=tuple(without_chance),
         invented=plan.experiment.worker is WorkerKind.REHEARSAL,
         missing=sum(1 for key in plan.states if key not in results),
+        older=older,
     )
+
+
+_CHANGED: Final[Mapping[str, frozenset[str]]] = {
+    "the model": frozenset({"weights", "architecture", "tokenizer", "half_precision", CONFIG}),
+    "the task": frozenset({"task_hash", "metric", "shots", "limit", DEFINITION}),
+    "the corpus": frozenset({"corpus"}),
+}
+"""What parts of a run's identity are about; all others are about how it is measured."""
+
+
+def _older(plan: Plan, results: Mapping[str, Result]) -> Counter[str]:
+    """Results of runs of the plan that were measured when something was not what it is now."""
+    planned = {run.title: run for run in plan.runs}
+    older: Counter[str] = Counter()
+    for key, result in results.items():
+        run = planned.get(result.title)
+        if key in plan.states or run is None:
+            continue
+        now, then = run.identity, result.identity
+        if now["worker"] != then.get("worker"):
+            continue  # a rehearsal of it
+        asked = then.keys() | (now.keys() - LATER)  # of version 0.1.0 the rest is not known
+        names = {name for name in asked if now.get(name) != then.get(name)}
+        about = (what for what, parts in _CHANGED.items() if names & parts)
+        older[next(about, "the method" if names else "the task or the model")] += 1
+    return older
+
+
+def older_words(older: Mapping[str, int]) -> Iterator[str]:
+    """A sentence for each thing that has changed."""
+    for what, count in older.items():
+        results = "1 older result is" if count == 1 else f"{count:,} older results are"
+        yield f"{results} left out: {what} has changed since."
 
 
 def _place(experiment: Experiment) -> Callable[[Run], tuple[int, ...]]:

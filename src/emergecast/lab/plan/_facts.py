@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from emergecast.errors import LabError, LedgerError, Mistake
-from emergecast.lab.checkpoints import Checkpoint
+from emergecast.errors import LabError, LedgerError, Mistake, RecordError
+from emergecast.lab.checkpoints import Checkpoint, hub_advice
 from emergecast.lab.experiment import Corpus, Experiment, canonical
 from emergecast.lab.finetune import Tracker
 from emergecast.lab.ledger import Ledger
 from emergecast.lab.tasks import Task
 from emergecast.lab.worker import CorpusFacts, Measurer, ModelFacts, TaskFacts
+from emergecast.records import from_json
 
 _F = TypeVar("_F", ModelFacts, TaskFacts, CorpusFacts)
 _MOST_FILES: Final = 10_000
@@ -66,7 +67,17 @@ def gather_facts(
         text = finder.find(CorpusFacts, partial(measurer.corpus_facts, corpus), corpus)
         if text is not None:
             facts.corpora[corpus.name] = text
+    _advise_once(facts.problems)
     return facts
+
+
+def _advise_once(problems: list[Mistake]) -> None:
+    """Leave advice about the hub to the last of the mistakes that end with it."""
+    advice = hub_advice() if problems else ""
+    advised = [i for i, problem in enumerate(problems) if problem.what.endswith(advice)]
+    for i in advised[:-1]:
+        what = problems[i].what.removesuffix(advice).rstrip()
+        problems[i] = replace(problems[i], what=what, remedy="The last one of these says more.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +95,7 @@ class _Finder:
     ) -> _F | None:
         """The facts about one entry; None where it cannot be used."""
         name = self._hash(kind, _described(entry, self.experiment.limit))
-        listing = self._listing(entry)
-        mark = None if listing is None else self._hash(kind, [name, listing])
+        mark = self._mark(kind, name, entry, self._known(kind, name))
         known = None
         if mark is not None or self.remember:  # nobody can tell whether a hub has changed
             known = self._known(kind, mark or name)
@@ -102,10 +112,28 @@ class _Finder:
             return last
         if self.ledger is not None:
             with contextlib.suppress(LedgerError):  # it may be read-only; nothing is lost
-                for each in (mark, name):
+                for each in (self._mark(kind, name, entry, found), name):
                     if each is not None:
                         self.ledger.keep_facts(each, asdict(found))
         return found
+
+    def _mark(
+        self, kind: type[_F], name: str, entry: Checkpoint | Task | Corpus, about: object
+    ) -> str | None:
+        """Changes with the files of an entry; None where that cannot be told.
+
+        A task's are those in its folder, and those elsewhere that its definition lies in.
+        """
+        listing = self._listing(entry)
+        if listing is None:
+            return None
+        listed = {name for name, _, _ in listing}
+        more: Sequence[str] = about.files if isinstance(about, TaskFacts) else ()
+        try:
+            listing += [_state(Path(each)) for each in more if each not in listed]
+        except OSError:
+            return None
+        return self._hash(kind, [name, listing])
 
     def _listing(self, entry: Checkpoint | Task | Corpus) -> list[tuple[str, int, int]] | None:
         """Names, sizes and times of the files of an entry; None where that cannot be told."""
@@ -129,7 +157,9 @@ class _Finder:
             return None  # or a later version wrote it, which knew more
         if known.keys() < names and not self.remember:
             return None  # an earlier version wrote it, which knew less: look again
-        return kind(**known)
+        with contextlib.suppress(RecordError):
+            return from_json(kind, known, what="the ledger")
+        return None
 
     def _hash(self, kind: type[_F], what: object) -> str:
         text = canonical([str(self.experiment.worker), kind.__name__, what])
@@ -149,8 +179,12 @@ def _described(entry: Checkpoint | Task | Corpus, limit: int | None) -> list[obj
 
 def _states(path: Path) -> list[tuple[str, int, int]]:
     files = sorted(each for each in path.rglob("*") if each.is_file()) or [path]
-    states = [(str(file.resolve()), file.stat()) for file in files[:_MOST_FILES]]
-    return [(name, state.st_size, state.st_mtime_ns) for name, state in states]
+    return [_state(file) for file in files[:_MOST_FILES]]
+
+
+def _state(file: Path) -> tuple[str, int, int]:
+    state = file.stat()
+    return str(file.resolve()), state.st_size, state.st_mtime_ns
 
 
 def _compare(experiment: Experiment, facts: Facts) -> None:

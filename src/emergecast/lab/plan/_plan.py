@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from emergecast.errors import Mistake
+from emergecast.errors import Mistake, OptionError
 from emergecast.lab.checkpoints import Checkpoint
 from emergecast.lab.experiment import (
+    CONFIG,
+    DEFINITION,
     HALF_PRECISION,
     PROTOCOL,
     Experiment,
@@ -22,6 +24,7 @@ from emergecast.lab.experiment import (
 )
 from emergecast.lab.ledger import Result, State
 from emergecast.lab.plan._choose import choose
+from emergecast.lab.plan._chosen import Chosen
 from emergecast.lab.plan._facts import Facts
 from emergecast.lab.tasks import Task
 from emergecast.lab.worker import TaskFacts
@@ -42,6 +45,10 @@ class Plan:
     undecided: tuple[Run, ...]
     """Stand-ins for the runs that come at most once the losses decide which checkpoints are taken:
     as many, of checkpoints spread over the series."""
+    chosen: Chosen = field(default_factory=Chosen)
+    """Which runs are meant: `runs` and `undecided` hold no others."""
+    awaited: int = 0
+    """Losses outside of `runs` that are missing, and decide which checkpoints are taken."""
 
     @property
     def problems(self) -> tuple[Mistake, ...]:
@@ -67,22 +74,36 @@ def make_plan(
     facts: Facts,
     results: Mapping[str, Result],
     states: Mapping[str, State],
+    *,
+    chosen: Chosen | None = None,
 ) -> Plan:
-    """The grid, as far as the losses that are known decide it."""
+    """The grid, as far as the losses that are known decide it; those runs of it that are chosen.
+
+    Raises:
+        OptionError: no run has such a title.
+    """
+    chosen = chosen or Chosen()
     grid = _Grid(experiment=experiment, facts=facts)
     runs: list[Run] = []
     undecided: list[Run] = []
+    awaited: set[str] = set()
     for series in experiment.series:
         known = [each for each in series.checkpoints if (each.series, each.name) in facts.models]
         losses = [run for each in known for run in grid.losses(each)]
         runs += losses
         taken = _taken(experiment, series, losses, results, states)
         if taken is None:
-            count = series.choice.at_most(len(known))
-            standing_in = [known[i * len(known) // count] for i in range(count)]
-            undecided += [run for each in standing_in for run in grid.scores(each)]
+            wanted = [[run for run in grid.scores(each) if chosen.takes(run)] for each in known]
+            wanted = [each for each in wanted if each]
+            count = series.choice.at_most(len(wanted))
+            undecided += [run for i in range(count) for run in wanted[i * len(wanted) // count]]
+            awaited |= {run.key for run in losses if states.get(run.key) is not State.DONE}
         else:
             runs += [run for each in known if each.name in taken for run in grid.scores(each)]
+    if not facts.problems and not any(map(chosen.title_fits, [*runs, *undecided])):
+        example = f'; there is "{runs[0].title}"' if runs else ""
+        raise OptionError(f"no run has a title that fits {chosen}{example}.")
+    runs = [run for run in runs if chosen.takes(run)]
     runs.sort(key=lambda run: (list(RunKind).index(run.kind), run.examples or 0))
     return Plan(
         experiment=experiment,
@@ -90,6 +111,8 @@ def make_plan(
         runs=tuple(runs),
         states={run.key: states.get(run.key, State.MISSING) for run in runs},
         undecided=tuple(undecided),
+        chosen=chosen,
+        awaited=len(awaited - {run.key for run in runs}) if undecided else 0,
     )
 
 
@@ -154,7 +177,7 @@ class _Grid:
             series=checkpoint.series,
             checkpoint=checkpoint.name,
             task=task.name,
-            identity=identity | self._asked(task, about, shots=task.shots, task_hash=about.hash),
+            identity=identity | self._asked(task, about, shots=task.shots),
         )
 
     def _finetuned(
@@ -163,7 +186,7 @@ class _Grid:
         fixed = self._identity(checkpoint, RunKind.FINETUNED)
         if self.facts.models[checkpoint.series, checkpoint.name].half_precision:
             fixed["half_precision"] = HALF_PRECISION
-        fixed |= self._asked(task, about, shots=0, task_hash=about.zero_shot_hash)
+        fixed |= self._asked(task, about, shots=0)
         settled, finetuning = (
             method.settled[checkpoint.series, checkpoint.name],
             self.experiment.finetuning,
@@ -184,7 +207,8 @@ class _Grid:
 
     def _identity(self, checkpoint: Checkpoint, kind: RunKind) -> dict[str, Any]:
         model = self.facts.models[checkpoint.series, checkpoint.name]
-        return {
+        config = {} if model.config_hash is None else {CONFIG: model.config_hash}
+        return config | {
             "kind": str(kind),
             "protocol": PROTOCOL[kind],
             "worker": str(self.experiment.worker),
@@ -193,11 +217,12 @@ class _Grid:
             "tokenizer": model.tokenizer_hash,
         }
 
-    def _asked(self, task: Task, about: TaskFacts, *, shots: int, task_hash: str) -> dict[str, Any]:
-        return {
+    def _asked(self, task: Task, about: TaskFacts, *, shots: int) -> dict[str, Any]:
+        definition = about.definition if shots else about.zero_shot_definition
+        return ({} if definition is None else {DEFINITION: definition}) | {
             "task": task.name,
             "metric": about.metric,
             "limit": self.experiment.limit,
             "shots": shots,
-            "task_hash": task_hash,
+            "task_hash": about.hash if shots else about.zero_shot_hash,
         }

@@ -23,6 +23,7 @@ from emergecast.lab.proving_ground._experiment_file import EXPERIMENT, experimen
 from emergecast.lab.proving_ground._files import write_corpus, write_matching, write_probe
 from emergecast.lab.proving_ground._pretrain import Pretraining, Progress, pretrain
 from emergecast.lab.proving_ground._recipe import PRESETS, Preset, Quality
+from emergecast.lab.worker import end_with_parent
 
 MANIFEST: Final = "proving-ground.json"
 """Says what a folder holds, and whether it is finished."""
@@ -188,6 +189,7 @@ _REPORTS: list[Reports] = []
 
 
 def _start_worker(reports: Reports) -> None:
+    end_with_parent()
     _REPORTS.append(reports)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -2,17 +2,21 @@
 
 A task is read from the harness's own YAML, built in or from a folder, and scored by the harness's
 own metrics; its requests are built once and tokenised once per tokenizer, whatever the number of
-checkpoints. It refuses to train on anything but the training split, and more examples than that
-split has.
+checkpoints. It refuses to train on anything but the training split, more examples than that split
+has, and to run code of a task folder that nobody has trusted.
 """
 
 from __future__ import annotations
 
 from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
+from emergecast.lab.tasks._items import Item, ItemScore
 from emergecast.lab.tasks._load_task import load_task
-from emergecast.lab.tasks._loaded_task import Item, ItemScore, LoadedTask
+from emergecast.lab.tasks._loaded_task import LoadedTask
 from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._task import Pair, Task
+from emergecast.lab.tasks._task_folder import TaskFolder, read_task_folder
+from emergecast.lab.tasks._trust import code_lines, trust, untrusted_code
+from emergecast.lab.tasks._yaml_faults import YamlFault, yaml_faults
 
 __all__ = [
     "Encoded",
@@ -21,8 +25,15 @@ __all__ = [
     "LoadedTask",
     "Pair",
     "Task",
+    "TaskFolder",
+    "YamlFault",
+    "code_lines",
     "encode_pairs",
     "load_task",
     "quiet_harness",
+    "read_task_folder",
     "tokenizer_key",
+    "trust",
+    "untrusted_code",
+    "yaml_faults",
 ]

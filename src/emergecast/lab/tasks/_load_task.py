@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from emergecast.errors import LabError
+from emergecast.lab.checkpoints import hub_advice
 from emergecast.lab.tasks._loaded_task import LoadedTask
-from emergecast.lab.tasks._quiet import quiet_harness
+from emergecast.lab.tasks._quiet import load_fresh, quiet_harness
 from emergecast.lab.tasks._task import Task
+from emergecast.lab.tasks._task_folder import read_task_folder
+from emergecast.lab.tasks._trust import check_trusted, only_sources
 
 if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
@@ -32,6 +35,12 @@ def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:
     name, include_path = task.name, task.include_path
     if limit is not None and limit < 1:
         raise LabError(f'task "{name}": limit is {limit}. Give 1 or more, or leave it out.')
+    if include_path is not None and not include_path.is_dir():
+        raise LabError(
+            f'include_path "{include_path}" is not a folder. Give the folder of the task\'s YAML'
+            " file."
+        )
+    check_trusted(task)
     manager = _manager(None if include_path is None else include_path.resolve())
     if name not in manager.task_index:
         where = "lm-evaluation-harness" if include_path is None else f'"{include_path}"'
@@ -43,18 +52,41 @@ def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:
         )
     inside = contextlib.nullcontext() if include_path is None else contextlib.chdir(include_path)
     try:
-        with quiet_harness(), inside:
-            parts = list(manager.load([name])["tasks"].values())
+        _confine_templates()
+        with quiet_harness(), only_sources(), inside:
+            parts = load_fresh(lambda: list(manager.load([name])["tasks"].values()))
     except Exception as error:
         # A YAML file may be wrong in any way, and its data set may be anywhere.
+        local = include_path is not None and read_task_folder(include_path).is_local
+        remedy = "Check its YAML file and the data that it names." if local else hub_advice()
+        said = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
         raise LabError(
-            f'task "{name}" cannot be loaded: {type(error).__name__}: {error}. Check its YAML file'
-            " and the data that it names."
+            f'task "{name}" cannot be loaded: {type(error).__name__}: {said}. {remedy}'
         ) from error
     for part in parts:
         part.set_config(key="num_fewshot", value=task.shots)
         part.set_fewshot_seed(seed=FEW_SHOT_SEED)
     return LoadedTask(task, parts, limit=limit)
+
+
+@lru_cache(maxsize=1)
+def _confine_templates() -> None:
+    """Have the harness fill in its templates without access to Python behind them.
+
+    A template of a YAML file is text, and must stay text: in jinja's usual environment
+    `{{ doc.__class__... }}` reaches any function.
+    """
+    from jinja2.sandbox import SandboxedEnvironment
+    from lm_eval import utils
+
+    free = utils.env
+    confined = SandboxedEnvironment(
+        loader=free.loader,
+        undefined=free.undefined,
+        keep_trailing_newline=free.keep_trailing_newline,
+    )
+    confined.filters.update(free.filters)
+    utils.env = confined
 
 
 @lru_cache(maxsize=8)
@@ -63,9 +95,4 @@ def _manager(include_path: Path | None) -> TaskManager:
 
     if include_path is None:
         return TaskManager()
-    if not include_path.is_dir():
-        raise LabError(
-            f'include_path "{include_path}" is not a folder. Give the folder of the task\'s YAML'
-            " file."
-        )
     return TaskManager(include_path=str(include_path), include_defaults=False)

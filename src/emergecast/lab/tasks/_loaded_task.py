@@ -7,14 +7,15 @@ import json
 import zlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from emergecast.errors import LabError
+from emergecast.lab.tasks._definition import Definition, define
 from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
+from emergecast.lab.tasks._items import Item, ItemScore, right_choice, target_of
 from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._task import Pair, Task
 
@@ -29,31 +30,8 @@ Response = tuple[float, bool] | str
 _PICKING: Final = "multiple_choice"
 _GENERATING: Final = "generate_until"
 _SCORED: Final = (_PICKING, _GENERATING, "loglikelihood")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One item of the evaluation and the requests that decide it."""
-
-    id: str
-    """Number of its document, with its task before it in a group."""
-    part: int
-    """Which task of a group it belongs to."""
-    requests: tuple[int, ...]
-    """Numbers of its requests."""
-    right: int | None
-    """Number of the request whose log-probability is that of the right answer; None if unknown."""
-
-
-class ItemScore(NamedTuple):
-    """What a model made of one item."""
-
-    id: str
-    """That of the item."""
-    correct: float
-    """The item's score in the metric: 1.0 right, 0.0 wrong for an accuracy."""
-    logprob: float | None
-    """Log-probability of the right answer in nats; None where the task does not ask for it."""
+_BEGIN: Final = 12
+"""Characters kept of the hash of a prompt."""
 
 
 class LoadedTask:
@@ -145,8 +123,19 @@ class LoadedTask:
         return tuple(self._item(place, doc, mine) for (place, doc), mine in grouped.items())
 
     @cached_property
+    def example(self) -> tuple[str, str]:
+        """The first item, whole: its prompt, and what the model should say."""
+        return self.items[0].prompt, self.items[0].target
+
+    @cached_property
+    def definition(self) -> Definition:
+        """What turns answers into a score, and the documents; `hash` tells the requests."""
+        task = self._task
+        return define(self._parts, shots=task.shots, folder=task.include_path)
+
+    @cached_property
     def hash(self) -> str:
-        """SHA-256 of all that decides a score: requests, answers, metric, training split."""
+        """SHA-256 of all that is asked: requests, answers, metric, training split."""
         digest = hashlib.sha256()
         digest.update(json.dumps([self.name, self.version, self.metric, self._filter]).encode())
         for request in self.requests:
@@ -250,7 +239,8 @@ class LoadedTask:
     def _training(self) -> tuple[Sequence[Any], ...]:
         splits = []
         for part in self._parts:
-            docs = part.training_docs() if part.has_training_docs() else None
+            with quiet_harness():
+                docs = part.training_docs() if part.has_training_docs() else None
             splits.append(() if docs is None else docs)
         return tuple(splits)
 
@@ -288,23 +278,57 @@ class LoadedTask:
         doc = self.requests[item.requests[0]].doc
         results = part.process_results(doc, [chosen[i] for i in item.requests])
         said = None if item.right is None else responses[item.right]
+        completion, answer = self._said(item, chosen, responses)
         return ItemScore(
             id=item.id,
             correct=float(results[self.metric]),
             logprob=said[0] if isinstance(said, tuple) else None,
+            prompt=item.prompt_hash,
+            completion=completion,
+            target=item.target,
+            answer=answer,
         )
+
+    def _said(
+        self, item: Item, chosen: list[Any], responses: list[Response]
+    ) -> tuple[str | None, str | None]:
+        """The completion, and what the filters make of it where that differs."""
+        first = item.requests[0]
+        text, kept = responses[first], chosen[first]
+        if isinstance(text, str):
+            answer = kept if isinstance(kept, str) else json.dumps(kept, default=str)
+            return text, None if answer == text else answer
+        part = self._parts[item.part]
+        if part.OUTPUT_TYPE != _PICKING:
+            return None, None
+        twice = "acc_mutual_info" in part.aggregation()  # each choice is asked without prompt too
+        choices = item.requests[: len(item.requests) // (2 if twice else 1)]
+        likely = max(choices, key=lambda i: responses[i][0])
+        return str(self.requests[likely].args[1]), None
 
     def _item(self, place: int, doc_id: int, numbers: list[int]) -> Item:
         part = self._parts[place]
         first = self.requests[numbers[0]]
         right = None
         if part.OUTPUT_TYPE == _PICKING:
-            gold = _gold(part, first.doc)
+            gold = right_choice(part, first.doc)
             right = None if gold is None else numbers[gold]
         elif part.OUTPUT_TYPE == "loglikelihood":
             right = numbers[0]
         prefix = f"{first.task_name}/" if len(self._parts) > 1 else ""
-        return Item(id=f"{prefix}{doc_id}", part=place, requests=tuple(numbers), right=right)
+        prompt = "\n".join(
+            dict.fromkeys(filter(None, (str(self.requests[i].args[0]) for i in numbers)))
+        )
+        target = target_of(part, first.doc) if right is None else self.requests[right].args[1]
+        return Item(
+            id=f"{prefix}{doc_id}",
+            part=place,
+            requests=tuple(numbers),
+            right=right,
+            prompt=prompt,
+            prompt_hash=hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest()[:_BEGIN],
+            target=str(target),
+        )
 
     def _pair(self, place: int, doc: Any) -> Pair:  # noqa: ANN401  a document of any data set
         part = self._parts[place]
@@ -315,7 +339,7 @@ class LoadedTask:
             delimiter = part.config.target_delimiter
             return Pair(str(context), f"{delimiter}{part.doc_to_target(doc)}", ends=True)
         requests = asked if isinstance(asked, list) else [asked]
-        gold = _gold(part, doc) if part.OUTPUT_TYPE == _PICKING else 0
+        gold = right_choice(part, doc) if part.OUTPUT_TYPE == _PICKING else 0
         if gold is None:
             raise LabError(
                 f'task "{self.name}" has a training example without one right answer: {doc}. Leave'
@@ -323,12 +347,3 @@ class LoadedTask:
             )
         prompt, completion = requests[gold].args
         return Pair(str(prompt), str(completion), ends=False)
-
-
-def _gold(part: ConfigurableTask, doc: Any) -> int | None:  # noqa: ANN401  as above
-    """Which choice is right; None where several or none are."""
-    target = part.doc_to_target(doc)
-    if isinstance(target, str):
-        choices = part.doc_to_choice(doc)
-        return choices.index(target) if target in choices else None
-    return int(target) if isinstance(target, int) and target >= 0 else None

@@ -7,9 +7,11 @@ what a worker has to say are messages, and who hears them records.
 from __future__ import annotations
 
 from emergecast.lab.worker._do_run import Tell, do_run
+from emergecast.lab.worker._life import LEFT_ALONE
 from emergecast.lab.worker._measurer import CorpusFacts, Measurer, ModelFacts, TaskFacts
 from emergecast.lab.worker._measurer_of import measurer_of
 from emergecast.lab.worker._messages import (
+    BEAT_SECONDS,
     Message,
     RunAdvanced,
     RunBegun,
@@ -20,8 +22,11 @@ from emergecast.lab.worker._messages import (
     message_from_json,
     message_to_json,
 )
+from emergecast.lab.worker._parent import end_with_parent
 
 __all__ = [
+    "BEAT_SECONDS",
+    "LEFT_ALONE",
     "CorpusFacts",
     "Measurer",
     "Message",
@@ -35,6 +40,7 @@ __all__ = [
     "WorkerAlive",
     "WorkerStuck",
     "do_run",
+    "end_with_parent",
     "measurer_of",
     "message_from_json",
     "message_to_json",

@@ -6,7 +6,7 @@ implementations, the models themselves and a rehearsal that loads nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +31,8 @@ class ModelFacts:
     """The same for the same vocabulary and rules."""
     half_precision: bool | None = None
     """Whether its weights are of 16 bits; None where version 0.1.0 looked, which did not ask."""
+    config_hash: str | None = None
+    """SHA-256 over its settings; None where nothing is loaded, or where version 0.1.0 looked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ class TaskFacts:
     """What a task is."""
 
     hash: str
-    """SHA-256 of the task's definition and data as evaluated few-shot, in hexadecimal."""
+    """SHA-256 of what the task asks and trains on, as evaluated few-shot, in hexadecimal."""
     zero_shot_hash: str
     """The same without examples in the prompt, as a finetuned model is evaluated."""
     metric: str
@@ -53,6 +55,18 @@ class TaskFacts:
     """Mean size of a test item as evaluated few-shot, prompt and answers; None where unknown."""
     zero_shot_item_bytes: float | None = None
     """The same without examples in the prompt."""
+    definition: str | None = None
+    """SHA-256 of the task's definition; None where nothing is loaded, or version 0.1.0 looked."""
+    zero_shot_definition: str | None = None
+    """The same without examples in the prompt."""
+    files: Sequence[str] = ()
+    """Where the definition lies, as far as that is known."""
+    example: str | None = None
+    """The prompt of the first test item, whole."""
+    zero_shot_example: str | None = None
+    """The same without examples in the prompt."""
+    example_target: str | None = None
+    """What the model should say to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ class RunFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerAlive:
-    """A worker is alive; said every `BEAT_SECONDS`."""
+    """A worker gets on; said every `BEAT_SECONDS`, as long as it computes something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -16,10 +16,12 @@ from typing import Any, Final
 
 from emergecast.errors import LabError
 from emergecast.lab import checkpoints, evaluate, finetune, tasks
-from emergecast.lab.experiment import Corpus, Experiment, Run, Training
+from emergecast.lab.experiment import DEFINITION, Corpus, Experiment, Run, Training
 from emergecast.lab.ledger import Outcome
+from emergecast.lab.worker._check_files import check_model, check_part
 from emergecast.lab.worker._full_disk import disk_is_full
 from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, OnProgress, TaskFacts
+from emergecast.lab.worker._offline import keep_to_this_machine
 
 _LIBRARIES: Final = (
     "emergecast",
@@ -42,7 +44,9 @@ class ModelMeasurer:
         self._experiment = experiment
         self._tasks: dict[tuple[str, int], tasks.LoadedTask] = {}
         self._held: tuple[checkpoints.Checkpoint, checkpoints.Loaded] | None = None
+        self._folder = Path()  # of the checkpoint that is held
         self._users_own = frozenset(os.environ)
+        keep_to_this_machine(experiment)
 
     def prepare(self) -> None:
         """Load torch, transformers and the harness, which takes seconds."""
@@ -58,22 +62,30 @@ class ModelMeasurer:
     def model_facts(self, checkpoint: checkpoints.Checkpoint) -> ModelFacts:
         """What the files of the checkpoint say; loads no weights."""
         found = checkpoints.inspect(checkpoint)
-        params = checkpoint.params or found.params
-        if params is None:
-            raise LabError(
-                f'the parameters of "{checkpoint.title}" cannot be counted, because its weights are'
-                " not safetensors. Add params to the checkpoint."
-            )
+        checkpoints.check_loading(checkpoint)
         return ModelFacts(
             weights_hash=found.weights_hash,
             architecture=found.architecture,
-            params=params,
+            params=checkpoint.params or found.params,
             tokenizer_hash=found.tokenizer_hash,
             half_precision=found.dtype in {"bfloat16", "float16"},
+            config_hash=found.config_hash,
         )
 
     def task_facts(self, task: tasks.Task) -> TaskFacts:
         """What the task is; builds its requests."""
+        try:
+            return self._task_facts(task)
+        except LabError:
+            raise
+        except Exception as error:
+            # Templates, functions and data of a task may be wrong in any way.
+            raise LabError(
+                f'the requests of task "{task.name}" cannot be made: {type(error).__name__}:'
+                f" {error}. Check its YAML file against its data."
+            ) from error
+
+    def _task_facts(self, task: tasks.Task) -> TaskFacts:
         few_shot = self._task(task)
         zero_shot = self._task(replace(task, shots=0))
         return TaskFacts(
@@ -85,6 +97,12 @@ class ModelMeasurer:
             training_size=few_shot.train_size or None,
             item_bytes=few_shot.item_bytes,
             zero_shot_item_bytes=zero_shot.item_bytes,
+            definition=few_shot.definition.hash,
+            zero_shot_definition=zero_shot.definition.hash,
+            files=few_shot.definition.files,
+            example=few_shot.example[0],
+            zero_shot_example=zero_shot.example[0],
+            example_target=few_shot.example[1],
         )
 
     def corpus_facts(self, corpus: Corpus) -> CorpusFacts:
@@ -118,10 +136,13 @@ class ModelMeasurer:
         if run.corpus is not None:
             corpus = next(c for c in self._experiment.corpora if c.name == run.corpus)
             loss = evaluate.corpus_loss(model, tokenizer, corpus.path)
+            check_part(run, "corpus", self.corpus_facts(corpus).hash, f'the corpus "{corpus.path}"')
             clock.stop("loss")
             return Outcome(loss=loss, timings=clock.seconds)
         about = next(task for task in self._experiment.tasks if task.name == run.task)
         task = self._task(about if run.training is None else replace(about, shots=0))
+        check_part(run, "task_hash", task.hash, f'what task "{task.name}" asks')
+        check_part(run, DEFINITION, task.definition.hash, f'the definition of task "{task.name}"')
         clock.stop("task")
         said: Mapping[str, Any] | None = None
         if run.training is not None:
@@ -144,7 +165,7 @@ class ModelMeasurer:
         return Outcome(
             scores=evaluation.scores,
             training=said,
-            items=tuple(item._asdict() for item in evaluation.items),
+            items=_kept(evaluation.items, task.example[0]),
             timings=clock.seconds,
         )
 
@@ -154,7 +175,7 @@ class ModelMeasurer:
         kept = self._experiment.output.absolute() / "trackers"
         for name, value in (
             # Where the trackers themselves look; what the user has set stands.
-            ("TENSORBOARD_LOGGING_DIR", str(kept / "tensorboard" / folder.name)),
+            ("TENSORBOARD_LOGGING_DIR", str(kept / "tensorboard" / _run_folder(run))),
             ("MLFLOW_TRACKING_URI", f"sqlite:///{kept / 'mlflow.db'}"),
             ("MLFLOW_EXPERIMENT_NAME", self._experiment.name),
             ("WANDB_PROJECT", self._experiment.name),
@@ -205,7 +226,10 @@ class ModelMeasurer:
         checkpoint = self._experiment.checkpoint(run)
         if self._held is None or self._held[0] != checkpoint:
             self._held = None  # never two of them in memory
+            self._folder = checkpoints.folder_of(checkpoint)
+            check_model(run, checkpoint, self._folder)
             self._held = checkpoint, checkpoints.load(checkpoint)
+        check_model(run, checkpoint, self._folder)  # and not while they were read, or since
         held = self._held[1]
         if run.training is None and self._device == "cpu":
             return held
@@ -232,6 +256,27 @@ class ModelMeasurer:
         import torch
 
         return torch.cuda.get_device_name() if self._device == "cuda" else "cpu"
+
+
+def _kept(items: Sequence[tasks.ItemScore], text: str) -> tuple[dict[str, Any], ...]:
+    """What the ledger keeps of each item, without what does not apply; of the first, the prompt."""
+    kept = [
+        {
+            n: value
+            for n, value in item._asdict().items()
+            if value is not None and value is not False
+        }
+        for item in items
+    ]
+    return ({**kept[0], "text": text}, *kept[1:])
+
+
+def _run_folder(run: Run) -> str:
+    """A folder that bears the run's title: TensorBoard calls a run by its folder."""
+    title = "".join(
+        letter if letter.isalnum() or letter in " =-_." else "-" for letter in run.title
+    )
+    return f"{title[:100]} {run.key[:8]}"
 
 
 class _Stopwatch:

@@ -28,6 +28,8 @@ from emergecast.lab.tasks import Task
 from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, OnProgress, TaskFacts
 
 _STEPS: Final = 20
+_LONGEST_SLEEP: Final = 10.0
+"""Seconds between two reports of progress, at most."""
 _FIRST_LOSS: Final = 6.0
 _LAST_LOSS: Final = 4.0
 """Losses of the first and the last checkpoint of a series, in nats per token."""
@@ -137,8 +139,11 @@ class RehearsalMeasurer:
         saved = folder / "step.json"
         done = json.loads(saved.read_text("utf-8")) if saved.is_file() else 0
         for step in range(done, _STEPS):
-            progress(step, _STEPS)
-            time.sleep(self._options.seconds / _STEPS)
+            left = self._options.seconds / _STEPS
+            while left >= 0:  # it computes nothing, so it says all the more that it goes on
+                progress(step, _STEPS)
+                time.sleep(min(left, _LONGEST_SLEEP))
+                left -= _LONGEST_SLEEP
             if self._options.seconds and step % 5 == 4:
                 folder.mkdir(parents=True, exist_ok=True)
                 write_whole(saved, json.dumps(step + 1))

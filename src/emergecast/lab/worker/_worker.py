@@ -2,7 +2,8 @@
 
 It reads JSON lines from standard input, first the experiment, then one run each, and answers with
 messages as JSON lines on standard output. It knows no ledger. It ends when standard input ends,
-which is also how it learns that the session was killed.
+which is also how it learns that the session was killed. An empty line says that the session is
+still there: where none comes for long it is stopped, and the worker ends too.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import queue
 import sys
 import threading
 import time
+from functools import partial
 from typing import Any, Final, TextIO
 
 from emergecast.errors import EmergecastError, LedgerError
 from emergecast.lab.experiment import parse_experiment, run_from_json
 from emergecast.lab.ledger import this_process
 from emergecast.lab.worker._do_run import do_run
+from emergecast.lab.worker._life import Life
 from emergecast.lab.worker._measurer_of import measurer_of
 from emergecast.lab.worker._messages import (
     BEAT_SECONDS,
@@ -29,6 +32,7 @@ from emergecast.lab.worker._messages import (
     WorkerStuck,
     message_to_json,
 )
+from emergecast.lab.worker._parent import end_with_parent
 
 _PROGRESS_SECONDS: Final = 0.2
 """Seconds between two messages about the progress of a run, at least."""
@@ -59,11 +63,16 @@ class _StandardOutput:
 
 def main() -> int:
     """Do the runs that standard input names, until it ends."""
-    output, owner = _StandardOutput(), this_process()
-    setup = json.loads(sys.stdin.readline())
+    end_with_parent()
+    output, source, owner, life = _StandardOutput(), _orders(), this_process(), Life()
     orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
-    threading.Thread(target=_show_life, args=(output,), daemon=True).start()
+    for task in (
+        partial(_listen, source, orders, life),
+        partial(_show_life, output, life),
+        life.end_when_left_alone,
+    ):
+        threading.Thread(target=task, daemon=True).start()
+    setup = orders.get()
     try:
         experiment = parse_experiment(setup["text"], setup["file"])
         measurer = measurer_of(experiment)
@@ -78,17 +87,30 @@ def main() -> int:
     return 1
 
 
-def _listen(orders: queue.SimpleQueue[dict[str, Any]]) -> None:
+def _orders() -> TextIO:
+    """Standard input, kept for orders: a library that asks a question there finds its end."""
+    source = os.fdopen(os.dup(0), encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return source
+
+
+def _listen(source: TextIO, orders: queue.SimpleQueue[dict[str, Any]], life: Life) -> None:
     """Take orders until there are no more, then end the process at once."""
-    for text in sys.stdin:
-        orders.put(json.loads(text))
+    for text in source:
+        life.hear()
+        if text.strip():
+            orders.put(json.loads(text))
     os._exit(0)
 
 
-def _show_life(output: _StandardOutput) -> None:
+def _show_life(output: _StandardOutput, life: Life) -> None:
+    """Say that the worker is alive as long as it gets on."""
     while True:
         time.sleep(BEAT_SECONDS)
-        output.tell(WorkerAlive())
+        if life.got_on():
+            output.tell(WorkerAlive())
 
 
 if __name__ == "__main__":

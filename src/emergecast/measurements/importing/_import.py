@@ -20,7 +20,7 @@ from emergecast.measurements.importing._import_options import (
 from emergecast.measurements.importing._kept import Kept, kept_of
 from emergecast.measurements.importing._metadata import read_metadata
 from emergecast.measurements.importing._remarks import notes_of, warnings_of
-from emergecast.measurements.importing._sources import patterns_of, sources_of
+from emergecast.measurements.importing._result_files import patterns_of, sources_of
 from emergecast.measurements.reading import RawTable, describe, table_error
 
 

@@ -16,7 +16,12 @@ from emergecast.measurements.reading._problems import (
     table_error,
 )
 from emergecast.measurements.reading._read import MEMORY, SUFFIXES, RawTable, read_raw
-from emergecast.measurements.reading._read_runs import RUN_COLUMNS, RunsOptions, read_runs
+from emergecast.measurements.reading._read_runs import (
+    RUN_COLUMNS,
+    RunsOptions,
+    read_runs,
+    values_of,
+)
 from emergecast.measurements.reading._records import read_records
 
 __all__ = [
@@ -38,5 +43,6 @@ __all__ = [
     "read_runs",
     "settle",
     "table_error",
+    "values_of",
     "with_known_names",
 ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from emergecast.measurements._schema import Column, Kind, lora_rank
+from emergecast.measurements._schema import Column, Kind, Role, lora_rank
 from emergecast.measurements.reading._problems import Findings
 
 _LARGEST_INTEGER: Final = 2**63 - 1
@@ -27,6 +28,11 @@ _FLAGS: Final = {
     "no": False,
     "0": False,
 }
+
+
+_SHORT: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKmMbBgGtT])")
+_POWERS: Final = {"k": 3, "m": 6, "b": 9, "g": 9, "t": 12}
+"""Powers of ten that a letter after a count stands for."""
 
 
 class NotThatKindError(Exception):
@@ -69,7 +75,7 @@ def coerce(cell: object, column: Column) -> Any:  # noqa: ANN401
         case Kind.DATE:
             return _date(cell)
         case Kind.INTEGER | Kind.NUMBER:
-            number = _number(cell)
+            number = _number(_spelt_out(cell) if column.role is Role.CHECKPOINT else cell)
             whole = column.kind is Kind.INTEGER  # + 0.0 makes a negative zero positive
             return _in_range(_integer(number) if whole else float(number) + 0.0, column)
 
@@ -144,6 +150,12 @@ def _date(cell: object) -> str:
         return dt.date.fromisoformat(str(cell)).isoformat()
     except ValueError:
         raise NotThatKindError("this is not a date.", "Write 2027-01-31.") from None
+
+
+def _spelt_out(cell: object) -> object:
+    """7B, 1.4T, 405M and 50k as numbers; anything else as it is."""
+    found = _SHORT.fullmatch(cell) if isinstance(cell, str) else None
+    return cell if found is None else float(Decimal(found[1]).scaleb(_POWERS[found[2].lower()]))
 
 
 def _number(cell: object) -> int | float:

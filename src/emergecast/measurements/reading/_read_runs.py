@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from emergecast.errors import SelectionError, near, nearest
-from emergecast.measurements._schema import Column, Kind, Role
+from emergecast.measurements._schema import FEWEST_COUNTED, HIGHEST_LOSS, Column, Kind, Role
 from emergecast.measurements.reading._coerce import NotThatKindError, as_text, coerce
 from emergecast.measurements.reading._problems import MISSPELT, Findings, table_error
 from emergecast.measurements.reading._read import RawTable, read_raw
@@ -35,6 +35,15 @@ _KNOWN: Final = {
 } | {_RUN: Column(name=_RUN, kind=Kind.LABEL, role=Role.KEY, doc="training run")}
 RUN_COLUMNS: Final = tuple(_KNOWN)
 """What a table of runs may say: loss, and what it is a function of; and which run it is."""
+
+_COUNTS: Final = ("params", "tokens")
+_CHECKPOINT: Final = "checkpoint"
+_OWNERS: Final = ("series", _CHECKPOINT, "loss_corpus")
+"""Columns of a table of measurements that say whose loss a row repeats."""
+_REPEATS: Final = ("seed", "repeat", "replicate")
+"""Columns that tell repeats of one run apart."""
+_REPEATED_WITHIN: Final = 0.1
+"""Nats between the losses of such repeats, at most."""
 
 _WANTED: Final = (
     "Give one row for each run and the columns loss (nats per token) and two of params, tokens and "
@@ -101,9 +110,75 @@ def read_runs(source: object, options: RunsOptions | None = None) -> Runs:
                 )
     if findings.problems:
         raise table_error(findings.problems)
-    runs = Runs.of(cells.pop(_LOSS), name=raw.name, **cells)
-    runs = replace(runs, rows=tuple(row + 1 for row in rows))
+    kept = _once(raw, rows, cells)
+    _refuse_mixture(raw, headings, rows, kept, cells)
+    columns = {name: [column[i] for i in kept] for name, column in cells.items()}
+    runs = Runs.of(columns.pop(_LOSS), name=raw.name, **columns)
+    runs = replace(runs, rows=tuple(rows[i] + 1 for i in kept), repeated=len(rows) - len(kept))
     return runs.drop_highest(options.drop_highest)
+
+
+def values_of(source: object, column: str) -> list[str]:
+    """The distinct values of a column as text, in the table's order.
+
+    Raises:
+        SelectionError: there is no such column.
+    """
+    raw = read_raw(source, if_empty=_WANTED)
+    if column not in raw.columns:
+        raise SelectionError(
+            f'there is no column "{column}" to group by. {near(column, list(raw.columns))}'
+        )
+    return list(dict.fromkeys(as_text(cell) for cell in raw.columns[column] if cell is not None))
+
+
+def _once(raw: RawTable, rows: Sequence[int], cells: Mapping[str, list[Any]]) -> list[int]:
+    """Positions among the rows that count: of a table of measurements one for each checkpoint."""
+    owners = [name for name in _OWNERS if name in raw.columns]
+    if _CHECKPOINT not in owners:
+        return list(range(len(rows)))
+    first: dict[tuple[Any, ...], int] = {}
+    for i, row in enumerate(rows):
+        owner = (as_text(raw.columns[name][row]) for name in owners)
+        first.setdefault((*owner, *(column[i] for column in cells.values())), i)
+    return list(first.values())
+
+
+def _refuse_mixture(
+    raw: RawTable,
+    headings: Mapping[str, str],
+    rows: Sequence[int],
+    kept: Sequence[int],
+    cells: Mapping[str, list[Any]],
+) -> None:
+    """Several losses at equal params and tokens belong to one law only where they are repeats."""
+    amounts = [column for name, column in cells.items() if name in _AMOUNTS]
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for i in kept:
+        groups.setdefault(tuple(column[i] for column in amounts), []).append(i)
+    mixed = [group for group in groups.values() if len({cells[_LOSS][i] for i in group}) > 1]
+    if not mixed:
+        return
+    at, names = mixed[0], [name for name in _AMOUNTS if name in cells]
+    where = ", ".join(f"{name} {cells[name][at[0]]:.4g}" for name in names)
+    shown = ", ".join(f"{cells[_LOSS][i]:.4g}" for i in at[:4])
+    several = f"{raw.name} has several losses at {where}: {shown}"
+    for title, column in raw.columns.items():
+        if title in headings.values() or title in _REPEATS:
+            continue
+        values = [[as_text(column[rows[i]]) for i in group] for group in mixed]
+        few = len({as_text(column[rows[i]]) for i in kept}) <= len(kept) / 2
+        if few and all(len(set(each)) == len(each) for each in values):
+            raise SelectionError(
+                f'{several}. They differ in the column "{title}": one law each with --group-by '
+                f"{title}, or choose with --where {title}={values[0][0]}."
+            )
+    gaps = [max(cells[_LOSS][i] for i in g) - min(cells[_LOSS][i] for i in g) for g in mixed]
+    if sorted(gaps)[len(gaps) // 2] > _REPEATED_WITHIN:
+        raise SelectionError(
+            f"{several}, too far apart for repeats of one run, and no column says why. Keep the "
+            "rows of one text and one recipe."
+        )
 
 
 def _headings(raw: RawTable, options: RunsOptions) -> dict[str, str]:
@@ -176,6 +251,15 @@ def _sensible(value: Any, name: str) -> Any:  # noqa: ANN401  a label, a number 
     if isinstance(value, float) and not low <= value <= high:
         raise NotThatKindError(
             f"nothing outside {low:g} to {high:g} is fitted.", f"Check the unit of {name}."
+        )
+    if isinstance(value, float) and name in _COUNTS and value < FEWEST_COUNTED:
+        raise NotThatKindError(
+            f"no run has so few {name}.", "Write the count itself: 7e9 or 7B, not 7."
+        )
+    if isinstance(value, float) and name == _LOSS and value > HIGHEST_LOSS:
+        raise NotThatKindError(
+            f"no language model has a loss above {HIGHEST_LOSS:g} nats per token.",
+            "Write nats per token: of a perplexity, its natural logarithm.",
         )
     return value
 

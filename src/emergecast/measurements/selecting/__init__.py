@@ -24,6 +24,7 @@ from emergecast.measurements.selecting._selection import (
     Selection,
     SelectOptions,
     default_few_shot_examples,
+    marked,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "doubted_chance",
     "fits_of",
     "grid",
+    "marked",
     "sampling_error",
     "select",
 ]

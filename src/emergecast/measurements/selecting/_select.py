@@ -11,14 +11,15 @@ import polars as pl
 from emergecast.errors import SelectionError, near
 from emergecast.measurements._axis import Axis, Shift
 from emergecast.measurements._metrics import MetricKind, metric_of
-from emergecast.measurements._onto_axis import ROW, on_axis, shifted, with_worth
-from emergecast.measurements._schema import DEFAULT_METRIC, KEY, LossSource, Setting
+from emergecast.measurements._onto_axis import RAW_LOSS, ROW, on_axis, shifted, with_worth
+from emergecast.measurements._plausible import remarks, suspicions
+from emergecast.measurements._schema import DEFAULT_METRIC, INVENTED, KEY, LossSource, Setting
 from emergecast.measurements._table import Measurements
 from emergecast.measurements.reading import as_text
 from emergecast.measurements.selecting._at_chance import horizon
 from emergecast.measurements.selecting._doubted_chance import doubted_chance, in_table
 from emergecast.measurements.selecting._orientation import orientation
-from emergecast.measurements.selecting._selection import Selection, SelectOptions
+from emergecast.measurements.selecting._selection import INVENTED_SCORES, Selection, SelectOptions
 
 _FINETUNED = pl.col("setting") == Setting.FINETUNED.value
 _NOTHING: tuple[str, ...] = ()
@@ -91,6 +92,7 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         rows, hidden, reason = _hide(everything, limit, axis)
         frame = frame.filter(pl.col("loss") > limit) if limit is not None else frame
     axis = axis if axis.is_loss else with_worth(axis, frame)
+    made_up = (INVENTED_SCORES,) if frame[INVENTED].any() else ()
     return Selection(
         task=frame["task"][0],
         metric=frame["metric"][0],
@@ -104,7 +106,10 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         chance=chance,
         rows=rows,
         all_few_shot=everything.filter(pl.col("few_shot")),
-        warnings=(*said, *warnings, *_remarks(frame, axis)),
+        warnings=(*made_up, *said, *warnings, *_remarks(frame, axis), *remarks(frame)),
+        suspicions=suspicions(
+            frame if axis.is_loss else frame.with_columns(pl.col(RAW_LOSS).alias("loss"))
+        ),
         hidden=hidden,
         hidden_reason=reason,
         table_hash=table.hash,

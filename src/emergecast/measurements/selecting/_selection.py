@@ -14,6 +14,11 @@ from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift
 from emergecast.measurements._metrics import MetricKind
 from emergecast.measurements.selecting._doubted_chance import ChanceDoubt
 
+INVENTED_SCORES: Final = (
+    "The scores are invented: a rehearsal or a simulation made them up, and nothing here is a "
+    "measurement."
+)
+"""Warning of a selection of such scores."""
 DEFAULT_SHOTS: Final = 5
 """Shots of the few-shot rows where none says how many it used."""
 
@@ -99,6 +104,8 @@ class Selection:
     """The few-shot rows before checkpoints above chance were hidden, in the columns of `rows`."""
     warnings: tuple[str, ...]
     """What a reader of the forecast must know, in sentences."""
+    suspicions: tuple[str, ...]
+    """What in the rows cannot well be right, in sentences; no forecast of them is identified."""
     hidden: tuple[str, ...]
     """Checkpoints that `at_chance_only` hid, weakest first; "series/checkpoint" where there are
     several series."""
@@ -111,6 +118,16 @@ class Selection:
     """What `loss` stands for, and how to print it."""
     shift: Shift = field(default_factory=Shift)
     """What `examples` stands for, and how to print it."""
+
+    @property
+    def invented(self) -> bool:
+        """Whether any score was made up."""
+        return INVENTED_SCORES in self.warnings
+
+
+def marked(name: str, warnings: tuple[str, ...]) -> str:
+    """The name of a fit in a title; where its scores are invented, that stands before it."""
+    return f"INVENTED SCORES, {name}" if INVENTED_SCORES in warnings else name
 
 
 def default_few_shot_examples(shots: int | None, smallest: float = math.inf) -> float:

@@ -9,6 +9,7 @@ from emergecast.scaling.counting._architecture import Architecture, ParamCount
 from emergecast.scaling.counting._flops import Counting, FlopCount, architecture_flops
 from emergecast.scaling.counting._model_config import read_architecture
 from emergecast.scaling.counting._resources import (
+    CPU_FLOPS_PER_SECOND,
     FLOPS_PER_PARAM_AND_TOKEN,
     FORWARD_FLOPS_PER_PARAM_AND_TOKEN,
     GPU_FLOPS_PER_SECOND,
@@ -18,6 +19,7 @@ from emergecast.scaling.counting._resources import (
 )
 
 __all__ = [
+    "CPU_FLOPS_PER_SECOND",
     "FLOPS_PER_PARAM_AND_TOKEN",
     "FORWARD_FLOPS_PER_PARAM_AND_TOKEN",
     "GPU_FLOPS_PER_SECOND",

@@ -1,4 +1,4 @@
-"""Parameters, tokens and FLOPs of a training run: the third from two, and how fast a GPU is."""
+"""Parameters, tokens and FLOPs of a training run: the third from two, and how fast a machine is."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ GPU_FLOPS_PER_SECOND: Final = 2.5e14
 FLOP/s that NVIDIA states for an H100 SXM. On one the lab reached 2.6e14 in finetuning a model of
 1.1 billion weights stored in bf16, 2.2e14 with LoRA, 2.5e14 to 3.5e14 in evaluating it, and 0.5e14
 where weights are stored in 32 bits: performance/results/lab_gpu.md."""
+CPU_FLOPS_PER_SECOND: Final = 5e10
+"""What one CPU core does, on tiny models in 32 bits, where nothing was measured or stated."""
 
 
 class Resource(StrEnum):

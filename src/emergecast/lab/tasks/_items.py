@@ -1,0 +1,69 @@
+"""One item of an evaluation: what is asked, what should be said, and what a model made of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from lm_eval.api.task import ConfigurableTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One item of the evaluation and the requests that decide it."""
+
+    id: str
+    """Number of its document, with its task before it in a group."""
+    part: int
+    """Which task of a group it belongs to."""
+    requests: tuple[int, ...]
+    """Numbers of its requests."""
+    right: int | None
+    """Number of the request whose log-probability is that of the right answer; None if unknown."""
+    prompt: str
+    """What the model is given; several texts where the choices stand in them."""
+    prompt_hash: str
+    """Begin of its SHA-256, in hexadecimal."""
+    target: str
+    """What the model should say."""
+
+
+class ItemScore(NamedTuple):
+    """What a model made of one item."""
+
+    id: str
+    """That of the item."""
+    correct: float
+    """The item's score in the metric: 1.0 right, 0.0 wrong for an accuracy."""
+    logprob: float | None
+    """Log-probability of the right answer in nats; None where the task does not ask for it."""
+    prompt: str
+    """Begin of the SHA-256 of the prompt, in hexadecimal."""
+    completion: str | None
+    """What the model says: the text that it generates, or the most likely choice."""
+    target: str
+    """What it should say."""
+    answer: str | None
+    """What the task's filters make of the completion; None where they leave it as it is."""
+    cut: bool = False
+    """Whether the completion ended at the limit of tokens and not by itself."""
+
+
+def target_of(part: ConfigurableTask, doc: Any) -> str:  # noqa: ANN401  a document of any data set
+    """What a model should say, where no request stands for it."""
+    target = part.doc_to_target(doc)
+    if isinstance(target, int) and part.config.doc_to_choice is not None:
+        choices = part.doc_to_choice(doc)
+        target = choices[target] if 0 <= target < len(choices) else target
+    return target if isinstance(target, str) else json.dumps(target, default=str)
+
+
+def right_choice(part: ConfigurableTask, doc: Any) -> int | None:  # noqa: ANN401  a document of any data set
+    """Which choice is right; None where several or none are."""
+    target = part.doc_to_target(doc)
+    if isinstance(target, str):
+        choices = part.doc_to_choice(doc)
+        return choices.index(target) if target in choices else None
+    return int(target) if isinstance(target, int) and target >= 0 else None
