@@ -71,9 +71,11 @@ class Problem:
     """What is wrong, in one sentence."""
     remedy: str
     """What to do, in one sentence."""
+    line: int | None = None
+    """1-based line of the file, as an editor counts; None where it is not known."""
 
     def __str__(self) -> str:
-        where = self.file
+        where = self.file if self.line is None else f"{self.file}, line {self.line}"
         if self.row is not None:
             where += f", row {self.row}"
         if self.column is not None:

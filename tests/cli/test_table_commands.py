@@ -123,6 +123,60 @@ def test_check_takes_chance_and_an_estimator(tmp_path: Path):
     assert "hoffmann, epoch" in wrong.stderr
 
 
+def test_check_takes_an_axis_and_a_shift(tmp_path: Path):
+    """A table without losses and examples is then a good one, and is shown along its own axis."""
+    path = tmp_path / "t.csv"
+    header = "checkpoint,params,task,setting,hint,score,chance\n"
+    rows = [
+        f"m{i},{size},t,few_shot,{hint},{0.25 + 0.1 * hint * i},0.25\n"
+        for i, size in enumerate((10**8, 10**9, 10**10))
+        for hint in (0, 1, 2)
+    ]
+    path.write_text(header + "".join(rows))
+    assert call("check", path).exit_code == 2
+    result = call("check", path, "--axis", "params", "--shift", "hint")
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["checkpoint", "params", "few-shot", "hint=1", "hint=2"] in lines
+    assert ["m1", "1e+09", "0.250", "0.350", "0.450"] in lines
+    assert "no column of numbers" in call("check", path, "--axis", "size").stderr
+
+
+def test_check_warns_of_a_chance_level_that_scores_contradict(tmp_path: Path):
+    """And then does not say that nothing is wrong."""
+    path = tmp_path / "t.csv"
+    rows = [
+        f"c{i},{3 - 0.1 * i:.1f},t,few_shot,{0.01 + 0.002 * i:.3f},1000,0.25\n" for i in range(8)
+    ]
+    path.write_text("checkpoint,loss,task,setting,score,n_items,chance\n" + "".join(rows))
+    result = call("check", path)
+    assert result.exit_code == 0
+    assert "8 of 8 scores lie more than three standard errors below" in result.stdout
+    assert "Nothing is wrong" not in result.stdout
+    warnings = json.loads(call("check", path, "--json").stdout)["warnings"]
+    assert any("three standard errors below" in warning for warning in warnings)
+
+
+def test_import_says_why_rows_count_as_finetuned(tmp_path: Path):
+    """On the screen, and as JSON."""
+    for step in (10, 20):
+        folder = tmp_path / "r" / "a" / f"step_{step}"
+        folder.mkdir(parents=True)
+        (folder / "quiz.json").write_text(json.dumps(RESULT))
+    (tmp_path / "meta.csv").write_text("checkpoint,loss\na,3\n")
+    words = [
+        "import",
+        "lm-eval",
+        tmp_path / "r",
+        "--pattern",
+        "{checkpoint}/step_{step}/{task}.json",
+    ]
+    words += ["--batch-size", 8, "--checkpoints", tmp_path / "meta.csv", "--dry-run"]
+    sentence = "2 rows count as finetuned, because their path has {step}."
+    assert sentence in " ".join(call(*words).stdout.split())
+    assert json.loads(call(*words, "--json").stdout)["notes"][0].startswith(sentence)
+
+
 def test_bad_input_ends_in_a_message_and_status_2(tmp_path: Path):
     """Never in a traceback; as JSON where JSON was asked for."""
     missing = tmp_path / "missing.csv"
@@ -178,7 +232,7 @@ def test_a_dry_run_writes_nothing(results: Path):
 
 def test_import_reports_as_json(results: Path):
     """One object, with what was left out and why."""
-    result, out = importing(results, "--keep-going", "--json", "--chance", "acc=0.4")
+    result, out = importing(results, "--keep-going", "--json", "--chance", "quiz/acc=0.4")
     report = json.loads(result.stdout)
     assert report["out"] == str(out)
     assert (report["rows"], report["files_read"]) == (2, 2)

@@ -19,6 +19,7 @@ COMMANDS: Final = {
         "demo": "demo",
         "template": "table",
         "check": "table",
+        "join": "table",
         "fit": "fit",
         "suggest": "suggest",
         "freeze": "freeze",

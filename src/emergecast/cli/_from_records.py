@@ -28,6 +28,16 @@ class Without(tuple[str, ...]):
         return super().__new__(cls, names)
 
 
+class Only(tuple[str, ...]):
+    """Annotation of a record: the only fields that this command has options for."""
+
+    __slots__ = ()
+
+    def __new__(cls, *names: str) -> Self:
+        """All others keep their default."""
+        return super().__new__(cls, names)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionForm:
     """How one field is written as an option."""
@@ -89,6 +99,9 @@ def _record(hint: Any) -> tuple[type[Any] | None, Without]:  # noqa: ANN401
     if get_origin(hint) is Annotated:
         hint, *extras = get_args(hint)
         without = next((each for each in extras if isinstance(each, Without)), without)
+        only = next((each for each in extras if isinstance(each, Only)), None)
+        if only is not None:
+            without = Without(*(each.name for each in fields(hint) if each.name not in only))
     return (hint, without) if isinstance(hint, type) and is_dataclass(hint) else (None, without)
 
 

@@ -79,7 +79,12 @@ NOT_DIAGNOSED = (
 
 def refusal(fit: Fit, thresholds: Thresholds) -> tuple[str, ...]:
     """Why there is no forecast of these rows, in sentences; empty where there is one."""
-    return tuple(_structural(fit, thresholds) or _no_evidence(fit, thresholds))
+    reasons = _structural(fit, thresholds) or _no_evidence(fit, thresholds)
+    doubt = fit.selection.chance_doubt
+    if reasons and doubt is not None:
+        level = f"The scores contradict their chance level, {doubt.level:g} (see the warning)"
+        reasons = [f"{level}: correct it first, since what follows takes it as right.", *reasons]
+    return tuple(reasons)
 
 
 def judge(fit: Fit, thresholds: Thresholds, *, diagnosed: bool) -> Judgement:

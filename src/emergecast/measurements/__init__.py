@@ -14,6 +14,7 @@ from emergecast.measurements._bundled import (
     proving_ground,
     proving_ground_options,
 )
+from emergecast.measurements._join import Joined, join_tables
 from emergecast.measurements._metrics import Metric, MetricKind, metric_of
 from emergecast.measurements._schema import (
     COLUMNS,
@@ -26,8 +27,13 @@ from emergecast.measurements._schema import (
 )
 from emergecast.measurements._table import Examination, Measurements, examine, read_table
 from emergecast.measurements._template import template
-from emergecast.measurements._write import check_suffix
-from emergecast.measurements.importing._import import Imported, ImportOptions, import_lm_eval
+from emergecast.measurements._write import check_suffix, write_frame
+from emergecast.measurements.importing import (
+    Imported,
+    ImportOptions,
+    chance_level,
+    import_lm_eval,
+)
 from emergecast.measurements.reading._problems import describe
 from emergecast.measurements.reading._read_runs import (
     RUN_COLUMNS,
@@ -42,6 +48,11 @@ from emergecast.measurements.selecting._at_chance import (
     CHANCE_STDERRS,
     above_chance,
     sampling_error,
+)
+from emergecast.measurements.selecting._doubted_chance import (
+    ChanceDoubt,
+    chance_doubts,
+    doubted_chance,
 )
 from emergecast.measurements.selecting._grid import Cell, Grid, GridRow, grid
 from emergecast.measurements.selecting._select import fits_of, select
@@ -64,12 +75,14 @@ __all__ = [
     "Axis",
     "AxisRecord",
     "Cell",
+    "ChanceDoubt",
     "Column",
     "Examination",
     "Grid",
     "GridRow",
     "ImportOptions",
     "Imported",
+    "Joined",
     "Kind",
     "LossSource",
     "Measurements",
@@ -83,13 +96,17 @@ __all__ = [
     "ShiftRecord",
     "Transform",
     "above_chance",
+    "chance_doubts",
+    "chance_level",
     "check_suffix",
     "default_few_shot_examples",
     "describe",
+    "doubted_chance",
     "examine",
     "fits_of",
     "grid",
     "import_lm_eval",
+    "join_tables",
     "lora_rank",
     "marked",
     "metric_of",
@@ -102,4 +119,5 @@ __all__ = [
     "select",
     "template",
     "values_of",
+    "write_frame",
 ]

@@ -37,6 +37,8 @@ _CORRELATION: Final = Metric(minimum=-1.0, maximum=1.0, best=1.0)
 _LOG_PROBABILITY: Final = Metric(maximum=0.0, best=0.0)
 _PERPLEXITY: Final = Metric(lower_is_better=True, minimum=1.0, best=1.0)
 _BITS: Final = Metric(lower_is_better=True, minimum=0.0, best=0.0)
+_ERROR_RATE: Final = Metric(lower_is_better=True, minimum=0.0, best=0.0)
+"""Edits per word or character: above 1 where the answer is longer than it should be."""
 _UNKNOWN: Final = Metric(known=False)
 
 METRICS: Final[dict[str, Metric]] = {
@@ -45,6 +47,7 @@ METRICS: Final[dict[str, Metric]] = {
     "accuracy": _PROPORTION,
     "exact_match": _PROPORTION,
     "pass@1": _PROPORTION,
+    "pass_at_1": _PROPORTION,
     "f1": _UNIT,
     "mcc": _CORRELATION,
     "brier_score": Metric(lower_is_better=True, minimum=0.0, maximum=2.0, best=0.0),
@@ -53,11 +56,16 @@ METRICS: Final[dict[str, Metric]] = {
     "log_likelihood": _LOG_PROBABILITY,
     "loglikelihood": _LOG_PROBABILITY,
     "perplexity": _PERPLEXITY,
+    "ppl": _PERPLEXITY,
     "word_perplexity": _PERPLEXITY,
     "byte_perplexity": _PERPLEXITY,
     "bits_per_byte": _BITS,
+    "wer": _ERROR_RATE,
+    "cer": _ERROR_RATE,
+    "ter": _ERROR_RATE,
 }
-"""The known metrics. A metric that is not here is continuous, unbounded, and higher is better."""
+"""The known metrics. A metric that is not here is continuous and unbounded; which way it goes, the
+table's column higher_is_better says, or the user."""
 
 
 def metric_of(name: str) -> Metric:

@@ -250,6 +250,12 @@ _COLUMNS: Final = (
         doc="Whether the row is a point along a longer finetuning run; false where absent.",
     ),
     Column(
+        name="variant",
+        kind=Kind.LABEL,
+        role=Role.KEY,
+        doc="What else tells measurements apart, such as the prompt; a fit takes one of them.",
+    ),
+    Column(
         name="score",
         kind=Kind.NUMBER,
         role=Role.MEASURED,
@@ -286,6 +292,12 @@ _COLUMNS: Final = (
         role=Role.REFERENCE,
         required=True,
         doc="Score of a model that knows nothing, in the unit of the score.",
+    ),
+    Column(
+        name="higher_is_better",
+        kind=Kind.FLAG,
+        role=Role.REFERENCE,
+        doc="Which way the metric goes, where its name does not tell.",
     ),
     Column(
         name="source_file",

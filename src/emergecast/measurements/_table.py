@@ -25,8 +25,10 @@ from emergecast.measurements.reading import (
     Findings,
     RawTable,
     as_text,
+    foreign_table,
     read_raw,
     table_error,
+    with_known_names,
 )
 
 if TYPE_CHECKING:
@@ -217,10 +219,15 @@ def examine_raw(
     """
     if chance is not None and not math.isfinite(chance):
         raise OptionError(f"the chance level {chance} is not a finite number. Give one like 0.25.")
-    findings = Findings(raw.name, origins)
+    raw = with_known_names(raw, COLUMNS)
+    findings = Findings(raw.name, origins, raw.lines)
     if raw.height == 0:
         findings.add("the table has no rows.", "`emergecast template` writes an example table.")
     if raw.height == 0 and not raw.columns:
+        return Examination(table=None, problems=tuple(findings.problems))
+    foreign = foreign_table(raw.columns)
+    if foreign is not None:
+        findings.add(*foreign)
         return Examination(table=None, problems=tuple(findings.problems))
     optional = {LOSS, EXAMPLES} - set(names)
     skip = rules.missing_columns(
@@ -261,6 +268,9 @@ def _assemble(
         empty = all(cell is None for cell in kept)
         series.append(pl.Series(name, kept, dtype=pl.String() if empty else None))
     warnings = tuple(
+        f'{raw.name}: the column "{written}" is read as {meant}.'
+        for written, meant in raw.renamed.items()
+    ) + tuple(
         f'{raw.name}: the column "{written}" is not known and was kept as it is;'
         f" did you mean {meant}?"
         for written, meant in rules.misspelt(raw).items()

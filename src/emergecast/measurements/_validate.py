@@ -106,6 +106,14 @@ _REMEDIES: Final = {
     "chance": "Add a column chance, or pass one level for all rows (--chance 0.25).",
 }
 
+_CELLS: Final = {
+    "loss": (
+        "Fill in the loss, or params and tokens and estimate it with loss_from (--loss-from"
+        " hoffmann or epoch)."
+    ),
+    "chance": "Fill it in, or pass one level for the rows without (--chance 0.25).",
+}
+
 
 def fill_defaults(known: Columns, findings: Findings, *, chance: float | None) -> None:
     """Put the documented defaults where a cell is missing, and method only where finetuned."""
@@ -181,7 +189,7 @@ def check_rows(known: Columns, findings: Findings, *, optional: Collection[str] 
                 what = (
                     "there is no chance level." if name == "chance" else f"the {name} is missing."
                 )
-                remedy = _REMEDIES.get(name, f"Fill in the {name}, or delete the row.")
+                remedy = _CELLS.get(name, f"Fill in the {name}, or delete the row.")
                 findings.add(what, remedy, row=row, column=name)
     for row, setting in enumerate(known["setting"]):
         _check_examples(known, row, setting, findings, asked="examples" not in optional)
@@ -240,6 +248,13 @@ def _check_bounds(known: Columns, row: int, findings: Findings) -> None:
         )
 
 
+_APART: Final = "Delete one, or tell them apart by seed, subset or another column of the key."
+_FILES_APART: Final = (
+    "Move one of the files away, or name in --pattern the part of their paths that tells them"
+    " apart, such as {seed} or {prompt}."
+)
+
+
 def check_across(known: Columns, findings: Findings, also: Columns | None = None) -> None:
     """Rules that look at several rows: one set of facts per checkpoint, and no key twice.
 
@@ -257,7 +272,7 @@ def check_across(known: Columns, findings: Findings, also: Columns | None = None
             findings.add(
                 f"the row measures the same as {findings.name_of(earlier)}:"
                 f" {_described(columns, key)}.",
-                "Delete one, or tell them apart by seed, subset or another column of the key.",
+                _APART if findings.origins is None else _FILES_APART,
                 row=row,
                 value=known["score"][row],
             )

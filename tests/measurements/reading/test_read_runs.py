@@ -142,7 +142,7 @@ def test_every_problem_is_named_at_once():
             SelectionError,
             'no row left has x "abc". Did you mean "ab"',
         ),
-        ({"loss": [1], "params": [1]}, {"drop_highest": 1}, ScalingError, "cannot be dropped"),
+        ({"loss": [1], "params": [10**7]}, {"drop_highest": 1}, ScalingError, "cannot be dropped"),
     ],
 )
 def test_what_cannot_be_read_says_what_to_do(table, options, error, message):

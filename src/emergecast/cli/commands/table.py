@@ -1,16 +1,18 @@
-"""Commands about tables: template, check, import."""
+"""Commands about tables: template, check, join, import."""
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from emergecast.cli._failures import BAD_INPUT, problems_as_json
+from emergecast.cli._from_records import Only
 from emergecast.cli._options import (
     ChanceOption,
     JsonOption,
@@ -18,10 +20,14 @@ from emergecast.cli._options import (
     TableArgument,
     out_file,
 )
-from emergecast.cli._output import progress
+from emergecast.cli._output import progress, wrapped
+from emergecast.measurements import SelectOptions
 
 if TYPE_CHECKING:
-    from emergecast.measurements import Grid, Imported, ImportOptions, Measurements
+    from emergecast.measurements import Grid, GridRow, Imported, Measurements
+
+_SHOWN: Final = 8
+"""Warnings of an import, and names, that are printed."""
 
 
 def template(
@@ -53,27 +59,37 @@ def check(
     chance: ChanceOption = None,
     loss_from: LossFromOption = None,
     as_json: JsonOption = False,
+    *,
+    rows: Annotated[SelectOptions, Only("axis", "shift")],
 ) -> None:
     """Say what a table holds and everything that is wrong with it.
 
     Example: `emergecast check measurements.csv --chance 0.25`
     """
     from emergecast.errors import TableError
-    from emergecast.measurements import describe, examine, grid
+    from emergecast.measurements import chance_doubts, describe, examine, grid
 
-    examined = examine(table, chance=chance, loss_from=loss_from)
-    grids = grid(examined.table) if examined.table is not None else ()
+    examined = examine(table, chance=chance, loss_from=loss_from, axis=rows.axis, shift=rows.shift)
+    grids: tuple[Grid, ...] = ()
+    if examined.table is not None:
+        grids = grid(examined.table, axis=rows.axis, shift=rows.shift)
+    warnings: tuple[str, ...] = ()
+    if examined.table is not None:
+        warnings = (*examined.table.warnings, *chance_doubts(examined.table))
     if as_json:
-        print(json.dumps(_check_as_json(examined.table, grids, TableError(examined.problems))))
+        error = TableError(examined.problems)
+        print(json.dumps(_check_as_json(examined.table, grids, warnings, error)))
     else:
         if examined.table is not None:
             print(examined.table)
         for each in grids:
             print("\n" + "\n".join(_grid_lines(each)))
-        for warning in examined.table.warnings if examined.table is not None else ():
-            print(f"\nWarning: {warning}")
+        for warning in warnings:
+            print("\n" + "\n".join(wrapped(f"Warning: {warning}")))
         if examined.problems:
             print(f"\n{describe(examined.problems)}", file=sys.stderr)
+        elif warnings:
+            print("\nThe table obeys every rule; the warnings say what looks odd all the same.")
         else:
             print("\nNothing is wrong with this table.")
     if examined.problems:
@@ -81,7 +97,10 @@ def check(
 
 
 def _check_as_json(
-    table: Measurements | None, grids: tuple[Grid, ...], error: Exception
+    table: Measurements | None,
+    grids: tuple[Grid, ...],
+    warnings: tuple[str, ...],
+    error: Exception,
 ) -> dict[str, Any]:
     import dataclasses
 
@@ -89,7 +108,7 @@ def _check_as_json(
         "rows": 0 if table is None else len(table),
         "table_hash": None if table is None else table.hash,
         "grids": [dataclasses.asdict(each) for each in grids],
-        "warnings": [] if table is None else list(table.warnings),
+        "warnings": list(warnings),
         "problems": problems_as_json(error),
     }
 
@@ -97,7 +116,7 @@ def _check_as_json(
 def _grid_lines(grid: Grid) -> Iterator[str]:
     corpus = f", loss on {grid.loss_corpus}" if grid.loss_corpus is not None else ""
     yield f"{grid.task}, {grid.metric}, series {grid.series}{corpus}"
-    lines = [["checkpoint", "loss", *grid.settings]]
+    lines = [["checkpoint", grid.axis, *grid.settings]]
     for row in grid.rows:
         cells = [
             "."
@@ -105,18 +124,74 @@ def _grid_lines(grid: Grid) -> Iterator[str]:
             else f"{cell.mean:.3f}" + (f" ({cell.count})" if cell.count > 1 else "")
             for cell in row.cells
         ]
-        lines.append([row.checkpoint, f"{'~' if row.estimated else ''}{row.loss:.3f}", *cells])
+        lines.append([row.checkpoint, _place(grid, row), *cells])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     for line in lines:
         first = line[0].ljust(widths[0])
         yield "  ".join([first, *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
     notes = []
-    if any(row.estimated for row in grid.rows):
+    if grid.axis == "loss" and any(row.estimated for row in grid.rows):
         notes.append("~ estimated loss")
     if any(cell is not None and cell.count > 1 for row in grid.rows for cell in row.cells):
         notes.append("(n) mean of n rows")
     if notes:
         yield "; ".join(notes)
+
+
+def _place(grid: Grid, row: GridRow) -> str:
+    """Where a checkpoint stands on the axis."""
+    if row.value is None:
+        return "."
+    if grid.axis == "loss":
+        return f"{'~' if row.estimated else ''}{row.value:.3f}"
+    return f"{row.value:.4g}"
+
+
+def join(
+    first: TableArgument,
+    second: Annotated[
+        Path, typer.Argument(help="A table with more rows of scores, or of facts about the first.")
+    ],
+    out: Annotated[Path, out_file("Table to write.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Make one table of two: scores below scores, or losses and facts beside scores.
+
+    Rows are matched by the columns that both tables have and that say what a row is about
+    (checkpoint, series, loss_corpus, task, ...).
+
+    Example: `emergecast join scores.csv losses.csv -o measurements.csv`
+    """
+    from emergecast.errors import OptionError
+    from emergecast.measurements import check_suffix, join_tables, write_frame
+
+    check_suffix(out)
+    if out.exists():
+        raise OptionError(f'"{out}" is there already. Choose another name, or delete it first.')
+    joined = join_tables(first, second)
+    write_frame(joined.frame, out)
+    if as_json:
+        report = {
+            "out": str(out),
+            "rows": joined.frame.height,
+            "by": list(joined.by),
+            "filled": joined.filled,
+            "without": list(joined.lonely),
+            "unused": joined.unused,
+        }
+        print(json.dumps(report))
+        return
+    print(f"Wrote {joined.frame.height:,} rows to {out}. Next: emergecast check {out}")
+    if not joined.by:
+        print(f"Both have scores: the rows of {joined.facts} follow those of {joined.onto}.")
+        return
+    print(
+        f"Matched by {', '.join(joined.by)}: {joined.filled:,} rows of {joined.onto} found theirs,"
+        f" and {joined.unused:,} rows of {joined.facts} were not asked for."
+    )
+    if joined.lonely:
+        names = "; ".join(joined.lonely[:_SHOWN]) + ("; ..." if len(joined.lonely) > _SHOWN else "")
+        print("\n".join(wrapped(f"Warning: nothing is known of {names}.", "  ")), file=sys.stderr)
 
 
 def lm_eval(
@@ -137,6 +212,13 @@ def lm_eval(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Finetuning examples per step.")] = None,
     train_size: Annotated[int | None, typer.Option(help="Size of the finetuning set.")] = None,
+    tokens_per_step: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens of one pretraining step, for {pretrain_step} and revisions like step8;"
+            " a column tokens_per_step of the metadata goes before it."
+        ),
+    ] = None,
     tasks: Annotated[
         list[str] | None, typer.Option(help="Task or group to import; repeat for several.")
     ] = None,
@@ -151,8 +233,9 @@ def lm_eval(
     chance: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[METRIC=]NUMBER",
-            help="Chance level: a number for accuracies, or METRIC=NUMBER. Repeatable.",
+            metavar="[NAME=]NUMBER",
+            help="Chance level of TASK/METRIC or TASK; or, where the file says none, of METRIC, or"
+            " of accuracies without a NAME. Repeatable.",
         ),
     ] = None,
     keep_going: Annotated[
@@ -162,6 +245,8 @@ def lm_eval(
         bool, typer.Option("--dry-run", help="Read and report, but write nothing.")
     ] = False,
     as_json: JsonOption = False,
+    *,
+    rows: Annotated[SelectOptions, Only("axis", "shift")],
 ) -> None:
     """Import result files of lm-evaluation-harness.
 
@@ -181,11 +266,14 @@ def lm_eval(
         checkpoints=checkpoints,
         batch_size=batch_size,
         train_size=train_size,
+        tokens_per_step=tokens_per_step,
         tasks=tuple(name for text in tasks or () for name in text.split(",") if name),
         loss_from=loss_from,
         method=method,
         loss_corpus=loss_corpus,
         chance=tuple(_chance(text) for text in chance or ()),
+        axis=rows.axis,
+        shift=rows.shift,
         keep_going=keep_going,
     )
     with progress("Reading results") as on_file:
@@ -193,7 +281,7 @@ def lm_eval(
     written = out if out is not None and not dry_run else None
     if written is not None:
         imported.table.write(written)
-    _summarise(imported, written, options, as_json=as_json)
+    _summarise(imported, written, as_json=as_json)
 
 
 def _chance(text: str) -> tuple[str | None, float]:
@@ -201,18 +289,22 @@ def _chance(text: str) -> tuple[str | None, float]:
 
     name, equals, number = text.rpartition("=")
     try:
-        return (name if equals else None), float(number)
+        level = float(number)
     except ValueError:
-        raise OptionError(f'--chance "{text}" is not a number or METRIC=NUMBER.') from None
+        level = math.nan
+    if not math.isfinite(level):
+        raise OptionError(
+            f'--chance "{text}" is not a number, TASK/METRIC=NUMBER, TASK=NUMBER or METRIC=NUMBER.'
+        )
+    return (name.strip() if equals else None), level
 
 
-def _summarise(
-    imported: Imported, written: Path | None, options: ImportOptions, *, as_json: bool
-) -> None:
+def _summarise(imported: Imported, written: Path | None, *, as_json: bool) -> None:
     from emergecast.errors import TableError
-    from emergecast.measurements import describe
+    from emergecast.measurements import chance_doubts, describe
 
     table = imported.table
+    warnings = (*imported.warnings, *chance_doubts(table))
     if as_json:
         report = {
             "out": None if written is None else str(written),
@@ -221,15 +313,21 @@ def _summarise(
             "files_read": imported.files_read,
             "files_unmatched": imported.files_unmatched,
             "without_metadata": list(imported.without_metadata),
-            "warnings": list(imported.warnings),
+            "warnings": list(warnings),
+            "notes": list(imported.notes),
             "problems": problems_as_json(TableError(imported.problems)),
         }
         print(json.dumps(report))
         return
     print(table)
     print(f"  {'files':<12}{imported.files_read:,} read, {imported.files_unmatched:,} not matched")
-    for warning in imported.warnings:
-        print(f"Warning: {warning}", file=sys.stderr)
-    if options.keep_going and imported.problems:
+    for note in imported.notes:
+        print("\n".join(wrapped(note, "  ")))
+    for warning in warnings[:_SHOWN]:
+        print("\n".join(wrapped(f"Warning: {warning}", "  ")), file=sys.stderr)
+    if len(warnings) > _SHOWN:
+        rest = len(warnings) - _SHOWN
+        print(f"... and {rest} more warnings, which --json lists.", file=sys.stderr)
+    if imported.problems:
         print(f"Left out: {describe(imported.problems)}", file=sys.stderr)
     print(f"Wrote {written}." if written is not None else "Wrote nothing (dry run).")

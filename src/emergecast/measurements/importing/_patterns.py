@@ -14,6 +14,10 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FILE_SAYS: Final = frozenset({Role.MEASURED, Role.REFERENCE, Role.SOURCE})
 STEP: Final = "step"
 """Field that is not a column: optimiser steps of a finetuning run."""
+PRETRAIN_STEP: Final = "pretrain_step"
+"""Field that is not a column: optimiser steps of the pretraining that made the checkpoint."""
+_ANY: Final = "_any"
+"""How the groups of stars are called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +32,14 @@ class Pattern:
     def match(self, path: str) -> dict[str, str] | None:
         """The value of each field in `path` (relative, parts split by /), or None for no match."""
         found = self.regex.fullmatch(path)
-        return None if found is None else found.groupdict()
+        return None if found is None else {name: found[name] for name in self.fields}
+
+    def unnamed(self, path: str) -> tuple[str, ...]:
+        """The parts of a path that matches which stand in place of a star."""
+        found = self.regex.fullmatch(path)
+        stars = {} if found is None else found.groupdict()
+        texts = (text for name, text in stars.items() if name.startswith(_ANY))
+        return tuple(part for text in texts for part in text.split("/") if part)
 
 
 def compile_pattern(text: str) -> Pattern:
@@ -48,7 +59,7 @@ def compile_pattern(text: str) -> Pattern:
             f'the pattern "{text}" must be relative to the folder that is imported,'
             " without a leading slash."
         )
-    expression, fields, end = "", dict[str, None](), 0
+    expression, fields, end, stars = "", dict[str, None](), 0, 0
     for token in _TOKEN.finditer(body):
         if token.start() != end:
             break
@@ -59,7 +70,9 @@ def compile_pattern(text: str) -> Pattern:
             expression += f"(?P={name})" if name in fields else f"(?P<{name}>[^/]+)"
             fields[name] = None
         elif star is not None:
-            expression += "(?:[^/]+/)*" if star == "**/" else "[^/]*"
+            stars += 1
+            within = "(?:[^/]+/)*" if star == "**/" else "[^/]*"
+            expression += f"(?P<{_ANY}{stars}>{within})"
         else:
             expression += re.escape(literal)
     if end != len(body):
@@ -81,6 +94,8 @@ def _check_name(name: str, text: str) -> None:
             " and underscores, or * for a part that does not matter."
         )
     column = COLUMNS.get(name)
+    if name.startswith(_ANY):
+        raise OptionError(f"the field {{{name}}} has a name that is taken. Choose another.")
     if column is not None and (column.role in _FILE_SAYS or name == "metric"):
         raise OptionError(
             f'the pattern "{text}" names {{{name}}}, which the result file itself says.'

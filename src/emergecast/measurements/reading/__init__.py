@@ -5,7 +5,9 @@ It refuses to guess an encoding, a delimiter or a number, and it names every pro
 
 from __future__ import annotations
 
-from emergecast.measurements.reading._coerce import as_text, coerce_column, settle
+from emergecast.measurements.reading._coerce import as_text, coerce, coerce_column, settle
+from emergecast.measurements.reading._foreign import foreign_table
+from emergecast.measurements.reading._headings import with_known_names
 from emergecast.measurements.reading._problems import (
     MISSPELT,
     Findings,
@@ -31,8 +33,10 @@ __all__ = [
     "RawTable",
     "RunsOptions",
     "as_text",
+    "coerce",
     "coerce_column",
     "describe",
+    "foreign_table",
     "quoted",
     "read_raw",
     "read_records",
@@ -40,4 +44,5 @@ __all__ = [
     "settle",
     "table_error",
     "values_of",
+    "with_known_names",
 ]

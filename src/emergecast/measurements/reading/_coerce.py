@@ -18,6 +18,8 @@ _EXACT: Final = 2**53
 """Beyond this a float no longer holds every integer."""
 _LONGEST: Final = 1000
 """Bits of the longest integer worth looking at; Python does not even print much longer ones."""
+_ABSENT: Final = frozenset({"nan", "na", "n/a", "none", "null", "<na>", "#n/a"})
+"""Ways to write that there is nothing, read so where nothing may be."""
 _FLAGS: Final = {
     "true": True,
     "yes": True,
@@ -61,7 +63,7 @@ def coerce(cell: object, column: Column) -> Any:  # noqa: ANN401
         NotThatKindError: the cell is there and is not of that type, or outside the column's range.
     """
     cell = _plain(cell)
-    if cell is None:
+    if cell is None or (not column.required and _says_nothing(cell)):
         return None
     match column.kind:
         case Kind.LABEL:
@@ -93,6 +95,13 @@ def _plain(cell: object) -> object:
         item: object = cell.item()
         return item
     return cell
+
+
+def _says_nothing(cell: object) -> bool:
+    """Whether a cell is one of the marks of a missing value, or a NaN."""
+    if isinstance(cell, str):
+        return cell.lower() in _ABSENT
+    return isinstance(cell, float) and math.isnan(cell)
 
 
 def _label(cell: object) -> str:

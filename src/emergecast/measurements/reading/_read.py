@@ -8,13 +8,14 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
 from emergecast.errors import TableError
+from emergecast.measurements._schema import COLUMNS
 from emergecast.measurements.reading._coerce import writable
 from emergecast.measurements.reading._problems import Findings, table_error
 
@@ -23,6 +24,9 @@ MEMORY: Final = "<table>"
 SUFFIXES: Final = (".csv", ".parquet", ".jsonl", ".ndjson")
 TEMPLATE: Final = "`emergecast template` writes an example table."
 """What to do about an empty file that should hold measurements."""
+_TITLES: Final = 10
+"""Rows among which the names of the columns are looked for."""
+_NAMES: Final = 2
 _MARK: Final = b"PAR1"
 _FRAME_ERRORS: Final = (
     pl.exceptions.PolarsError,
@@ -44,6 +48,10 @@ class RawTable:
     height: int
     text_only: bool = False
     """True for CSV, where every cell is text and the types of unknown columns are to be guessed."""
+    lines: Sequence[int] | None = None
+    """Line on which each row starts, as an editor counts; None for what has no lines."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Columns that were read under another name: as written to the name meant."""
 
 
 def read_raw(source: object, *, if_empty: str = TEMPLATE) -> RawTable:
@@ -155,24 +163,37 @@ def _decode(content: bytes, name: str) -> str:
 
 def _from_csv(text: str, name: str, if_empty: str) -> RawTable:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    findings = Findings(name)
     header: list[str] | None = None
     rows: list[list[str]] = []
+    lines: list[int] = []
+    findings = Findings(name, lines=lines)
+    end = 0
     try:
         for record in reader:
-            if not record:
+            start, end = end + 1, reader.line_num
+            if not any(cell.strip() for cell in record):
                 continue
             if header is None:
                 header = _header(record, findings)
-            elif len(record) != len(header):
+                continue
+            lines.append(start)
+            if len(rows) < _TITLES and _is_header(record) and not _is_header(header):
+                findings.problems.clear()  # rows of titles that have another number of cells
+                findings.add(
+                    "the table starts with a title, not with the names of the columns.",
+                    f"Delete the lines above the names of the columns (line {start}).",
+                    value=header[0],
+                )
+                break
+            record = _as_wide(record, len(header))  # noqa: PLW2901  without the commas at its end
+            if len(record) != len(header):
                 findings.add(
                     f"the row has {len(record)} cells where the header has {len(header)}.",
                     "Give every row one cell per column, and quote text that holds a comma.",
                     row=len(rows),
                 )
-                rows.append([""] * len(header))
-            else:
-                rows.append(record)
+                record = [""] * len(header)  # noqa: PLW2901  not read any further
+            rows.append(record)
     except csv.Error as error:
         findings.add(
             f"line {reader.line_num} is not CSV: {error}.",
@@ -185,7 +206,18 @@ def _from_csv(text: str, name: str, if_empty: str) -> RawTable:
     columns = {
         title: [row[i] if row[i] != "" else None for row in rows] for i, title in enumerate(header)
     }
-    return RawTable(name=name, columns=columns, height=len(rows), text_only=True)
+    return RawTable(name=name, columns=columns, height=len(rows), text_only=True, lines=lines)
+
+
+def _is_header(record: Sequence[str]) -> bool:
+    """Whether the cells are names of columns: two at least that every table knows."""
+    names = {cell.strip().lower() for cell in record}
+    return len(names & COLUMNS.keys()) >= _NAMES
+
+
+def _as_wide(record: list[str], width: int) -> list[str]:
+    """`record` without empty cells beyond `width`, as a spreadsheet writes commas at the end."""
+    return record[:width] if not any(cell.strip() for cell in record[width:]) else record
 
 
 def _header(record: list[str], findings: Findings) -> list[str]:
@@ -195,17 +227,21 @@ def _header(record: list[str], findings: Findings) -> list[str]:
             "Save the table with commas between the columns.",
             value=record[0],
         )
+    while len(record) > 1 and not record[-1].strip():  # commas at the end name nothing
+        record = record[:-1]
     header = [title.strip() or f"unnamed_{i + 1}" for i, title in enumerate(record)]
     _refuse_names(header, findings)
     return header
 
 
 def _from_lines(text: str, name: str) -> RawTable:
-    findings = Findings(name)
+    lines: list[int] = []
+    findings = Findings(name, lines=lines)
     records: list[dict[str, Any]] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
+        lines.append(number)
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -228,7 +264,7 @@ def _from_lines(text: str, name: str) -> RawTable:
         records.append(record)
     if findings.problems:
         raise table_error(findings.problems)
-    return _from_records(records, name)
+    return dataclasses.replace(_from_records(records, name), lines=lines)
 
 
 def _from_records(records: Sequence[Any], name: str) -> RawTable:

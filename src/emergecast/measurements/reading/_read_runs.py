@@ -17,7 +17,15 @@ _LOSS: Final = "loss"
 _RUN: Final = "run"
 _AMOUNTS: Final = tuple(resource.value for resource in Resource)
 _KNOWN: Final = {
-    name: Column(name=name, kind=Kind.NUMBER, role=Role.CHECKPOINT, doc=doc, unit=unit, above=0)
+    name: Column(
+        name=name,
+        kind=Kind.NUMBER,
+        role=Role.CHECKPOINT,
+        doc=doc,
+        unit=unit,
+        above=0,
+        required=True,  # where the column is there at all: a row with "NaN" has no place in a fit
+    )
     for name, doc, unit in (
         (_LOSS, "held-out loss", "nats per token"),
         ("params", "parameters", ""),
@@ -72,7 +80,7 @@ def read_runs(source: object, options: RunsOptions | None = None) -> Runs:
     raw = read_raw(source, if_empty=_WANTED)
     headings = _headings(raw, options)
     rows = _kept(raw, options)
-    findings = Findings(raw.name)
+    findings = Findings(raw.name, lines=raw.lines)
     if not rows:
         findings.add("the table has no rows.", "Add one row for each run, below the header.")
     _suggest_names(raw, headings, findings)

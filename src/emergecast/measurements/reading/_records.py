@@ -9,6 +9,7 @@ from typing import Any
 from emergecast.errors import nearest
 from emergecast.measurements._schema import Column
 from emergecast.measurements.reading._coerce import coerce_column
+from emergecast.measurements.reading._headings import with_known_names
 from emergecast.measurements.reading._problems import MISSPELT, Findings, table_error
 from emergecast.measurements.reading._read import read_raw
 
@@ -27,7 +28,8 @@ def read_records(source: object, columns: Sequence[Column]) -> tuple[dict[str, A
     """
     asked = [column.name for column in columns if column.required]
     raw = read_raw(source, if_empty=f"Give a header with {' and '.join(asked)}, and rows below it.")
-    findings = Findings(raw.name)
+    raw = with_known_names(raw, [column.name for column in columns])
+    findings = Findings(raw.name, lines=raw.lines)
     if raw.height == 0:
         findings.add("the table has no rows.", "Add one row for each, below the header.")
     known = {column.name: column for column in columns}

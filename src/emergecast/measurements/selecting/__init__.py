@@ -13,6 +13,11 @@ from emergecast.measurements.selecting._at_chance import (
     above_chance,
     sampling_error,
 )
+from emergecast.measurements.selecting._doubted_chance import (
+    ChanceDoubt,
+    chance_doubts,
+    doubted_chance,
+)
 from emergecast.measurements.selecting._grid import Cell, Grid, GridRow, grid
 from emergecast.measurements.selecting._select import fits_of, select
 from emergecast.measurements.selecting._selection import (
@@ -27,12 +32,15 @@ __all__ = [
     "CHANCE_MARGIN",
     "CHANCE_STDERRS",
     "Cell",
+    "ChanceDoubt",
     "Grid",
     "GridRow",
     "SelectOptions",
     "Selection",
     "above_chance",
+    "chance_doubts",
     "default_few_shot_examples",
+    "doubted_chance",
     "fits_of",
     "grid",
     "marked",

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from emergecast.errors import SelectionError, near
+from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift
+from emergecast.measurements._onto_axis import OF_SCORES
 from emergecast.measurements._schema import DEFAULT_METHOD, LossSource, Setting
 from emergecast.measurements._table import Measurements
 
@@ -25,8 +28,10 @@ class GridRow:
     """One checkpoint."""
 
     checkpoint: str
-    loss: float
-    """Nats per token."""
+    loss: float | None
+    """Nats per token; None where it is not stated and another axis was asked for."""
+    value: float | None
+    """Value of the axis: the loss, or what stands in the column of another axis."""
     estimated: bool
     """Whether the loss is estimated."""
     cells: tuple[Cell | None, ...]
@@ -45,28 +50,49 @@ class Grid:
     """Few-shot first, then by amount of data."""
     rows: tuple[GridRow, ...]
     """Weakest checkpoint (highest loss) first."""
+    axis: str = LOSS
+    """Column that `value` is from."""
 
 
-def grid(table: Measurements) -> tuple[Grid, ...]:
-    """One grid per task, series, metric and loss corpus, in that order."""
+def grid(table: Measurements, *, axis: str = LOSS, shift: str = EXAMPLES) -> tuple[Grid, ...]:
+    """One grid per task, series, metric and loss corpus, in that order.
+
+    Args:
+        table: the measurements.
+        axis: what stands for capability, as in `SelectOptions`.
+        shift: what moves the elbow, as in `SelectOptions`.
+
+    Raises:
+        OptionError: axis or shift cannot be read.
+        SelectionError: the axis has no column.
+    """
+    place, moves = Axis.parse(axis), Shift.parse(shift)
+    if place.name not in table.frame.columns or not table.frame[place.name].dtype.is_numeric():
+        columns = [name for name in table.frame.columns if name not in OF_SCORES]
+        raise SelectionError(
+            f'--axis: there is no column of numbers "{place.name}". {near(place.name, columns)}'
+        )
     owner = ["task", "series", "metric", "loss_corpus"]
     parts = table.frame.partition_by(owner, as_dict=True, include_key=True)
     ordered = sorted(parts.items(), key=lambda item: tuple(str(part or "") for part in item[0]))
-    return tuple(_grid(key, part) for key, part in ordered)
+    return tuple(_grid(key, part, place, moves.name) for key, part in ordered)
 
 
-def _grid(key: tuple[object, ...], part: pl.DataFrame) -> Grid:
+def _grid(key: tuple[object, ...], part: pl.DataFrame, axis: Axis, shift: str) -> Grid:
     task, series, metric, corpus = key
-    amounts = ["setting", "examples", "epochs", "shots", "method"]
+    amounts = ["setting", shift, *(n for n in ("epochs", "shots", "method") if n != shift)]
     columns = part.select(amounts).unique().sort(amounts, nulls_last=False).rows()
     columns.sort(key=lambda column: column[0] != Setting.FEW_SHOT.value)
-    titles = _titles(columns)
+    titles = _titles(columns) if shift == EXAMPLES else _shifted(columns, shift)
     names = tuple(dict.fromkeys(titles))
     title_of = dict(zip(columns, titles, strict=True))
     rows: list[GridRow] = []
-    facts = part.group_by("checkpoint").agg(pl.col("loss", "loss_source").first())
-    for checkpoint, loss, source in facts.sort(
-        ["loss", "checkpoint"], descending=[True, False]
+    facts = part.group_by("checkpoint").agg(
+        pl.col("loss", "loss_source").first(),
+        pl.col(axis.name).drop_nulls().first().alias("value"),
+    )
+    for checkpoint, loss, source, value in facts.sort(
+        ["value", "checkpoint"], descending=[not axis.higher_is_stronger, False]
     ).rows():
         scores: dict[str, list[float]] = {}
         own = part.filter(pl.col("checkpoint") == checkpoint)
@@ -82,6 +108,7 @@ def _grid(key: tuple[object, ...], part: pl.DataFrame) -> Grid:
             GridRow(
                 checkpoint=checkpoint,
                 loss=loss,
+                value=value,
                 estimated=source == LossSource.ESTIMATED.value,
                 cells=tuple(cells),
             )
@@ -93,7 +120,13 @@ def _grid(key: tuple[object, ...], part: pl.DataFrame) -> Grid:
         loss_corpus=None if corpus is None else str(corpus),
         settings=names,
         rows=tuple(rows),
+        axis=axis.name,
     )
+
+
+def _shifted(columns: list[tuple[object, ...]], shift: str) -> list[str]:
+    """Names of settings by the amount of what moves the elbow."""
+    return ["few-shot" if not column[1] else f"{shift}={column[1]}" for column in columns]
 
 
 def _titles(

@@ -17,6 +17,8 @@ from emergecast.measurements._schema import DEFAULT_METRIC, INVENTED, KEY, LossS
 from emergecast.measurements._table import Measurements
 from emergecast.measurements.reading import as_text
 from emergecast.measurements.selecting._at_chance import horizon
+from emergecast.measurements.selecting._doubted_chance import doubted_chance, in_table
+from emergecast.measurements.selecting._orientation import orientation
 from emergecast.measurements.selecting._selection import INVENTED_SCORES, Selection, SelectOptions
 
 _FINETUNED = pl.col("setting") == Setting.FINETUNED.value
@@ -68,6 +70,7 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
     warnings: tuple[str, ...]
     frame, warnings = _one_corpus(frame, options.loss_corpus, matters=axis.name == "loss")
     frame, method = _one_method(frame, options.method)
+    frame = _one_variant(frame)
     frame, shots = (frame, None) if shift.name == "shots" else _one_shots(frame, options.shots)
     frame = _exclude(frame, options)
     frame = frame if axis.is_loss else on_axis(frame, axis, table.name)
@@ -76,11 +79,13 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
     if axis.name == "loss":
         warnings += _one_tokenizer(frame)
     metric = metric_of(frame["metric"][0])
-    lower = metric.lower_is_better if options.lower_is_better is None else options.lower_is_better
+    lower, said = orientation(frame, metric, options.lower_is_better)
     sign = -1.0 if lower else 1.0
     kind = MetricKind.CONTINUOUS if lower else metric.kind  # a negated share has no binomial error
     chance = sign * _one_chance(frame) + 0.0
     everything = _oriented(frame, sign)
+    doubt = in_table(doubted_chance(everything, kind, chance), sign)
+    said += () if doubt is None else (doubt.sentence,)
     rows, hidden, reason = everything, _NOTHING, None
     if options.at_chance_only:
         limit = horizon(everything, kind, chance)
@@ -101,16 +106,27 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         chance=chance,
         rows=rows,
         all_few_shot=everything.filter(pl.col("few_shot")),
-        warnings=(*made_up, *warnings, *_remarks(frame, axis), *remarks(frame)),
+        warnings=(*made_up, *said, *warnings, *_remarks(frame, axis), *remarks(frame)),
         suspicions=suspicions(
             frame if axis.is_loss else frame.with_columns(pl.col(RAW_LOSS).alias("loss"))
         ),
         hidden=hidden,
         hidden_reason=reason,
         table_hash=table.hash,
+        chance_doubt=doubt,
         axis=axis,
         shift=shift,
     )
+
+
+def _one_variant(frame: pl.DataFrame) -> pl.DataFrame:
+    names = _values(frame, "variant")
+    if len(names) > 1:
+        raise SelectionError(
+            f"the rows are of several variants: {', '.join(names[:6])}. Choose with --where"
+            " variant=VALUE."
+        )
+    return frame
 
 
 def _best(best: float | None, *, lower: bool, expected: bool) -> float | None:

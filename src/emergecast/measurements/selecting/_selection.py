@@ -12,6 +12,7 @@ import polars as pl
 from emergecast.errors import OptionError
 from emergecast.measurements._axis import EXAMPLES, LOSS, Axis, Shift
 from emergecast.measurements._metrics import MetricKind
+from emergecast.measurements.selecting._doubted_chance import ChanceDoubt
 
 INVENTED_SCORES: Final = (
     "The scores are invented: a rehearsal or a simulation made them up, and nothing here is a "
@@ -111,6 +112,8 @@ class Selection:
     hidden_reason: str | None
     """What `at_chance_only` did, in one sentence; None where it was not asked for."""
     table_hash: str
+    chance_doubt: ChanceDoubt | None = None
+    """What contradicts the chance level, in the table's numbers; None where nothing does."""
     axis: Axis = field(default_factory=Axis)
     """What `loss` stands for, and how to print it."""
     shift: Shift = field(default_factory=Shift)
