@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import shlex
 import sys
@@ -36,6 +37,8 @@ _OF_THE_LAB: Final = frozenset(
     }
 )
 """What the extra `lab` brings."""
+_WITH_REMEDY: Final = frozenset({errno.EFBIG, errno.EINVAL})
+"""Of errors of the system, those that `files` raises with a remedy."""
 
 
 _COMMAND_LINE: ContextVar[tuple[str, ...]] = ContextVar("_COMMAND_LINE")
@@ -81,7 +84,8 @@ def message_of(error: EmergecastError | OSError) -> str:
     if not isinstance(error, OSError):
         return str(error)
     where = f'"{error.filename}": ' if error.filename else ""
-    return f"{where}{error.strerror or error}. Check the path and its permissions."
+    remedy = "" if error.errno in _WITH_REMEDY else " Check the path and its permissions."
+    return f"{where}{error.strerror or error}.{remedy}"
 
 
 def _report(error: EmergecastError | OSError, *, as_json: bool) -> None:
