@@ -326,7 +326,10 @@ def _row_problems(said: Mapping[str, Any], rows: list[dict[str, Any]]) -> Iterat
         "strongest_loss": float(losses[-1 if higher else 0]),
         "weakest_loss": float(losses[0 if higher else -1]),
     }
-    if all(len(each) == 1 for each in places.values()):
+    several = [name for (_, name), each in places.items() if len(each) > 1]
+    if several and said["axis"]["unit"] == "nats":
+        yield f"The checkpoint {several[0]} has rows of different losses."
+    if not several:
         computed["loss_spread"] = float(np.mean(np.abs(losses - np.median(losses))))
     for name, value in computed.items():
         if not math.isclose(said[name], value, rel_tol=CLOSE, abs_tol=1e-12):

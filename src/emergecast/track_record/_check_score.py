@@ -25,6 +25,12 @@ ENDS: Final = (0.05, 0.95)
 """Levels of the interval that hits or misses."""
 ROUNDED: Final = 1e-6
 """How near a level the PIT of a truth at the very end of the interval may lie on either side."""
+SURELY: Final = 0.9
+"""Of the way from the interval to a truth outside it, the share that a CRPS is at least: 0.95^2."""
+WIDTHS: Final = 10.0
+"""Widths of the interval by which a CRPS may exceed the distance of truth and median; 1 is much."""
+PEAK: Final = 14.0
+"""Ln of the highest density that is believed, in units of one over the interval's width."""
 _OF_SCORED: Final = ("truth", "hit", "crps", "log_score", "pit", "no_change", "p05", "p50", "p95")
 _ALLOWED: Final = {"crps": math.inf, "no_change": math.inf, "pit": 1.0}
 """Largest value; the smallest is 0."""
@@ -71,5 +77,12 @@ def _hit_problems(record: Mapping[str, Any]) -> Iterator[str]:
         yield "whether it hit is not what its interval and the truth say"
     low, high = ENDS
     unclear = min(abs(record["pit"] - low), abs(record["pit"] - high)) <= ROUNDED
+    width = record["p95"] - record["p05"]
+    outside = max(record["p05"] - record["truth"], record["truth"] - record["p95"], 0.0)
+    most = abs(record["truth"] - record["p50"]) + WIDTHS * width
+    if not SURELY * outside <= record["crps"] <= most:
+        yield f"its CRPS of {record['crps']:g} is not that of its interval and the truth"
+    if width > 0 and record["log_score"] > PEAK - math.log(width):
+        yield f"its log score of {record['log_score']:g} is beyond any density over its interval"
     if not unclear and inside is not (low < record["pit"] < high):
         yield "its PIT is not what its interval and the truth say"
