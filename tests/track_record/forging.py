@@ -66,7 +66,7 @@ def one_wrong_field(content: dict[str, Any], rng: np.random.Generator) -> dict[s
     """A copy in which a single value is of another type, or far from what it was."""
     spots = list(places(content))
     at = spots[rng.integers(len(spots))]
-    old = content
+    old: Any = content
     for key in at:
         old = old[key]
     kinds = [value for value in WRONG if type(value) is not type(old) or value != old]
@@ -74,7 +74,8 @@ def one_wrong_field(content: dict[str, Any], rng: np.random.Generator) -> dict[s
         kinds += [old * 1e6 + 1, -old - 1, old + 10]
     if isinstance(old, list):
         kinds += [old[::-1], old[:-1], [*old, old]]
-    return changed(content, at, kinds[rng.integers(len(kinds))])
+    made: dict[str, Any] = changed(content, at, kinds[rng.integers(len(kinds))])
+    return made
 
 
 def damaged(text: str, rng: np.random.Generator) -> bytes:

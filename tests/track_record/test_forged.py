@@ -121,7 +121,7 @@ def test_odd_json_is_named(text: str, said: str, tmp_path: Path):
         read_frozen(path)
 
 
-FORGED_SCORES = {
+FORGED_SCORES: dict[str, tuple[dict[str, Any], str]] = {
     "truth": ({"truth": 1.0}, "truth_p05, truth, truth_p95 are out of order"),
     "hit": ({"hit": False}, "whether it hit"),
     "pit": ({"pit": 0.99}, "its PIT is not"),

@@ -115,7 +115,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pyte
             raise OSError(28, "No space left on device")
         return write(descriptor, content[:300])
 
-    monkeypatch.setattr(tally_file.os, "write", fills)
+    monkeypatch.setattr(os, "write", fills)
     with pytest.raises(OSError, match="No space left"):
         add_to_tally(path, [another(1)])
     assert path.read_bytes() == before

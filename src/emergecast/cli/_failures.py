@@ -13,6 +13,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
+from emergecast.cli._terminal import safe_output
 from emergecast.errors import EmergecastError, ExperimentError, LabError, TableError
 
 BAD_INPUT: Final = 2
@@ -51,6 +52,11 @@ def command_line() -> str:
 
 class ErrorsAsMessages(TyperGroup):
     """Turns errors raised on purpose, and failing files, into a message and exit status 2."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  as click has it
+        """Run the whole command line; no text of a file gives the terminal orders."""
+        with safe_output():
+            return super().main(*args, **kwargs)
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Remember whether the command was asked for JSON, so that its error is JSON too."""

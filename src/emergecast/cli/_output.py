@@ -54,11 +54,12 @@ def progress(what: str, total: float | None = None) -> Iterator[OnProgress]:
     if not sys.stderr.isatty():
         yield lambda done, total=None, what=None: None  # noqa: ARG005  there is no bar to move
         return
-    from rich.console import Console
     from rich.markup import escape
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    from emergecast.cli._console import SafeConsole
+
+    with Progress(console=SafeConsole(), transient=True) as bar:
         task = bar.add_task(escape(what), total=total)
 
         def move(done: float, total: float | None = None, what: str | None = None) -> None:

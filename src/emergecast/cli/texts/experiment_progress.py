@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
@@ -15,6 +14,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
+from emergecast.cli._console import SafeConsole
 from emergecast.lab.executors import Event, EventKind
 from emergecast.lab.experiment import Run
 from emergecast.lab.ledger import State
@@ -61,7 +61,7 @@ class Bars:
             TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True)),
             TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True, min_width=5)),
             TextColumn("left", table_column=Column(no_wrap=True)),
-            console=Console(stderr=True),
+            console=SafeConsole(),
             expand=True,
         )
         self._grid = self._bars.add_task("planning", total=None, note="")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from emergecast.errors import OptionError, Problem
+from emergecast.files import read_whole
 from emergecast.measurements._metrics import MetricKind, metric_of
 from emergecast.measurements._schema import Setting
 from emergecast.measurements._table import Measurements, examine_raw
@@ -204,7 +205,7 @@ def _rows_of(
     findings = Findings(source.name)
     shared = _from_path(source, options, findings, gathered)
     try:
-        content = source.path.read_bytes()
+        content = read_whole(source.path)
     except OSError as error:
         findings.add(f"the file cannot be read: {error.strerror}.", "Check its permissions.")
         gathered.problems += findings.problems

@@ -6,6 +6,9 @@ It refuses to guess an encoding, a delimiter or a number, and it names every pro
 from __future__ import annotations
 
 from emergecast.measurements.reading._coerce import as_text, coerce_column, settle
+from emergecast.measurements.reading._digest_beside import write_digest
+from emergecast.measurements.reading._formulas import guarded
+from emergecast.measurements.reading._parquet import parquet_bytes
 from emergecast.measurements.reading._problems import (
     MISSPELT,
     Findings,
@@ -28,10 +31,13 @@ __all__ = [
     "as_text",
     "coerce_column",
     "describe",
+    "guarded",
+    "parquet_bytes",
     "quoted",
     "read_raw",
     "read_records",
     "read_runs",
     "settle",
     "table_error",
+    "write_digest",
 ]
