@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import typer
 
 from emergecast.cli._failures import BAD_INPUT, message_of
+from emergecast.cli._terminal import spelled
 from emergecast.errors import EmergecastError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def wrapped(text: str, indent: str = "", *, first: str = "") -> list[str]:
 
 def say(text: str) -> None:
     """What is going on, beside the results."""
-    print(text, file=sys.stderr)
+    print(spelled(text), file=sys.stderr)  # a progress bar takes the place of the safe stream
 
 
 class OnProgress(Protocol):

@@ -28,6 +28,7 @@ from emergecast.measurements._table import Examination, Measurements, examine, r
 from emergecast.measurements._template import template
 from emergecast.measurements._write import check_suffix
 from emergecast.measurements.importing._import import Imported, ImportOptions, import_lm_eval
+from emergecast.measurements.reading._formulas import guarded
 from emergecast.measurements.reading._problems import describe
 from emergecast.measurements.reading._read_runs import RUN_COLUMNS, RunsOptions, read_runs
 from emergecast.measurements.reading._records import read_records
@@ -83,6 +84,7 @@ __all__ = [
     "examine",
     "fits_of",
     "grid",
+    "guarded",
     "import_lm_eval",
     "lora_rank",
     "metric_of",

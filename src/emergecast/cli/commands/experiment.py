@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emergecast.cli._failures import BAD_INPUT, INTERRUPTED
-from emergecast.cli._options import JsonOption
+from emergecast.cli._options import DigestOption, JsonOption, RawOption
 
 if TYPE_CHECKING:
     from emergecast.lab.executors import Event, Report
@@ -192,6 +192,8 @@ def export(
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Table to write: .csv, .parquet, .jsonl, .ndjson.")
     ],
+    raw: RawOption = False,
+    digest: DigestOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the measurement table of an experiment, as far as it is measured.
@@ -206,7 +208,7 @@ def export(
     experiment = read_experiment(file)
     found = survey(experiment, remember=True)
     exported = make_table(found.plan, found.results)
-    exported.table.write(out)
+    exported.table.write(out, raw=raw, digest=digest)
     warnings = [str(problem) for problem in found.plan.problems]
     if exported.missing:
         warnings.append(f"{exported.missing:,} runs have no result yet, or failed.")

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emergecast.cli._failures import BAD_INPUT, problems_as_json
-from emergecast.cli._options import ChanceOption, JsonOption, LossFromOption, TableArgument
+from emergecast.cli._options import (
+    ChanceOption,
+    DigestOption,
+    JsonOption,
+    LossFromOption,
+    RawOption,
+    TableArgument,
+)
 from emergecast.cli._output import progress
 
 if TYPE_CHECKING:
@@ -155,6 +162,8 @@ def lm_eval(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and report, but write nothing.")
     ] = False,
+    raw: RawOption = False,
+    digest: DigestOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Import result files of lm-evaluation-harness.
@@ -186,7 +195,7 @@ def lm_eval(
         imported = import_lm_eval(paths, options, on_file=on_file)
     written = out if out is not None and not dry_run else None
     if written is not None:
-        imported.table.write(written)
+        imported.table.write(written, raw=raw, digest=digest)
     _summarise(imported, written, options, as_json=as_json)
 
 
