@@ -15,12 +15,15 @@ from emergecast.track_record._score import FrozenScore, score_frozen
 from emergecast.track_record._signature import signature_of
 from emergecast.track_record._tally import TrackRecord, track_record
 from emergecast.track_record._tally_file import TallyFile, add_to_tally
+from emergecast.track_record._update import Change, OldForecast, read_old, what_changed
 
 __all__ = [
     "ROW_KEY",
+    "Change",
     "FrozenDistribution",
     "FrozenForecast",
     "FrozenScore",
+    "OldForecast",
     "ScoreStatus",
     "TallyFile",
     "TrackRecord",
@@ -31,7 +34,9 @@ __all__ = [
     "pit",
     "printed_rows",
     "read_frozen",
+    "read_old",
     "score_frozen",
     "signature_of",
     "track_record",
+    "what_changed",
 ]
