@@ -2,8 +2,7 @@
 
 `python performance/turned_bits.py` runs what `tests/measurements/reading/test_what_was_written.py`
 runs a share of. Parquet tables hold a digest of their cells; the CSV and JSON Lines tables have one
-beside them; frozen files hold a hash. Takes half an hour on one core, nearly all of it for the
-child processes that decode damaged Parquet files.
+beside them; frozen files hold a hash. Takes some minutes on one core.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -19,7 +19,7 @@ import numpy as np
 from emergecast.errors import OptionError
 from emergecast.forecasts import ForecastRecord, Thresholds, Verdict
 from emergecast.inference import QUANTILES
-from emergecast.measurements import Axis, SelectOptions
+from emergecast.measurements import Axis, SelectOptions, Shift
 from emergecast.records import NotNegative, Place, Some, misfits
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ _SCORED_BY: Final = (
 )
 """Keys of the forecast that scoring takes; others may be absent, as in another version's file."""
 HASH: Final = re.compile(r"[0-9a-f]{64}")
+VERSION: Final = re.compile(r"\d+(\.\d+)*[\w.+-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,20 +291,31 @@ def _question_problems(content: Mapping[str, Any]) -> Iterator[str]:
     for name in ("task", "metric"):
         if said[name] not in content["target"]:
             yield f'The target does not name the {name}, "{said[name]}".'
-    try:
-        asked = Axis.parse(options.get("axis", "loss"))
-    except OptionError as error:
-        yield f"selection.axis: {error}"
-        return
-    stated = said["axis"]
-    for name in ("name", "unit", "higher_is_stronger", "transform"):
-        if stated[name] != getattr(asked, name):
-            yield (
-                f"forecast.axis.{name} is {stated[name]!r}, and the axis that was asked for, "
-                f"{options.get('axis')}, has {getattr(asked, name)!r}."
-            )
+    yield from _unlike("axis", options.get("axis", SelectOptions().axis), Axis.parse, said["axis"])
+    yield from _unlike(
+        "shift", options.get("shift", SelectOptions().shift), Shift.parse, said.get("shift", {})
+    )
+    if not VERSION.fullmatch(content["version"]):
+        yield f'The version is "{content["version"][:20]}", which is none of emergecast.'
     if not HASH.fullmatch(said["table_hash"]):
         yield "forecast.table_hash is not a SHA-256 of 64 hexadecimal digits."
+
+
+def _unlike(
+    which: str, asked: str, parse: Callable[[str], Axis | Shift], stated: Mapping[str, Any]
+) -> Iterator[str]:
+    """How the axis or the shift of the forecast differs from the one that its options ask for."""
+    try:
+        found = parse(asked)
+    except OptionError as error:
+        yield f"selection.{which}: {error}"
+        return
+    for name in ("name", "unit", "higher_is_stronger", "transform"):
+        if name in stated and stated[name] != getattr(found, name):
+            yield (
+                f"forecast.{which}.{name} is {stated[name]!r}, and the {which} that was asked for, "
+                f"{asked}, has {getattr(found, name)!r}."
+            )
 
 
 def _row_problems(said: Mapping[str, Any], rows: list[dict[str, Any]]) -> Iterator[str]:

@@ -31,6 +31,19 @@ def read_frozen(
     name = os.fspath(path)
     read = read_whole(path)
     signed_by = None if signers is None else signer(path, read, signers)
+    try:
+        content, stated = _checked(read, name)
+    except RecursionError:
+        raise _not_json(name, "it is nested too deeply") from None
+    return FrozenForecast(content={**content, "sha256": stated}, signed_by=signed_by)
+
+
+SHOWN = 5
+"""Problems that a message lists."""
+
+
+def _checked(read: bytes, name: str) -> tuple[dict[str, Any], str]:
+    """The content of a frozen file without its hash, and the hash."""
     content = _object(read, name)
     if content.get("format") != FORMAT:
         raise FrozenError(
@@ -53,24 +66,20 @@ def read_frozen(
             f'"{name}" has the right hash, but not what `emergecast freeze` writes. '
             f"{' '.join(problems[:SHOWN])}{rest} Take the file as it was written."
         )
-    return FrozenForecast(content={**content, "sha256": stated}, signed_by=signed_by)
-
-
-SHOWN = 5
-"""Problems that a message lists."""
+    return content, str(stated)
 
 
 def _object(content: bytes, name: str) -> dict[str, Any]:
     """The JSON object that a file holds."""
     try:
         found = json.loads(content.decode("utf-8"), object_pairs_hook=_each_once)
-    except RecursionError:
-        reason = "it is nested too deeply"
     except ValueError as error:  # also a number of thousands of digits
-        reason = str(error)
-    else:
-        return found if isinstance(found, dict) else {}
-    raise FrozenError(
+        raise _not_json(name, str(error)) from None
+    return found if isinstance(found, dict) else {}
+
+
+def _not_json(name: str, reason: str) -> FrozenError:
+    return FrozenError(
         f'"{name}" is not a frozen forecast: it is not JSON ({reason}). '
         "`emergecast freeze` writes one."
     )

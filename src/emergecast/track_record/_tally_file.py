@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from emergecast.errors import FrozenError
 from emergecast.files import memory_limit, refuse_special, too_large
@@ -115,6 +115,8 @@ def _score(text: str, place: str) -> FrozenScore | None:
     """One score; None where the text ends in the middle of one."""
     try:
         found = json.loads(text)
+        if isinstance(found, dict):
+            return _checked(found, place)
     except RecursionError:
         raise FrozenError(f"{place} is not a score: it is nested too deeply.") from None
     except ValueError as error:
@@ -124,8 +126,11 @@ def _score(text: str, place: str) -> FrozenScore | None:
             f"{place} is not a tally: a line is not JSON ({error}). Take the file as it was "
             "written, or start a new file."
         ) from None
-    if not isinstance(found, dict):
-        raise FrozenError(f"{place} is not a tally: a line is not an object. Start a new file.")
+    raise FrozenError(f"{place} is not a tally: a line is not an object. Start a new file.")
+
+
+def _checked(found: dict[str, Any], place: str) -> FrozenScore:
+    """The score in an object of JSON."""
     stated = found.pop(DIGEST, None)
     try:
         score = FrozenScore.from_dict(found)

@@ -13,15 +13,16 @@ from typing import Final
 
 import polars as pl
 
+from emergecast.errors import TableError
 from emergecast.files import memory_limit, too_large
 from emergecast.measurements.reading import _decode_parquet as decoding
 from emergecast.measurements.reading._problems import Findings, table_error
 
 _MARK: Final = b"PAR1"
 _WHOLE: Final = "emergecast.whole"
-"""Key in the metadata: the SHA-256 of the file with zeros in place of it."""
-_ZEROS: Final = "0" * 64
-_PLACE: Final = re.compile(re.escape(_WHOLE.encode()) + rb"\x18@([0-9a-f]{64})")
+"""Key in the metadata: the SHA-256 of the file with zeros instead of this value; its length."""
+_ZEROS: Final = "0" * 80
+_PLACE: Final = re.compile(re.escape(_WHOLE.encode()) + rb"\x18\x50([0-9a-f]{64})([0-9a-f]{16})")
 """Where it stands: Thrift writes the type and the length of a text before it."""
 _SECONDS: Final = 600
 """After this a file is taken for damaged."""
@@ -45,14 +46,19 @@ def parquet_bytes(frame: pl.DataFrame) -> bytes:
     metadata = {decoding.CONTENT: content_digest(frame), _WHOLE: _ZEROS}
     frame.write_parquet(buffer, metadata=metadata)
     content = buffer.getvalue()
-    return _with_seal(content, hashlib.sha256(content).hexdigest())
+    place = _place(content)
+    if place is None:
+        return content  # read in a child process, then
+    seal = f"{hashlib.sha256(content).hexdigest()}{len(content):016x}"
+    return content[: place.start(1)] + seal.encode() + content[place.end(2) :]
 
 
 def read_parquet(content: bytes, name: str) -> pl.DataFrame:
     """The frame in the bytes of a Parquet file.
 
-    A file that is, byte for byte, as emergecast wrote it is decoded here; any other one in a child
-    process, since it can end the process that decodes it.
+    A file that is, byte for byte, as emergecast wrote it is decoded here. One of the same length
+    that is not was damaged. Any other one was written by another program; it is decoded in a child
+    process, since a file can end the process that decodes it.
 
     Raises:
         TableError: it is damaged, or its cells are not those that its digest is of.
@@ -60,7 +66,11 @@ def read_parquet(content: bytes, name: str) -> pl.DataFrame:
     """
     if not (content.startswith(_MARK) and content.endswith(_MARK)):
         raise _damaged(name)
-    if _is_as_written(content) or not sys.executable:
+    place = _place(content)
+    mine = place is not None and int(place[2], 16) == len(content)
+    if place is not None and mine and not _is_as_written(content, place):
+        raise _changed(name, "its bytes are")
+    if mine or not sys.executable:
         try:
             stated, frame = decoding.decode(content, memory_limit())
         except decoding.TooMuchError as error:
@@ -70,13 +80,7 @@ def read_parquet(content: bytes, name: str) -> pl.DataFrame:
     else:
         stated, frame = _in_child(content, name)
     if stated is not None and content_digest(frame) != stated:
-        findings = Findings(name)
-        findings.add(
-            "the cells are not those that were written: the digest in the file is of others.",
-            "Copy or make it again; if it was changed on purpose, save it without the metadata "
-            f"{decoding.CONTENT}, or as CSV.",
-        )
-        raise table_error(findings.problems)
+        raise _changed(name, "its cells are")
     return frame
 
 
@@ -104,24 +108,29 @@ def _in_child(content: bytes, name: str) -> tuple[str | None, pl.DataFrame]:
     return json.loads(stated), pl.read_ipc(io.BytesIO(table))
 
 
-def _is_as_written(content: bytes) -> bool:
-    places = [*_PLACE.finditer(content)]
-    if not places:
-        return False
-    stated = places[-1][1].decode()
-    return hashlib.sha256(_with_seal(content, _ZEROS)).hexdigest() == stated
+def _place(content: bytes) -> re.Match[bytes] | None:
+    """Where the digest of the file stands in it: in its metadata, which are at the end."""
+    found = [*_PLACE.finditer(content)]
+    return found[-1] if found else None
 
 
-def _with_seal(content: bytes, seal: str) -> bytes:
-    """The file with this in the place of its own digest, which is in its metadata, at the end."""
-    places = [*_PLACE.finditer(content)]
-    if not places:
-        return content
-    start, end = places[-1].span(1)
-    return content[:start] + seal.encode() + content[end:]
+def _is_as_written(content: bytes, place: re.Match[bytes]) -> bool:
+    digest = hashlib.sha256(content[: place.start(1)])
+    digest.update(_ZEROS.encode() + content[place.end(2) :])
+    return digest.hexdigest() == place[1].decode()
 
 
-def _damaged(name: str) -> Exception:
+def _changed(name: str, what: str) -> TableError:
+    findings = Findings(name)
+    findings.add(
+        f"{what} not those that were written: the digest in the file is of others.",
+        "Copy or make it again; if it was changed on purpose, save it without the metadata "
+        f"{decoding.CONTENT}, or as CSV.",
+    )
+    return table_error(findings.problems)
+
+
+def _damaged(name: str) -> TableError:
     findings = Findings(name)
     findings.add("the file is not a whole Parquet file.", "Write or download it again.")
     return table_error(findings.problems)
