@@ -19,6 +19,8 @@ CONTENT: Final = "emergecast.content"
 """Key in the metadata of a Parquet file: the digest of what its cells hold."""
 CELL: Final = 64
 """Bytes of memory that a cell takes once it is a Python value; about, text aside."""
+_THREADS: Final = 2**28
+"""Bytes of address space for the stacks of threads, which are hardly used."""
 DAMAGED, TOO_LARGE = 3, 4
 """Exit statuses of the program."""
 POLARS_ERRORS: Final = (
@@ -64,16 +66,19 @@ def decode(content: bytes, most: float) -> tuple[str | None, pl.DataFrame]:
 
 
 def main() -> int:
-    """Reads a file on standard input, writes the digest and the frame to standard output."""
+    """Reads a file on standard input, writes the digest and the frame to standard output.
+
+    Where they would take too much memory it writes how much instead.
+    """
     most = float(sys.argv[1])
     _limit(most)
     try:
         stated, frame = decode(sys.stdin.buffer.read(), most)
     except TooMuchError as error:
-        sys.stderr.write(f"{error.needed:.0f}")
+        sys.stdout.write(f"{error.needed:.0f}")
         return TOO_LARGE
     except MemoryError:
-        sys.stderr.write(f"{most:.0f}")
+        sys.stdout.write(f"{most:.0f}")
         return TOO_LARGE
     except POLARS_ERRORS:
         return DAMAGED
@@ -88,7 +93,7 @@ def _limit(most: float) -> None:
         import resource
 
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
-        allowed = int(most) + pages * resource.getpagesize()
+        allowed = int(most) + pages * resource.getpagesize() + _THREADS
         resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
 
 

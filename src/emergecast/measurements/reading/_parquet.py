@@ -26,7 +26,13 @@ _PLACE: Final = re.compile(re.escape(_WHOLE.encode()) + rb"\x18\x50([0-9a-f]{64}
 """Where it stands: Thrift writes the type and the length of a text before it."""
 _SECONDS: Final = 600
 """After this a file is taken for damaged."""
-_NO_MEMORY: Final = (b"memory allocation", b"out of memory", b"MemoryError", b"Cannot allocate")
+_NO_MEMORY: Final = (
+    b"memory allocation",
+    b"out of memory",
+    b"MemoryError",
+    b"Cannot allocate",
+    b"unavailable",
+)
 
 
 def content_digest(frame: pl.DataFrame) -> str:
@@ -99,7 +105,7 @@ def _in_child(content: bytes, name: str) -> tuple[str | None, pl.DataFrame]:
     except subprocess.TimeoutExpired:
         raise _damaged(name) from None
     if done.returncode == decoding.TOO_LARGE:
-        raise too_large(float(done.stderr.split()[-1]), name)
+        raise too_large(float(done.stdout), name)
     if any(words in done.stderr for words in _NO_MEMORY):
         raise too_large(memory_limit(), name)
     if done.returncode:
