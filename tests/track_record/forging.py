@@ -88,7 +88,7 @@ def damaged(text: str, rng: np.random.Generator) -> bytes:
     elif kind == 1:
         del raw[at : at + min(until - at, 40) + 1]
     elif kind == 2:
-        del raw[at:]
+        del raw[max(at, 1) :]
     else:
         raw[at:at] = raw[at : at + 30]
     return bytes(raw)

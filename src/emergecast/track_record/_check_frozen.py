@@ -41,6 +41,8 @@ CLOSE: Final = 1e-6
 """Relative error at which two statements of one number agree; files keep nine digits or more."""
 MASS: Final = 0.1
 """How far the integral of the density may lie from the levels; drawn posteriors have 0.03."""
+WIDE: Final = 20.0
+"""How many times what the levels say the density may hold between two quantiles; 4.4 was seen."""
 JUMP: Final = 10.0
 """How many times the density at one level may be that at both levels beside it; 2.7 was seen."""
 _SCORED_BY: Final = (
@@ -259,6 +261,10 @@ def _table_problem(table: Mapping[str, Any]) -> str | None:
 def _density_problem(level: Floats, loss: Floats, density: Floats) -> str | None:
     """Where densities are not those of the quantiles; None where they are. Arrays (levels,)."""
     steps = 0.5 * (density[1:] + density[:-1]) * np.diff(loss)
+    wide = steps > WIDE * np.diff(level)
+    if wide.any():
+        at = int(np.argmax(wide))
+        return f"its quantiles {loss[at]:g} and {loss[at + 1]:g} are too far apart for its density."
     apart = float(np.abs(level[0] + np.cumsum(steps) - level[1:]).max())
     if apart > MASS:
         return f"its density and its quantiles disagree by {apart:.2g} in probability."
