@@ -44,8 +44,8 @@ def too_large(needed: float, path: str | os.PathLike[str]) -> OSError:
     """The error of a file of which reading takes `needed` bytes of memory."""
     text = (
         f"reading it takes about {needed / 1e9:,.1f} GB of memory, and the limit is "
-        f"{memory_limit() / 1e9:g} GB; if it is what you expect, set {MEMORY}="
-        f"{max(1, round(needed / 1e9 * 1.25 + 0.5))}"
+        f"{memory_limit() / 1e9:g} GB; if it is what you expect, set the environment variable "
+        f"{MEMORY}={max(1, round(needed / 1e9 * 1.25 + 0.5))}"
     )
     return OSError(errno.EFBIG, text, os.fspath(path))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 from tests.track_record import forging
+from typer.testing import CliRunner
 
+from emergecast.cli import app
 from emergecast.errors import FrozenError
 from emergecast.track_record import FrozenScore, add_to_tally, read_frozen
 
@@ -87,6 +90,41 @@ def test_a_forgery_with_the_right_hash_is_named(name: str, tmp_path: Path):
     with pytest.raises(FrozenError, match="has the right hash, but") as caught:
         read(content, tmp_path)
     assert said in str(caught.value)
+
+
+CASES = Path(os.environ.get("EMERGECAST_SHARED", "nowhere")) / "cases" / "frozen"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("date-garbage", "no date and time"),
+        ("deep", "nested too deeply"),
+        ("future-date-resign", "lies in the future"),
+        ("interval-wide-only-elbow", "5% quantile at 2.39"),
+        ("no-forecast", "forecast: Field required"),
+        ("verdict-garbage", "forecast.verdict"),
+        ("good", None),
+    ],
+)
+def test_the_files_of_the_trial_end_in_named_errors(name: str, said: str | None):
+    """By the command line; the good one is scored."""
+    if not CASES.is_dir():
+        pytest.skip("the cases are not on this machine")
+    words = ["score", str(CASES / f"frozen_{name}.json"), "--table", str(CASES / "later.csv")]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert done.exit_code == (0 if said is None else 2)
+    assert (said or "MISS") in (done.stderr if said else done.stdout)
+
+
+def test_the_tally_of_the_trial_is_still_usable(tmp_path: Path):
+    """Two scores share a line, and both are read."""
+    if not CASES.is_dir():
+        pytest.skip("the cases are not on this machine")
+    path = tmp_path / "t.jsonl"
+    path.write_bytes((CASES / "tally_two_records_one_line.jsonl").read_bytes())
+    found = add_to_tally(path, ())
+    assert [each.truth for each in found.scores] == [2.200025, 2.4]
 
 
 @pytest.mark.parametrize("key", [key for key in CONTENT if key not in {"sha256", "format"}])

@@ -108,7 +108,7 @@ def test_a_bomb_is_refused_before_it_goes_off(
     path = bomb(tmp_path / "t.parquet", kind)
     assert path.stat().st_size < 1_000_000
     monkeypatch.setenv(MEMORY, "0.03")
-    with pytest.raises(TableError, match=rf"the limit is 0\.03 GB; .*set {MEMORY}=1"):
+    with pytest.raises(TableError, match=rf"the limit is 0\.03 GB\. .*If .* set .*{MEMORY}=1"):
         read_table(path)
     if kind == "text":
         monkeypatch.setenv(MEMORY, "1")
@@ -220,8 +220,8 @@ def test_a_cell_that_starts_a_formula_is_guarded(tmp_path: Path):
 
 def test_turned_bits_are_errors_or_change_nothing(tmp_path: Path):
     """A share of what performance/turned_bits.py does 10,000 times."""
-    counts = turned_bits.turn(20261126, 25, tmp_path)
-    assert counts.total() == 25
+    counts = turned_bits.turn(20261126, 1000, tmp_path)
+    assert counts.total() == 1000
     assert set(counts) <= turned_bits.GOOD
 
 

@@ -54,6 +54,8 @@ def freeze(
         Path | None,
         typer.Option(
             metavar="KEY",
+            exists=True,
+            dir_okay=False,
             help="Sign the file with this OpenSSH key; the signature goes to a file beside it.",
         ),
     ] = None,
@@ -126,6 +128,8 @@ def score(
         Path | None,
         typer.Option(
             metavar="FILE",
+            exists=True,
+            dir_okay=False,
             help="Take only files that one of these people signed (OpenSSH's allowed signers).",
         ),
     ] = None,

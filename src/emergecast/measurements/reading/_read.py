@@ -129,8 +129,10 @@ def _read_path(path: Path, if_empty: str) -> RawTable:
 
 def _not_read(name: str, error: OSError | ValueError) -> TableError:
     reason = getattr(error, "strerror", None) or str(error)
+    what, _, remedy = reason.partition("; ")  # errors of `files` bring their own remedy
+    remedy = remedy or "check that it is a file you may read"
     return _unreadable(
-        name, f"the file cannot be read: {reason}.", "Check that it is a file you may read."
+        name, f"the file cannot be read: {what}.", f"{remedy[0].upper()}{remedy[1:]}."
     )
 
 
