@@ -14,7 +14,7 @@ from emergecast.errors import FrozenError, OptionError
 from emergecast.forecasts import Verdict
 from emergecast.observed import ground_truth
 from emergecast.records import misfits
-from emergecast.track_record._check_score import ScoreStatus, contradictions
+from emergecast.track_record._check_score import ScoreStatus
 from emergecast.track_record._later import (
     BACKTEST,
     PARTLY,
@@ -95,7 +95,7 @@ class FrozenScore:
             plain["log_score"] = -MAX
         unknown = plain.keys() - {each.name for each in fields(cls)}
         problems = [f"it has a key {name!r}, which is not one of a score" for name in unknown]
-        problems += misfits(cls, plain, needed=lambda _: True) or contradictions(plain)
+        problems += misfits(cls, plain, needed=lambda _: True)
         if problems:
             raise FrozenError(
                 f"a line of the tally is not a score ({'; '.join(problems[:3])}). Lines come from "

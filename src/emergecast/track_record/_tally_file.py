@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from emergecast.errors import FrozenError
 from emergecast.files import memory_limit, refuse_special, too_large
+from emergecast.track_record._check_score import contradictions
 from emergecast.track_record._frozen import digest
 from emergecast.track_record._score import FrozenScore
 
@@ -136,6 +137,11 @@ def _checked(found: dict[str, Any], place: str) -> FrozenScore:
         score = FrozenScore.from_dict(found)
     except FrozenError as error:
         raise FrozenError(f"{place}: {error}") from None
+    if problems := contradictions(asdict(score)):
+        raise FrozenError(
+            f"{place} contradicts itself: {'; '.join(problems[:3])}. Take the file as it was "
+            "written, or delete the line and score that forecast again."
+        )
     if stated is not None and stated != digest(found):
         raise FrozenError(
             f"{place} was edited after it was written: its digest is of another score. Take the "
