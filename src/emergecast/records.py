@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import math
+import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date
 from enum import Enum
@@ -103,6 +105,44 @@ def from_json(kind: type[T], value: object, *, what: str) -> T:
             "the version that wrote it."
         ) from None
     return found
+
+
+def misfits(kind: type[Any], value: object, *, needed: Callable[[Place], bool]) -> list[str]:
+    """What in a value of JSON is not what the fields of a record hold, a sentence each.
+
+    Strict: a number as text is no number. Keys that the record does not know are let be, so that a
+    file of a later version can be read; so are keys that are absent, unless `needed` says otherwise
+    of their place, so that one of an earlier version can.
+    """
+    from pydantic import ValidationError
+
+    if huge := list(_huge(value, "")):
+        return [f"{place}: no such number is worked with" for place in huge]
+    try:
+        _adapter(cast("Any", kind)).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        return [
+            f"{'.'.join(map(str, each['loc'])) or 'the whole'}: {each['msg']}"
+            for each in error.errors(include_url=False, include_input=False)
+            if each["type"] != "missing" or needed(each["loc"])
+        ]
+    return []
+
+
+Place = tuple[int | str, ...]
+"""Where in a value of JSON: keys and positions."""
+
+
+def _huge(value: object, place: str) -> Iterator[str]:
+    """Places of numbers that are not finite, or that no float holds."""
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _huge(each, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list):
+        for position, each in enumerate(value):
+            yield from _huge(each, f"{place}.{position}")
+    elif isinstance(value, int | float) and not abs(value) <= sys.float_info.max:
+        yield place
 
 
 @cache

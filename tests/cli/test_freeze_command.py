@@ -154,15 +154,37 @@ def test_a_frozen_filter_can_be_ignored(later: Path, tmp_path: Path):
 
 
 def test_several_files_are_tallied_without_a_file(seen: Path, later: Path, tmp_path: Path):
-    """By verdict and in all."""
+    """By verdict and in all; each was made from a table of its own."""
     paths = [tmp_path / "1.json", tmp_path / "2.json"]
-    for path, shots in zip(paths, ("1", "5"), strict=True):
-        call("freeze", seen, *QUICK, "--few-shot-examples", shots, "-o", path)
+    earlier = write(tmp_path / "earlier.csv", SEEN[:-1])
+    for path, table in zip(paths, (earlier, seen), strict=True):
+        call("freeze", table, *QUICK, "-o", path)
     found = json.loads(call("score", *paths, "--table", later, "--json").stdout)
     assert found["tally"]["n"] == 2
     assert len(found["scores"]) == 2
     assert sum(found["tally"]["pit_counts"]) == 2
     assert "Track record" in call("score", *paths, "--table", later).stdout
+
+
+def test_one_table_answers_a_question_once(seen: Path, later: Path, tmp_path: Path):
+    """Whatever law and D0: the first counts, and the other is named; another question counts."""
+    paths = [tmp_path / "1.json", tmp_path / "2.json", tmp_path / "3.json"]
+    for path, shots in zip(paths[:2], ("1", "5"), strict=True):
+        call("freeze", seen, *QUICK, "--few-shot-examples", shots, "-o", path)
+    call("freeze", seen, *QUICK, "--where", "task=quiz", "-o", paths[2])
+    hashes = [read_frozen(path).sha256[:12] for path in paths]
+    file = tmp_path / "t.jsonl"
+    call("score", paths[0], "--table", later, "--tally", file)
+    result = call("score", paths[1], "--table", later, "--tally", file)
+    assert re.search(r"^all +1 ", result.stdout, re.MULTILINE)
+    said = " ".join(result.stdout.split())
+    assert f"{hashes[1]}) was made from the same table as" in said
+    assert f"{hashes[0]}) and answers the same question" in said
+    found = json.loads(call("score", paths[2], "--table", later, "--tally", file, "--json").stdout)[
+        "tally"
+    ]
+    assert found["n"] == 2
+    assert len(found["repeated"]) == 1
 
 
 def test_a_given_truth_needs_no_table(frozen: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ import emergecast
 from emergecast.errors import FrozenError
 from emergecast.forecasts import Forecast, ForecastOptions
 from emergecast.inference import FitOptions, fit
-from emergecast.measurements import SelectOptions
+from emergecast.measurements import Axis, SelectOptions, Shift
 from emergecast.track_record import (
     FrozenDistribution,
     FrozenForecast,
@@ -185,6 +186,38 @@ def test_a_frozen_file_is_never_overwritten(frozen: FrozenForecast, tmp_path: Pa
     with pytest.raises(FrozenError, match=r"f\.json.*never overwritten.*another name"):
         frozen.write(path)
     assert path.read_text("utf-8") == "mine"
+
+
+@pytest.mark.parametrize("step", ["fsync", "link"])
+def test_a_file_is_written_whole_or_not_at_all(
+    frozen: FrozenForecast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    """Whatever fails on the way; without hard links it is renamed into place."""
+
+    def fails(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, step, fails)
+    if step == "link":
+        frozen.write(tmp_path / "f.json")
+        assert read_frozen(tmp_path / "f.json").sha256 == frozen.sha256
+        with pytest.raises(FrozenError, match="never overwritten"):
+            frozen.write(tmp_path / "f.json")
+    else:
+        with pytest.raises(OSError, match="No space left"):
+            frozen.write(tmp_path / "f.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["f.json"] * (step == "link")
+
+
+def test_the_axis_of_a_fit_is_frozen_without_options():
+    """So that later rows are put onto it too."""
+    rows = designs.rows(losses=designs.DENSE[::4], amounts=(64, 512, 4096))
+    more = [{**row, "power": 5 - row["loss"], "hint": (row["examples"] or 0) / 5} for row in rows]
+    options = SelectOptions(axis="power", shift="hint:x10")
+    fitted = fit(more, options, FitOptions(law="log-power"))
+    made = freeze(emergecast.forecast(fitted, options=ForecastOptions(bootstraps=0)))
+    assert Axis.parse(made.options.axis) == Axis(name="power", higher_is_stronger=True)
+    assert Shift.parse(made.options.shift) == Shift.parse("hint:x10")
 
 
 @pytest.mark.parametrize(

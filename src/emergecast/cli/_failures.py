@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import shlex
 import sys
@@ -12,6 +13,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
+from emergecast.cli._terminal import safe_output
 from emergecast.errors import EmergecastError, ExperimentError, LabError, TableError
 
 BAD_INPUT: Final = 2
@@ -36,6 +38,8 @@ _OF_THE_LAB: Final = frozenset(
     }
 )
 """What the extra `lab` brings."""
+_WITH_REMEDY: Final = frozenset({errno.EFBIG, errno.EINVAL})
+"""Of errors of the system, those that `files` raises with a remedy."""
 
 
 _COMMAND_LINE: ContextVar[tuple[str, ...]] = ContextVar("_COMMAND_LINE")
@@ -48,6 +52,11 @@ def command_line() -> str:
 
 class ErrorsAsMessages(TyperGroup):
     """Turns errors raised on purpose, and failing files, into a message and exit status 2."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  as click has it
+        """Run the whole command line; no text of a file gives the terminal orders."""
+        with safe_output():
+            return super().main(*args, **kwargs)
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Remember whether the command was asked for JSON, so that its error is JSON too."""
@@ -81,7 +90,8 @@ def message_of(error: EmergecastError | OSError) -> str:
     if not isinstance(error, OSError):
         return str(error)
     where = f'"{error.filename}": ' if error.filename else ""
-    return f"{where}{error.strerror or error}. Check the path and its permissions."
+    remedy = "" if error.errno in _WITH_REMEDY else " Check the path and its permissions."
+    return f"{where}{error.strerror or error}.{remedy}"
 
 
 def _report(error: EmergecastError | OSError, *, as_json: bool) -> None:

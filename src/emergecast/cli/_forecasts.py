@@ -10,6 +10,7 @@ import typer
 from emergecast.cli._compute_options import LossesAsked, at_compute
 from emergecast.cli._failures import BAD_INPUT, REFUSED, command_line
 from emergecast.cli._output import as_text, deliver, folder_names, progress, say
+from emergecast.errors import OptionError
 from emergecast.records import as_json
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from emergecast.forecasts import Elbow, ForecastOptions, ForecastOrError
     from emergecast.inference import Fit, FitOptions
     from emergecast.measurements import Measurements, SelectOptions
+    from emergecast.track_record import OldForecast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,8 @@ class Asked:
 
     losses: LossesAsked = field(default_factory=LossesAsked)
     runs: tuple[dict[str, float], ...] = ()
+    old: OldForecast | None = None
+    """The forecast to compare the new one with."""
 
 
 def run_forecasts(
@@ -76,6 +80,11 @@ def show_forecasts(
     results: Sequence[ForecastOrError], asked: Asked, out: Path | None, *, as_json: bool
 ) -> None:
     """Print the forecasts, as text or JSON, and write them and their pictures into a folder."""
+    if asked.old is not None and len(results) > 1:
+        raise OptionError(
+            f"--update is for one forecast, and there are {len(results)}: say which with --task "
+            "and --series."
+        )
     records = [_record(result, asked) for result in results]
     deliver(
         records[0] if len(records) == 1 else {"forecasts": records},
@@ -100,13 +109,17 @@ def _record(result: ForecastOrError, asked: Asked) -> dict[str, Any]:
         return {"name": result.name, "error": str(result.error)}
     forecast, losses = result.forecast, asked.losses
     if forecast.elbow is None:
-        asked = Asked()
+        asked = Asked(old=asked.old)
     record = forecast.record(
         at_loss=tuple(forecast.at(loss, losses.score) for loss in asked.losses.at_loss),
         at_compute=at_compute(forecast, asked.runs),
         command=command_line(),
     )
     found: dict[str, Any] = as_json(record)
+    if asked.old is not None:
+        from emergecast.track_record import what_changed
+
+        found["update"] = as_json(what_changed(asked.old, forecast))
     return found
 
 

@@ -68,6 +68,19 @@ def _has_a_folder(file: Path | None) -> Path | None:
 OutOption = Annotated[
     Path | None, out_folder("Folder for forecast.json and the pictures (SVG, PNG).")
 ]
+RawOption = Annotated[
+    bool,
+    typer.Option(
+        "--raw",
+        help="Leave text in a CSV as it is where a spreadsheet would run it as a formula.",
+    ),
+]
+DigestOption = Annotated[
+    bool,
+    typer.Option(
+        "--digest", help="Write the SHA-256 of the table to a file beside it, checked on reading."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

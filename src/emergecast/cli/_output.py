@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import typer
 
 from emergecast.cli._failures import BAD_INPUT, message_of
+from emergecast.cli._terminal import spelled
 from emergecast.errors import EmergecastError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def wrapped(text: str, indent: str = "", *, first: str = "") -> list[str]:
 
 def say(text: str) -> None:
     """What is going on, beside the results."""
-    print(text, file=sys.stderr)
+    print(spelled(text), file=sys.stderr)  # a progress bar takes the place of the safe stream
 
 
 class OnProgress(Protocol):
@@ -57,11 +58,12 @@ def progress(what: str, total: float | None = None) -> Iterator[OnProgress]:
     if not sys.stderr.isatty():
         yield _Lines(what, total)
         return
-    from rich.console import Console
     from rich.markup import escape
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    from emergecast.cli._console import SafeConsole
+
+    with Progress(console=SafeConsole(), transient=True) as bar:
         task = bar.add_task(escape(what), total=total)
 
         def move(done: float, total: float | None = None, what: str | None = None) -> None:

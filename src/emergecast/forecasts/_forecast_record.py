@@ -11,6 +11,7 @@ from typing import Any, Literal
 from emergecast.compute import ComputeRecord
 from emergecast.diagnostics import DiagnosticsRecord
 from emergecast.errors import RecordError
+from emergecast.files import read_whole
 from emergecast.forecasts._elbow import AtLoss, Elbow
 from emergecast.forecasts._overrides import Override
 from emergecast.forecasts._verdict import Sensitivity, Verdict
@@ -249,8 +250,8 @@ def read_forecast(path: str | Path) -> ForecastRecord:
         RecordError: it cannot be read, or is not a forecast of this version.
     """
     try:
-        found = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        found = json.loads(read_whole(path).decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(
             f'"{path}" cannot be read as JSON ({error}). Give a forecast.json that `emergecast '
             "fit -o FOLDER` wrote."

@@ -34,6 +34,7 @@ from emergecast.measurements.importing import (
     chance_level,
     import_lm_eval,
 )
+from emergecast.measurements.reading._formulas import guarded
 from emergecast.measurements.reading._problems import describe
 from emergecast.measurements.reading._read_runs import (
     RUN_COLUMNS,
@@ -105,6 +106,7 @@ __all__ = [
     "examine",
     "fits_of",
     "grid",
+    "guarded",
     "import_lm_eval",
     "join_tables",
     "lora_rank",

@@ -85,14 +85,23 @@ class Measurements:
             {name: pd.Series(self.frame[name].to_list()) for name in self.frame.columns}
         )
 
-    def write(self, path: str | os.PathLike[str]) -> None:
+    def write(
+        self, path: str | os.PathLike[str], *, raw: bool = False, digest: bool = False
+    ) -> None:
         """Write the table as CSV, Parquet or JSON Lines, by the extension; whole or not at all.
+
+        Args:
+            path: where.
+            raw: leave text in a CSV as it is where a spreadsheet would run it as a formula; without
+                it such cells begin with a quotation mark, which reading takes away.
+            digest: write the SHA-256 of the file beside it, which reading checks. A Parquet file
+                holds the digest of its cells anyhow.
 
         Raises:
             OptionError: the extension is none of these.
             OSError: the file cannot be written.
         """
-        write_frame(self.frame, path)
+        write_frame(self.frame, path, raw=raw, digest=digest)
 
     def _values(self, column: str) -> tuple[str, ...]:
         return tuple(sorted(self.frame[column].drop_nulls().unique().to_list()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from pathlib import Path
@@ -11,7 +10,7 @@ import polars as pl
 
 from emergecast.errors import OptionError
 from emergecast.files import write_whole
-from emergecast.measurements.reading import SUFFIXES
+from emergecast.measurements.reading import SUFFIXES, guarded, parquet_bytes, write_digest
 
 
 def check_suffix(path: str | os.PathLike[str]) -> str:
@@ -29,18 +28,26 @@ def check_suffix(path: str | os.PathLike[str]) -> str:
     return suffix
 
 
-def write_frame(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Write `frame` beside `path`, then rename: a reader sees the old file or the new one."""
+def write_frame(
+    frame: pl.DataFrame, path: str | os.PathLike[str], *, raw: bool = False, digest: bool = False
+) -> None:
+    """Write `frame` beside `path`, then rename: a reader sees the old file or the new one.
+
+    Args:
+        frame: the table.
+        path: where; its extension says in which format.
+        raw: leave text in a CSV as it is where a spreadsheet would run it as a formula.
+        digest: write the SHA-256 of the file beside it; Parquet holds one in itself.
+    """
     suffix = check_suffix(path)
     if suffix == ".parquet":
-        buffer = io.BytesIO()
-        frame.write_parquet(buffer)
-        content = buffer.getvalue()
+        content = parquet_bytes(frame)
     elif suffix == ".csv":
-        content = _csv_text(frame).encode()
+        content = _csv_text(guarded(frame, raw=raw)).encode()
     else:
         content = _lines_text(frame).encode()
     write_whole(Path(path), content)
+    write_digest(Path(path), content, asked=digest)
 
 
 def _csv_text(frame: pl.DataFrame) -> str:

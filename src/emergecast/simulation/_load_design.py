@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emergecast.emergence_law import LawForm
 from emergecast.errors import OptionError, near
+from emergecast.files import read_whole
 from emergecast.measurements import MetricKind, metric_of
 from emergecast.scaling import CHINCHILLA_LAWS, ChinchillaLaw, Form
 from emergecast.simulation._design import Design, DesignCheckpoint, Truth
@@ -56,7 +57,7 @@ def load_design(source: str | os.PathLike[str]) -> Design:
             " A file must end in .toml."
         )
     try:
-        text = path.read_text("utf-8")
+        text = read_whole(path).decode("utf-8")
     except UnicodeDecodeError:
         raise OptionError(f"{name}: the file is not UTF-8 text. Save it as UTF-8.") from None
     except OSError as error:

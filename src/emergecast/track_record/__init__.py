@@ -6,31 +6,37 @@ that was edited, and scores nothing whose truth is not visible yet.
 
 from __future__ import annotations
 
-from emergecast.track_record._freeze import (
-    ROW_KEY,
-    FrozenDistribution,
-    FrozenForecast,
-    freeze,
-    printed_rows,
-    read_frozen,
-)
+from emergecast.track_record._check_score import ScoreStatus
+from emergecast.track_record._freeze import freeze, printed_rows
+from emergecast.track_record._frozen import ROW_KEY, FrozenDistribution, FrozenForecast
 from emergecast.track_record._proper_scores import crps, log_score, pit
-from emergecast.track_record._score import FrozenScore, ScoreStatus, score_frozen
+from emergecast.track_record._read_frozen import read_frozen
+from emergecast.track_record._score import FrozenScore, score_frozen
+from emergecast.track_record._signature import signature_of
 from emergecast.track_record._tally import TrackRecord, track_record
+from emergecast.track_record._tally_file import TallyFile, add_to_tally
+from emergecast.track_record._update import Change, OldForecast, read_old, what_changed
 
 __all__ = [
     "ROW_KEY",
+    "Change",
     "FrozenDistribution",
     "FrozenForecast",
     "FrozenScore",
+    "OldForecast",
     "ScoreStatus",
+    "TallyFile",
     "TrackRecord",
+    "add_to_tally",
     "crps",
     "freeze",
     "log_score",
     "pit",
     "printed_rows",
     "read_frozen",
+    "read_old",
     "score_frozen",
+    "signature_of",
     "track_record",
+    "what_changed",
 ]

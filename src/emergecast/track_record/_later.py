@@ -9,12 +9,13 @@ import polars as pl
 
 from emergecast.errors import SelectionError, TableError
 from emergecast.measurements import read_table, select
-from emergecast.track_record._freeze import ROW_KEY, printed_rows
+from emergecast.track_record._freeze import printed_rows
+from emergecast.track_record._frozen import ROW_KEY
 
 if TYPE_CHECKING:
     from emergecast.measurements import Measurements, Selection, SelectOptions
     from emergecast.observed import GroundTruth
-    from emergecast.track_record._freeze import FrozenForecast
+    from emergecast.track_record._frozen import FrozenForecast
 
 BACKTEST, PARTLY = "a backtest, not a forecast", "in part a backtest"
 """Words of the warnings that say the answer was known when the forecast was frozen."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
+import sys
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from emergecast.baselines import FREEDOM, NEAREST, SHARE, StudentT
 from emergecast.errors import FrozenError, OptionError
 from emergecast.forecasts import Verdict
 from emergecast.observed import ground_truth
+from emergecast.records import misfits
+from emergecast.track_record._check_score import ScoreStatus
 from emergecast.track_record._later import (
     BACKTEST,
     PARTLY,
@@ -28,17 +30,7 @@ if TYPE_CHECKING:
 
     from emergecast.measurements import Selection
     from emergecast.observed import GroundTruth
-    from emergecast.track_record._freeze import FrozenForecast
-
-
-class ScoreStatus(StrEnum):
-    """Whether a frozen forecast could be scored."""
-
-    SCORED = "scored"
-    PENDING = "pending"
-    """The truth is not visible yet."""
-    REFUSED = "refused"
-    """The forecast was refused when it was frozen, so there is nothing to score; it counts."""
+    from emergecast.track_record._frozen import FrozenForecast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +68,12 @@ class FrozenScore:
     known: bool = False
     """Whether the table it was frozen on held later checkpoints already, as in a backtest."""
     warnings: tuple[str, ...] = ()
+    table_hash: str | None = None
+    """Of the table that the forecast was made from; None in a line of version 0.1.0."""
+    question: str | None = None
+    """What was asked, whatever it was answered from; None as above."""
+    signed_by: str | None = None
+    """Who signed the frozen file, where that was checked."""
 
     def to_dict(self) -> dict[str, Any]:
         """The score as plain values; a log score of minus infinity is the text "-Infinity"."""
@@ -90,24 +88,34 @@ class FrozenScore:
         """The score that `to_dict` wrote.
 
         Raises:
-            FrozenError: a key is missing or unknown, or a value is not one of its set.
+            FrozenError: a key is missing or unknown, or a value is not what it must be.
         """
-        try:
-            kept = {
-                **record,
-                "verdict": Verdict(record["verdict"]),
-                "status": ScoreStatus(record["status"]),
-                "warnings": tuple(record.get("warnings", ())),
-                "known": record["known"] if "known" in record else _warned_of_known(record),
-            }
-            if record.get("log_score") == "-Infinity":
-                kept["log_score"] = -math.inf
-            return cls(**kept)
-        except (KeyError, TypeError, ValueError) as error:
+        plain: dict[str, Any] = dict(record)
+        if plain.get("log_score") == "-Infinity":
+            plain["log_score"] = -MAX
+        unknown = plain.keys() - {each.name for each in fields(cls)}
+        problems = [f"it has a key {name!r}, which is not one of a score" for name in unknown]
+        problems += misfits(cls, plain, needed=lambda _: True)
+        if problems:
             raise FrozenError(
-                f"a line of the tally is not a score ({error}). Lines come from "
-                "`emergecast score --tally FILE`; start a new file."
-            ) from None
+                f"a line of the tally is not a score ({'; '.join(problems[:3])}). Lines come from "
+                "`emergecast score --tally FILE`; take the file as it was written, or start a new "
+                "one."
+            )
+        kept = {
+            **plain,
+            "verdict": Verdict(plain["verdict"]),
+            "status": ScoreStatus(plain["status"]),
+            "warnings": tuple(plain.get("warnings", ())),
+            "known": plain["known"] if "known" in plain else _warned_of_known(plain),
+        }
+        if plain.get("log_score") == -MAX:
+            kept["log_score"] = -math.inf
+        return cls(**kept)
+
+
+MAX = sys.float_info.max
+"""Stands for infinity while a record is checked as JSON, which has none."""
 
 
 def score_frozen(
@@ -188,6 +196,9 @@ def _identity(frozen: FrozenForecast) -> dict[str, Any]:
         "frozen_at": frozen.frozen_at.isoformat(),
         "sha256": frozen.sha256,
         "unit": frozen.unit,
+        "table_hash": frozen.table_hash,
+        "question": frozen.question,
+        "signed_by": frozen.signed_by,
         **{name: elbow.get(name) for name in ("p05", "p50", "p95")},
     }
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 from scipy.stats import beta
 
 from emergecast.forecasts import Verdict
-from emergecast.track_record._score import FrozenScore, ScoreStatus
+from emergecast.track_record._check_score import ScoreStatus
+from emergecast.track_record._score import FrozenScore
 
 PIT_BINS = 10
 KNOWN, NOT_KNOWN = "known already", "not known"
@@ -54,12 +56,16 @@ class TrackRecord:
     """Of the scored, those whose answer was known already when they were frozen: backtests."""
     by_known: dict[str, TrackRecord] = field(default_factory=dict)
     """The same for those known already and for the others; empty where none was known."""
+    repeated: tuple[str, ...] = ()
+    """Forecasts that do not count, a sentence each: of one table, the first answer to a question
+    counts."""
 
     def to_dict(self) -> dict[str, Any]:
         """The tally as plain values; minus infinity is the text "-Infinity"."""
         names = [each.name for each in fields(self)]
         record: dict[str, Any] = {name: getattr(self, name) for name in names}
-        record["pit_counts"] = list(self.pit_counts)
+        for name in ("pit_counts", "repeated"):
+            record[name] = list(record[name])
         for parts in ("by_verdict", "by_known"):
             record[parts] = {str(k): each.to_dict() for k, each in record[parts].items()}
         for name in ("mean_log_score", "median_log_score"):
@@ -69,9 +75,34 @@ class TrackRecord:
 
 
 def track_record(scores: Sequence[FrozenScore]) -> TrackRecord:
-    """The track record over many forecasts; the last score of each frozen forecast counts."""
+    """The track record over many forecasts; the last score of each frozen forecast counts.
+
+    Of the forecasts that one table was given to one question, the one that was frozen first counts:
+    who freezes many and shows the best has no track record.
+    """
     last = {score.sha256: score for score in scores}
-    return _tally(list(last.values()), split=True)
+    first: dict[tuple[str, ...], FrozenScore] = {}
+    for score in sorted(last.values(), key=lambda each: datetime.fromisoformat(each.frozen_at)):
+        first.setdefault(_asked(score), score)
+    counted = [score for score in last.values() if first[_asked(score)] is score]
+    repeated = tuple(
+        f"{_shown(score)} was made from the same table as {_shown(first[_asked(score)])} and "
+        "answers the same question: the first counts, and this one does not."
+        for score in last.values()
+        if first[_asked(score)] is not score
+    )
+    return replace(_tally(counted, split=True), repeated=repeated)
+
+
+def _asked(score: FrozenScore) -> tuple[str, ...]:
+    """The same for two forecasts that answer one question from one table."""
+    if score.table_hash is None or score.question is None:
+        return (score.sha256,)
+    return (score.table_hash, score.question)
+
+
+def _shown(score: FrozenScore) -> str:
+    return f"{score.name} (frozen {score.frozen_at[:19]}, {score.sha256[:12]})"
 
 
 def _tally(scores: list[FrozenScore], *, split: bool) -> TrackRecord:

@@ -25,7 +25,7 @@ from emergecast.cli._output import as_text, deliver, folder_names, progress
 from emergecast.errors import FitError, OptionError, SelectionError
 from emergecast.forecasts import name_of
 from emergecast.inference import FitOptions
-from emergecast.measurements import SelectOptions, fits_of, read_table
+from emergecast.measurements import SelectOptions, fits_of, guarded, read_table
 
 if TYPE_CHECKING:
     from emergecast.errors import EmergecastError
@@ -165,7 +165,7 @@ def _write(results: list[_Result], records: list[dict[str, Any]], out: Path) -> 
             continue
         folder = out if len(results) == 1 else out / name
         written.append(save_text(as_text(record), folder, "backtest.json"))
-        written.append(save_text(done.to_frame().write_csv(), folder, "backtest.csv"))
+        written.append(save_text(guarded(done.to_frame()).write_csv(), folder, "backtest.csv"))
         parts = {row.part for row in done.rows}
         if Part.LADDER in parts:
             written += save(ladder(done), folder, "ladder")

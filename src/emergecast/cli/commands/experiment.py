@@ -13,7 +13,7 @@ import typer
 
 from emergecast.cli._experiment_options import ask_for_trust, chosen_runs, seconds
 from emergecast.cli._failures import BAD_INPUT, INTERRUPTED
-from emergecast.cli._options import JsonOption, out_file
+from emergecast.cli._options import DigestOption, JsonOption, RawOption, out_file
 from emergecast.cli._output import say
 
 if TYPE_CHECKING:
@@ -270,6 +270,8 @@ def export(
         bool,
         typer.Option("--without-damaged", help="Leave damaged results out, and say which."),
     ] = False,
+    raw: RawOption = False,
+    digest: DigestOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the measurement table of an experiment, as far as it is measured.
@@ -294,7 +296,7 @@ def export(
             " --without-damaged."
         )
     exported = make_table(found.plan, found.results)
-    exported.table.write(out)
+    exported.table.write(out, raw=raw, digest=digest)
     warnings = [f"left out, because it is damaged: {each}" for each in damaged]
     warnings += [str(problem) for problem in found.plan.problems]
     warnings += older_words(exported.older)

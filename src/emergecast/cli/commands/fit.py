@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
+
+import typer
 
 from emergecast.cli._compute_options import AllocationAsked, LawAsked, LossesAsked, RunsAsked
 from emergecast.cli._forecasts import Asked, exit_by, run_forecasts, show_forecasts
@@ -19,6 +22,7 @@ from emergecast.cli._options import (
 from emergecast.forecasts import ForecastOptions
 from emergecast.inference import FitOptions
 from emergecast.measurements import Axis, SelectOptions, read_table
+from emergecast.track_record import read_old
 
 
 def fit(
@@ -32,6 +36,13 @@ def fit(
     allocation: AllocationAsked,
     losses: LossesAsked,
     runs: RunsAsked,
+    update: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OLD.json",
+            help="Say what changed since this forecast: a forecast.json, or a frozen one.",
+        ),
+    ] = None,
     chance: ChanceOption = None,
     loss_from: LossFromOption = None,
     out: OutOption = None,
@@ -45,7 +56,8 @@ def fit(
     Example: `emergecast fit table.parquet --task mmlu --at-chance-only -o forecast`
     """
     losses.check(positive=Axis.parse(rows.axis).is_loss)
-    asked = Asked(losses=losses, runs=runs.runs())
+    old = None if update is None else read_old(update)
+    asked = Asked(losses=losses, runs=runs.runs(), old=old)
     options = replace(options, compute=law.options(allocation))
     measured = read_table(
         table, chance=chance, loss_from=loss_from, axis=rows.axis, shift=rows.shift

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -28,9 +27,12 @@ from emergecast.track_record import (
     FrozenForecast,
     FrozenScore,
     ScoreStatus,
+    TallyFile,
     TrackRecord,
+    add_to_tally,
     read_frozen,
     score_frozen,
+    signature_of,
     track_record,
 )
 from emergecast.track_record import freeze as freeze_forecast
@@ -48,6 +50,15 @@ def freeze(
     loss_from: LossFromOption = None,
     note: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Anything to remember, in words.")
+    ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="KEY",
+            exists=True,
+            dir_okay=False,
+            help="Sign the file with this OpenSSH key; the signature goes to a file beside it.",
+        ),
     ] = None,
     out: Annotated[Path, out_file("New file to write; never overwritten.")] = Path(
         "forecast.frozen.json"
@@ -72,11 +83,15 @@ def freeze(
     )
     made = forecast(measured, rows, fitting, options)
     frozen = freeze_forecast(made, options=rows, note=note)
-    frozen.write(out)
+    frozen.write(out, sign=sign)
+    signed = None if sign is None else str(signature_of(out))
     if as_json:
-        print(as_text({**_summary(frozen), "file": str(out)}), end="")
+        summary = {**_summary(frozen), "file": str(out), "signature": signed}
+        print(as_text(summary), end="")
     else:
         _print_frozen(frozen, out)
+        if signed is not None:
+            print(f"Signed with {sign}: {signed}")
     if frozen.elbow is None:
         raise typer.Exit(REFUSED)
 
@@ -110,6 +125,15 @@ def score(
             help="JSON Lines file to add these scores to; the tally is then over all of it.",
         ),
     ] = None,
+    signers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Take only files that one of these people signed (OpenSSH's allowed signers).",
+        ),
+    ] = None,
     chance: ChanceOption = None,
     loss_from: LossFromOption = None,
     as_json: JsonOption = False,
@@ -121,7 +145,7 @@ def score(
 
     Example: `emergecast score mmlu.frozen.json --table later.csv --tally track.jsonl`
     """
-    forecasts = [read_frozen(path) for path in frozen]
+    forecasts = [read_frozen(path, signers=signers) for path in frozen]
     if truth is not None and len({each.sha256 for each in forecasts}) > 1:
         raise OptionError(
             f"--truth is the elbow of one forecast, and there are {len(forecasts)} files. Score "
@@ -132,42 +156,20 @@ def score(
         asked = {"axis": each.options.axis, "shift": each.options.shift}
         rows = table and read_table(table, chance=chance, loss_from=loss_from, **asked)
         scores.append(score_frozen(each, rows, truth=truth, ignore_filters=ignore_filters))
-    everything = scores if record is None else _add(scores, record)
-    tally = track_record(everything)
+    kept = TallyFile(scores=tuple(scores)) if record is None else add_to_tally(record, scores)
+    tally = track_record(kept.scores)
     parts = [_score_lines(found) for found in scores]
-    if len(everything) > 1 or record is not None:
-        parts.append(_tally_lines(tally))
+    if len(kept.scores) > 1 or record is not None:
+        parts.append(_tally_lines(tally, kept.torn))
     deliver(
-        {"scores": [each.to_dict() for each in scores], "tally": tally.to_dict()},
+        {
+            "scores": [each.to_dict() for each in scores],
+            "tally": tally.to_dict(),
+            "torn": list(kept.torn),
+        },
         lambda: "\n\n".join("\n".join(part) for part in parts),
         as_json=as_json,
     )
-
-
-# ------------------------------------------------------------------------------------ tally file
-
-
-def _add(scores: list[FrozenScore], path: Path) -> list[FrozenScore]:
-    """All scores of the file after these were added; a score that is there already is not again."""
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    known = [FrozenScore.from_dict(_line(text, path)) for text in lines if text.strip()]
-    latest = {each.sha256: each for each in known}
-    new = [each for each in scores if latest.get(each.sha256) != each]
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(each.to_dict(), allow_nan=False) + "\n" for each in new)
-    return [*known, *new]
-
-
-def _line(text: str, path: Path) -> dict[str, object]:
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise FrozenError(
-            f'"{path}" is not a tally: a line is not JSON ({error}). Start a new file.'
-        ) from None
-    if not isinstance(found, dict):
-        raise FrozenError(f'"{path}" is not a tally: a line is not an object. Start a new file.')
-    return found
 
 
 # ------------------------------------------------------------------------------------ showing
@@ -214,6 +216,8 @@ def _score_lines(score: FrozenScore) -> list[str]:
     if score.status is not ScoreStatus.SCORED:
         lines = [f"{score.status.upper()}  {head}"]
     lines += wrapped(score.reason, "  ")
+    if score.signed_by is not None:
+        lines.append(f"Signed by {score.signed_by}")
     if score.status is ScoreStatus.SCORED:
         lines.append(
             f"Forecast {score.p50:.3f} (90%: {score.p05:.3f} to {score.p95:.3f}): off by "
@@ -233,7 +237,7 @@ def _number(forecast: float | None, truth: float | None) -> str:
     return "?" if forecast is None or truth is None else f"{forecast - truth:+.3f}"
 
 
-def _tally_lines(tally: TrackRecord) -> list[str]:
+def _tally_lines(tally: TrackRecord, torn: tuple[str, ...]) -> list[str]:
     """The track record as a table, one line a verdict."""
     parts = [("all", tally)]
     parts += [(f"- {name}", each) for name, each in tally.by_known.items()]
@@ -268,6 +272,8 @@ def _tally_lines(tally: TrackRecord) -> list[str]:
             "on held the later checkpoints, or some of them. Those are backtests.",
             "  ",
         )
+    for text in (*tally.repeated, *torn):
+        lines += wrapped(f"Warning: {text}", "  ")
     if tally.n and tally.mean_crps is None:
         lines.append("The forecasts are in several units, so their scores have no common mean.")
     lines.append(

@@ -101,9 +101,10 @@ def training_progress(todo: tuple[Pretraining, ...]) -> Iterator[Callable[[str, 
     if not sys.stderr.isatty():
         yield lambda _title, _progress: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
+
+    from emergecast.cli._console import SafeConsole
 
     columns = (
         TextColumn("{task.description}"),
@@ -111,7 +112,7 @@ def training_progress(todo: tuple[Pretraining, ...]) -> Iterator[Callable[[str, 
         TextColumn("step {task.fields[step]}, loss {task.fields[loss]}"),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=Console(stderr=True)) as bar:
+    with Bars(*columns, console=SafeConsole()) as bar:
         rows = {
             plan.title: bar.add_task(plan.title, total=1.0, step="-", loss="-", start=False)
             for plan in todo

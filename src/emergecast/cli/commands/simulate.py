@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emergecast.cli._options import JsonOption, out_file
+from emergecast.cli._options import DigestOption, JsonOption, RawOption, out_file
 from emergecast.errors import OptionError
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def simulate(
     listing: Annotated[
         bool, typer.Option("--list", help="List the bundled designs and the departures.")
     ] = False,
+    raw: RawOption = False,
+    digest: DigestOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a table drawn from a known truth, to try a forecast on.
@@ -84,7 +86,7 @@ def simulate(
     at_random, changes = _changes(truth)
     drawn = random_truth(found, rng) if at_random else found.truth
     simulated = draw(found, _overridden(drawn, changes), departure=departure, rng=rng)
-    simulated.table.write(out)
+    simulated.table.write(out, raw=raw, digest=digest)
     record = {"seed": seed, **_record(found, simulated)}
     beside = save_text(json.dumps(record, indent=2) + "\n", out.parent, f"{out.stem}.truth.json")
     if as_json:

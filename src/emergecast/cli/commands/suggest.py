@@ -20,7 +20,7 @@ from emergecast.cli._options import (
 from emergecast.cli._output import as_text, deliver, progress, wrapped
 from emergecast.errors import OptionError
 from emergecast.inference import FitOptions
-from emergecast.measurements import SelectOptions, read_table
+from emergecast.measurements import SelectOptions, guarded, read_table
 from emergecast.suggestions import Cost, Suggestion, SuggestOptions
 from emergecast.suggestions import suggest as plan
 
@@ -102,7 +102,7 @@ def _write(found: Suggestion, out: Path) -> list[Path]:
 
     return [
         save_text(as_text(found.to_dict()), out, "suggestion.json"),
-        save_text(found.to_frame().write_csv(), out, "plan.csv"),
+        save_text(guarded(found.to_frame()).write_csv(), out, "plan.csv"),
         *save(suggestion(found), out, "suggestion"),
     ]
 

@@ -15,8 +15,10 @@ from emergecast.cli._failures import BAD_INPUT, problems_as_json
 from emergecast.cli._from_records import Only
 from emergecast.cli._options import (
     ChanceOption,
+    DigestOption,
     JsonOption,
     LossFromOption,
+    RawOption,
     TableArgument,
     out_file,
 )
@@ -244,6 +246,8 @@ def lm_eval(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and report, but write nothing.")
     ] = False,
+    raw: RawOption = False,
+    digest: DigestOption = False,
     as_json: JsonOption = False,
     *,
     rows: Annotated[SelectOptions, Only("axis", "shift")],
@@ -280,7 +284,7 @@ def lm_eval(
         imported = import_lm_eval(paths, options, on_file=on_file)
     written = out if out is not None and not dry_run else None
     if written is not None:
-        imported.table.write(written)
+        imported.table.write(written, raw=raw, digest=digest)
     _summarise(imported, written, as_json=as_json)
 
 

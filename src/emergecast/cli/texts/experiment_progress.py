@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import Final, Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
@@ -20,6 +19,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from emergecast.cli._console import SafeConsole
 from emergecast.cli.texts.experiments import duration
 from emergecast.cli.texts.runs import example_lines
 from emergecast.lab.executors import Event, EventKind, default_workers
@@ -96,7 +96,7 @@ class Bars:
             BarColumn(bar_width=12),
             TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True)),
             _Left(table_column=Column(no_wrap=True, min_width=5)),
-            console=Console(stderr=True),
+            console=SafeConsole(),
             expand=True,
         )
         self._grid = self._bars.add_task("planning", total=None, note="", left=None)

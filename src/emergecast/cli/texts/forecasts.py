@@ -12,7 +12,7 @@ from emergecast.inference import FitStatus, Resample
 if TYPE_CHECKING:
     from emergecast.diagnostics import Diagnostics
     from emergecast.forecasts import Elbow, Forecast, Override
-    from emergecast.measurements import Selection
+    from emergecast.measurements import Axis, Selection
     from emergecast.observed import GroundTruth
 
 FEW_SHOT = "few-shot"
@@ -36,7 +36,35 @@ def forecast_text(forecast: Forecast, record: dict[str, Any], truth: GroundTruth
             parts.append(list(_diagnostics(forecast, forecast.diagnostics)))
     parts.append(list(_basis(forecast)))
     parts.append([line for text in forecast.warnings for line in wrapped(f"Warning: {text}")])
+    if "update" in record:
+        parts.append(list(_update(forecast.axis, record["update"])))
     return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _update(axis: Axis, change: dict[str, Any]) -> Iterator[str]:
+    """What changed since an older forecast."""
+
+    def interval(values: list[float] | None) -> str:
+        if values is None:
+            return "refused"
+        low, median, high = map(axis.number, values)
+        return f"{median} (90%: {low} to {high})"
+
+    yield f"Since {change['file']}"
+    yield (
+        f"  rows     {change['rows_before']:,} -> {change['rows_now']:,}: "
+        f"{change['rows_added']:,} added, {change['rows_gone']:,} gone"
+    )
+    yield (
+        f"  elbow    {interval(change['interval_before'])} -> {interval(change['interval_now'])}"
+        f" {change['unit']}"
+    )
+    if change["widths"] is not None:
+        yield (
+            f"  median   moved by {change['moved']:+.3g} {change['unit']}, "
+            f"{abs(change['widths']):.2f} of the old interval's width"
+        )
+    yield f"  verdict  {change['verdict_before']} -> {change['verdict_now']}"
 
 
 def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -> str:

@@ -16,6 +16,7 @@ from typing import Final
 import yaml
 
 from emergecast.errors import ExperimentError, Mistake, nearest
+from emergecast.files import read_whole
 from emergecast.lab.tasks import yaml_faults
 
 _MERGE: Final = "tag:yaml.org,2002:merge"
@@ -319,7 +320,7 @@ def read_text(path: Path) -> str:
     """
     what, remedy = "", "Check the path and its permissions."
     try:
-        return path.read_text("utf-8-sig")
+        return read_whole(path).decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
         what = f"the file cannot be read: {error.strerror or error}."
     except UnicodeDecodeError as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from emergecast.files import read_whole
 from emergecast.measurements._axis import LOSS
 from emergecast.measurements._metrics import metric_of
 from emergecast.measurements._schema import Setting
@@ -59,7 +60,7 @@ def rows_of(source: Source, context: FileContext, gathered: Gathered) -> Iterato
     """The rows of one file; what is wrong with it, or leaves it out, goes into `gathered`."""
     findings = Findings(source.name)
     try:
-        content = source.path.read_bytes()
+        content = read_whole(source.path)
     except OSError as error:
         findings.add(f"the file cannot be read: {error.strerror}.", "Check its permissions.")
         gathered.problems += findings.problems

@@ -6,8 +6,11 @@ It refuses to guess an encoding, a delimiter or a number, and it names every pro
 from __future__ import annotations
 
 from emergecast.measurements.reading._coerce import as_text, coerce, coerce_column, settle
+from emergecast.measurements.reading._digest_beside import write_digest
 from emergecast.measurements.reading._foreign import foreign_table
+from emergecast.measurements.reading._formulas import guarded
 from emergecast.measurements.reading._headings import with_known_names
+from emergecast.measurements.reading._parquet import parquet_bytes
 from emergecast.measurements.reading._problems import (
     MISSPELT,
     Findings,
@@ -37,6 +40,8 @@ __all__ = [
     "coerce_column",
     "describe",
     "foreign_table",
+    "guarded",
+    "parquet_bytes",
     "quoted",
     "read_raw",
     "read_records",
@@ -45,4 +50,5 @@ __all__ = [
     "table_error",
     "values_of",
     "with_known_names",
+    "write_digest",
 ]

@@ -15,8 +15,13 @@ from typing import Any, Final
 import polars as pl
 
 from emergecast.errors import TableError
+from emergecast.files import TEXT_GROWS, read_whole
 from emergecast.measurements._schema import COLUMNS
 from emergecast.measurements.reading._coerce import writable
+from emergecast.measurements.reading._decode_parquet import POLARS_ERRORS
+from emergecast.measurements.reading._digest_beside import check_digest
+from emergecast.measurements.reading._formulas import unguard
+from emergecast.measurements.reading._parquet import read_parquet
 from emergecast.measurements.reading._problems import Findings, table_error
 
 MEMORY: Final = "<table>"
@@ -27,15 +32,6 @@ TEMPLATE: Final = "`emergecast template` writes an example table."
 _TITLES: Final = 10
 """Rows among which the names of the columns are looked for."""
 _NAMES: Final = 2
-_MARK: Final = b"PAR1"
-_FRAME_ERRORS: Final = (
-    pl.exceptions.PolarsError,
-    pl.exceptions.PanicException,
-    OSError,
-    ValueError,
-    TypeError,
-    OverflowError,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,25 +117,38 @@ def _read_path(path: Path, if_empty: str) -> RawTable:
             f"the extension {suffix or '(none)'} is not one of a table.",
             f"Save the table as one of {', '.join(SUFFIXES)}.",
         )
+    grows = 1.0 if suffix == ".parquet" else TEXT_GROWS
     try:
-        content = path.read_bytes()
+        content = read_whole(path, grows=grows)
+        check_digest(path, content)
     except FileNotFoundError:
         raise _unreadable(
             name, "there is no such file.", "Check the path and the working folder."
         ) from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise _unreadable(
-            name,
-            f"the file cannot be read: {reason}.",
-            "Check that it is a file you may read.",
-        ) from None
+        raise _not_read(name, error) from None
     if not content.strip():
         raise _unreadable(name, "the file is empty.", if_empty)
     if suffix == ".parquet":
         return _from_parquet(content, name)
     text = _decode(content, name)
     return _from_csv(text, name, if_empty) if suffix == ".csv" else _from_lines(text, name)
+
+
+def _not_read(name: str, error: OSError | ValueError) -> TableError:
+    reason = getattr(error, "strerror", None) or str(error)
+    what, _, remedy = reason.partition("; ")  # errors of `files` bring their own remedy
+    remedy = remedy or "check that it is a file you may read"
+    return _unreadable(
+        name, f"the file cannot be read: {what}.", f"{remedy[0].upper()}{remedy[1:]}."
+    )
+
+
+def _from_parquet(content: bytes, name: str) -> RawTable:
+    try:
+        return _from_polars(read_parquet(content, name), name)
+    except OSError as error:
+        raise _not_read(name, error) from None
 
 
 def _decode(content: bytes, name: str) -> str:
@@ -204,7 +213,8 @@ def _from_csv(text: str, name: str, if_empty: str) -> RawTable:
     if findings.problems or header is None:
         raise table_error(findings.problems)
     columns = {
-        title: [row[i] if row[i] != "" else None for row in rows] for i, title in enumerate(header)
+        title: [unguard(row[i]) if row[i] != "" else None for row in rows]
+        for i, title in enumerate(header)
     }
     return RawTable(name=name, columns=columns, height=len(rows), text_only=True, lines=lines)
 
@@ -229,7 +239,7 @@ def _header(record: list[str], findings: Findings) -> list[str]:
         )
     while len(record) > 1 and not record[-1].strip():  # commas at the end name nothing
         record = record[:-1]
-    header = [title.strip() or f"unnamed_{i + 1}" for i, title in enumerate(record)]
+    header = [unguard(title.strip()) or f"unnamed_{i + 1}" for i, title in enumerate(record)]
     _refuse_names(header, findings)
     return header
 
@@ -316,24 +326,11 @@ def _many(cells: object) -> bool:
     return hasattr(cells, "__iter__") and getattr(cells, "shape", None) != ()
 
 
-def _from_parquet(content: bytes, name: str) -> RawTable:
-    damaged = _unreadable(
-        name, "the file is not a whole Parquet file.", "Write or download it again."
-    )
-    if not (content.startswith(_MARK) and content.endswith(_MARK)):
-        raise damaged
-    # A byte changed inside a data page can make polars 2.1 abort the process: that is beyond us.
-    try:
-        return _from_polars(pl.read_parquet(io.BytesIO(content)), name)
-    except _FRAME_ERRORS:
-        raise damaged from None
-
-
 def _from_polars(source: pl.DataFrame | pl.LazyFrame, name: str) -> RawTable:
     try:
         frame = source.lazy().collect()
         columns = {title: frame.get_column(title).to_list() for title in frame.columns}
-    except _FRAME_ERRORS as error:
+    except POLARS_ERRORS as error:
         raise _unreadable(
             name, f"the frame cannot be read: {error}.", "Check how it was made."
         ) from None

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from emergecast.errors import ScalingError
+from emergecast.files import read_whole
 from emergecast.scaling.counting._architecture import Architecture
 
 _LLAMA: Final[Mapping[str, str]] = MappingProxyType(
@@ -67,7 +68,7 @@ def read_architecture(path: str | Path, context: int | None = None) -> Architect
     """
     where = f'"{path}"'
     try:
-        config = json.loads(Path(path).read_bytes())
+        config = json.loads(read_whole(path))
     except (ValueError, RecursionError) as error:
         raise ScalingError(f"{where} is not JSON: {error}. Give a model's config.json.") from None
     if not isinstance(config, dict):

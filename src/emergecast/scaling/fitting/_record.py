@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from emergecast.errors import ScalingError
+from emergecast.files import read_whole
 from emergecast.scaling._laws import Form, ScalingLaw
 from emergecast.scaling.counting import Resource
 from emergecast.scaling.fitting._optimal import optimal
@@ -147,7 +148,7 @@ def _loaded(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > _LARGEST:
             raise ScalingError(f'"{file}" is too large to be a scaling law. Check the path.')
-        found = json.loads(file.read_text("utf-8"))
+        found = json.loads(read_whole(file).decode("utf-8"))
     except FileNotFoundError:
         raise ScalingError(
             f'there is no file "{file}" to read a scaling law from. Check the path; `emergecast '
