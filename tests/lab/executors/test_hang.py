@@ -29,6 +29,7 @@ from emergecast.lab.executors import (
 )
 from emergecast.lab.experiment import Run, read_experiment
 from emergecast.lab.ledger import Ledger, Owner, State, this_process
+from emergecast.lab.ledger._ledger import _put_claim
 from emergecast.lab.plan import survey
 from emergecast.lab.worker import LEFT_ALONE, RunBegun
 from emergecast.lab.worker._life import Life
@@ -94,8 +95,7 @@ def test_a_run_that_another_session_took_over_is_left_to_it(write: Write):
 
     def taken_over(run: Run) -> Heard:
         with Ledger.open(experiment.ledger) as ledger, ledger.database.writing() as connection:
-            values = (other.name, other.pid, run.key)
-            connection.execute("UPDATE claims SET owner = ?, pid = ? WHERE key = ?", values)
+            _put_claim(connection, run.key, run.title, other)
         mine = Owner(name="late", host=other.host, pid=other.pid, born=other.born)
         return Heard(worker=0, message=RunBegun(key=run.key, owner=mine))
 
