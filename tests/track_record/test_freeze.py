@@ -18,7 +18,7 @@ import emergecast
 from emergecast.errors import FrozenError
 from emergecast.forecasts import Forecast, ForecastOptions
 from emergecast.inference import FitOptions, fit
-from emergecast.measurements import Axis, SelectOptions, Shift
+from emergecast.measurements import Axis, SelectOptions, Shift, proving_ground
 from emergecast.track_record import (
     FrozenDistribution,
     FrozenForecast,
@@ -207,6 +207,16 @@ def test_a_file_is_written_whole_or_not_at_all(
         with pytest.raises(OSError, match="No space left"):
             frozen.write(tmp_path / "f.json")
     assert [path.name for path in tmp_path.iterdir()] == ["f.json"] * (step == "link")
+
+
+def test_a_posterior_of_several_narrow_peaks_is_frozen(tmp_path: Path):
+    """Its density jumps between quantiles, and is no forgery."""
+    options = SelectOptions(task="proving_ground_matching", series="seed-0")
+    made = emergecast.forecast(
+        fit(proving_ground(), options), options=ForecastOptions(bootstraps=0, diagnostics=False)
+    )
+    freeze(made, options=options).write(tmp_path / "f.json")
+    assert read_frozen(tmp_path / "f.json").verdict is made.verdict
 
 
 def test_the_axis_of_a_fit_is_frozen_without_options():

@@ -41,10 +41,11 @@ CLOSE: Final = 1e-6
 """Relative error at which two statements of one number agree; files keep nine digits or more."""
 MASS: Final = 0.1
 """How far the integral of the density may lie from the levels; drawn posteriors have 0.03."""
-WIDE: Final = 20.0
-"""How many times what the levels say the density may hold between two quantiles; 4.4 was seen."""
-JUMP: Final = 10.0
+JUMP: Final = 50.0
 """How many times the density at one level may be that at both levels beside it; 2.7 was seen."""
+LONE: Final = 10.0
+"""How many times the gap beside it the gap to an outermost quantile may be, where that is also more
+than half of what all the others span; 0.8 was seen."""
 _SCORED_BY: Final = (
     *("task", "metric", "negated", "series", "method", "loss_corpus", "axis", "elbow", "verdict"),
     *("reasons", "n_rows", "n_checkpoints", "weakest_loss", "strongest_loss", "loss_spread"),
@@ -261,22 +262,19 @@ def _table_problem(table: Mapping[str, Any]) -> str | None:
 def _density_problem(level: Floats, loss: Floats, density: Floats) -> str | None:
     """Where densities are not those of the quantiles; None where they are. Arrays (levels,)."""
     steps = 0.5 * (density[1:] + density[:-1]) * np.diff(loss)
-    wide = steps > WIDE * np.diff(level)
-    if wide.any():
-        at = int(np.argmax(wide))
-        return f"its quantiles {loss[at]:g} and {loss[at + 1]:g} are too far apart for its density."
     apart = float(np.abs(level[0] + np.cumsum(steps) - level[1:]).max())
     if apart > MASS:
         return f"its density and its quantiles disagree by {apart:.2g} in probability."
     padded = np.concatenate([density[1:2], density, density[-2:-1]])
     before, after = padded[:-2], padded[2:]
-    high = density > JUMP * np.maximum(before, after)
-    low = JUMP * density < np.minimum(before, after)
-    low[[0, -1]] = False  # the ends of a tail may be that much lower
-    if not (high | low).any():
-        return None
-    at = int(np.argmax(high | low))
-    return f"its density at {loss[at]:g} is {density[at]:g}, far from that beside it."
+    if (high := density > JUMP * np.maximum(before, after)).any():
+        at = int(np.argmax(high))
+        return f"its density at {loss[at]:g} is {density[at]:g}, far above that beside it."
+    gaps = np.diff(loss)
+    for end, beside, at in ((gaps[0], gaps[1], 0), (gaps[-1], gaps[-2], -1)):
+        if end > LONE * beside and end > 0.5 * (loss[-2] - loss[1]):
+            return f"its outermost quantile {loss[at]:g} is far from all the others."
+    return None
 
 
 def _question_problems(content: Mapping[str, Any]) -> Iterator[str]:
