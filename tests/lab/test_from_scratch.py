@@ -59,5 +59,5 @@ def test_a_file_instead_of_a_folder_is_refused_before_any_work(tmp_path: Path, m
     (tmp_path / "file").touch()
     result = CliRunner().invoke(app, ["demo", "-o", str(tmp_path / "file"), *more])
     assert result.exit_code == 2
-    assert "is not a folder" in result.stderr
+    assert "is a file, not a folder" in result.stderr
     assert not result.stdout

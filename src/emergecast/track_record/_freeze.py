@@ -30,6 +30,7 @@ def freeze(
     *,
     options: SelectOptions | None = None,
     note: str | None = None,
+    invented: bool = False,
 ) -> FrozenForecast:
     """The forecast, with all that is needed to score it later without fitting again.
 
@@ -40,12 +41,19 @@ def freeze(
         options: which rows it was made from, so that later rows are chosen alike; without them, the
             task, series, metric, method, shots and corpus that the rows turned out to have.
         note: anything to remember, in words.
+        invented: freeze invented scores all the same; no tally counts such a file.
 
     Raises:
-        FrozenError: the file could not be read again, as where the clock of this machine is wrong.
+        FrozenError: the scores are invented, or the file could not be read again, as where the
+            clock of this machine is wrong.
     """
     from importlib.metadata import version
 
+    if forecast.fit.selection.invented and not invented:
+        raise FrozenError(
+            "the scores of this forecast are invented, so there is nothing to score later. Freeze "
+            "measured ones, or write a record that no tally counts with --invented."
+        )
     content: dict[str, Any] = {
         "format": FORMAT,
         "frozen_at": datetime.now(UTC).isoformat(timespec="seconds"),

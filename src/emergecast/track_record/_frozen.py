@@ -123,7 +123,8 @@ class FrozenForecast:
     @property
     def name(self) -> str:
         """Task and series, for tables."""
-        return f"{self.task} / {', '.join(self.series)}"
+        name = f"{self.task} / {', '.join(self.series)}"
+        return f"INVENTED SCORES, {name}" if self.invented else name
 
     @property
     def verdict(self) -> Verdict:
@@ -161,6 +162,11 @@ class FrozenForecast:
     def table_hash(self) -> str:
         """Hash of the table it was made from."""
         return str(self.forecast["table_hash"])
+
+    @property
+    def invented(self) -> bool:
+        """Whether its scores were made up: no tally counts it."""
+        return bool(self.forecast.get("invented", False))
 
     @property
     def question(self) -> str:

@@ -74,6 +74,8 @@ class FrozenScore:
     """What was asked, whatever it was answered from; None as above."""
     signed_by: str | None = None
     """Who signed the frozen file, where that was checked."""
+    invented: bool = False
+    """Whether the scores behind it were made up: no tally counts it."""
 
     def to_dict(self) -> dict[str, Any]:
         """The score as plain values; a log score of minus infinity is the text "-Infinity"."""
@@ -150,7 +152,7 @@ def score_frozen(
         warnings = warnings_of(frozen, None)
     else:
         later, filtered = later_rows(frozen, table, chance, ignore_filters=ignore_filters)
-        found = _shown(later)
+        found = None if later.chance_doubt is not None else _shown(later)
         warnings = (*warnings_of(frozen, later), *filtered)
     low = high = None
     if truth is None and found is not None:
@@ -199,6 +201,7 @@ def _identity(frozen: FrozenForecast) -> dict[str, Any]:
         "table_hash": frozen.table_hash,
         "question": frozen.question,
         "signed_by": frozen.signed_by,
+        "invented": frozen.invented,
         **{name: elbow.get(name) for name in ("p05", "p50", "p95")},
     }
 
@@ -263,6 +266,8 @@ def _not_yet(frozen: FrozenForecast, later: Selection | None) -> str:
     few_shot = None if later is None else later.all_few_shot
     if later is None or few_shot is None or few_shot.is_empty():
         return "The later table has no few-shot scores; the truth is read off those."
+    if later.chance_doubt is not None:
+        return f"Nobody can say when these scores left chance. {later.chance_doubt.sentence}"
     strongest = later.axis.to_axis(min(few_shot["loss"].to_list()))
     below = float(frozen.cumulative(strongest))
     said = below if frozen.higher_is_stronger else 1 - below

@@ -58,7 +58,7 @@ class TrackRecord:
     """The same for those known already and for the others; empty where none was known."""
     repeated: tuple[str, ...] = ()
     """Forecasts that do not count, a sentence each: of one table, the first answer to a question
-    counts."""
+    counts; of invented scores, none."""
 
     def to_dict(self) -> dict[str, Any]:
         """The tally as plain values; minus infinity is the text "-Infinity"."""
@@ -81,11 +81,17 @@ def track_record(scores: Sequence[FrozenScore]) -> TrackRecord:
     who freezes many and shows the best has no track record.
     """
     last = {score.sha256: score for score in scores}
+    made_up = tuple(
+        f"{_shown(score)} was made from invented scores: it does not count."
+        for score in last.values()
+        if score.invented
+    )
+    last = {key: score for key, score in last.items() if not score.invented}
     first: dict[tuple[str, ...], FrozenScore] = {}
     for score in sorted(last.values(), key=lambda each: datetime.fromisoformat(each.frozen_at)):
         first.setdefault(_asked(score), score)
     counted = [score for score in last.values() if first[_asked(score)] is score]
-    repeated = tuple(
+    repeated = made_up + tuple(
         f"{_shown(score)} was made from the same table as {_shown(first[_asked(score)])} and "
         "answers the same question: the first counts, and this one does not."
         for score in last.values()

@@ -63,8 +63,6 @@ def demo(
     options = replace(options, compute=law.options(AllocationAsked()))
     if preset is not None and not from_scratch:
         raise OptionError("--preset goes with --from-scratch; the bundled table is of preset full.")
-    if out is not None and out.exists() and not out.is_dir():
-        raise OptionError(f'"{out}" is not a folder. Give another one with -o.')
     if from_scratch:
         out = out or FOLDER
         try:

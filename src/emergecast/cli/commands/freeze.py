@@ -60,6 +60,12 @@ def freeze(
             help="Sign the file with this OpenSSH key; the signature goes to a file beside it.",
         ),
     ] = None,
+    invented: Annotated[
+        bool,
+        typer.Option(
+            "--invented", help="Freeze invented scores too: a record that no tally counts."
+        ),
+    ] = False,
     out: Annotated[Path, out_file("New file to write; never overwritten.")] = Path(
         "forecast.frozen.json"
     ),
@@ -82,7 +88,7 @@ def freeze(
         table, chance=chance, loss_from=loss_from, axis=rows.axis, shift=rows.shift
     )
     made = forecast(measured, rows, fitting, options)
-    frozen = freeze_forecast(made, options=rows, note=note)
+    frozen = freeze_forecast(made, options=rows, note=note, invented=invented)
     frozen.write(out, sign=sign)
     signed = None if sign is None else str(signature_of(out))
     if as_json:
