@@ -224,7 +224,7 @@ def test_the_axis_of_a_fit_is_frozen_without_options():
     rows = designs.rows(losses=designs.DENSE[::4], amounts=(64, 512, 4096))
     more = [{**row, "power": 5 - row["loss"], "hint": (row["examples"] or 0) / 5} for row in rows]
     options = SelectOptions(axis="power", shift="hint:x10")
-    fitted = fit(more, options, FitOptions(law="log-power"))
+    fitted = fit(more, options, FitOptions(law="log-power", few_shot_examples=0.5))
     made = freeze(emergecast.forecast(fitted, options=ForecastOptions(bootstraps=0)))
     assert Axis.parse(made.options.axis) == Axis(name="power", higher_is_stronger=True)
     assert Shift.parse(made.options.shift) == Shift.parse("hint:x10")
