@@ -95,7 +95,7 @@ def test_row_order_does_not_matter(simulated_tables):
         assert one == other
 
 
-@pytest.mark.parametrize(("unit", "shift"), [(1 / np.log(2), 0.0), (1.0, 0.7), (3.0, 1.0)])
+@pytest.mark.parametrize(("unit", "shift"), [(1 / np.log(2), 0.0), (1.0, 0.7), (0.1, 1.0)])
 def test_the_posterior_follows_the_loss_axis(simulated_tables, unit, shift):
     """Losses in other units, or shifted, give the same quantiles in those units, to 1e-6."""
     for table in simulated_tables[:4]:
