@@ -499,10 +499,16 @@ def test_a_folder_that_cannot_be_made_is_status_2(table: Path):
     assert str(table) in result.stderr
 
 
-def test_a_folder_that_cannot_be_made_does_not_swallow_the_forecast(table: Path, tmp_path: Path):
-    """The text is printed all the same, and the status is that of bad input."""
-    (tmp_path / "file").write_text("in the way")
-    result = call("fit", table, *QUICK, "-o", tmp_path / "file")
+def test_a_folder_that_cannot_be_made_does_not_swallow_the_forecast(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """One that fails late, as on a full disk: the text is printed, and the status is bad input."""
+
+    def full(*_: object) -> Path:
+        raise OSError(28, "No space left on device", "file")
+
+    monkeypatch.setattr("emergecast.files.save_text", full)
+    result = call("fit", table, *QUICK, "-o", tmp_path / "out")
     assert result.exit_code == 2
     assert "few-shot emergence at" in result.stdout
 

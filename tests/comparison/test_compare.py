@@ -271,10 +271,10 @@ def test_estimated_losses_compare_with_a_warning():
 
 
 def scored(rows: list[tuple[str, int, float, int | None, float]]) -> Any:
-    """A selection of (checkpoint, params, flops, examples, score) rows."""
+    """A selection of (checkpoint, millions of params, flops, examples, score) rows."""
     made = [
         {
-            "checkpoint": checkpoint, "params": params, "flops": flops, "loss": 2.0 + i / 100,
+            "checkpoint": checkpoint, "params": params * 10**6, "flops": flops, "loss": 2.0 + i / 100,
             "task": "quiz", "setting": "few_shot" if examples is None else "finetuned",
             "shots": 5 if examples is None else None, "examples": examples, "score": score,
             "stderr": 0.01, "chance": 0.25, "seed": str(i),
@@ -308,7 +308,7 @@ def test_the_ranking_is_at_the_largest_common_size_and_the_most_compute():
     few_shot, finetuned = found
     assert few_shot.checkpoints == ("m2", "n2")
     assert few_shot.same_size
-    assert few_shot.params == (20, 20)
+    assert few_shot.params == (20 * 10**6, 20 * 10**6)
     assert few_shot.scores == (0.5, 0.48)
     z = (0.5 - 0.48) / math.hypot(0.01, 0.01)
     assert few_shot.first == pytest.approx(stats.norm.cdf(z))
