@@ -109,4 +109,7 @@ def test_a_bad_candidate_names_file_and_row(table: Path, tmp_path: Path):
     file.write_text("checkpoint,examples\nc7,16\nc70,16\nc6,-2\n", "utf-8")
     result = call(table, "--budget", 4, "--candidates", file, *QUICK)
     assert result.exit_code == 2
-    assert f"{file}, row 3, column examples: the examples is below 0. (value -2)" in result.stderr
+    assert (
+        f"{file}, line 4, row 3, column examples: the examples is below 0. (value -2)"
+        in result.stderr
+    )

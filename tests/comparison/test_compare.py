@@ -274,7 +274,8 @@ def scored(rows: list[tuple[str, int, float, int | None, float]]) -> Any:
     """A selection of (checkpoint, millions of params, flops, examples, score) rows."""
     made = [
         {
-            "checkpoint": checkpoint, "params": params * 10**6, "flops": flops, "loss": 2.0 + i / 100,
+            "checkpoint": checkpoint, "params": params * 10**6, "flops": flops,
+            "loss": 2.0 + i / 100,
             "task": "quiz", "setting": "few_shot" if examples is None else "finetuned",
             "shots": 5 if examples is None else None, "examples": examples, "score": score,
             "stderr": 0.01, "chance": 0.25, "seed": str(i),

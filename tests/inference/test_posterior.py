@@ -147,7 +147,8 @@ def test_without_scores_past_the_elbow_the_prior_comes_back():
             few = amount is None
             rows.append(
                 {
-                    "checkpoint": f"c{i}", "loss": loss, "task": "t", "metric": "mcc", "chance": 0.25,
+                    "checkpoint": f"c{i}", "loss": loss, "task": "t", "metric": "mcc",
+                    "chance": 0.25,
                     "setting": "few_shot" if few else "finetuned", "shots": 8 if few else None,
                     "examples": amount, "score": float(np.clip(rng.normal(0.25, 0.01), 0, 1)),
                     "stderr": 50.0,

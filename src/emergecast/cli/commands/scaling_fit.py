@@ -12,8 +12,8 @@ import typer
 
 from emergecast.cli._from_records import Without, pair
 from emergecast.cli._options import JsonOption, out_folder
-from emergecast.cli._output import as_text, deliver, progress
-from emergecast.errors import OptionError
+from emergecast.cli._output import as_text, deliver, progress, say
+from emergecast.errors import OptionError, ScalingError
 from emergecast.measurements import RunsOptions, read_runs, values_of
 from emergecast.scaling import Form, ScalingFit, ScalingFitOptions, fit_scaling_law, scaling_record
 
@@ -71,7 +71,7 @@ def fit(
     Columns: loss (nats per token), two of params, tokens and flops (or one of them), and run where
     several points belong to one training run. Prints every constant with its standard error, by
     bootstrap and by curvature, and whether there are other optima. `scaling convert --law
-    FOLDER/scaling.json` uses the result.
+    FOLDER/scaling.json` uses the result; of several groups each has a folder.
 
     Example: `emergecast scaling fit runs.csv --columns params="Model Size",flops="Training FLOP"
     -o law`
@@ -85,10 +85,17 @@ def fit(
     fits: dict[str | None, ScalingFit] = {}
     for value in groups:
         only = [] if group_by is None else [(group_by, str(value))]
-        read = read_runs(runs, replace(table, where=(*table.where, *only)))
-        with progress("Refitting", options.bootstraps) as move:
-            rng = None if seed is None else np.random.default_rng(seed)
-            fits[value] = fit_scaling_law(read, form, options=options, rng=rng, progress=move)
+        try:
+            read = read_runs(runs, replace(table, where=(*table.where, *only)))
+            with progress("Refitting", options.bootstraps) as move:
+                rng = None if seed is None else np.random.default_rng(seed)
+                fits[value] = fit_scaling_law(read, form, options=options, rng=rng, progress=move)
+        except ScalingError as error:
+            if group_by is None:
+                raise
+            say(f"No law for {group_by} {value}: {error}")
+    if not fits:
+        raise ScalingError(f"no value of {group_by} has runs enough for a law of its own.")
     _show(fits, group_by, out, as_json=as_json)
 
 

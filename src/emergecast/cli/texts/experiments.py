@@ -90,7 +90,8 @@ def left_lines(plan: Plan, estimate: Estimate) -> Iterator[str]:
     if plan.problems:
         return
     if not estimate.worker_seconds and not estimate.bytes_needed:
-        yield "Nothing is left to do."
+        failed = plan.count().get(State.FAILED, 0)
+        yield "Nothing is left to do" + (", but for what failed (retry)." if failed else ".")
         return
     workers = "1 worker" if estimate.workers == 1 else f"{estimate.workers} workers"
     yield (
