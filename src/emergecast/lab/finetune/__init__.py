@@ -16,6 +16,7 @@ from emergecast.lab.finetune._method import (
     Tracker,
     is_method,
 )
+from emergecast.lab.finetune._within_memory import within_memory
 
 __all__ = [
     "DEFAULT_BATCH",
@@ -26,4 +27,5 @@ __all__ = [
     "Tracker",
     "finetune",
     "is_method",
+    "within_memory",
 ]

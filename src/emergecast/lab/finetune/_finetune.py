@@ -210,7 +210,8 @@ def _knows_bf16(model: PreTrainedModel) -> bool:
     return model.device.type == "cuda" and torch.cuda.is_bf16_supported()
 
 
-def _micro_batch(method: FinetuneMethod, session: Session) -> int:
+def micro_batch(method: FinetuneMethod, session: Session) -> int:
+    """Examples that go through the model at once: the most that divide the batch."""
     most = min(session.micro_batch_size or method.batch_size, method.batch_size)
     return next(size for size in range(most, 0, -1) if method.batch_size % size == 0)
 
@@ -227,7 +228,7 @@ def _arguments(
     """The Trainer's settings; without `use_cpu` it takes every model to the GPU there is."""
     from transformers import TrainingArguments
 
-    at_a_time = _micro_batch(method, session)
+    at_a_time = micro_batch(method, session)
     return TrainingArguments(
         output_dir=folder,
         max_steps=method.steps,

@@ -150,7 +150,12 @@ class ModelMeasurer:
             pairs = task.training_pairs(how.subset, how.examples)
 
             def train(loaded: checkpoints.Loaded) -> finetune.Finetuned:
-                return finetune.finetune(*loaded, pairs, how.method, seed=how.seed, session=session)
+                return finetune.within_memory(
+                    lambda here, at_once: finetune.finetune(
+                        *here, pairs, how.method, seed=how.seed, session=at_once
+                    ),
+                    how.method, session, loaded, again=lambda: self._load(run),
+                )  # fmt: skip
 
             trained = self._resume_or_start(run, folder, train, loaded)
             model = trained.model
