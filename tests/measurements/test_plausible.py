@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from tests import designs
 
-from emergecast.errors import SelectionError, TableError
+from emergecast.errors import FitError, OptionError, SelectionError, TableError
 from emergecast.forecasts import ForecastOptions, Verdict, forecast
-from emergecast.inference import FitOptions
+from emergecast.inference import FitOptions, fit
 from emergecast.measurements import (
     Measurements,
     RunsOptions,
+    SelectOptions,
     examine,
     proving_ground,
     read_runs,
@@ -286,3 +287,47 @@ def test_cases_of_runs_are_refused(name: str):
     """Named: the column val, and the counts."""
     with pytest.raises((SelectionError, TableError), match=r"group-by val|7e9 or 7B"):
         read_runs(cases() / name)
+
+
+@pytest.mark.parametrize("name", ["tables/huge_overflow_fit.csv", "tables/loss_1e-300_zerodiv.csv"])
+def test_cases_of_numbers_that_overflow_are_named_errors(name: str):
+    """No OverflowError or ZeroDivisionError: what is too large or too small, and the way out."""
+    with pytest.raises(FitError, match="cannot be computed with"):
+        forecast(read_table(cases() / name), options=ForecastOptions(bootstraps=0))
+
+
+def test_the_case_that_contradicted_itself_is_not_identified():
+    """Rows that bound nothing without priors; with a rule relaxed by hand, which is said."""
+    table = read_table(cases() / "verdict" / "alpha_now.csv")
+    for rules in ({}, {"prior_share": 0.9}):
+        made = forecast(
+            table,
+            SelectOptions(axis="flops"),
+            options=ForecastOptions(bootstraps=0, rules=rules),
+        )
+        assert made.verdict is Verdict.WEAK
+        assert any("Without priors" in each for each in made.reasons)
+        assert bool(made.overridden) == bool(rules)
+
+
+@pytest.mark.parametrize("name", ["stat_all_in_bits_2", "stat_strong-half_loss-0.1_4"])
+def test_cases_that_were_identified_and_wrong_are_weak(name: str):
+    """Losses in bits, and half of them offset; the reason is among those of the verdict."""
+    made = forecast(
+        read_table(cases() / "verdict" / f"{name}.csv"),
+        fitting=FitOptions(law="log-power"),
+        options=ForecastOptions(bootstraps=0),
+    )
+    assert made.verdict is Verdict.WEAK
+    assert any(each in made.reasons for each in made.fit.selection.suspicions)
+
+
+def test_the_case_of_another_shift_asks_where_to_read_off():
+    """In the shift's own unit; then it has a forecast on its axis."""
+    rows = SelectOptions(axis="params", shift="hint")
+    table = read_table(cases() / "tables" / "axis_params.csv", axis="params", shift="hint")
+    with pytest.raises(OptionError, match="which hint is like few-shot"):
+        fit(table, rows, FitOptions(law="log-power"))
+    fitted = fit(table, rows, FitOptions(law="log-power", few_shot_examples=0.05))
+    made = forecast(fitted, options=ForecastOptions(bootstraps=0))
+    assert not any("-10.5" in each or "-9." in each for each in made.reasons)
