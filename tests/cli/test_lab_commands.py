@@ -209,25 +209,11 @@ def test_without_the_extra_the_commands_say_what_to_install(file: Path):
     assert "Traceback" not in said.stderr
 
 
-GENERATES = """\
-task: sums
-dataset_path: json
-dataset_kwargs: {data_files: {train: train.jsonl, test: test.jsonl}}
-output_type: generate_until
-training_split: train
-test_split: test
-doc_to_text: "{{q}}"
-doc_to_target: "{{a}}"
-generation_kwargs: {until: ["."], max_gen_toks: 3, do_sample: false}
-metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
-"""
-
-
 @pytest.fixture
 def measured(tmp_path: Path) -> Path:
     """An experiment on a model with random weights, with a task that generates text."""
     from tests.lab.worker.small_models import EXPERIMENT as MODELS
-    from tests.lab.worker.small_models import build
+    from tests.lab.worker.small_models import GENERATES, build
 
     build(tmp_path)
     (tmp_path / "tasks" / "sums.yaml").write_text(GENERATES, "utf-8")
@@ -297,7 +283,7 @@ def test_a_table_after_an_edit_says_what_it_leaves_out(measured: Path):
     task = measured.parent / "tasks" / "sums.yaml"
     steps = "[{function: remove_whitespace}, {function: take_first}]"
     filters = f"filter_list: [{{name: f, filter: {steps}}}]\n"
-    task.write_text(GENERATES + filters, "utf-8")
+    task.write_text(task.read_text("utf-8") + filters, "utf-8")
     assert call("status", measured, "--json")["states"]["done"] == 1
     assert call("run", measured, "--workers", "1", "--json", "--limit", "2")["warnings"]
     out = measured.parent / "table.csv"

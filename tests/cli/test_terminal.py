@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -89,3 +90,14 @@ def test_a_terminal_of_few_letters_ends_in_no_traceback(tmp_path: Path):
     env = {"PYTHONIOENCODING": "ascii", "PATH": "", "PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run(command, capture_output=True, check=True, env=env)
     assert b"t\\u2192" in done.stdout
+
+
+def test_the_case_of_names_with_escapes_prints_none():
+    """Of the folder of inputs that go wrong."""
+    case = Path(os.environ.get("EMERGECAST_SHARED", "nowhere")) / "cases/tables/escape_names.csv"
+    if not case.is_file():
+        pytest.skip("EMERGECAST_SHARED is not set: the cases are not here")
+    assert "\x1b" in case.read_text("utf-8")
+    done = CliRunner().invoke(app, ["check", str(case)])
+    assert "\\x1b" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr

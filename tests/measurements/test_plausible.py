@@ -182,6 +182,9 @@ def test_what_is_not_said_is_said():
     """No sampling error at all; errors of 0; one score everywhere; two names for one model."""
     nothing = {"n_items": None}
     assert "No row says how sure its score is" in table(losses(), **nothing).warnings[0]
+    assert "call it n_items" not in table(losses(), **nothing).warnings[0]
+    (unread,) = table(losses(), **nothing, N=1000).warnings
+    assert unread.endswith("If its column N counts test items, call it n_items.")
     assert "Every standard error is 0" in table(losses(), **nothing, stderr=0).warnings[0]
     rows = table(losses()).frame.to_dicts()
     same = read_table([{**row, "score": 0.5} for row in rows])
@@ -280,6 +283,15 @@ def test_cases_are_refused(name: str, column: str):
     with pytest.raises(TableError) as caught:
         read_table(cases() / name, loss_from="hoffmann")
     assert {each.column for each in caught.value.problems} == {column}
+
+
+def test_the_case_of_measurements_as_runs_counts_checkpoints_once():
+    """As the table that holds each of them once: 141 rows, 21 losses."""
+    found = read_runs(cases() / "tables" / "measurements_as_runs.csv")
+    once = read_runs(cases() / "tables" / "runs_once.csv")
+    assert found.n == once.n == 21
+    assert found.repeated == 120
+    np.testing.assert_array_equal(np.sort(found.loss), np.sort(once.loss))
 
 
 @pytest.mark.parametrize("name", ["tables/mixed_val.csv", "tables/runs_billions.csv"])

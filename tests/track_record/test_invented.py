@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests import designs
 from emergecast.errors import FrozenError
 from emergecast.forecasts import Forecast, ForecastOptions, forecast
 from emergecast.inference import FitOptions
+from emergecast.report import compute, distribution, fan
 from emergecast.track_record import ScoreStatus, freeze, score_frozen, track_record
 
 
@@ -25,10 +27,13 @@ def made(rows: list[designs.Row], **columns: Any) -> Forecast:
 def test_invented_scores_are_called_so_and_not_frozen():
     """In titles and records; a file of them, where it is wanted, counts in no tally."""
     rows = designs.rows(losses=designs.DENSE[::3])
-    found = made(rows, invented=True)
+    sized = [{**row, "params": 10**9, "tokens": int(1e11 / row["loss"] ** 6)} for row in rows]
+    found = made(sized, invented=True)
     assert found.title.startswith("INVENTED SCORES, ")
     assert found.to_dict()["invented"] is True
     assert any("nothing here is a measurement" in each for each in found.warnings)
+    for draw in (fan, distribution, compute):
+        assert "INVENTED SCORES" in json.dumps(draw(found).to_dict()["title"])
     with pytest.raises(FrozenError, match="--invented"):
         freeze(found)
     score = score_frozen(freeze(found, invented=True), truth=1.9)

@@ -261,9 +261,10 @@ def _step(smooth: Floats, part: NDArray[np.bool_], loss: Floats) -> tuple[float,
 def _no_errors(frame: pl.DataFrame) -> Iterator[str]:
     stated = frame.filter(pl.col("stderr").is_not_null() | pl.col("n_items").is_not_null())
     if stated.is_empty():
+        counts = " If its column N counts test items, call it n_items." if "N" in frame else ""
         yield (
             "No row says how sure its score is (stderr or n_items), so all noise is estimated from "
-            "the scatter of the scores."
+            f"the scatter of the scores.{counts}"
         )
     elif (stated["n_items"].is_null() & (stated["stderr"] == 0)).all():
         yield (

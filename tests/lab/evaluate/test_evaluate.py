@@ -7,6 +7,7 @@ import math
 import random
 import re
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -142,17 +143,22 @@ def test_one_item_has_no_error(tiny, words, tasks_folder):
     assert [each.stderr for each in found.scores] == [None, None]
 
 
-def test_generated_answers_are_scored_by_the_harness_too(tiny, words, tasks_folder, tmp_path):
-    """A task that generates gives the harness's score and no log-probability."""
-    folder = shutil.copytree(tasks_folder, tmp_path / "t")
+def generating(tasks_folder: Path, folder: Path, *, until: str, most: int, limit: int) -> Any:
+    """The proving ground's task as one whose answers are generated, of `most` tokens."""
+    folder = shutil.copytree(tasks_folder, folder / "t")
     text = (folder / "matching.yaml").read_text()
     text = text.replace("multiple_choice", "generate_until").replace("doc_to_choice: choices\n", "")
     text = text.replace("doc_to_target: answer", 'doc_to_target: "{{choices[answer]}}"')
     text = text.replace("metric: acc", "metric: exact_match")
     (folder / "matching.yaml").write_text(
-        text + "generation_kwargs:\n  until: [' ']\n  max_gen_toks: 1\n  do_sample: false\n"
+        f"{text}generation_kwargs: {{until: [{until}], max_gen_toks: {most}, do_sample: false}}\n"
     )
-    task = load_task(Task(name=MATCHING, include_path=folder), limit=12)
+    return load_task(Task(name=MATCHING, include_path=folder), limit=limit)
+
+
+def test_generated_answers_are_scored_by_the_harness_too(tiny, words, tasks_folder, tmp_path):
+    """A task that generates gives the harness's score and no log-probability."""
+    task = generating(tasks_folder, tmp_path, until="' '", most=1, limit=12)
     assert task.generates
     assert task.chance is None
     model = tiny()
@@ -198,15 +204,7 @@ def test_a_text_that_ends_at_the_limit_of_tokens_is_cut(
     tiny, words, tasks_folder, tmp_path, texts, cut
 ):
     """Neither one with a stop text or an end token in it, nor one that ended before the limit."""
-    folder = shutil.copytree(tasks_folder, tmp_path / "t")
-    text = (folder / "matching.yaml").read_text()
-    text = text.replace("multiple_choice", "generate_until").replace("doc_to_choice: choices\n", "")
-    text = text.replace("doc_to_target: answer", 'doc_to_target: "{{choices[answer]}}"')
-    text = text.replace("metric: acc", "metric: exact_match")
-    (folder / "matching.yaml").write_text(
-        text + "generation_kwargs:\n  until: [tesi]\n  max_gen_toks: 4\n  do_sample: false\n"
-    )
-    task = load_task(Task(name=MATCHING, include_path=folder), limit=4)
+    task = generating(tasks_folder, tmp_path, until="tesi", most=4, limit=4)
     prompts = [request.args[0] for request in task.requests]
     found = evaluate(_writes(tiny(), words, dict(zip(prompts, texts, strict=True))), words, task)
     assert [item.cut for item in found.items] == cut

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.lab.executors.test_seam import ORPHANED, Flaky, begun, ended, heard_of, run_with, slow
+from tests.lab.executors.test_seam import (
+    Flaky,
+    begun,
+    ended,
+    heard_of,
+    kill_session,
+    run_with,
+    session_in_a_run,
+    slow,
+)
 
 from emergecast.errors import OptionError
 from emergecast.lab.executors import (
@@ -225,22 +234,9 @@ def test_a_stopped_worker_stops_nobody_and_ends_with_a_session_that_is_killed(wr
 @pytest.mark.skipif(sys.platform != "linux", reason="the system's own way to end children")
 def test_a_stopped_worker_does_not_outlive_a_killed_session(write: Write):
     """It cannot notice that its orders end."""
-    experiment, _ = slow(write)
-    process = subprocess.Popen(
-        [sys.executable, "-c", ORPHANED, str(experiment.file)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    pid = int(process.stdout.readline())
-    os.kill(pid, signal.SIGSTOP)
-    process.kill()
-    process.communicate()
-    alone = ended(pid, 5.0)
-    if not alone:
-        os.kill(pid, signal.SIGKILL)
-    assert alone
+    process, worker = session_in_a_run(write)
+    os.kill(worker, signal.SIGSTOP)
+    assert kill_session(process, worker)
 
 
 def test_news_of_a_run_keep_its_claim_alive(write: Write, monkeypatch: pytest.MonkeyPatch):

@@ -311,8 +311,8 @@ sys.stdin.read()
 """
 
 
-def test_a_worker_ends_by_itself_when_its_session_is_killed(write: Write):
-    """In the middle of a run of a minute, within seconds; and it never opened a ledger."""
+def session_in_a_run(write: Write) -> tuple[subprocess.Popen[str], int]:
+    """A session in a process of its own, and the number of its worker, which is in a long run."""
     experiment, _ = slow(write)
     process = subprocess.Popen(
         [sys.executable, "-c", ORPHANED, str(experiment.file)],
@@ -321,12 +321,22 @@ def test_a_worker_ends_by_itself_when_its_session_is_killed(write: Write):
         text=True,
     )
     assert process.stdout is not None
-    worker = int(process.stdout.readline())
-    held = [str(link.readlink()) for link in Path(f"/proc/{worker}/fd").iterdir()]
-    assert not [name for name in held if "ledger" in name]
+    return process, int(process.stdout.readline())
+
+
+def kill_session(process: subprocess.Popen[str], worker: int) -> bool:
+    """Kill the session; whether its worker ended within seconds by itself."""
     process.kill()
     process.communicate()
     alone = ended(worker, 5.0)
     if not alone:
         os.kill(worker, signal.SIGKILL)
-    assert alone
+    return alone
+
+
+def test_a_worker_ends_by_itself_when_its_session_is_killed(write: Write):
+    """In the middle of a run of a minute, within seconds; and it never opened a ledger."""
+    process, worker = session_in_a_run(write)
+    held = [str(link.readlink()) for link in Path(f"/proc/{worker}/fd").iterdir()]
+    assert not [name for name in held if "ledger" in name]
+    assert kill_session(process, worker)

@@ -11,22 +11,11 @@ from pathlib import Path
 
 import pytest
 from tests.lab.tasks.test_yaml_faults import bomb
+from tests.lab.worker.small_models import GENERATES
 
 from emergecast.errors import LabError
 from emergecast.lab.tasks import Task, load_task, read_task_folder, trust, untrusted_code
 
-TASK = """\
-task: sums
-dataset_path: json
-dataset_kwargs: {data_files: {train: train.jsonl, test: test.jsonl}}
-output_type: generate_until
-training_split: train
-test_split: test
-doc_to_text: "{{q}}"
-doc_to_target: "{{a}}"
-generation_kwargs: {until: ["."], max_gen_toks: 4, do_sample: false}
-metric_list: [{metric: exact_match}]
-"""
 CODE = """\
 from pathlib import Path
 Path(__file__).with_name("ran").touch()
@@ -44,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("train", "test"):
         rows = [json.dumps({"q": f"{i} + {i} =", "a": f" {2 * i}"}) for i in range(4)]
         (path / f"{name}.jsonl").write_text("\n".join(rows), "utf-8")
-    (path / "sums.yaml").write_text(f"{TASK}process_results: !function utils.score\n", "utf-8")
+    (path / "sums.yaml").write_text(f"{GENERATES}process_results: !function utils.score\n", "utf-8")
     (path / "utils.py").write_text(CODE, "utf-8")
     return path
 
@@ -117,17 +106,17 @@ def test_a_compiled_file_beside_the_source_is_not_run(folder: Path):
 def test_a_template_cannot_reach_python(folder: Path):
     """It is text in a YAML file, so nobody is asked about it."""
     text = "{{ q.__class__.__mro__[1].__subclasses__() }}"
-    (folder / "sums.yaml").write_text(TASK.replace("{{q}}", text), "utf-8")
+    (folder / "sums.yaml").write_text(GENERATES.replace("{{q}}", text), "utf-8")
     with pytest.raises(LabError, match=r"access to attribute '__class__' of 'str' .*is unsafe"):
         load_task(task(folder))
-    (folder / "sums.yaml").write_text(TASK.replace("{{q}}", "{{ q.upper() }}"), "utf-8")
+    (folder / "sums.yaml").write_text(GENERATES.replace("{{q}}", "{{ q.upper() }}"), "utf-8")
     assert load_task(task(folder)).requests[0].args[0] == "0 + 0 ="
 
 
 @pytest.mark.parametrize("metric", ["unheard-of", "./utils.py"])
 def test_a_metric_that_would_be_fetched_is_refused(folder: Path, metric: str):
     """The harness looks for a program of that name on the hub, or in the folder, and runs it."""
-    text = TASK.replace("metric: exact_match", f"metric: {metric}")
+    text = GENERATES.replace("metric: exact_match", f"metric: {metric}")
     (folder / "sums.yaml").write_text(text, "utf-8")
     with pytest.raises(LabError, match=f'the harness has no metric "{metric}"'):
         load_task(task(folder))
@@ -153,7 +142,7 @@ def test_aliases_without_end_in_a_task_are_a_message(folder: Path):
 )
 def test_data_of_this_machine_are_told_from_others(folder: Path, old: str, new: str, local):
     """By the builder of the data set and the places of its files."""
-    (folder / "sums.yaml").write_text(TASK.replace(old, new), "utf-8")
+    (folder / "sums.yaml").write_text(GENERATES.replace(old, new), "utf-8")
     assert read_task_folder(folder).is_local is local
 
 

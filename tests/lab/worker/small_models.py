@@ -44,6 +44,20 @@ doc_to_target: answer
 metric_list: [{metric: acc}]
 """
 
+GENERATES = """\
+task: sums
+dataset_path: json
+dataset_kwargs: {data_files: {train: train.jsonl, test: test.jsonl}}
+output_type: generate_until
+training_split: train
+test_split: test
+doc_to_text: "{{q}}"
+doc_to_target: "{{a}}"
+generation_kwargs: {until: ["."], max_gen_toks: 3, do_sample: false}
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+"""
+"""A task that generates three tokens at most."""
+
 
 def build(folder: Path) -> None:
     """Two models with random weights, a corpus, a task of 32 training and 24 test items."""

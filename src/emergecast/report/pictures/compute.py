@@ -9,7 +9,7 @@ import altair as alt
 import polars as pl
 
 from emergecast.compute import compute_checkpoints, compute_ticks
-from emergecast.measurements import Axis
+from emergecast.measurements import Axis, marked
 from emergecast.report.drawing import (
     BAND_TEXT,
     INK,
@@ -58,9 +58,10 @@ def compute(forecast: Forecast) -> alt.VConcatChart:
 
 
 def _title(forecast: Forecast, found: Compute, flops: Quantiles) -> str:
+    name = marked(forecast.task, forecast.warnings)
     if flops.p50 is None:
-        return f"{forecast.task}: probably no amount of training reaches few-shot emergence"
-    title = f"{forecast.task}: few-shot emergence at {flops_text(flops.p50)} training FLOPs"
+        return f"{name}: probably no amount of training reaches few-shot emergence"
+    title = f"{name}: few-shot emergence at {flops_text(flops.p50)} training FLOPs"
     if found.strongest_flops is None:
         return title
     return f"{title}, {flops.p50 / found.strongest_flops:.3g} times the strongest checkpoint"
