@@ -396,6 +396,7 @@ def made_up(*rows: BacktestRow) -> Backtest:
         overridden=(),
         rows=rows,
         warnings=(),
+        invented=False,
         table_hash="0",
     )
 

@@ -83,6 +83,7 @@ def backtest(
         overridden=ground.overridden,
         rows=tuple(found),
         warnings=ground.selection.warnings,
+        invented=ground.selection.invented,
         table_hash=ground.selection.table_hash,
     )
 

@@ -150,6 +150,8 @@ class Backtest:
     """Rules of the verdict and priors that were changed by hand."""
     rows: tuple[BacktestRow, ...]
     warnings: tuple[str, ...]
+    invented: bool
+    """Whether any score was made up, by a rehearsal or a simulation."""
     table_hash: str
 
     @property
@@ -157,7 +159,7 @@ class Backtest:
         """Task and series."""
         series = ", ".join(self.series)
         name = f"{self.task} ({series})" if len(series) <= 40 else self.task
-        return marked(name, self.warnings)
+        return marked(name, invented=self.invented)
 
     @property
     def subtitle(self) -> str:

@@ -73,7 +73,9 @@ class Comparison:
     @property
     def title(self) -> str:
         """The answer in a few words."""
-        task = marked(self.task, self.forecasts[0].warnings)
+        task = marked(
+            self.task, invented=any(each.fit.selection.invented for each in self.forecasts)
+        )
         for where, found in (
             (self.forecasts[0].axis.label, self.at_equal_loss),
             ("compute", self.at_equal_compute),

@@ -23,7 +23,7 @@ def title(selection: Selection, elbow: Elbow | None) -> str:
     """The answer in a few words."""
     series, axis = ", ".join(selection.series), selection.axis
     name = f"{selection.task} ({series})" if 0 < len(series) <= 30 else selection.task
-    name = marked(name, selection.warnings)
+    name = marked(name, invented=selection.invented)
     if elbow is None:
         return f"{name}: no forecast"
     return f"{name}: few-shot emergence at {number(axis, elbow, elbow.p50, 2)} {axis.unit}"

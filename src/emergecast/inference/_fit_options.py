@@ -24,7 +24,8 @@ class FitOptions:
     weights: str = "fixed"
     """Weights of a mixture: fixed, or stacking (by held-out checkpoints)."""
     few_shot_examples: float | None = None
-    """D0, where the few-shot elbow is read off, in the unit of the shift; default: the shots."""
+    """D0, where the few-shot elbow is read off, in the unit of the shift; default: the shots. Of
+    a shift other than examples it must be said."""
     priors: Priors | Mapping[str, float] = field(default_factory=dict)
     """Scale of a prior to override, by name."""
     planned_amounts: tuple[float, ...] = ()

@@ -79,7 +79,7 @@ class Suggestion:
     @property
     def title(self) -> str:
         """The plan in a few words."""
-        name = marked(self.fit.selection.task, self.fit.selection.warnings)
+        name = marked(self.fit.selection.task, invented=self.fit.selection.invented)
         if not self.runs:
             return f"{name}: nothing to suggest"
         count = "1 run" if len(self.runs) == 1 else f"{len(self.runs)} runs"

@@ -17,7 +17,7 @@ import numpy as np
 from emergecast.errors import FrozenError
 from emergecast.files import write_new, write_whole
 from emergecast.forecasts import Verdict
-from emergecast.measurements import SelectOptions
+from emergecast.measurements import SelectOptions, marked
 from emergecast.track_record._signature import signature, signature_of
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class FrozenForecast:
     def name(self) -> str:
         """Task and series, for tables."""
         name = f"{self.task} / {', '.join(self.series)}"
-        return f"INVENTED SCORES, {name}" if self.invented else name
+        return marked(name, invented=self.invented)
 
     @property
     def verdict(self) -> Verdict:

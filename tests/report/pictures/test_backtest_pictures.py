@@ -26,7 +26,8 @@ def backtest(*rows: BacktestRow) -> Backtest:
     )  # fmt: skip
     return Backtest(
         task="mmlu", metric="acc", series=("default",), truth=truth, horizon=2.0, law="log-power",
-        few_shot_examples=5.0, overridden=(), rows=rows, warnings=(), table_hash="0",
+        few_shot_examples=5.0, overridden=(), rows=rows, warnings=(),
+        invented=False, table_hash="0",
     )  # fmt: skip
 
 

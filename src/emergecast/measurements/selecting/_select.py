@@ -92,7 +92,7 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         rows, hidden, reason = _hide(everything, limit, axis)
         frame = frame.filter(pl.col("loss") > limit) if limit is not None else frame
     axis = axis if axis.is_loss else with_worth(axis, frame)
-    made_up = (INVENTED_SCORES,) if frame[INVENTED].any() else ()
+    invented = bool(frame[INVENTED].any())
     return Selection(
         task=frame["task"][0],
         metric=frame["metric"][0],
@@ -106,12 +106,19 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         chance=chance,
         rows=rows,
         all_few_shot=everything.filter(pl.col("few_shot")),
-        warnings=(*made_up, *said, *warnings, *_remarks(frame, axis), *remarks(frame)),
+        warnings=(
+            *[INVENTED_SCORES] * invented,
+            *said,
+            *warnings,
+            *_remarks(frame, axis),
+            *remarks(frame),
+        ),
         suspicions=suspicions(
             frame if axis.is_loss else frame.with_columns(pl.col(RAW_LOSS).alias("loss"))
         ),
         hidden=hidden,
         hidden_reason=reason,
+        invented=invented,
         table_hash=table.hash,
         chance_doubt=doubt,
         axis=axis,

@@ -106,6 +106,8 @@ class Selection:
     """What a reader of the forecast must know, in sentences."""
     suspicions: tuple[str, ...]
     """What in the rows cannot well be right, in sentences; no forecast of them is identified."""
+    invented: bool
+    """Whether any score was made up: every output then says so."""
     hidden: tuple[str, ...]
     """Checkpoints that `at_chance_only` hid, weakest first; "series/checkpoint" where there are
     several series."""
@@ -119,15 +121,10 @@ class Selection:
     shift: Shift = field(default_factory=Shift)
     """What `examples` stands for, and how to print it."""
 
-    @property
-    def invented(self) -> bool:
-        """Whether any score was made up."""
-        return INVENTED_SCORES in self.warnings
 
-
-def marked(name: str, warnings: tuple[str, ...]) -> str:
+def marked(name: str, *, invented: bool) -> str:
     """The name of a fit in a title; where its scores are invented, that stands before it."""
-    return f"INVENTED SCORES, {name}" if INVENTED_SCORES in warnings else name
+    return f"INVENTED SCORES, {name}" if invented else name
 
 
 def default_few_shot_examples(shots: int | None, smallest: float = math.inf) -> float:

@@ -58,7 +58,7 @@ def compute(forecast: Forecast) -> alt.VConcatChart:
 
 
 def _title(forecast: Forecast, found: Compute, flops: Quantiles) -> str:
-    name = marked(forecast.task, forecast.warnings)
+    name = marked(forecast.task, invented=forecast.fit.selection.invented)
     if flops.p50 is None:
         return f"{name}: probably no amount of training reaches few-shot emergence"
     title = f"{name}: few-shot emergence at {flops_text(flops.p50)} training FLOPs"
