@@ -201,8 +201,8 @@ class Shift:
         if amount is None:
             raise OptionError(
                 f"which {self.unit} is like few-shot? Say where the elbow is read off with"
-                f" --few-shot-examples (few_shot_examples in Python), between {self.number(1.0)} and the"
-                f" smallest amount of the fit, {self.number(smallest)}."
+                " --few-shot-examples (few_shot_examples in Python), between"
+                f" {self.number(1.0)} and the smallest amount of the fit, {self.number(smallest)}."
             )
         internal = self.from_shift(amount)
         if self.is_examples:
