@@ -63,31 +63,23 @@ class Bootstrap:
 
 
 def bootstrap(
-    data: FitData,
-    coordinates: Coordinates,
-    resample: Resample,
-    *,
-    noise: float,
-    n: int,
-    rng: np.random.Generator,
+    refits: Refits, resample: Resample, *, n: int, rng: np.random.Generator
 ) -> Bootstrap | None:
     """`n` refits of resampled tables, or None where there is nothing to resample.
 
     Args:
-        data: the rows.
-        coordinates: law and priors, as in the fit.
+        refits: what all resamples of a table share.
         resample: what to draw with replacement.
-        noise: tau, in score.
         n: number of resamples.
         rng: randomness.
     """
+    data = refits.data
     counts = _counts(data, resample, n, rng)
     if counts is None:
         return None
-    refit = _Refit(data, coordinates, noise / data.score_range)
     modes, risen = [], []
     for start in range(0, n, BLOCK):
-        mode, rise = refit(counts[:, start : start + BLOCK])
+        mode, rise = refits.modes(counts[:, start : start + BLOCK])
         modes.append(mode)
         risen.append(rise)
     usable = _usable(data, counts) & np.concatenate(risen)
@@ -98,10 +90,17 @@ def bootstrap(
     )
 
 
-class _Refit:
+class Refits:
     """Modes of E(D0) of many reweighted tables on one set of nodes."""
 
-    def __init__(self, data: FitData, coordinates: Coordinates, tau: float) -> None:
+    def __init__(self, data: FitData, coordinates: Coordinates, noise: float) -> None:
+        """Find the nodes.
+
+        Args:
+            data: the rows.
+            coordinates: law and priors, as in the fit.
+            noise: tau, in score.
+        """
         tempered = replace(
             data,
             sampling_sd=data.sampling_sd * np.sqrt(TEMPER),
@@ -112,7 +111,8 @@ class _Refit:
         points = nodes(mass.boxes).reshape(-1, 3)[keep]
         self.elbows, prior = coordinates.elbows_and_prior(points)
         self.ln_weight = prior + np.log(box_weights(mass.boxes).ravel()[keep])
-        self.data, self.priors, self.tau = data, coordinates.priors, tau
+        self.data, self.priors = data, coordinates.priors
+        self.tau = noise / data.score_range
         centre, width = (part.ravel()[keep] for part in elbow_cells(coordinates, mass.boxes))
         weight = mass.node_mass.ravel()[keep]
         order = np.argsort(centre)
@@ -124,7 +124,7 @@ class _Refit:
         self.spread = _spread_matrix(centre, self.grid)
         self.smooth = float(np.average(width, weights=weight)) / step
 
-    def __call__(self, counts: Floats) -> tuple[Floats, Floats]:
+    def modes(self, counts: Floats) -> tuple[Floats, Floats]:
         """Modes (standard loss) and whether scores rise at all, both of shape (T,)."""
         tau = np.full(counts.shape[1], self.tau)
         collapsed = Collapsed(self.data, self.priors, tau, counts)

@@ -47,12 +47,21 @@ class NotThatKindError(Exception):
 def coerce_column(cells: Sequence[Any], column: Column, findings: Findings) -> list[Any]:
     """The typed cells of one known column; a bad cell is reported and becomes None."""
     result: list[Any] = []
+    known: dict[tuple[type, object], Any] = {}  # most columns say the same many times
     for row, cell in enumerate(cells):
+        plain = isinstance(cell, (str, float, int))
+        if plain and (cell.__class__, cell) in known:
+            result.append(known[cell.__class__, cell])
+            continue
         try:
-            result.append(coerce(cell, column))
+            value = coerce(cell, column)
         except NotThatKindError as error:
             findings.add(error.what, error.remedy, row=row, column=column.name, value=cell)
-            result.append(None)
+            value = None
+        else:
+            if plain:
+                known[cell.__class__, cell] = value
+        result.append(value)
     return result
 
 
