@@ -22,7 +22,7 @@ demo: $(VENV)/.core ## forecast from the bundled measurements; pictures in ./dem
 	$(BIN)/emergecast demo -o $(OUT)
 
 test: lint wheel ## everything that must hold: lint, types, import rules, the wheel, tests
-	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS)
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(VENV)/.dev ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

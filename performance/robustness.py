@@ -17,7 +17,7 @@ from _report import arguments, one_core, publish, table
 from tests import conftest  # noqa: F401  how hypothesis searches
 from tests import test_robustness as robustness
 
-FUZZ, CHANCE = 20, 20
+FUZZ, CHANCE = 40, 40
 """Chunks."""
 
 

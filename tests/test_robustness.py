@@ -17,8 +17,8 @@ from emergecast.errors import EmergecastError
 from emergecast.forecasts import ForecastOptions, Verdict
 from tests.designs import asked
 
-CASES, CHUNKS = 250, 2
-"""Tables of a chunk, and chunks; `performance/robustness.py` runs twenty of them."""
+CASES, CHUNKS = 125, 2
+"""Tables of a chunk, and chunks; `performance/robustness.py` runs forty of them."""
 
 Row = dict[str, Any]
 

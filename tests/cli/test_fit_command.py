@@ -220,24 +220,28 @@ def test_errors_leave_the_process_with_their_status_and_no_traceback(table: Path
 
 def test_options_reach_the_fit(table: Path):
     """Each changes what the record says, as asked."""
-    plain = forecast_of(table)
+
+    def quick(*arguments: object) -> dict[str, Any]:
+        return forecast_of(*arguments, "--no-diagnostics")
+
+    plain = quick(table)
     assert (plain["law"], plain["few_shot_examples"], plain["n_checkpoints"]) == ("log-power", 5, 7)
-    mixed = forecast_of(table, "--law", "log-power", "--law", "hill")
+    mixed = quick(table, "--law", "log-power", "--law", "hill")
     assert mixed["law"] == "mixture"
     assert [each["law"] for each in mixed["laws"]] == ["log-power", "hill"]
-    power = forecast_of(table, "--law", "power")
+    power = quick(table, "--law", "power")
     assert power["law"] == "power"
     assert power["elbow"] != plain["elbow"]
-    low = forecast_of(table, "--few-shot-examples", "2")
+    low = quick(table, "--few-shot-examples", "2")
     assert low["few_shot_examples"] == 2
     assert low["elbow"]["p50"] < plain["elbow"]["p50"]
-    prior = forecast_of(table, "--prior", "slope_scale=3", "--prior", "noise_scale = 0.1")
+    prior = quick(table, "--prior", "slope_scale=3", "--prior", "noise_scale = 0.1")
     assert (prior["priors"]["slope_scale"], prior["priors"]["noise_scale"]) == (3, 0.1)
-    strong = forecast_of(table, "--max-loss", "2.7", "--min-loss", "2.1")
+    strong = quick(table, "--max-loss", "2.7", "--min-loss", "2.1")
     assert strong["weakest_loss"] == pytest.approx(2.67, abs=0.01)
     assert strong["strongest_loss"] == pytest.approx(2.17, abs=0.01)
-    assert forecast_of(table, "--exclude", "c0", "--exclude", "c[12]")["n_checkpoints"] == 4
-    assert forecast_of(table, "--where", "setting=finetuned")["n_rows"] == 7 * 3
+    assert quick(table, "--exclude", "c0", "--exclude", "c[12]")["n_checkpoints"] == 4
+    assert quick(table, "--where", "setting=finetuned")["n_rows"] == 7 * 3
 
 
 def test_a_threshold_reaches_the_verdict(table: Path):

@@ -24,11 +24,11 @@ def quantiles(rows, **options) -> np.ndarray:
 
 @pytest.mark.slow
 def test_quantiles_equal_brute_force_integration(simulated_tables, simulated_fits):
-    """5, 50 and 95% quantiles within 0.001 nats of a fine fixed grid, on two tables drawn widely.
+    """5, 50 and 95% quantiles within 0.001 nats of a fine fixed grid, on a table drawn widely.
 
     `performance/exactness.py` does it for 24.
     """
-    for table, fit in list(zip(simulated_tables, simulated_fits, strict=True))[:2]:
+    for table, fit in list(zip(simulated_tables, simulated_fits, strict=True))[:1]:
         referee = brute_force.brute_force(model.problem(table))
         wanted = np.interp(LEVELS, referee.levels, referee.quantiles)
         found = fit.posterior.quantile(LEVELS)

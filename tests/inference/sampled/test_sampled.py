@@ -85,18 +85,24 @@ def test_the_sampler_agrees_with_exact_quadrature(law, simulated_fits):
 
 @pytest.mark.slow
 @pytest.mark.referee
-@pytest.mark.parametrize(
-    "law", ["log-power+student", "hill+slopes+deviation", "log-power+soft+ceiling+deviation"]
-)
+@pytest.mark.parametrize("law", ["log-power+student", "log-power+soft+ceiling+deviation"])
 def test_the_sampler_agrees_with_nuts(law):
-    """Quantiles of E(D0) within 0.25 posterior sd of NUTS, which samples every parameter."""
+    """Quantiles of E(D0) within 0.25 posterior sd of NUTS, which samples every parameter.
+
+    `performance/exactness.py` does it for more laws.
+    """
+    assert off_nuts(law, 1) < 0.25
+
+
+def off_nuts(law: str, number: int) -> float:
+    """Largest distance of a quantile of E(D0) from NUTS, in posterior standard deviations."""
     from tests.referees.rich_nuts import believable_rich_nuts
 
-    table = known(law, 1)
-    referee = believable_rich_nuts(rich_model.rich_problem(table, law), seed=1)
+    table = known(law, number)
+    referee = believable_rich_nuts(rich_model.rich_problem(table, law), seed=number)
     found = sampled(Model(data_of(table), Law.parse(law), Priors.default()))
     gap = found.quantile(LEVELS) - referee.quantile(LEVELS)
-    assert np.max(np.abs(gap)) < 0.25 * found.sd
+    return float(np.max(np.abs(gap)) / found.sd)
 
 
 def test_weighting_draws_is_sampling_again():
