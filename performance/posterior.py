@@ -9,15 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 from _report import arguments, one_core, publish, table, timed
-from emergecast.inference import FitOptions
+from emergecast.emergence_law import Law
+from emergecast.inference import FitOptions, Model, Priors, sampled
 from emergecast.measurements import SelectOptions
 
 # isort: split
 
 import numpy as np
-from tests.referees import ensemble, model, nuts, simulate
+from performance.calibration._laws import data_of
+from tests.inference.sampled.test_sampled import known
+from tests.referees import ensemble, model, nuts, rich_model, rich_nuts, simulate
 
 WANTED = 1000.0
+RICH = "log-power+slopes+deviation"
+RICH_HEADER = [
+    "law", "rows", "sampler, s", "its error, posterior sd", "NUTS, s", "NUTS compiled, s",
+    "NUTS effective draws", "against NUTS", "against NUTS compiled",
+]  # fmt: skip
 
 
 def main() -> None:
@@ -69,7 +77,30 @@ def main() -> None:
         "NUTS effective draws", "emcee, s", "emcee effective draws", "against NUTS",
         "against NUTS compiled", "against emcee",
     ]  # fmt: skip
-    publish("posterior", table(header, rows), write=options.write)
+    text = (
+        table(header, rows) + "\n\n" + table(RICH_HEADER, [rich(RICH, number) for number in (1, 2)])
+    )
+    publish("posterior", text, write=options.write)
+
+
+def rich(law: str, number: int) -> list[object]:
+    """A law that is sampled: ours, NUTS with its compilation, and NUTS again."""
+    drawn = known(law, number)
+    made = Model(data_of(drawn), Law.parse(law), Priors.default())
+    sampled(made)  # machine code is read
+    seconds, found = timed(lambda: sampled(made))
+    problem = rich_model.rich_problem(drawn, law)
+    first, again = (rich_nuts.rich_nuts(problem, seed=number) for _ in range(2))
+    scaled = [each.seconds * WANTED / each.ess_bulk for each in (first, again)]
+    return [
+        law,
+        drawn.loss.size,
+        f"{seconds:.2f}",
+        f"{found.error / found.sd:.2f}",
+        *(f"{each:.1f}" for each in scaled),
+        f"{first.ess_bulk:.0f}",
+        *(f"{each / seconds:.0f}x" for each in scaled),
+    ]
 
 
 if __name__ == "__main__":
