@@ -11,6 +11,7 @@ from emergecast.lab.evaluate._corpus import HeldOut, HeldOutFacts, facts_of, hel
 from emergecast.lab.evaluate._evaluate import LOGPROB, Evaluation, Score, evaluate
 from emergecast.lab.evaluate._logprobs import logprobs, max_length
 from emergecast.lab.evaluate._loss import (
+    LOSS_VERSION,
     FirstToken,
     HeldOutLoss,
     Loss,
@@ -18,22 +19,44 @@ from emergecast.lab.evaluate._loss import (
     corpus_loss,
     held_out_loss,
 )
+from emergecast.lab.evaluate._loss_rows import LossRow, read_rows
+from emergecast.lab.evaluate._series_loss import (
+    BYTES_PER_TOKEN,
+    LossEstimate,
+    LossFailure,
+    LossOrder,
+    LossReport,
+    Precision,
+    estimate_losses,
+    measure_losses,
+)
 
 __all__ = [
+    "BYTES_PER_TOKEN",
     "LOGPROB",
+    "LOSS_VERSION",
     "Evaluation",
     "FirstToken",
     "HeldOut",
     "HeldOutFacts",
     "HeldOutLoss",
     "Loss",
+    "LossEstimate",
+    "LossFailure",
     "LossOptions",
+    "LossOrder",
+    "LossReport",
+    "LossRow",
+    "Precision",
     "Score",
     "corpus_loss",
+    "estimate_losses",
     "evaluate",
     "facts_of",
     "held_out",
     "held_out_loss",
     "logprobs",
     "max_length",
+    "measure_losses",
+    "read_rows",
 ]

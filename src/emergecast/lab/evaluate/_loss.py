@@ -20,6 +20,8 @@ from emergecast.lab.evaluate._logprobs import BATCH_TOKENS, last_logits, max_len
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+LOSS_VERSION: Final = 1
+"""Of the code that measures a loss, as far as it moves numbers."""
 LONGEST_WINDOW: Final = 2048
 """Tokens predicted of one window at most, where nobody asks for more."""
 _AT_A_TIME: Final = 1 << 22
@@ -31,8 +33,8 @@ _MOST_KEPT: Final = 1 << 26
 _BEGIN: Final = 8
 """Tokens of the first document that a result shows."""
 
-OnTokens = Callable[[int], None]
-"""Called with the tokens predicted so far."""
+OnBytes = Callable[[float], None]
+"""Called with the bytes of text predicted so far."""
 
 
 class FirstToken(StrEnum):
@@ -149,7 +151,7 @@ def held_out_loss(
     text: HeldOut,
     options: LossOptions | None = None,
     *,
-    on_tokens: OnTokens | None = None,
+    on_bytes: OnBytes = lambda _: None,
 ) -> HeldOutLoss:
     """Loss of a model on held-out text.
 
@@ -168,7 +170,7 @@ def held_out_loss(
         tokenizer: Its tokenizer.
         text: What is predicted.
         options: How.
-        on_tokens: Called as it goes on.
+        on_bytes: Called after every pass through the model.
 
     Raises:
         LabError: The text cannot be read or holds no text, a token is not in the model's
@@ -177,14 +179,15 @@ def held_out_loss(
     options = options or LossOptions()
     reach = options.reach(model)
     fed = _Fed(tokenizer.bos_token_id)
-    nats = []
-    done = 0
+    nats: list[NDArray[np.float64]] = []
     for some in _portions(fed.pass_on(_documents(text, tokenizer, options.first_token))):
         _check_vocabulary(model, some, text)
-        nats.append(_nats(model, some, reach, options.batch_tokens))
-        done += sum(len(document.tokens) - 1 for document in some)
-        if on_tokens is not None:
-            on_tokens(done)
+        size = sum(document.bytes for document in some)
+        before = sum(fed.bytes) - size
+        found = np.zeros(len(some))
+        for share in _add_nats(model, some, found, reach, options.batch_tokens):
+            on_bytes(before + share * size)
+        nats.append(found)
     if not nats:
         raise LabError(
             f"{text} holds no document of two tokens or more, so nothing can be predicted."
@@ -332,7 +335,7 @@ def _check_vocabulary(
 ) -> None:
     """Refuse tokens that the model lacks, before a GPU does and stays unusable."""
     most = max(int(document.tokens.max()) for document in documents)
-    known = len(model.get_input_embeddings().weight)
+    known = int(getattr(model.get_input_embeddings(), "num_embeddings", most + 1))
     if most >= known:
         raise LabError(
             f"the tokenizer makes token {most:,} of {text}, and the model knows {known:,}. Save the"
@@ -340,10 +343,14 @@ def _check_vocabulary(
         )
 
 
-def _nats(
-    model: PreTrainedModel, documents: Sequence[_Document], reach: int, batch_tokens: int
-) -> NDArray[np.float64]:
-    """Nats of each document, [documents]."""
+def _add_nats(
+    model: PreTrainedModel,
+    documents: Sequence[_Document],
+    nats: NDArray[np.float64],
+    reach: int,
+    batch_tokens: int,
+) -> Iterator[float]:
+    """Add to the nats of each document, [documents]; the share of windows done, after each pass."""
     import torch
     from torch.nn import functional
 
@@ -353,31 +360,30 @@ def _nats(
         for start in range(0, len(document.tokens) - 1, reach)
     ]
     windows.sort(key=lambda window: -len(window[1]))
-    nats = np.zeros(len(documents))
     start = 0
-    try:
+    while start < len(windows):
+        width = len(windows[start][1]) - 1
+        batch = windows[start : start + max(1, batch_tokens // width)]
+        start += len(batch)
+        # Padding comes after every token that counts, where causal attention never looks.
+        padded = np.full((len(batch), width + 1), -1, dtype=np.int64)
+        for row, (_, tokens) in zip(padded, batch, strict=True):
+            row[: len(tokens)] = tokens
         with torch.inference_mode():
-            while start < len(windows):
-                width = len(windows[start][1]) - 1
-                batch = windows[start : start + max(1, batch_tokens // width)]
-                start += len(batch)
-                # Padding comes after every token that counts, where causal attention never looks.
-                padded = np.full((len(batch), width + 1), -1, dtype=np.int64)
-                for row, (_, tokens) in zip(padded, batch, strict=True):
-                    row[: len(tokens)] = tokens
-                rows = torch.from_numpy(padded).to(model.device)
+            rows = torch.from_numpy(padded).to(model.device)
+            try:
                 logits = last_logits(model, rows[:, :-1].clamp(min=0), width)
                 losses = functional.cross_entropy(
                     logits.flatten(0, 1), rows[:, 1:].flatten(), ignore_index=-1, reduction="none"
                 )
-                sums = losses.view(len(batch), width).double().sum(1).cpu().numpy()
-                np.add.at(nats, [number for number, _ in batch], sums)
-    except torch.OutOfMemoryError as error:
-        raise LabError(
-            f"the device's memory does not suffice for the model and {batch_tokens:,} tokens a"
-            " pass. Lower --batch-tokens, or take a device with more."
-        ) from error
-    return nats
+            except torch.OutOfMemoryError as error:
+                raise LabError(
+                    f"the device's memory does not suffice for the model and {batch_tokens:,}"
+                    " tokens a pass. Lower --batch-tokens, or take a device with more."
+                ) from error
+            sums = losses.view(len(batch), width).double().sum(1).cpu().numpy()
+        np.add.at(nats, [number for number, _ in batch], sums)
+        yield start / len(windows)
 
 
 def _ratio_error(nats: NDArray[np.float64], weight: NDArray[np.int64]) -> float | None:

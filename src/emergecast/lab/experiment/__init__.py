@@ -15,6 +15,7 @@ from emergecast.lab.experiment._experiment import (
     Series,
     WorkerKind,
 )
+from emergecast.lab.experiment._named_series import NamedSeries, named_series
 from emergecast.lab.experiment._parse import parse_experiment, read_experiment
 from emergecast.lab.experiment._run import (
     CONFIG,
@@ -40,12 +41,14 @@ __all__ = [
     "Experiment",
     "Finetuning",
     "Method",
+    "NamedSeries",
     "Run",
     "RunKind",
     "Series",
     "Training",
     "WorkerKind",
     "canonical",
+    "named_series",
     "parse_experiment",
     "read_experiment",
     "run_from_json",

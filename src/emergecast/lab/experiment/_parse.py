@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from emergecast.errors import LabError
-from emergecast.lab.checkpoints import MANIFEST, Checkpoint, read_series
+from emergecast.lab.checkpoints import Checkpoint, series_in
 from emergecast.lab.experiment._contents import (
     CHECKPOINT,
     CORPUS,
@@ -209,27 +209,20 @@ def _listed(series: Section, name: str) -> Iterator[tuple[Checkpoint, Entry]]:
 
 
 def _in_folder(series: Section, name: str) -> Iterator[tuple[Checkpoint, Entry]]:
-    """The models in a folder: those that its series.json lists, or else all, sorted by name."""
+    """The models in a folder."""
     entry = series.values.get("folder")
     folder = None if entry is None else entry.path()
     if entry is None or folder is None:
         return
     try:
-        if (folder / MANIFEST).is_file():
-            found = read_series(folder)
-        else:
-            inside = sorted(each for each in folder.iterdir() if (each / "config.json").is_file())
-            found = tuple(Checkpoint(name=path.name, series=name, path=path) for path in inside)
+        found = series_in(folder)
     except OSError as error:
         what = f'the folder "{folder}" cannot be read: {error.strerror or error}.'
         entry.wrong(what, "Check the path; it starts from the folder of this file.")
         return
     except LabError as error:
-        entry.wrong(str(error), "The series would be read from that file.")
+        entry.wrong(str(error), "The series would be read from that folder.")
         return
-    if not found:
-        what = f'no folder in "{folder}" holds a model (a config.json).'
-        entry.wrong(what, "Give the folder whose folders are the checkpoints.")
     shared = series.some(*SHARED)
     for each in found:
         own = {key: value for key, value in shared.items() if getattr(each, key) is None}

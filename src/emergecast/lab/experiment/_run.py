@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from emergecast.lab.evaluate import LOSS_VERSION
 from emergecast.lab.finetune import FinetuneMethod, Schedule
 
 
@@ -24,7 +25,7 @@ class RunKind(StrEnum):
 
 
 PROTOCOL: Final[Mapping[RunKind, int]] = {
-    RunKind.LOSS: 1,
+    RunKind.LOSS: LOSS_VERSION,
     RunKind.FEW_SHOT: 1,
     RunKind.FINETUNED: 1,
 }

@@ -149,12 +149,7 @@ def _row(plan: Plan, run: Run, score: Score) -> dict[str, Any] | None:
     model = plan.facts.models[run.series, run.checkpoint]
     how = run.training
     row: dict[str, Any] = {
-        "series": run.series,
-        "checkpoint": run.checkpoint,
-        "params": checkpoint.params or model.params,
-        "tokens": checkpoint.tokens,
-        "flops": checkpoint.flops,
-        "tokenizer": checkpoint.tokenizer or model.tokenizer_hash[:12],
+        **checkpoint.columns(params=model.params, tokenizer_hash=model.tokenizer_hash),
         "task": run.task,
         "metric": score.metric,
         "setting": str(Setting.FEW_SHOT if how is None else Setting.FINETUNED),
