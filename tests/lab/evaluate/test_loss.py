@@ -171,9 +171,9 @@ def test_what_cannot_be_measured_is_refused(tiny, words, path, tmp_path):
         LossOptions(context=0)
     with pytest.raises(LabError, match=r"context is 256 tokens, and the model takes 128"):
         held_out_loss(model, words, text, LossOptions(context=256))
+    bare = byte_pairs(bos=False)
     with pytest.raises(LabError, match="no token for the begin"):
-        made = byte_pairs(bos=False)
-        held_out_loss(model, made, text, LossOptions(first_token=FirstToken.BOS))
+        held_out_loss(model, bare, text, LossOptions(first_token=FirstToken.BOS))
     with pytest.raises(LabError, match=r"holds 5 documents, and 6 are asked for"):
         held_out_loss(model, words, HeldOut(name="t", path=path, documents=6))
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(path.read_bytes())[:60])

@@ -20,6 +20,7 @@ from emergecast.lab.evaluate._loss import (
     held_out_loss,
 )
 from emergecast.lab.evaluate._loss_rows import LossRow, read_rows
+from emergecast.lab.evaluate._proxies import PROXIES, PROXY_VERSION, Signals, reference_signals
 from emergecast.lab.evaluate._series_loss import (
     BYTES_PER_TOKEN,
     LossEstimate,
@@ -35,6 +36,8 @@ __all__ = [
     "BYTES_PER_TOKEN",
     "LOGPROB",
     "LOSS_VERSION",
+    "PROXIES",
+    "PROXY_VERSION",
     "Evaluation",
     "FirstToken",
     "HeldOut",
@@ -49,6 +52,7 @@ __all__ = [
     "LossRow",
     "Precision",
     "Score",
+    "Signals",
     "corpus_loss",
     "estimate_losses",
     "evaluate",
@@ -59,4 +63,5 @@ __all__ = [
     "max_length",
     "measure_losses",
     "read_rows",
+    "reference_signals",
 ]

@@ -78,6 +78,7 @@ TASK: Final[Readers] = {
     "metric": Entry.text,
     "examples": Entry.items,  # an empty list: no finetuning on this task
     "chance": chance,
+    "proxy": Entry.flag,
 }
 FINETUNE: Final[Readers] = {
     "examples": Entry.members,

@@ -49,6 +49,8 @@ CONFIG: Final = "config"
 """Part of the identity: what the settings of model, tokenizer and generation say."""
 DEFINITION: Final = "definition"
 """Part of the identity of a score: what the task's definition is."""
+PROXY: Final = "proxy"
+"""Part of the identity of a score with proxy signals, and of no other."""
 LATER: Final = frozenset({CONFIG, DEFINITION})
 """Parts of the identity that keys of version 0.1.0 lack, and rehearsals."""
 

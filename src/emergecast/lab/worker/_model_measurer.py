@@ -88,6 +88,8 @@ class ModelMeasurer:
     def _task_facts(self, task: tasks.Task) -> TaskFacts:
         few_shot = self._task(task)
         zero_shot = self._task(replace(task, shots=0))
+        if task.proxy:
+            _ = few_shot.references  # which refuses an item without one
         return TaskFacts(
             hash=few_shot.hash,
             zero_shot_hash=zero_shot.hash,
