@@ -16,14 +16,14 @@ from tests.lab.tasks.test_tasks import byte_pairs
 
 from emergecast.errors import LabError, OptionError
 from emergecast.lab.evaluate import (
+    Corpus,
     FirstToken,
-    HeldOut,
     LossOptions,
     _loss,
     corpus_loss,
     facts_of,
-    held_out,
     held_out_loss,
+    named_corpus,
 )
 from emergecast.lab.evaluate._corpus import documents_of
 
@@ -76,7 +76,7 @@ def test_the_loss_is_that_of_one_token_after_the_other(tiny, path, kind, context
     """To 1e-6, per token and per byte, whatever shares a batch and wherever windows end."""
     model, (tokenizer, first) = tiny(), tokenizer_of(kind)
     options = LossOptions(context=context, first_token=first, batch_tokens=batch_tokens)
-    found = held_out_loss(model, tokenizer, HeldOut(name="t", path=path), options)
+    found = held_out_loss(model, tokenizer, Corpus(name="t", path=path), options)
     texts = [json.loads(line)["text"] for line in path.read_text().splitlines()]
     with_bos = kind in {"adds", "made to"}
     plain = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
@@ -102,7 +102,7 @@ def test_the_loss_is_that_of_one_token_after_the_other(tiny, path, kind, context
 def test_a_text_that_is_read_in_portions_has_the_same_loss(tiny, path, monkeypatch):
     """And so has one whose tokens were kept; progress ends at all bytes."""
     model, tokenizer = tiny(), byte_pairs(bos=True)
-    text = HeldOut(name="t", path=path)
+    text = Corpus(name="t", path=path)
     whole = held_out_loss(model, tokenizer, text)
     assert held_out_loss(model, tokenizer, text) == whole
     monkeypatch.setattr(_loss, "_KEPT", {})
@@ -125,7 +125,7 @@ def test_the_corpus_is_not_in_memory(tmp_path):
     path = tmp_path / "large.txt"
     path.write_text("one document of some words\n" * 80_000)
     tracemalloc.start()
-    assert sum(1 for _ in documents_of(HeldOut(name="l", path=path))) == 80_000
+    assert sum(1 for _ in documents_of(Corpus(name="l", path=path))) == 80_000
     assert tracemalloc.get_traced_memory()[1] < 2e5
     tracemalloc.stop()
 
@@ -142,17 +142,17 @@ def test_the_hash_is_that_of_the_documents(tmp_path):
         hashlib.sha256(b"a b").digest() + hashlib.sha256(b"c").digest()
     ).hexdigest()
     texts = [
-        held_out(str(tmp_path / "a.jsonl")),
-        held_out(f"c4={tmp_path / 'b.json.gz'}", documents=2),
-        held_out(f"own={tmp_path / 'c.txt'}"),
-        held_out(str(tmp_path / "e.jsonl"), documents=2),
+        named_corpus(str(tmp_path / "a.jsonl")),
+        named_corpus(f"c4={tmp_path / 'b.json.gz'}", documents=2),
+        named_corpus(f"own={tmp_path / 'c.txt'}"),
+        named_corpus(str(tmp_path / "e.jsonl"), documents=2),
     ]
     assert [text.name for text in texts] == ["a", "c4-2", "own", "e"]
     for text in texts:
         facts = facts_of(text)
         assert (facts.hash, facts.documents, facts.bytes) == (by_hand, 2, 4)
-    assert facts_of(held_out(str(tmp_path / "d.txt"))).hash != by_hand
-    assert held_out("c4").name == "c4-5000"
+    assert facts_of(named_corpus(str(tmp_path / "d.txt"))).hash != by_hand
+    assert named_corpus("c4").name == "c4-5000"
 
 
 def test_a_text_that_has_changed_is_read_again(tiny, words, tmp_path):
@@ -166,7 +166,7 @@ def test_a_text_that_has_changed_is_read_again(tiny, words, tmp_path):
 
 def test_what_cannot_be_measured_is_refused(tiny, words, path, tmp_path):
     """With what is wrong, and what to do."""
-    model, text = tiny(), HeldOut(name="t", path=path)
+    model, text = tiny(), Corpus(name="t", path=path)
     with pytest.raises(OptionError, match="context is 0"):
         LossOptions(context=0)
     with pytest.raises(LabError, match=r"context is 256 tokens, and the model takes 128"):
@@ -175,16 +175,16 @@ def test_what_cannot_be_measured_is_refused(tiny, words, path, tmp_path):
     with pytest.raises(LabError, match="no token for the begin"):
         held_out_loss(model, bare, text, LossOptions(first_token=FirstToken.BOS))
     with pytest.raises(LabError, match=r"holds 5 documents, and 6 are asked for"):
-        held_out_loss(model, words, HeldOut(name="t", path=path, documents=6))
+        held_out_loss(model, words, Corpus(name="t", path=path, documents=6))
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(path.read_bytes())[:60])
     with pytest.raises(LabError, match=r"cut\.jsonl\.gz\" cannot be read"):
-        facts_of(held_out(str(tmp_path / "cut.jsonl.gz")))
+        facts_of(named_corpus(str(tmp_path / "cut.jsonl.gz")))
     (tmp_path / "half.jsonl").write_text('{"text": "\\ud800"}\n')
     with pytest.raises(LabError, match=r'half\.jsonl", line 1'):
-        facts_of(held_out(str(tmp_path / "half.jsonl")))
+        facts_of(named_corpus(str(tmp_path / "half.jsonl")))
     for wrong in ("=file", "name="):
         with pytest.raises(OptionError, match="is not FILE, NAME=FILE"):
-            held_out(wrong)
+            named_corpus(wrong)
     model.resize_token_embeddings(50)
     with pytest.raises(LabError, match="the model knows 50"):
         held_out_loss(model, byte_pairs(bos=True), text)

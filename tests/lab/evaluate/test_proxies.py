@@ -15,7 +15,7 @@ from tests.lab.executors.in_process import InProcess
 from tests.lab.worker.small_models import EXPERIMENT, GENERATES, build, changed
 
 from emergecast.errors import LabError
-from emergecast.lab.evaluate import PROXIES, evaluate, reference_signals
+from emergecast.lab.evaluate import PROXIES, _proxies, evaluate, reference_signals
 from emergecast.lab.executors import run_all
 from emergecast.lab.experiment import Experiment, RunKind, parse_experiment
 from emergecast.lab.ledger import Ledger
@@ -50,8 +50,9 @@ def sharp(model: Any) -> Any:
     return model
 
 
-def test_signals_are_those_of_a_loop_over_tokens(tiny):
+def test_signals_are_those_of_a_loop_over_tokens(tiny, monkeypatch):
     """Solutions of several lengths in a batch, one cut by the model's length, one filling it."""
+    monkeypatch.setattr(_proxies, "_AT_A_TIME", 7)
     rng = np.random.default_rng(4)
     model = sharp(tiny())
     asked = []
@@ -63,8 +64,8 @@ def test_signals_are_those_of_a_loop_over_tokens(tiny):
         asked.append(Encoded(tuple(start), (likely, *more)))
     found = reference_signals(model, asked)
     assert [each.tokens for each in found] == [1, 7, 20, 30, 128]
-    for (context, solution), signals in zip(asked[:3], found, strict=False):
-        expected = by_sorting(model, list(context), list(solution))
+    for each, signals in zip(asked[:3], found, strict=False):
+        expected = by_sorting(model, list(each.context), list(each.continuation))
         assert dict(zip(PROXIES, signals[1:], strict=True)) == pytest.approx(expected, abs=1e-5)
         assert 0 < signals.top1 <= signals.top5
     whole = list(asked[4].context + asked[4].continuation)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,13 +15,18 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.lab.worker.small_models import build
+from tests.cli.test_documentation import FENCE, resolve
+from tests.lab.worker.small_models import EXPERIMENT, build, changed
 from typer.testing import CliRunner
 
 from emergecast.cli import app
+from emergecast.errors import ExperimentError
 from emergecast.lab import checkpoints
 from emergecast.lab.checkpoints import Checkpoint
-from emergecast.lab.evaluate import corpus_loss, facts_of, held_out, read_rows
+from emergecast.lab.evaluate import corpus_loss, facts_of, named_corpus, read_rows
+from emergecast.lab.experiment import parse_experiment
+from emergecast.lab.plan import survey
+from emergecast.lab.worker._model_measurer import ModelMeasurer
 from emergecast.measurements import ImportOptions, import_lm_eval, read_table
 
 
@@ -69,7 +76,7 @@ def test_the_file_holds_the_losses_that_an_experiment_measures(ground: Path):
         assert (row["loss"], row["loss_stderr"]) == (found.nats_per_token, found.stderr)
         assert row["loss_per_byte"] == found.nats_per_byte
         assert (row["loss_tokens"], row["loss_bytes"]) == (found.tokens, found.bytes)
-        assert row["corpus_hash"] == facts_of(held_out(str(path))).hash
+        assert row["corpus_hash"] == facts_of(named_corpus(str(path))).hash
         assert (row["weights_hash"], row["params"]) == (facts.weights_hash, facts.params)
         assert (row["series"], row["loss_source"]) == ("models", "measured")
         assert row["context"] == 128
@@ -198,6 +205,31 @@ def test_the_file_gives_an_import_and_a_join_their_losses(ground: Path, tmp_path
     assert table["loss"].to_list() == [rows["models", name, "o"].loss for name in "ab"]
 
 
+def test_an_experiment_takes_some_documents_of_a_corpus(place: Path):
+    """Their own hash decides; that of a whole file is the file's, as it always was."""
+    some = ("path: held-out.jsonl}", "path: held-out.jsonl, documents: 3}")
+    whole, first = changed(place), changed(place, some)
+    path = place / "held-out.jsonl"
+    facts = [ModelMeasurer(each).corpus_facts(each.corpora[0]) for each in (whole, first)]
+    assert facts[0].hash == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert facts[1].hash == facts_of(named_corpus(str(path), documents=3)).hash
+    keys = [[run.key for run in survey(each).plan.runs] for each in (whole, first)]
+    assert [one == other for one, other in zip(*keys, strict=True)].count(False) == 2
+    for wrong, said in (("{name: c5}", '"path" is missing'), ("{name: c4, documents: 0}", "0")):
+        text = EXPERIMENT.replace("{name: held-out, path: held-out.jsonl}", wrong)
+        with pytest.raises(ExperimentError, match=said):
+            parse_experiment(text, place / "small.yaml")
+
+
+def test_the_commands_of_the_page_can_be_read():
+    """Parsed by the application itself, without running."""
+    text = (Path(__file__).parents[3] / "docs" / "loss.md").read_text("utf-8")
+    (block,) = [code for name, code in FENCE.findall(text) if name == "bash"]
+    for line in block.splitlines():
+        command, rest = resolve(shlex.split(line, comments=True)[1:])
+        assert not command.make_context("emergecast", rest).args
+
+
 def test_c4_is_read_from_the_cache_by_its_name(ground: Path, tmp_path: Path):
     """The first documents of its files in order, without a network, as from a copy of them."""
     commit = "0" * 39 + "1"
@@ -212,14 +244,16 @@ def test_c4_is_read_from_the_cache_by_its_name(ground: Path, tmp_path: Path):
         name = f"c4-validation.0000{number}-of-00008.json.gz"
         (files / name).write_bytes(gzip.compress(lines.encode()))
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
-    words = ["loss", ground / "models", "--corpus", "c4", "--documents", "3", "--json"]
+    text = EXPERIMENT.replace("name: held-out, path: held-out.jsonl", "name: c4, documents: 3")
+    (ground / "c4.yaml").write_text(text)
+    words = ["loss", ground / "c4.yaml", "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "emergecast", *map(str, words), "-o", tmp_path / "c4.csv"],
         env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
     rows = json.loads(done.stdout)["rows"]
     (tmp_path / "copy.txt").write_text("\n".join(texts[:3]))
-    facts = facts_of(held_out(str(tmp_path / "copy.txt")))
+    facts = facts_of(named_corpus(str(tmp_path / "copy.txt")))
     for row in rows:
         assert row["loss_corpus"] == "c4-3"
         assert (row["corpus_hash"], row["corpus_documents"]) == (facts.hash, 3)

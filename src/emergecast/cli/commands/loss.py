@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +12,10 @@ import typer
 from emergecast.cli._failures import INTERRUPTED
 from emergecast.cli._options import JsonOption, out_file
 from emergecast.cli._output import as_text, progress
-from emergecast.lab.evaluate import LossOptions, Precision
+from emergecast.lab.evaluate import C4, LossOptions, Precision
 
 if TYPE_CHECKING:
-    from emergecast.lab.evaluate import HeldOut
+    from emergecast.lab.evaluate import Corpus
     from emergecast.lab.experiment import NamedSeries
 
 FAILED = 1
@@ -48,7 +49,7 @@ def loss(
             metavar="bfloat16|float16|float32", help="Type of the weights; as stored if not given."
         ),
     ] = None,
-    replace: Annotated[
+    again: Annotated[
         bool, typer.Option("--replace", help="Measure again what was measured otherwise.")
     ] = False,
     dry_run: Annotated[
@@ -66,6 +67,7 @@ def loss(
     from emergecast.cli.texts.losses import estimate_record, estimate_text, report_text
     from emergecast.lab.evaluate import LossOrder, estimate_losses, measure_losses
     from emergecast.lab.experiment import named_series
+    from emergecast.lab.worker import ask_nobody
     from emergecast.measurements import check_suffix
     from emergecast.records import as_json as record_of
 
@@ -77,11 +79,13 @@ def loss(
         out=out,
         options=options,
         precision=precision,
-        replace=replace,
+        replace=again,
     )
+    ask_nobody(offline=order.is_local)
     if dry_run:
         left = estimate_losses(order)
-        print(as_text(estimate_record(left)) if as_json else estimate_text(left, out))
+        shown = as_text(estimate_record(left)) if as_json else f"{estimate_text(left, out)}\n"
+        print(shown, end="")
         return
     try:
         with progress("losses", total=len(order.checkpoints) * len(order.texts)) as move:
@@ -99,17 +103,22 @@ def loss(
         raise typer.Exit(FAILED)
 
 
-def _texts(series: NamedSeries, corpora: list[str], documents: int | None) -> tuple[HeldOut, ...]:
+def _texts(series: NamedSeries, corpora: list[str], documents: int | None) -> tuple[Corpus, ...]:
     """The texts that are named; a corpus of the experiment file goes before a file of its name."""
     from emergecast.errors import OptionError
-    from emergecast.lab.evaluate import HeldOut, held_out
+    from emergecast.lab.evaluate import named_corpus
 
-    own = {
-        each.name: HeldOut(name=each.name, path=each.path, documents=documents)
-        for each in series.corpora
-    }
+    own = {}
+    for each in series.corpora:
+        if documents is None:
+            own[each.name] = each
+        elif each.path is None:  # whose name says how many
+            own[each.name] = named_corpus(C4, documents=documents)
+        else:
+            own[each.name] = replace(each, documents=documents)
     if not corpora and not own:
         raise OptionError("which text? Name a file, or c4, with --corpus.")
     return tuple(
-        own[name] if name in own else held_out(name, documents=documents) for name in corpora or own
+        own[name] if name in own else named_corpus(name, documents=documents)
+        for name in corpora or own
     )

@@ -38,15 +38,13 @@ def _table(rows: tuple[LossRow, ...]) -> Iterator[str]:
         mine = (row.loss_corpus, row.series, row.fed_hash)
         if mine != block:
             block = mine
-            begins = "no document"
+            bos = "no token before a text"
             if row.bos_documents:
-                all_of_them = row.bos_documents == row.loss_documents
-                begins = "every document" if all_of_them else f"{row.bos_documents:,} documents"
-            bos = "" if row.bos_id is None else f" begins with token {row.bos_id}"
+                bos = f"token {row.bos_id} before {row.bos_documents:,} of the texts"
             yield from wrapped(
                 f"{row.series} on {row.loss_corpus} (hash {row.corpus_hash[:12]}):"
                 f" {row.loss_tokens:,} tokens of {row.loss_documents:,} documents in windows of"
-                f" {row.context:,}; " + (f"{begins}{bos}." if bos else "no first token."),
+                f" {row.context:,}, {bos}.",
                 "  ",
             )
         error = "" if row.loss_stderr is None else f" +- {row.loss_stderr:.4f}"

@@ -117,11 +117,15 @@ def folder_of(checkpoint: Checkpoint) -> Path:
 def is_here(checkpoint: Checkpoint) -> bool:
     """Whether its files are on this machine, as far as that is seen without asking a hub."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
     inside = "/".join(filter(None, (checkpoint.subfolder, "config.json")))
     if checkpoint.path is not None:
         return (checkpoint.path / inside).is_file()
-    found = try_to_load_from_cache(str(checkpoint.repo), inside, revision=checkpoint.revision)
+    try:
+        found = try_to_load_from_cache(str(checkpoint.repo), inside, revision=checkpoint.revision)
+    except HFValidationError:  # there is none of such a name
+        return False
     return isinstance(found, str)
 
 

@@ -7,7 +7,7 @@ or a loss that is not finite.
 
 from __future__ import annotations
 
-from emergecast.lab.evaluate._corpus import HeldOut, HeldOutFacts, facts_of, held_out
+from emergecast.lab.evaluate._corpus import C4, Corpus, HeldOutFacts, facts_of, named_corpus
 from emergecast.lab.evaluate._evaluate import LOGPROB, Evaluation, Score, evaluate
 from emergecast.lab.evaluate._logprobs import logprobs, max_length
 from emergecast.lab.evaluate._loss import (
@@ -34,13 +34,14 @@ from emergecast.lab.evaluate._series_loss import (
 
 __all__ = [
     "BYTES_PER_TOKEN",
+    "C4",
     "LOGPROB",
     "LOSS_VERSION",
     "PROXIES",
     "PROXY_VERSION",
+    "Corpus",
     "Evaluation",
     "FirstToken",
-    "HeldOut",
     "HeldOutFacts",
     "HeldOutLoss",
     "Loss",
@@ -57,11 +58,11 @@ __all__ = [
     "estimate_losses",
     "evaluate",
     "facts_of",
-    "held_out",
     "held_out_loss",
     "logprobs",
     "max_length",
     "measure_losses",
+    "named_corpus",
     "read_rows",
     "reference_signals",
 ]

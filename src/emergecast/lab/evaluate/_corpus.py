@@ -26,7 +26,7 @@ _PACKED: Final = ".gz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOut:
+class Corpus:
     """Held-out text: a file of documents, or the validation split of C4."""
 
     name: str
@@ -41,7 +41,12 @@ class HeldOut:
 
     def __str__(self) -> str:
         """What messages call it."""
-        return f'"{self.path}"' if self.path is not None else f'"{_C4_REPOSITORY}"'
+        return f'"{_C4_REPOSITORY if self.path is None else self.path}"'
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a whole file, so that the file's own hash says what it is."""
+        return self.path is not None and self.documents is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +62,7 @@ class HeldOutFacts:
     """Their text in UTF-8, without what stands between them."""
 
 
-def held_out(described: str, *, documents: int | None = None) -> HeldOut:
+def named_corpus(described: str, *, documents: int | None = None) -> Corpus:
     """The text that FILE, NAME=FILE, c4 or c4=FILE describes.
 
     Args:
@@ -75,14 +80,14 @@ def held_out(described: str, *, documents: int | None = None) -> HeldOut:
     path = Path(file) if equals or file != C4 else None
     if path is None or name == C4:
         count = documents or C4_DOCUMENTS
-        return HeldOut(name=f"{C4}-{count}", path=path, json_lines=True, documents=count)
+        return Corpus(name=f"{C4}-{count}", path=path, json_lines=True, documents=count)
     if (equals and not name) or not file:
         raise OptionError(f'"{described}" is not FILE, NAME=FILE or {C4}. Name the text and file.')
     stem = Path(path.stem) if path.suffix == _PACKED else path
-    return HeldOut(name=name or stem.stem, path=path, documents=documents)
+    return Corpus(name=name or stem.stem, path=path, documents=documents)
 
 
-def facts_of(text: HeldOut) -> HeldOutFacts:
+def facts_of(text: Corpus) -> HeldOutFacts:
     """Hash and size of a held-out text, which is read once.
 
     Raises:
@@ -98,7 +103,7 @@ def facts_of(text: HeldOut) -> HeldOutFacts:
     return HeldOutFacts(hash=digest.hexdigest(), documents=count, bytes=size)
 
 
-def documents_of(text: HeldOut) -> Iterator[str]:
+def documents_of(text: Corpus) -> Iterator[str]:
     """The documents in their order; only one of them at a time is in memory.
 
     Raises:
@@ -125,12 +130,12 @@ def documents_of(text: HeldOut) -> Iterator[str]:
         )
 
 
-def _is_json(text: HeldOut, path: Path) -> bool:
+def _is_json(text: Corpus, path: Path) -> bool:
     name = path.with_suffix("") if path.suffix == _PACKED else path
     return text.json_lines or name.suffix in _JSON_LINES
 
 
-def _files(text: HeldOut) -> Iterator[Path]:
+def _files(text: Corpus) -> Iterator[Path]:
     """The files of the text; those of C4 are fetched when they are asked for."""
     if text.path is not None:
         yield text.path

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emergecast.errors import LabError, OptionError
-from emergecast.lab.evaluate._corpus import HeldOut, documents_of
+from emergecast.lab.evaluate._corpus import Corpus, documents_of
 from emergecast.lab.evaluate._logprobs import BATCH_TOKENS, last_logits, max_length
 
 if TYPE_CHECKING:
@@ -141,14 +141,14 @@ def corpus_loss(
     Raises:
         LabError: As `held_out_loss`.
     """
-    text = HeldOut(name=corpus_path.stem, path=corpus_path)
+    text = Corpus(name=corpus_path.stem, path=corpus_path)
     return held_out_loss(model, tokenizer, text).loss
 
 
 def held_out_loss(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    text: HeldOut,
+    text: Corpus,
     options: LossOptions | None = None,
     *,
     on_bytes: OnBytes = lambda _: None,
@@ -205,7 +205,7 @@ def held_out_loss(
 
 
 def _loss(
-    nats: NDArray[np.float64], tokens: NDArray[np.int64], size: NDArray[np.int64], text: HeldOut
+    nats: NDArray[np.float64], tokens: NDArray[np.int64], size: NDArray[np.int64], text: Corpus
 ) -> Loss:
     if not np.isfinite(nats).all():
         raise LabError(
@@ -264,7 +264,7 @@ _KEPT: Final[dict[object, tuple[_Document, ...]]] = {}
 
 
 def _documents(
-    text: HeldOut, tokenizer: PreTrainedTokenizerBase, first: FirstToken
+    text: Corpus, tokenizer: PreTrainedTokenizerBase, first: FirstToken
 ) -> Iterator[_Document]:
     """The documents of two tokens or more."""
     from emergecast.lab.tasks import tokenizer_key
@@ -296,7 +296,7 @@ def _state(path: Path) -> tuple[int, int] | None:
 
 
 def _tokenised(
-    text: HeldOut, tokenizer: PreTrainedTokenizerBase, first: FirstToken
+    text: Corpus, tokenizer: PreTrainedTokenizerBase, first: FirstToken
 ) -> Iterator[_Document]:
     bos = tokenizer.bos_token_id
     if first is FirstToken.BOS and bos is None:
@@ -305,7 +305,9 @@ def _tokenised(
             " every document. Leave it to the tokenizer."
         )
     for some in _together(documents_of(text)):
-        rows = tokenizer(some, add_special_tokens=first is not FirstToken.NONE)["input_ids"]
+        rows = tokenizer(some, add_special_tokens=first is not FirstToken.NONE, verbose=False)[
+            "input_ids"
+        ]
         for document, row in zip(some, rows, strict=True):
             tokens = [bos, *row] if first is FirstToken.BOS and row[:1] != [bos] else row
             if len(tokens) < 2:
@@ -330,9 +332,7 @@ def _together(documents: Iterable[str]) -> Iterator[list[str]]:
         yield some
 
 
-def _check_vocabulary(
-    model: PreTrainedModel, documents: Sequence[_Document], text: HeldOut
-) -> None:
+def _check_vocabulary(model: PreTrainedModel, documents: Sequence[_Document], text: Corpus) -> None:
     """Refuse tokens that the model lacks, before a GPU does and stays unusable."""
     most = max(int(document.tokens.max()) for document in documents)
     known = int(getattr(model.get_input_embeddings(), "num_embeddings", most + 1))

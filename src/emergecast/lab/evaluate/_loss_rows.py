@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from emergecast.errors import OptionError
 from emergecast.lab.checkpoints import Checkpoint, CheckpointFacts
-from emergecast.lab.evaluate._corpus import HeldOut, HeldOutFacts
+from emergecast.lab.evaluate._corpus import Corpus, HeldOutFacts
 from emergecast.lab.evaluate._loss import HeldOutLoss
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class LossRow:
 def loss_row(
     checkpoint: Checkpoint,
     found: CheckpointFacts,
-    text: HeldOut,
+    text: Corpus,
     *,
     facts: HeldOutFacts,
     measured: HeldOutLoss,

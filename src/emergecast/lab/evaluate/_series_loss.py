@@ -18,7 +18,7 @@ from emergecast.lab.checkpoints import (
     known_params,
     load,
 )
-from emergecast.lab.evaluate._corpus import HeldOut, HeldOutFacts, facts_of
+from emergecast.lab.evaluate._corpus import Corpus, HeldOutFacts, facts_of
 from emergecast.lab.evaluate._loss import LOSS_VERSION, LossOptions, held_out_loss
 from emergecast.lab.evaluate._loss_rows import (
     LossRow,
@@ -51,7 +51,7 @@ class LossOrder:
 
     checkpoints: tuple[Checkpoint, ...]
     """In the order of the rows."""
-    texts: tuple[HeldOut, ...]
+    texts: tuple[Corpus, ...]
     """Each checkpoint has a loss on each of them."""
     out: Path
     """The file of the rows; those of it that still hold are not measured again."""
@@ -61,6 +61,13 @@ class LossOrder:
     """Type in which the weights are loaded; as they are stored where None."""
     replace: bool = False
     """Whether rows that were measured of other text, weights or settings are measured again."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether checkpoints and texts are files of this machine."""
+        return all(each.path is not None for each in self.checkpoints) and all(
+            each.path is not None for each in self.texts
+        )
 
     @property
     def settings(self) -> str:
@@ -185,7 +192,7 @@ def _later(on_loss: OnLoss, before: int, done: float, what: str) -> None:
     on_loss(before + done, what)
 
 
-def _key(checkpoint: Checkpoint, text: HeldOut) -> tuple[str, str, str]:
+def _key(checkpoint: Checkpoint, text: Corpus) -> tuple[str, str, str]:
     return checkpoint.series, checkpoint.name, text.name
 
 
@@ -263,7 +270,7 @@ class _Job:
         self,
         checkpoint: Checkpoint,
         found: CheckpointFacts,
-        texts: list[HeldOut],
+        texts: list[Corpus],
         on_loss: OnLoss,
     ) -> None:
         # The model is gone when this returns: never two of them in memory.

@@ -6,9 +6,9 @@ not know. A run's key is made of all that determines its result, and of no name 
 
 from __future__ import annotations
 
+from emergecast.lab.evaluate import Corpus
 from emergecast.lab.experiment._experiment import (
     Choice,
-    Corpus,
     Experiment,
     Finetuning,
     Method,

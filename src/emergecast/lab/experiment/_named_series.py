@@ -8,7 +8,7 @@ from typing import Final
 
 from emergecast.errors import LabError
 from emergecast.lab.checkpoints import Checkpoint, series_in
-from emergecast.lab.experiment._experiment import Corpus
+from emergecast.lab.evaluate import Corpus
 from emergecast.lab.experiment._parse import read_experiment
 
 _YAML: Final = frozenset({".yaml", ".yml"})

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from emergecast.errors import LabError
 from emergecast.lab.checkpoints import Checkpoint, series_in
+from emergecast.lab.evaluate import C4, Corpus, named_corpus
 from emergecast.lab.experiment._contents import (
     CHECKPOINT,
     CORPUS,
@@ -22,7 +23,6 @@ from emergecast.lab.experiment._contents import (
 )
 from emergecast.lab.experiment._experiment import (
     Choice,
-    Corpus,
     Costs,
     Experiment,
     Finetuning,
@@ -86,11 +86,7 @@ def _experiment(root: Entry, text: str, path: Path) -> Experiment:
     values = top.values
     series = list(_series(values.get("series", ())))
     checkpoints = [pair for each in series for pair in each.listed]
-    corpora = [
-        (Corpus(**part.values), part.entry)
-        for part in sections(values.get("corpora", ()), CORPUS, "corpora", required=tuple(CORPUS))
-        if len(part.values) == len(CORPUS)
-    ]
+    corpora = list(_corpora(values.get("corpora", ())))
     finetune = values.get("finetune")
     finetuning = Finetuning() if finetune is None else _finetuning(finetune, checkpoints)
     tasks = [
@@ -155,6 +151,17 @@ def _amounts_of(task: Section, examples: tuple[int, ...]) -> tuple[int, ...]:
         elif amount is not None:
             found.add(amount)
     return tuple(sorted(found))
+
+
+def _corpora(entries: Iterable[Entry]) -> Iterator[tuple[Corpus, Entry]]:
+    """The held-out texts; one that is called c4 and has no file is that of the hub."""
+    for part in sections(entries, CORPUS, "corpora"):
+        if "path" not in part.parts and part.values.get("name") == C4:
+            yield named_corpus(C4, documents=part.values.get("documents")), part.entry
+        elif "path" not in part.parts and part.entry.is_mapping:
+            part.entry.wrong('"path" is missing.', "Add it.")
+        elif {"name", "path"} <= part.values.keys():
+            yield Corpus(**part.values), part.entry
 
 
 # ------------------------------------------------------------------------ series and checkpoints
