@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -22,8 +23,16 @@ from typer.testing import CliRunner
 from emergecast.cli import app
 from emergecast.errors import ExperimentError
 from emergecast.lab import checkpoints
-from emergecast.lab.checkpoints import Checkpoint
-from emergecast.lab.evaluate import corpus_loss, facts_of, named_corpus, read_rows
+from emergecast.lab.checkpoints import Checkpoint, series_in
+from emergecast.lab.evaluate import (
+    Corpus,
+    LossOrder,
+    corpus_loss,
+    facts_of,
+    measure_losses,
+    named_corpus,
+    read_rows,
+)
 from emergecast.lab.experiment import parse_experiment
 from emergecast.lab.plan import survey
 from emergecast.lab.worker._model_measurer import ModelMeasurer
@@ -52,12 +61,8 @@ BOTH = ("models", "--corpus", "held-out.jsonl", "--corpus", "o=other.txt")
 
 def loss(place: Path, *words: object, status: int = 0, out: str = "losses.csv") -> Any:
     """What the command says as JSON."""
-    here = Path.cwd()
-    os.chdir(place)
-    try:
+    with contextlib.chdir(place):
         result = CliRunner().invoke(app, ["loss", *map(str, words), "-o", out, "--json"])
-    finally:
-        os.chdir(here)
     assert result.exit_code == status, result.output + result.stderr
     return json.loads(result.stdout)
 
@@ -165,6 +170,42 @@ def test_a_mistake_is_said_before_anything_is_measured(ground: Path, words: Any,
     """And nothing is written."""
     assert said in loss(ground, *words, status=2, out="none.csv")["error"]
     assert not (ground / "none.csv").exists()
+
+
+def test_a_text_that_changes_meanwhile_has_no_row(place: Path):
+    """Its hash would speak of another text."""
+    path = place / "other.txt"
+    order = LossOrder(
+        checkpoints=series_in(place / "models"), texts=(Corpus(name="n", path=path),),
+        out=place / "new.csv",
+    )  # fmt: skip
+    told: list[str] = []
+
+    def change(_: float, what: str) -> None:
+        told.append(what)
+        path.write_text(path.read_text() + "A B\n")
+
+    report = measure_losses(order, on_loss=change)
+    assert "has changed while it was measured" in report.failures[0].error
+    assert not report.rows
+    assert "models/a, n" in told
+
+
+def test_a_person_reads_the_same(place: Path):
+    """Every loss with its error, what the model was given, and what is missing before."""
+    words = ["loss", "models", "--corpus", "o=other.txt", "-o", "person.csv"]
+    with contextlib.chdir(place):
+        dry = CliRunner().invoke(app, [*words, "--dry-run"]).stdout
+        said = CliRunner().invoke(app, words).stdout
+    assert "o: 2 documents, 12 bytes, hash" in dry
+    assert "0 losses are in person.csv; 2 are missing." in dry
+    assert "  models/a on o\n" in dry
+    row = read_rows(place / "person.csv")["models", "a", "o"]
+    assert (
+        f"{row.loss:.4f} +- {row.loss_stderr:.4f} nats per token, {row.loss_per_byte:.4f}" in said
+    )
+    assert "5 tokens of 2 documents in windows of 128, no token before a text." in said
+    assert "2 losses measured, 0 kept. Wrote person.csv." in said
 
 
 def test_another_table_is_left_alone(place: Path):

@@ -48,6 +48,14 @@ class Corpus:
         """Whether it is a whole file, so that the file's own hash says what it is."""
         return self.path is not None and self.documents is None
 
+    def state(self) -> tuple[int, int] | None:
+        """Time and size of the file; None where there is none."""
+        try:
+            state = None if self.path is None else self.path.stat()
+        except OSError:
+            return None  # reading it says why
+        return None if state is None else (state.st_mtime_ns, state.st_size)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutFacts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -183,7 +184,7 @@ def held_out_loss(
     for some in _portions(fed.pass_on(_documents(text, tokenizer, options.first_token))):
         _check_vocabulary(model, some, text)
         size = sum(document.bytes for document in some)
-        before = sum(fed.bytes) - size
+        before = fed.size - size
         found = np.zeros(len(some))
         for share in _add_nats(model, some, found, reach, options.batch_tokens):
             on_bytes(before + share * size)
@@ -227,8 +228,9 @@ class _Fed:
 
     def __init__(self, bos: int | None) -> None:
         self.bos = bos
-        self.tokens: list[int] = []
-        self.bytes: list[int] = []
+        self.tokens = array("q")
+        self.bytes = array("q")
+        self.size = 0
         self.with_bos = 0
         self.begin: tuple[int, ...] = ()
         self.digest = hashlib.sha256()
@@ -239,6 +241,7 @@ class _Fed:
             self.begin = self.begin or tuple(document.tokens[:_BEGIN].tolist())
             self.tokens.append(len(document.tokens) - 1)
             self.bytes.append(document.bytes)
+            self.size += document.bytes
             self.with_bos += document.tokens[0] == self.bos
             self.digest.update(len(document.tokens).to_bytes(8, "little"))
             self.digest.update(document.tokens.astype("<i4").tobytes())
@@ -269,9 +272,8 @@ def _documents(
     """The documents of two tokens or more."""
     from emergecast.lab.tasks import tokenizer_key
 
-    state = None if text.path is None else _state(text.path)
     cut = tokenizer_key(tokenizer)
-    key = None if cut is None else (cut, text, state, first)
+    key = None if cut is None else (cut, text, text.state(), first)
     if key in _KEPT:
         yield from _KEPT[key]
         return
@@ -285,14 +287,6 @@ def _documents(
     if key is not None and size <= _MOST_KEPT:
         _KEPT.clear()
         _KEPT[key] = tuple(kept)
-
-
-def _state(path: Path) -> tuple[int, int] | None:
-    try:
-        state = path.stat()
-    except OSError:
-        return None  # reading it says why
-    return state.st_mtime_ns, state.st_size
 
 
 def _tokenised(

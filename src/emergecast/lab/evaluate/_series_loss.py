@@ -168,8 +168,9 @@ def measure_losses(order: LossOrder, *, on_loss: OnLoss = lambda _done, _what: N
         OptionError: The file is another table.
         OSError: It cannot be written; what was recorded before is in it.
     """
+    states = {text.name: text.state() for text in order.texts}
     facts, _ = _start(order)
-    job = _Job(order=order, facts=facts)
+    job = _Job(order=order, facts=facts, states=states)
     failures = []
     for number, checkpoint in enumerate(order.checkpoints):
         done = number * len(order.texts)
@@ -231,6 +232,7 @@ class _Job:
 
     order: LossOrder
     facts: Mapping[str, HeldOutFacts]
+    states: Mapping[str, tuple[int, int] | None]
     measured: int = 0
     unseen: int = 0
 
@@ -280,6 +282,8 @@ class _Job:
             facts = self.facts[text.name]
             tell = partial(_tell, on_loss, number, facts.bytes, f"{checkpoint.title}, {text.name}")
             measured = held_out_loss(*loaded, text, self.order.options, on_bytes=tell)
+            if text.state() != self.states[text.name]:
+                raise LabError(f"the text {text} has changed while it was measured. Start again.")
             row = loss_row(
                 checkpoint,
                 found,
