@@ -92,7 +92,7 @@ def _asked(
     """What the model answers with so many tokens per pass; the quickest time as a row."""
     before = _logprobs.BATCH_TOKENS
     _logprobs.BATCH_TOKENS = passed  # type: ignore[misc]  to see whether another one is better
-    _logprobs._plan.cache_clear()  # noqa: SLF001  it keeps the passes
+    _logprobs.passes.cache_clear()  # it keeps the passes
     said: list[float] = []
 
     def ask() -> None:
@@ -104,7 +104,7 @@ def _asked(
         took = min(seconds(ask) for _ in range(times))
     finally:
         _logprobs.BATCH_TOKENS = before  # type: ignore[misc]  as above
-        _logprobs._plan.cache_clear()  # noqa: SLF001  as above
+        _logprobs.passes.cache_clear()  # as above
     rate = _tokens(requests) / took
     flops = 2 * _models.parameters(model) * rate / 1e12
     items = len(requests) / 4 / took

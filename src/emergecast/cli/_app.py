@@ -33,6 +33,7 @@ COMMANDS: Final = {
         "show": "show",
         "retry": "experiment",
         "export": "experiment",
+        "loss": "loss",
         "ledger": "Look after the results of an experiment: check, backup, repair, merge.",
         "proving-ground": "proving_ground",
         "import": "Make a table from the results of other tools.",

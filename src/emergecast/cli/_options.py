@@ -117,6 +117,9 @@ FORMS: Final = {
     "at_model": OptionForm(metavar="N,T"),
     "at_flops": OptionForm(metavar="C"),
     "starts": OptionForm(least=1),
+    "context": OptionForm(least=1),
+    "batch_tokens": OptionForm(least=1),
+    "first_token": OptionForm(metavar="tokenizer|bos|none"),
     "drop_highest": OptionForm(least=0),
 }
 """By field. A field that is not here is written as it is named and typed."""

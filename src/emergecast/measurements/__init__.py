@@ -22,6 +22,7 @@ from emergecast.measurements._schema import (
     Column,
     Kind,
     LossSource,
+    Role,
     Setting,
     lora_rank,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "Measurements",
     "Metric",
     "MetricKind",
+    "Role",
     "RunsOptions",
     "SelectOptions",
     "Selection",

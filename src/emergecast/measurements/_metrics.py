@@ -39,6 +39,7 @@ _PERPLEXITY: Final = Metric(lower_is_better=True, minimum=1.0, best=1.0)
 _BITS: Final = Metric(lower_is_better=True, minimum=0.0, best=0.0)
 _ERROR_RATE: Final = Metric(lower_is_better=True, minimum=0.0, best=0.0)
 """Edits per word or character: above 1 where the answer is longer than it should be."""
+_RANK: Final = Metric(lower_is_better=True, minimum=1.0, best=1.0)
 _UNKNOWN: Final = Metric(known=False)
 
 METRICS: Final[dict[str, Metric]] = {
@@ -55,6 +56,11 @@ METRICS: Final[dict[str, Metric]] = {
     "log_prob": _LOG_PROBABILITY,
     "log_likelihood": _LOG_PROBABILITY,
     "loglikelihood": _LOG_PROBABILITY,
+    "proxy_logprob": _LOG_PROBABILITY,
+    "proxy_top1": _UNIT,
+    "proxy_top5": _UNIT,
+    "proxy_rank": _RANK,
+    "proxy_reciprocal_rank": _UNIT,
     "perplexity": _PERPLEXITY,
     "ppl": _PERPLEXITY,
     "word_perplexity": _PERPLEXITY,

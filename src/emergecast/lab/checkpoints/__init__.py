@@ -13,8 +13,9 @@ from emergecast.lab.checkpoints._checkpoint import (
     FileHashes,
     folder_of,
     hub_advice,
+    is_here,
 )
-from emergecast.lab.checkpoints._inspect import file_hashes, inspect
+from emergecast.lab.checkpoints._inspect import file_hashes, inspect, known_params
 from emergecast.lab.checkpoints._load_model import (
     Loaded,
     check_loading,
@@ -22,7 +23,12 @@ from emergecast.lab.checkpoints._load_model import (
     load,
     quiet_transformers,
 )
-from emergecast.lab.checkpoints._manifest import MANIFEST, read_series, write_series
+from emergecast.lab.checkpoints._manifest import (
+    MANIFEST,
+    read_series,
+    series_in,
+    write_series,
+)
 
 __all__ = [
     "MANIFEST",
@@ -36,8 +42,11 @@ __all__ = [
     "folder_of",
     "hub_advice",
     "inspect",
+    "is_here",
+    "known_params",
     "load",
     "quiet_transformers",
     "read_series",
+    "series_in",
     "write_series",
 ]

@@ -59,6 +59,17 @@ class Checkpoint:
         """Series and name."""
         return f"{self.series}/{self.name}"
 
+    def columns(self, *, params: int, tokenizer_hash: str) -> dict[str, str | float | None]:
+        """What a table says of it; what its files say stands where the user says nothing."""
+        return {
+            "series": self.series,
+            "checkpoint": self.name,
+            "params": self.params or params,
+            "tokens": self.tokens,
+            "flops": self.flops,
+            "tokenizer": self.tokenizer or tokenizer_hash[:12],
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointFacts:
@@ -101,6 +112,21 @@ def folder_of(checkpoint: Checkpoint) -> Path:
             " Correct its path or subfolder in the experiment file."
         )
     return folder
+
+
+def is_here(checkpoint: Checkpoint) -> bool:
+    """Whether its files are on this machine, as far as that is seen without asking a hub."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    inside = "/".join(filter(None, (checkpoint.subfolder, "config.json")))
+    if checkpoint.path is not None:
+        return (checkpoint.path / inside).is_file()
+    try:
+        found = try_to_load_from_cache(str(checkpoint.repo), inside, revision=checkpoint.revision)
+    except HFValidationError:  # there is none of such a name
+        return False
+    return isinstance(found, str)
 
 
 _FILES = ("*.json", "*.safetensors", "*.model", "*.txt")

@@ -13,6 +13,7 @@ from emergecast.lab.checkpoints._checkpoint import (
     CheckpointFacts,
     FileHashes,
     folder_of,
+    is_here,
 )
 from emergecast.lab.checkpoints._read_config import (
     CONFIG,
@@ -71,6 +72,18 @@ def inspect(checkpoint: Checkpoint) -> CheckpointFacts:
         dtype=named_dtype(config) or first_dtype(tensors),
         config_hash=hashes.config,
     )
+
+
+def known_params(checkpoint: Checkpoint) -> int | None:
+    """Its parameters, where they are stated or its files are here; hashes and fetches nothing.
+
+    Raises:
+        LabError: A file is missing or corrupt.
+    """
+    if checkpoint.params is not None or not is_here(checkpoint):
+        return checkpoint.params
+    tensors = stored_tensors(weight_files(folder_of(checkpoint)))
+    return sum(each.count for each in tensors.values())
 
 
 def file_hashes(folder: Path) -> FileHashes:

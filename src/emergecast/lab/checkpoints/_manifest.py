@@ -56,6 +56,25 @@ def read_series(folder: Path) -> tuple[Checkpoint, ...]:
     return checkpoints
 
 
+def series_in(folder: Path) -> tuple[Checkpoint, ...]:
+    """The models in a folder: those that its series.json lists, or else all, sorted by name.
+
+    Raises:
+        LabError: There is none, or series.json does not say what it should.
+        OSError: The folder cannot be read.
+    """
+    if (folder / MANIFEST).is_file():
+        return read_series(folder)
+    inside = sorted(each for each in folder.iterdir() if (each / "config.json").is_file())
+    if not inside:
+        raise LabError(
+            f'no folder in "{folder}" holds a model (a config.json). Give the folder whose folders'
+            " are the checkpoints."
+        )
+    series = folder.resolve().name
+    return tuple(Checkpoint(name=path.name, series=series, path=path) for path in inside)
+
+
 def write_series(folder: Path, series: str, checkpoints: Iterable[Checkpoint]) -> Path:
     """Write `series.json` for these checkpoints, paths relative to the folder."""
     entries = []

@@ -7,17 +7,62 @@ or a loss that is not finite.
 
 from __future__ import annotations
 
-from emergecast.lab.evaluate._corpus import Loss, corpus_loss
+from emergecast.lab.evaluate._corpus import C4, Corpus, HeldOutFacts, facts_of, named_corpus
 from emergecast.lab.evaluate._evaluate import LOGPROB, Evaluation, Score, evaluate
 from emergecast.lab.evaluate._logprobs import logprobs, max_length
+from emergecast.lab.evaluate._loss import (
+    LOSS_VERSION,
+    FirstToken,
+    HeldOutLoss,
+    Loss,
+    LossOptions,
+    corpus_loss,
+    held_out_loss,
+)
+from emergecast.lab.evaluate._loss_rows import LossRow, read_rows
+from emergecast.lab.evaluate._proxies import PROXIES, PROXY_VERSION, Signals, reference_signals
+from emergecast.lab.evaluate._series_loss import (
+    BYTES_PER_TOKEN,
+    LossEstimate,
+    LossFailure,
+    LossOrder,
+    LossReport,
+    Precision,
+    estimate_losses,
+    measure_losses,
+)
 
 __all__ = [
+    "BYTES_PER_TOKEN",
+    "C4",
     "LOGPROB",
+    "LOSS_VERSION",
+    "PROXIES",
+    "PROXY_VERSION",
+    "Corpus",
     "Evaluation",
+    "FirstToken",
+    "HeldOutFacts",
+    "HeldOutLoss",
     "Loss",
+    "LossEstimate",
+    "LossFailure",
+    "LossOptions",
+    "LossOrder",
+    "LossReport",
+    "LossRow",
+    "Precision",
     "Score",
+    "Signals",
     "corpus_loss",
+    "estimate_losses",
     "evaluate",
+    "facts_of",
+    "held_out_loss",
     "logprobs",
     "max_length",
+    "measure_losses",
+    "named_corpus",
+    "read_rows",
+    "reference_signals",
 ]

@@ -1,132 +1,195 @@
-"""Loss of a model on held-out text, per token and per byte."""
+"""Held-out text: its documents one after the other, and what proves that two texts are the same."""
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
-import math
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import IO, Final
 
-import numpy as np
+from emergecast.errors import LabError, OptionError
+from emergecast.lab.checkpoints import hub_advice
 
-from emergecast.errors import LabError
-from emergecast.lab.evaluate._logprobs import BATCH_TOKENS, last_logits, max_length
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-LONGEST_WINDOW: Final = 2048
-"""Tokens predicted of one window at most, whatever the model could take."""
+C4: Final = "c4"
+"""Name of the validation split of C4 in English, which the hub has."""
+C4_DOCUMENTS: Final = 5_000
+"""Documents of C4 where nobody says how many: our choice, about 2.4 million tokens."""
+_C4_REPOSITORY: Final = "allenai/c4"
+_C4_FILES: Final = tuple(f"en/c4-validation.{i:05}-of-00008.json.gz" for i in range(8))
+"""364,608 documents in all."""
+_JSON_LINES: Final = frozenset({".jsonl", ".ndjson"})
+_PACKED: Final = ".gz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
-    """Loss on held-out text, every token weighing the same."""
+class Corpus:
+    """Held-out text: a file of documents, or the validation split of C4."""
 
-    nats_per_token: float
-    """Mean over all tokens."""
-    stderr: float | None
-    """Sampling error of it over documents; None for a single one."""
-    nats_per_byte: float
-    """The same nats, shared out over the bytes."""
-    byte_stderr: float | None
-    """Sampling error of that over documents; None for a single one."""
-    tokens: int
-    """Tokens predicted."""
+    name: str
+    """How the table calls it."""
+    path: Path | None = None
+    """JSON Lines with the text of a document in the field "text", or plain text with a document a
+    line, packed with gzip or not; None for C4 as the hub has it."""
+    json_lines: bool = False
+    """Whether it is JSON Lines whatever its name ends with."""
+    documents: int | None = None
+    """Only the first so many; None for all."""
+
+    def __str__(self) -> str:
+        """What messages call it."""
+        return f'"{_C4_REPOSITORY if self.path is None else self.path}"'
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a whole file, so that the file's own hash says what it is."""
+        return self.path is not None and self.documents is None
+
+    def state(self) -> tuple[int, int] | None:
+        """Time and size of the file; None where there is none."""
+        try:
+            state = None if self.path is None else self.path.stat()
+        except OSError:
+            return None  # reading it says why
+        return None if state is None else (state.st_mtime_ns, state.st_size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutFacts:
+    """What a held-out text is."""
+
+    hash: str
+    """SHA-256 over the SHA-256 of the text of each document in UTF-8, in their order: the same
+    wherever the documents lie, and in whatever kind of file."""
+    documents: int
+    """Documents."""
     bytes: int
-    """Bytes of text that these tokens stand for, in UTF-8."""
+    """Their text in UTF-8, without what stands between them."""
 
 
-class _Document(NamedTuple):
-    tokens: tuple[int, ...]
-    """The first one is context alone."""
-    bytes: int
-    """Bytes of the others."""
-
-
-def corpus_loss(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, corpus_path: Path
-) -> Loss:
-    """Loss of a model on a held-out corpus.
-
-    A document is cut into windows of what the model takes, each beginning with the last token of
-    the one before. The first token of a document is predicted only if the tokenizer puts one before
-    it; otherwise it is context, and neither its loss nor its bytes count. With n_i nats on t_i
-    tokens, the loss is `sum n_i / sum t_i` and its error that of a ratio of means over documents,
-    `sqrt(m / (m - 1) * sum (n_i - loss * t_i)^2) / sum t_i` of m documents.
+def named_corpus(described: str, *, documents: int | None = None) -> Corpus:
+    """The text that FILE, NAME=FILE, c4 or c4=FILE describes.
 
     Args:
-        model: A causal model, in evaluation mode.
-        tokenizer: Its tokenizer.
-        corpus_path: JSON Lines with the text of a document in the field "text", or a plain text
-            file with one document a line.
+        described: `c4` is the validation split of C4 in English from the hub or its cache, and
+            `c4=FILE` a copy of it, whose lines are JSON whatever the file is called. The name of
+            both holds the number of documents, since losses on other numbers do not compare.
+        documents: The first so many; of C4 `C4_DOCUMENTS` where None, of a file all.
 
     Raises:
-        LabError: The file cannot be read or holds no text, or the loss is not a finite number.
+        OptionError: The name or the number of documents makes no sense.
     """
-    documents = _documents(read_corpus(corpus_path), tokenizer)
-    if not documents:
-        raise LabError(
-            f'"{corpus_path}" holds no document of two tokens or more, so nothing can be predicted.'
-            " Give a longer corpus."
-        )
-    nats = _nats(model, documents)
-    tokens = np.array([len(document.tokens) - 1 for document in documents])
-    size = np.array([document.bytes for document in documents])
-    if not np.isfinite(nats).all():
-        raise LabError(
-            f'the loss on "{corpus_path}" is not a finite number. The weights or the precision of'
-            " the model are broken; look at how it was trained or loaded."
-        )
-    return Loss(
-        nats_per_token=float(nats.sum() / tokens.sum()),
-        stderr=_ratio_error(nats, tokens),
-        nats_per_byte=float(nats.sum() / size.sum()),
-        byte_stderr=_ratio_error(nats, size),
-        tokens=int(tokens.sum()),
-        bytes=int(size.sum()),
-    )
+    if documents is not None and documents < 1:
+        raise OptionError(f"documents is {documents}. Ask for 1 or more, or leave it out.")
+    name, equals, file = described.rpartition("=")
+    path = Path(file) if equals or file != C4 else None
+    if path is None or name == C4:
+        count = documents or C4_DOCUMENTS
+        return Corpus(name=f"{C4}-{count}", path=path, json_lines=True, documents=count)
+    if (equals and not name) or not file:
+        raise OptionError(f'"{described}" is not FILE, NAME=FILE or {C4}. Name the text and file.')
+    stem = Path(path.stem) if path.suffix == _PACKED else path
+    return Corpus(name=name or stem.stem, path=path, documents=documents)
 
 
-def read_corpus(path: Path) -> tuple[str, ...]:
-    """The documents of a corpus file.
+def facts_of(text: Corpus) -> HeldOutFacts:
+    """Hash and size of a held-out text, which is read once.
 
     Raises:
-        LabError: It cannot be read, a line is not a JSON object with text, or there is none.
+        LabError: As `documents_of`.
     """
+    digest = hashlib.sha256()
+    count = size = 0
+    for document in documents_of(text):
+        encoded = document.encode()
+        digest.update(hashlib.sha256(encoded).digest())
+        count += 1
+        size += len(encoded)
+    return HeldOutFacts(hash=digest.hexdigest(), documents=count, bytes=size)
+
+
+def documents_of(text: Corpus) -> Iterator[str]:
+    """The documents in their order; only one of them at a time is in memory.
+
+    Raises:
+        LabError: The text cannot be read, a line is not a JSON object with text, there is no text,
+            or there are fewer documents than are asked for.
+    """
+    count, some = 0, False
+    for path in _files(text):
+        for number, line in _lines(path):
+            document = _text(path, number, line) if _is_json(text, path) else line
+            count += 1
+            some = some or bool(document.strip())
+            yield document
+            if count == text.documents:
+                break
+        if count == text.documents:
+            break
+    if not some:
+        raise LabError(f"the loss corpus {text} holds no text. Give one that does.")
+    if text.documents is not None and count < text.documents:
+        raise LabError(
+            f"the loss corpus {text} holds {count:,} documents, and {text.documents:,} are asked"
+            f" for. Ask for {count:,} or fewer."
+        )
+
+
+def _is_json(text: Corpus, path: Path) -> bool:
+    name = path.with_suffix("") if path.suffix == _PACKED else path
+    return text.json_lines or name.suffix in _JSON_LINES
+
+
+def _files(text: Corpus) -> Iterator[Path]:
+    """The files of the text; those of C4 are fetched when they are asked for."""
+    if text.path is not None:
+        yield text.path
+        return
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    for name in _C4_FILES:
+        try:
+            yield Path(hf_hub_download(_C4_REPOSITORY, name, repo_type="dataset"))
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            raise LabError(
+                f'the loss corpus "{C4}" is "{name}" of "{_C4_REPOSITORY}" on the hub, and that'
+                f" could not be read ({type(error).__name__}). Give a copy of that file,"
+                f" {C4}=FILE. {hub_advice()}"
+            ) from error
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines that hold something, with their numbers."""
     try:
-        state = path.stat()
+        with _open(path) as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, line.removesuffix("\n")
     except OSError as error:
         raise LabError(
-            f'the loss corpus "{path}" cannot be read: {error.strerror}. Correct its path.'
+            f'the loss corpus "{path}" cannot be read: {error.strerror or error}. Correct its path.'
         ) from None
-    return _read(path, state.st_mtime_ns, state.st_size)
-
-
-@lru_cache(maxsize=4)
-def _read(path: Path, _changed: int, _size: int) -> tuple[str, ...]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except (UnicodeDecodeError, EOFError, zlib.error) as error:
         raise LabError(
             f'the loss corpus "{path}" cannot be read: {error}. It should be text in UTF-8.'
         ) from None
-    if path.suffix not in {".jsonl", ".ndjson"}:
-        texts = [line for line in lines if line.strip()]
-    else:
-        texts = [_text(path, i, line) for i, line in enumerate(lines, start=1) if line.strip()]
-    if not any(text.strip() for text in texts):
-        raise LabError(f'the loss corpus "{path}" holds no text. Give one that does.')
-    return tuple(texts)
+
+
+def _open(path: Path) -> IO[str]:
+    if path.suffix == _PACKED:
+        return gzip.open(path, "rt", encoding="utf-8")
+    return path.open(encoding="utf-8")
 
 
 def _text(path: Path, number: int, line: str) -> str:
     try:
         text = json.loads(line)["text"]
-    except (ValueError, KeyError, TypeError):
+        text.encode()
+    except (ValueError, KeyError, TypeError, AttributeError):
         text = None
     if not isinstance(text, str):
         raise LabError(
@@ -134,71 +197,3 @@ def _text(path: Path, number: int, line: str) -> str:
             f" {line[:60]!r}. Correct the line."
         )
     return text
-
-
-def _documents(texts: tuple[str, ...], tokenizer: PreTrainedTokenizerBase) -> list[_Document]:
-    from emergecast.lab.tasks import tokenizer_key
-
-    key = tokenizer_key(tokenizer)
-    if key is None:
-        return _tokenised(texts, tokenizer)
-    if (key, texts) not in _KEPT:
-        _KEPT.clear()
-        _KEPT[key, texts] = _tokenised(texts, tokenizer)
-    return _KEPT[key, texts]
-
-
-_KEPT: Final[dict[tuple[str, tuple[str, ...]], list[_Document]]] = {}
-"""The last corpus as tokens: all checkpoints of a series read the same one."""
-
-
-def _tokenised(texts: tuple[str, ...], tokenizer: PreTrainedTokenizerBase) -> list[_Document]:
-    first = tokenizer.bos_token_id
-    documents = []
-    for text, row in zip(texts, tokenizer(list(texts))["input_ids"], strict=True):
-        tokens = tuple(row)
-        if len(tokens) < 2:
-            continue
-        size = len(text.encode())
-        if tokens[0] != first:
-            size -= len(str(tokenizer.decode([tokens[0]])).encode())
-        documents.append(_Document(tokens, size))
-    return documents
-
-
-def _nats(model: PreTrainedModel, documents: Sequence[_Document]) -> np.ndarray:
-    """Nats of each document, [documents]."""
-    import torch
-    from torch.nn import functional
-
-    reach = min(max_length(model), LONGEST_WINDOW)
-    windows = [
-        (number, document.tokens[start : start + reach + 1])
-        for number, document in enumerate(documents)
-        for start in range(0, len(document.tokens) - 1, reach)
-    ]
-    windows.sort(key=lambda window: -len(window[1]))
-    nats = np.zeros(len(documents))
-    with torch.inference_mode():
-        start = 0
-        while start < len(windows):
-            width = len(windows[start][1]) - 1
-            batch = windows[start : start + max(1, BATCH_TOKENS // width)]
-            start += len(batch)
-            padded = [tokens + (-1,) * (width + 1 - len(tokens)) for _, tokens in batch]
-            rows = torch.tensor(padded, device=model.device)
-            logits = last_logits(model, rows[:, :-1].clamp(min=0), width)
-            losses = functional.cross_entropy(
-                logits.flatten(0, 1), rows[:, 1:].flatten(), ignore_index=-1, reduction="none"
-            )
-            sums = losses.view(len(batch), width).double().sum(1).cpu().numpy()
-            np.add.at(nats, [number for number, _ in batch], sums)
-    return nats
-
-
-def _ratio_error(nats: np.ndarray, weight: np.ndarray) -> float | None:
-    count = len(nats)
-    if count < 2:
-        return None
-    rest = nats - weight * (nats.sum() / weight.sum())
-    return float(math.sqrt(count / (count - 1) * (rest**2).sum()) / weight.sum())

@@ -12,6 +12,7 @@ import numpy as np
 
 from emergecast.errors import LabError
 from emergecast.lab.evaluate._logprobs import logprobs, max_length
+from emergecast.lab.evaluate._proxies import PROXIES, reference_signals
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -44,7 +45,8 @@ class Evaluation:
     """What a model scores on a task."""
 
     scores: tuple[Score, ...]
-    """In the task's metric, then in `LOGPROB` where the task asks for log-probabilities."""
+    """In the task's metric, then in `LOGPROB` where the task asks for log-probabilities, then in
+    `PROXIES` where it asks for proxy signals."""
     items: tuple[ItemScore, ...]
     """What it made of each item."""
 
@@ -80,6 +82,14 @@ def evaluate(
         )
     known = [item.logprob for item in items if item.logprob is not None]
     more = [_mean(LOGPROB, known)] if len(known) == len(items) else []
+    if task.proxy:
+        signals = reference_signals(model, task.encoded_references(tokenizer))
+        items = tuple(
+            item._replace(proxy=each._asdict()) for item, each in zip(items, signals, strict=True)
+        )
+        columns = zip(*signals, strict=True)
+        next(columns)  # the tokens
+        more += [_mean(name, values) for name, values in zip(PROXIES, columns, strict=True)]
     return Evaluation(scores=(main, *more), items=items)
 
 

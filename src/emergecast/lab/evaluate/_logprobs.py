@@ -35,7 +35,7 @@ class _Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Batch:
+class Batch:
     """One pass through the model, and which of its logits answer which requests."""
 
     tokens: Tensor
@@ -66,7 +66,7 @@ def logprobs(model: PreTrainedModel, requests: Sequence[Encoded]) -> list[tuple[
     sums = torch.zeros(len(asked), dtype=torch.float64)
     greedy = torch.ones(len(asked), dtype=torch.bool)
     with torch.inference_mode():
-        for batch in _plan(asked, max_length(model)):
+        for batch in passes(asked, max_length(model)):
             _answer(model, batch, sums, greedy)
     if not bool(torch.isfinite(sums).all()):
         raise LabError(
@@ -126,12 +126,12 @@ def _batches(rows: list[_Row]) -> list[list[_Row]]:
 
 
 @lru_cache(maxsize=8)
-def _plan(requests: tuple[Encoded, ...], longest: int) -> tuple[_Batch, ...]:
+def passes(requests: tuple[Encoded, ...], longest: int) -> tuple[Batch, ...]:
     """The passes that answer all requests; the same ones for every checkpoint of a series."""
     return tuple(_batch(rows, requests) for rows in _batches(_rows(requests, longest)))
 
 
-def _batch(rows: list[_Row], requests: tuple[Encoded, ...]) -> _Batch:
+def _batch(rows: list[_Row], requests: tuple[Encoded, ...]) -> Batch:
     import torch
 
     width = len(rows[0].tokens)
@@ -148,7 +148,7 @@ def _batch(rows: list[_Row], requests: tuple[Encoded, ...]) -> _Batch:
             wanted += continuation
             owners += [asker] * len(continuation)
     keep = width - min(places)
-    return _Batch(
+    return Batch(
         # Padding comes after every token that counts, where causal attention never looks.
         tokens=torch.tensor([row.tokens + (0,) * (width - len(row.tokens)) for row in rows]),
         keep=keep,
@@ -159,7 +159,7 @@ def _batch(rows: list[_Row], requests: tuple[Encoded, ...]) -> _Batch:
     )
 
 
-def _answer(model: PreTrainedModel, batch: _Batch, sums: Tensor, greedy: Tensor) -> None:
+def _answer(model: PreTrainedModel, batch: Batch, sums: Tensor, greedy: Tensor) -> None:
     """Add what one pass says to the sums of its requests."""
     device = model.device
     logits = last_logits(model, batch.tokens.to(device), batch.keep)

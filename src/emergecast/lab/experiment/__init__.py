@@ -6,15 +6,16 @@ not know. A run's key is made of all that determines its result, and of no name 
 
 from __future__ import annotations
 
+from emergecast.lab.evaluate import Corpus
 from emergecast.lab.experiment._experiment import (
     Choice,
-    Corpus,
     Experiment,
     Finetuning,
     Method,
     Series,
     WorkerKind,
 )
+from emergecast.lab.experiment._named_series import NamedSeries, named_series
 from emergecast.lab.experiment._parse import parse_experiment, read_experiment
 from emergecast.lab.experiment._run import (
     CONFIG,
@@ -22,6 +23,7 @@ from emergecast.lab.experiment._run import (
     HALF_PRECISION,
     LATER,
     PROTOCOL,
+    PROXY,
     Run,
     RunKind,
     Training,
@@ -35,17 +37,20 @@ __all__ = [
     "HALF_PRECISION",
     "LATER",
     "PROTOCOL",
+    "PROXY",
     "Choice",
     "Corpus",
     "Experiment",
     "Finetuning",
     "Method",
+    "NamedSeries",
     "Run",
     "RunKind",
     "Series",
     "Training",
     "WorkerKind",
     "canonical",
+    "named_series",
     "parse_experiment",
     "read_experiment",
     "run_from_json",

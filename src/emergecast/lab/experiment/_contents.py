@@ -69,7 +69,7 @@ CHECKPOINT: Final[Readers] = {
     "pretraining_learning_rate": SHARED["pretraining_learning_rate"],
     "tokenizer": SHARED["tokenizer"],
 }
-CORPUS: Final[Readers] = {"name": Entry.text, "path": Entry.path}
+CORPUS: Final[Readers] = {"name": Entry.text, "path": Entry.path, "documents": whole(1)}
 TASK: Final[Readers] = {
     "name": Entry.text,
     "include_path": Entry.path,
@@ -78,6 +78,7 @@ TASK: Final[Readers] = {
     "metric": Entry.text,
     "examples": Entry.items,  # an empty list: no finetuning on this task
     "chance": chance,
+    "proxy": Entry.flag,
 }
 FINETUNE: Final[Readers] = {
     "examples": Entry.members,

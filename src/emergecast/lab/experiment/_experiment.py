@@ -9,6 +9,7 @@ from pathlib import Path
 
 from emergecast.errors import Mistake
 from emergecast.lab.checkpoints import Checkpoint
+from emergecast.lab.evaluate import Corpus
 from emergecast.lab.experiment._run import Run
 from emergecast.lab.experiment._yaml import Spot
 from emergecast.lab.finetune import FinetuneMethod, Tracker
@@ -59,16 +60,6 @@ class Series:
     """In the order of the file."""
     choice: Choice
     """Which of them are evaluated on tasks."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Corpus:
-    """Held-out text on which the loss of every checkpoint is measured."""
-
-    name: str
-    """Unique within the experiment."""
-    path: Path
-    """File of JSON Lines, or of plain text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from emergecast.errors import LabError
-from emergecast.lab.checkpoints import MANIFEST, Checkpoint, read_series
+from emergecast.lab.checkpoints import Checkpoint, series_in
+from emergecast.lab.evaluate import C4, Corpus, named_corpus
 from emergecast.lab.experiment._contents import (
     CHECKPOINT,
     CORPUS,
@@ -22,7 +23,6 @@ from emergecast.lab.experiment._contents import (
 )
 from emergecast.lab.experiment._experiment import (
     Choice,
-    Corpus,
     Costs,
     Experiment,
     Finetuning,
@@ -86,11 +86,7 @@ def _experiment(root: Entry, text: str, path: Path) -> Experiment:
     values = top.values
     series = list(_series(values.get("series", ())))
     checkpoints = [pair for each in series for pair in each.listed]
-    corpora = [
-        (Corpus(**part.values), part.entry)
-        for part in sections(values.get("corpora", ()), CORPUS, "corpora", required=tuple(CORPUS))
-        if len(part.values) == len(CORPUS)
-    ]
+    corpora = list(_corpora(values.get("corpora", ())))
     finetune = values.get("finetune")
     finetuning = Finetuning() if finetune is None else _finetuning(finetune, checkpoints)
     tasks = [
@@ -157,6 +153,17 @@ def _amounts_of(task: Section, examples: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def _corpora(entries: Iterable[Entry]) -> Iterator[tuple[Corpus, Entry]]:
+    """The held-out texts; one that is called c4 and has no file is that of the hub."""
+    for part in sections(entries, CORPUS, "corpora"):
+        if "path" not in part.parts and part.values.get("name") == C4:
+            yield named_corpus(C4, documents=part.values.get("documents")), part.entry
+        elif "path" not in part.parts and part.entry.is_mapping:
+            part.entry.wrong('"path" is missing.', "Add it.")
+        elif {"name", "path"} <= part.values.keys():
+            yield Corpus(**part.values), part.entry
+
+
 # ------------------------------------------------------------------------ series and checkpoints
 
 
@@ -209,27 +216,20 @@ def _listed(series: Section, name: str) -> Iterator[tuple[Checkpoint, Entry]]:
 
 
 def _in_folder(series: Section, name: str) -> Iterator[tuple[Checkpoint, Entry]]:
-    """The models in a folder: those that its series.json lists, or else all, sorted by name."""
+    """The models in a folder."""
     entry = series.values.get("folder")
     folder = None if entry is None else entry.path()
     if entry is None or folder is None:
         return
     try:
-        if (folder / MANIFEST).is_file():
-            found = read_series(folder)
-        else:
-            inside = sorted(each for each in folder.iterdir() if (each / "config.json").is_file())
-            found = tuple(Checkpoint(name=path.name, series=name, path=path) for path in inside)
+        found = series_in(folder)
     except OSError as error:
         what = f'the folder "{folder}" cannot be read: {error.strerror or error}.'
         entry.wrong(what, "Check the path; it starts from the folder of this file.")
         return
     except LabError as error:
-        entry.wrong(str(error), "The series would be read from that file.")
+        entry.wrong(str(error), "The series would be read from that folder.")
         return
-    if not found:
-        what = f'no folder in "{folder}" holds a model (a config.json).'
-        entry.wrong(what, "Give the folder whose folders are the checkpoints.")
     shared = series.some(*SHARED)
     for each in found:
         own = {key: value for key, value in shared.items() if getattr(each, key) is None}

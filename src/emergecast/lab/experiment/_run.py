@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from emergecast.lab.evaluate import LOSS_VERSION
 from emergecast.lab.finetune import FinetuneMethod, Schedule
 
 
@@ -24,7 +25,7 @@ class RunKind(StrEnum):
 
 
 PROTOCOL: Final[Mapping[RunKind, int]] = {
-    RunKind.LOSS: 1,
+    RunKind.LOSS: LOSS_VERSION,
     RunKind.FEW_SHOT: 1,
     RunKind.FINETUNED: 1,
 }
@@ -48,6 +49,8 @@ CONFIG: Final = "config"
 """Part of the identity: what the settings of model, tokenizer and generation say."""
 DEFINITION: Final = "definition"
 """Part of the identity of a score: what the task's definition is."""
+PROXY: Final = "proxy"
+"""Part of the identity of a score with proxy signals, and of no other."""
 LATER: Final = frozenset({CONFIG, DEFINITION})
 """Parts of the identity that keys of version 0.1.0 lack, and rehearsals."""
 

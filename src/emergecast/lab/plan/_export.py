@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from emergecast.errors import LabError
-from emergecast.lab.evaluate import Loss, Score
+from emergecast.lab.evaluate import PROXIES, Loss, Score
 from emergecast.lab.experiment import (
     CONFIG,
     DEFINITION,
     LATER,
+    PROXY,
     Experiment,
     Run,
     RunKind,
@@ -21,7 +22,13 @@ from emergecast.lab.experiment import (
 from emergecast.lab.ledger import Result
 from emergecast.lab.plan._facts import chance_level
 from emergecast.lab.plan._plan import Plan
-from emergecast.measurements import LossSource, Measurements, Setting, read_table
+from emergecast.measurements import (
+    LossSource,
+    Measurements,
+    Setting,
+    metric_of,
+    read_table,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +96,7 @@ def make_table(plan: Plan, results: Mapping[str, Result]) -> Exported:
 
 _CHANGED: Final[Mapping[str, frozenset[str]]] = {
     "the model": frozenset({"weights", "architecture", "tokenizer", "half_precision", CONFIG}),
-    "the task": frozenset({"task_hash", "metric", "shots", "limit", DEFINITION}),
+    "the task": frozenset({"task_hash", "metric", "shots", "limit", DEFINITION, PROXY}),
     "the corpus": frozenset({"corpus"}),
 }
 """What parts of a run's identity are about; all others are about how it is measured."""
@@ -149,12 +156,7 @@ def _row(plan: Plan, run: Run, score: Score) -> dict[str, Any] | None:
     model = plan.facts.models[run.series, run.checkpoint]
     how = run.training
     row: dict[str, Any] = {
-        "series": run.series,
-        "checkpoint": run.checkpoint,
-        "params": checkpoint.params or model.params,
-        "tokens": checkpoint.tokens,
-        "flops": checkpoint.flops,
-        "tokenizer": checkpoint.tokenizer or model.tokenizer_hash[:12],
+        **checkpoint.columns(params=model.params, tokenizer_hash=model.tokenizer_hash),
         "task": run.task,
         "metric": score.metric,
         "setting": str(Setting.FEW_SHOT if how is None else Setting.FINETUNED),
@@ -165,6 +167,8 @@ def _row(plan: Plan, run: Run, score: Score) -> dict[str, Any] | None:
         "runs": 1,
         "chance": chance,
     }
+    if score.metric in PROXIES:
+        row["higher_is_better"] = not metric_of(score.metric).lower_is_better
     if how is not None:
         row |= {
             "examples": how.examples,

@@ -172,7 +172,8 @@ def _described(entry: Checkpoint | Task | Corpus, limit: int | None) -> list[obj
         place = [None if entry.path is None else str(entry.path.absolute()), entry.repo]
         return [*place, entry.revision, entry.subfolder, entry.params]
     if isinstance(entry, Corpus):
-        return [str(entry.path.absolute())]
+        some = [] if entry.is_file else [entry.documents]
+        return [None if entry.path is None else str(entry.path.absolute()), *some]
     folder = None if entry.include_path is None else str(entry.include_path.absolute())
     return [entry.name, folder, entry.shots, entry.metric, entry.chance.get(""), limit]
 

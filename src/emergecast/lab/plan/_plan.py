@@ -10,11 +10,13 @@ from typing import Any
 
 from emergecast.errors import Mistake, OptionError
 from emergecast.lab.checkpoints import Checkpoint
+from emergecast.lab.evaluate import PROXY_VERSION
 from emergecast.lab.experiment import (
     CONFIG,
     DEFINITION,
     HALF_PRECISION,
     PROTOCOL,
+    PROXY,
     Experiment,
     Method,
     Run,
@@ -219,10 +221,16 @@ class _Grid:
 
     def _asked(self, task: Task, about: TaskFacts, *, shots: int) -> dict[str, Any]:
         definition = about.definition if shots else about.zero_shot_definition
-        return ({} if definition is None else {DEFINITION: definition}) | {
-            "task": task.name,
-            "metric": about.metric,
-            "limit": self.experiment.limit,
-            "shots": shots,
-            "task_hash": about.hash if shots else about.zero_shot_hash,
-        }
+        known = {} if definition is None else {DEFINITION: definition}
+        proxy = {PROXY: PROXY_VERSION} if task.proxy else {}
+        return (
+            known
+            | proxy
+            | {
+                "task": task.name,
+                "metric": about.metric,
+                "limit": self.experiment.limit,
+                "shots": shots,
+                "task_hash": about.hash if shots else about.zero_shot_hash,
+            }
+        )

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from emergecast.errors import LabError
 
 if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
     from lm_eval.api.task import ConfigurableTask
+
+
+GENERATING: Final = "generate_until"
+"""Type of a task whose answers a model writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +57,8 @@ class ItemScore(NamedTuple):
     """What the task's filters make of the completion; None where they leave it as it is."""
     cut: bool = False
     """Whether the completion ended at the limit of tokens and not by itself."""
+    proxy: Mapping[str, float] | None = None
+    """Signals of the reference solution by name; None where the task does not ask for them."""
 
 
 def target_of(part: ConfigurableTask, doc: Any) -> str:  # noqa: ANN401  a document of any data set
@@ -58,6 +68,25 @@ def target_of(part: ConfigurableTask, doc: Any) -> str:  # noqa: ANN401  a docum
         choices = part.doc_to_choice(doc)
         target = choices[target] if 0 <= target < len(choices) else target
     return target if isinstance(target, str) else json.dumps(target, default=str)
+
+
+def reference_of(item: Item, part: ConfigurableTask, asked: Sequence[Instance]) -> tuple[str, str]:
+    """The prompt of an item, and the reference solution as it follows it.
+
+    Raises:
+        LabError: It has none, or several.
+    """
+    if item.right is not None:
+        prompt, answer = asked[item.right].args
+        return str(prompt), str(answer)
+    first = asked[item.requests[0]]
+    single = isinstance(part.doc_to_target(first.doc), str | int) and item.target
+    if part.OUTPUT_TYPE != GENERATING or not single:
+        raise LabError(
+            f'item {item.id} of task "{first.task_name}" has no answer, or several, and proxy'
+            " signals need one. Leave proxy out."
+        )
+    return str(first.args[0]), f"{part.config.target_delimiter}{item.target}"
 
 
 def right_choice(part: ConfigurableTask, doc: Any) -> int | None:  # noqa: ANN401  a document of any data set

@@ -15,7 +15,14 @@ import numpy as np
 from emergecast.errors import LabError
 from emergecast.lab.tasks._definition import Definition, define
 from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
-from emergecast.lab.tasks._items import Item, ItemScore, right_choice, target_of
+from emergecast.lab.tasks._items import (
+    GENERATING,
+    Item,
+    ItemScore,
+    reference_of,
+    right_choice,
+    target_of,
+)
 from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._task import Pair, Task
 
@@ -28,8 +35,7 @@ Response = tuple[float, bool] | str
 """What a model says to a request: log-probability and whether it is the most likely, or a text."""
 
 _PICKING: Final = "multiple_choice"
-_GENERATING: Final = "generate_until"
-_SCORED: Final = (_PICKING, _GENERATING, "loglikelihood")
+_SCORED: Final = (_PICKING, GENERATING, "loglikelihood")
 _BEGIN: Final = 12
 """Characters kept of the hash of a prompt."""
 
@@ -39,10 +45,12 @@ class LoadedTask:
 
     def __init__(self, task: Task, parts: Sequence[ConfigurableTask], *, limit: int | None) -> None:
         self.name: Final = task.name
+        self.proxy: Final = task.proxy
+        """Whether it asks for proxy signals."""
         self._task = task
         self._parts = tuple(parts)
         self._limit = limit
-        self._encoded: dict[str, tuple[Encoded, ...]] = {}
+        self._encoded: dict[tuple[str, str], tuple[Encoded, ...]] = {}
         self._pairs: dict[int, Pair] = {}
         for part in self._parts:
             if part.OUTPUT_TYPE not in _SCORED:
@@ -77,7 +85,7 @@ class LoadedTask:
     @property
     def generates(self) -> bool:
         """Whether the model has to generate text, rather than to score it."""
-        return any(request.request_type == _GENERATING for request in self.requests)
+        return any(request.request_type == GENERATING for request in self.requests)
 
     @property
     def n_items(self) -> int:
@@ -152,10 +160,34 @@ class LoadedTask:
         Raises:
             LabError: The task generates text, or an answer has no token.
         """
-        key = tokenizer_key(tokenizer)
+        pairs = [(str(request.args[0]), str(request.args[1])) for request in self.requests]
+        return self._encode("requests", pairs, tokenizer)
+
+    @cached_property
+    def references(self) -> tuple[tuple[str, str], ...]:
+        """Of each item its prompt, and the reference solution as it follows it.
+
+        Raises:
+            LabError: An item has none, or several.
+        """
+        parts, asked = self._parts, self.requests
+        return tuple(reference_of(item, parts[item.part], asked) for item in self.items)
+
+    def encoded_references(self, tokenizer: PreTrainedTokenizerBase) -> tuple[Encoded, ...]:
+        """The references as tokens; tokenised once for tokenizers that cut alike.
+
+        Raises:
+            LabError: As `references`, or a solution has no token.
+        """
+        return self._encode("references", self.references, tokenizer)
+
+    def _encode(
+        self, what: str, pairs: Sequence[tuple[str, str]], tokenizer: PreTrainedTokenizerBase
+    ) -> tuple[Encoded, ...]:
+        cut = tokenizer_key(tokenizer)
+        key = None if cut is None else (what, cut)
         if key is not None and key in self._encoded:
             return self._encoded[key]
-        pairs = [(str(request.args[0]), str(request.args[1])) for request in self.requests]
         encoded = tuple(encode_pairs(pairs, tokenizer))
         for pair, (_, continuation) in zip(pairs, encoded, strict=True):
             if not continuation:
@@ -335,7 +367,7 @@ class LoadedTask:
         prefix = part.doc_to_prefix(doc)
         context = part.fewshot_context(doc, num_fewshot=self._task.shots, gen_prefix=prefix)
         asked = part.construct_requests(doc=doc, ctx=context, metadata=(self.name, 0, 1))
-        if part.OUTPUT_TYPE == _GENERATING:
+        if part.OUTPUT_TYPE == GENERATING:
             delimiter = part.config.target_delimiter
             return Pair(str(context), f"{delimiter}{part.doc_to_target(doc)}", ends=True)
         requests = asked if isinstance(asked, list) else [asked]

@@ -26,6 +26,8 @@ class Task:
     or else its first metric."""
     chance: Mapping[str, float] = field(default_factory=dict)
     """Score of a model that knows nothing, by metric; "" stands for the score's own."""
+    proxy: bool = False
+    """Whether a model is also judged by what it makes of the reference solutions."""
 
 
 class Pair(NamedTuple):

@@ -22,6 +22,7 @@ from emergecast.lab.worker._messages import (
     message_from_json,
     message_to_json,
 )
+from emergecast.lab.worker._offline import ask_nobody
 from emergecast.lab.worker._parent import end_with_parent
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Tell",
     "WorkerAlive",
     "WorkerStuck",
+    "ask_nobody",
     "do_run",
     "end_with_parent",
     "measurer_of",

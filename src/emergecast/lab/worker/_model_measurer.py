@@ -88,6 +88,8 @@ class ModelMeasurer:
     def _task_facts(self, task: tasks.Task) -> TaskFacts:
         few_shot = self._task(task)
         zero_shot = self._task(replace(task, shots=0))
+        if task.proxy:
+            _ = few_shot.references  # which refuses an item without one
         return TaskFacts(
             hash=few_shot.hash,
             zero_shot_hash=zero_shot.hash,
@@ -106,7 +108,10 @@ class ModelMeasurer:
         )
 
     def corpus_facts(self, corpus: Corpus) -> CorpusFacts:
-        """Hash and size of the file."""
+        """Hash and size of the file, or of the documents where they are not all of a file."""
+        if corpus.path is None or not corpus.is_file:
+            found = evaluate.facts_of(corpus)
+            return CorpusFacts(hash=found.hash, bytes=found.bytes)
         try:
             with corpus.path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256")
@@ -135,8 +140,8 @@ class ModelMeasurer:
         clock.stop("load")
         if run.corpus is not None:
             corpus = next(c for c in self._experiment.corpora if c.name == run.corpus)
-            loss = evaluate.corpus_loss(model, tokenizer, corpus.path)
-            check_part(run, "corpus", self.corpus_facts(corpus).hash, f'the corpus "{corpus.path}"')
+            loss = evaluate.held_out_loss(model, tokenizer, corpus).loss
+            check_part(run, "corpus", self.corpus_facts(corpus).hash, f"the corpus {corpus}")
             clock.stop("loss")
             return Outcome(loss=loss, timings=clock.seconds)
         about = next(task for task in self._experiment.tasks if task.name == run.task)

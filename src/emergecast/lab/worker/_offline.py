@@ -23,14 +23,18 @@ _set_here: Final[set[str]] = set()
 
 
 def keep_to_this_machine(experiment: Experiment) -> None:
-    """Tell the libraries of Hugging Face to ask nobody, unless the experiment needs the hub.
+    """Tell the libraries of Hugging Face to ask nobody, unless the experiment needs the hub."""
+    ask_nobody(offline=is_local(experiment))
+
+
+def ask_nobody(*, offline: bool) -> None:
+    """Tell the libraries of Hugging Face to count nothing, and where `offline` to fetch nothing.
 
     What the user has set in the environment stands. Worker processes inherit the rest.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     _set_here.update(name for name in _OFFLINE if name not in os.environ)
-    offline = is_local(experiment)
     for name in _set_here:
         if offline:
             os.environ[name] = "1"
@@ -46,9 +50,11 @@ def keep_to_this_machine(experiment: Experiment) -> None:
 
 
 def is_local(experiment: Experiment) -> bool:
-    """Whether checkpoints and data of all tasks are files of this machine."""
-    return all(each.path is not None for each in experiment.checkpoints) and all(
-        map(_has_local_data, experiment.tasks)
+    """Whether checkpoints, corpora and data of all tasks are files of this machine."""
+    return (
+        all(each.path is not None for each in experiment.checkpoints)
+        and all(each.path is not None for each in experiment.corpora)
+        and all(map(_has_local_data, experiment.tasks))
     )
 
 
