@@ -8,11 +8,21 @@ not use or does not find, pickled ones, and code that comes with a checkpoint.
 from __future__ import annotations
 
 from emergecast.lab.checkpoints._checkpoint import (
+    CatalogueSource,
     Checkpoint,
     CheckpointFacts,
     FileHashes,
+)
+from emergecast.lab.checkpoints._hub import (
+    Folders,
+    HubFile,
+    HubListing,
+    cached,
     folder_of,
+    folders_of,
     hub_advice,
+    listing,
+    revisions_of,
 )
 from emergecast.lab.checkpoints._inspect import file_hashes, inspect
 from emergecast.lab.checkpoints._load_model import (
@@ -26,18 +36,26 @@ from emergecast.lab.checkpoints._manifest import MANIFEST, read_series, write_se
 
 __all__ = [
     "MANIFEST",
+    "CatalogueSource",
     "Checkpoint",
     "CheckpointFacts",
     "FileHashes",
+    "Folders",
+    "HubFile",
+    "HubListing",
     "Loaded",
+    "cached",
     "check_loading",
     "copy_model",
     "file_hashes",
     "folder_of",
+    "folders_of",
     "hub_advice",
     "inspect",
+    "listing",
     "load",
     "quiet_transformers",
     "read_series",
+    "revisions_of",
     "write_series",
 ]

@@ -82,6 +82,8 @@ def run_all(
     def note(sentence: str) -> None:
         listener(Event(kind=EventKind.NOTED, note=sentence))
 
+    for sentence in experiment.left_out:
+        note(sentence)
     with Ledger.open(experiment.ledger, tell=note) as ledger:
         facts = gather_facts(experiment, measurer_of(experiment), ledger)
         plan = plan_now(experiment, facts, ledger, chosen=options.chosen)
