@@ -18,10 +18,13 @@ from emergecast.lab.checkpoints._hub import (
     HubFile,
     HubListing,
     cached,
+    fetch_settings,
     folder_of,
     folders_of,
     hub_advice,
     listing,
+    published_hashes,
+    remove_weights,
     revisions_of,
 )
 from emergecast.lab.checkpoints._inspect import file_hashes, inspect
@@ -47,6 +50,7 @@ __all__ = [
     "cached",
     "check_loading",
     "copy_model",
+    "fetch_settings",
     "file_hashes",
     "folder_of",
     "folders_of",
@@ -54,8 +58,10 @@ __all__ = [
     "inspect",
     "listing",
     "load",
+    "published_hashes",
     "quiet_transformers",
     "read_series",
+    "remove_weights",
     "revisions_of",
     "write_series",
 ]

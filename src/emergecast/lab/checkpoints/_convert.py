@@ -10,7 +10,6 @@ DataDecide (scripts/ladder.py there), it is transformers' Llama.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -24,7 +23,6 @@ from emergecast.files import write_whole
 from emergecast.lab.checkpoints._weights import (
     INDEX,
     WEIGHTS,
-    hash_each,
     named_weights,
     read_object,
 )
@@ -69,35 +67,44 @@ def loadable(published: Path, repository: str) -> Path:
     pickled = bool(names) and names[0].endswith(".bin")
     if not pickled and not is_hf_olmo(config):
         return published
-    from huggingface_hub import constants
-
-    files = tuple(published / name for name in names)
-    mark = hashlib.sha256("\n".join([str(_VERSION), *hash_each(files)]).encode()).hexdigest()[:20]
-    name = f"{repository.replace('/', '--')}--{mark}"
-    target = Path(constants.HF_HUB_CACHE).parent / "emergecast" / "converted" / name
+    target = converted_folder(published, repository)
     if _is_whole(target):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=target.parent))
+    made = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
     try:
-        _write(published, files, config, made)
-        shutil.rmtree(target, ignore_errors=True)
-        made.rename(target)
+        _write(published, tuple(published / name for name in names), config, made)
+        if not _is_whole(target):  # or another process was faster
+            shutil.rmtree(target, ignore_errors=True)
+            made.rename(target)
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return target
 
 
+def converted_folder(published: Path, repository: str) -> Path:
+    """Where the folder that is made of a published one lies, or would lie: beside the cache.
+
+    It bears the names of the repository, the commit and the subfolder.
+    """
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    commit = published.parts[published.parts.index("snapshots") + 1 :]
+    name = "--".join([*repository.split("/"), *commit, f"v{_VERSION}"])
+    return cache.parent / "emergecast" / "converted" / name
+
+
 def _is_whole(folder: Path) -> bool:
-    """Whether a conversion came to its end and its files are as they were written."""
+    """Whether a conversion came to its end, and its files are as long as they were."""
     if not (folder / _RECEIPT).is_file():
         return False
     written = read_object(folder / _RECEIPT)
-    files = tuple(folder / name for name in sorted(written))
-    return (
-        all(each.is_file() for each in files)
-        and dict(zip(sorted(written), hash_each(files), strict=True)) == written
-    )
+    return written == {name: _size(folder / name) for name in written}
+
+
+def _size(file: Path) -> int | None:
+    return file.stat().st_size if file.is_file() else None
 
 
 def _write(
@@ -108,7 +115,6 @@ def _write(
     olmo = is_hf_olmo(config)
     said = converted_config(config) if olmo else config
     places: dict[str, str] = {}
-    written = {}
     for number, file in enumerate(files, start=1):
         read = _tensors(file)
         made = dict(_renamed(read, said)) if olmo else read
@@ -127,9 +133,8 @@ def _write(
     extra = "generation_config.json"
     if (published / extra).is_file():
         shutil.copyfile(published / extra, folder / extra)
-    names = sorted({*places.values(), _CONFIG})
-    written = dict(zip(names, hash_each(tuple(folder / each for each in names)), strict=True))
-    write_whole(folder / _RECEIPT, json.dumps(written, indent=1))
+    sizes = {name: _size(folder / name) for name in sorted({*places.values(), _CONFIG})}
+    write_whole(folder / _RECEIPT, json.dumps(sizes, indent=1))
 
 
 def _tensors(file: Path) -> dict[str, torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from typing import Final
 
 from emergecast.errors import LabError, nearest
 from emergecast.lab.checkpoints._checkpoint import Checkpoint
-from emergecast.lab.checkpoints._convert import loadable
-from emergecast.lab.checkpoints._weights import named_weights, weights_among
+from emergecast.lab.checkpoints._convert import converted_folder, loadable
+from emergecast.lab.checkpoints._weights import hash_each, named_weights, weights_among
 
 _SETTINGS: Final = ("*.json", "*.model", "*.txt")
 _SAFETENSORS: Final = (*_SETTINGS, "*.safetensors")
@@ -128,6 +129,12 @@ def cached(checkpoint: Checkpoint) -> Path | None:
     return folder if names and all((folder / name).is_file() for name in names) else None
 
 
+def published_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of each weight file of a published folder, by name."""
+    names = named_weights(folder)
+    return dict(zip(names, hash_each(tuple(folder / name for name in names)), strict=True))
+
+
 def listing(checkpoint: Checkpoint) -> HubListing:
     """What the hub says of a checkpoint's repository at its revision; downloads nothing.
 
@@ -187,13 +194,45 @@ def revisions_of(repository: str) -> tuple[str, ...]:
     return tuple(each.name for each in (*refs.branches, *refs.tags))
 
 
+def fetch_settings(checkpoint: Checkpoint) -> Path:
+    """The folder of a repository with its settings and its tokenizer alone, downloaded if needed.
+
+    Raises:
+        LabError: There is no such repository or revision.
+    """
+    return _fetch(checkpoint, _SETTINGS)
+
+
+def remove_weights(checkpoint: Checkpoint) -> int:
+    """Delete the weights of a repository from the cache, and what was made of them; bytes freed.
+
+    Settings and tokenizer stay, and so does what another revision in the cache shares.
+    """
+    folder = cached(checkpoint)
+    if folder is None:
+        return 0
+    freed = 0
+    made = converted_folder(folder, str(checkpoint.repo))
+    if made.is_dir():
+        freed += sum(each.stat().st_size for each in made.iterdir())
+        shutil.rmtree(made, ignore_errors=True)
+    root = folder.parents[folder.parts[::-1].index("snapshots") - 1]
+    for name in named_weights(folder):
+        link = folder / name
+        blob, size = link.resolve(), link.stat().st_size
+        link.unlink()
+        others = (each for each in root.glob(f"*/**/{name}") if each.resolve() == blob)
+        freed += size
+        if blob.is_file() and not any(others):
+            blob.unlink()
+    return freed
+
+
 def _tokenizer(checkpoint: Checkpoint, published: Path) -> Path:
     repository = None if checkpoint.source is None else checkpoint.source.tokenizer
     if repository is None:
         return published
-    return _fetch(
-        Checkpoint(name="tokenizer", series=checkpoint.series, repo=repository), _SETTINGS
-    )
+    return fetch_settings(Checkpoint(name="tokenizer", series=checkpoint.series, repo=repository))
 
 
 def _inside(checkpoint: Checkpoint, root: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 from collections.abc import Collection
@@ -69,7 +70,7 @@ def named_weights(folder: Path) -> tuple[str, ...]:
 def weights_among(there: Collection[str], indexes: Path | None) -> tuple[str, ...]:
     """Those of the names of a folder that are its weight files, in order.
 
-    An index is read in the folder `indexes`; what it names is not known where that is None.
+    An index is read in the folder `indexes`; where it is not there, the names themselves decide.
     """
     for single in (WEIGHTS, _PICKLE):
         index = f"{single}.index.json"
@@ -77,6 +78,9 @@ def weights_among(there: Collection[str], indexes: Path | None) -> tuple[str, ..
             return (single,)
         if index in there and indexes is not None and (indexes / index).is_file():
             return tuple(_named(indexes / index))
+        stem, _, suffix = single.partition(".")
+        if index in there and (shards := fnmatch.filter(there, f"{stem}-*-of-*.{suffix}")):
+            return tuple(sorted(shards))
     return ()
 
 

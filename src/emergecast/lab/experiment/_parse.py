@@ -178,8 +178,9 @@ def _series(entries: Iterable[Entry]) -> Iterator[_ListedSeries]:
             found = _in_catalogue(part, name)
             listed = [(each, part.entry) for each in found.checkpoints]
             left_out = found.left_out
-        elif "steps" in part.parts:
-            part.wrong("steps", "they choose from a series of the catalogue.", "Remove them.")
+        else:
+            for each in {"steps", "keep"} & part.parts.keys():
+                part.wrong(each, "it is for series of the catalogue alone.", "Remove it.")
         shown = [(checkpoint.name, entry) for checkpoint, entry in listed]
         report_repeated(shown, f'checkpoints of series "{name}"')
         if "name" in part.values:

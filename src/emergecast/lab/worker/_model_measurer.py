@@ -242,7 +242,8 @@ class ModelMeasurer:
         A finetuning gets weights of its own, and so does a GPU: those on the CPU stay as they are.
         """
         checkpoint = self._experiment.checkpoint(run)
-        if self._held is None or self._held.checkpoint != checkpoint:
+        gone = checkpoint.source is not None and checkpoints.cached(checkpoint) is None
+        if self._held is None or self._held.checkpoint != checkpoint or gone:
             self._held = None  # never two of them in memory
             folders = checkpoints.folders_of(checkpoint)
             check_model(run, checkpoint, folders)

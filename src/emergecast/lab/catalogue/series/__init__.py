@@ -19,17 +19,22 @@ from emergecast.lab.catalogue.series._read_families import (
     left_out_families,
     series_names,
 )
+from emergecast.lab.catalogue.series._verify import Asked, Suspicion, Verification, verify
 
 __all__ = [
+    "Asked",
     "BadRevision",
     "CataloguedSeries",
     "Expansion",
     "ListedCheckpoint",
     "StoredAs",
+    "Suspicion",
+    "Verification",
     "catalogued_series",
     "checkpoint_of",
     "expand",
     "families",
     "left_out_families",
     "series_names",
+    "verify",
 ]
