@@ -78,8 +78,13 @@ def open_llama(
         cache.put(f"{final}_step_{step}", folder)
 
 
-def pythia(cache: HubCache, work: Path, steps: Sequence[int], *, size: str = "70m") -> None:
-    """Tiny GPT-NeoX models as revisions of Pythia, each with its fast tokenizer."""
+def pythia(
+    cache: HubCache, work: Path, steps: Sequence[int], *, size: str = "70m", shards: bool = False
+) -> None:
+    """Tiny GPT-NeoX models as revisions of Pythia, each with its fast tokenizer.
+
+    With `shards` each is stored in two files.
+    """
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
     words = fast_tokenizer()
@@ -88,18 +93,21 @@ def pythia(cache: HubCache, work: Path, steps: Sequence[int], *, size: str = "70
         num_attention_heads=2, max_position_embeddings=128,
     )  # fmt: skip
     for step in steps:
-        folder = tiny(GPTNeoXForCausalLM, config, work / f"neox-{step}", seed=step)
+        folder = tiny(GPTNeoXForCausalLM, config, work / f"neox-{step}", seed=step, shards=shards)
         words.save_pretrained(folder)
         cache.put(f"EleutherAI/pythia-{size}", folder, revision=f"step{step}")
 
 
-def tiny(kind: Any, config: Any, folder: Path, *, seed: int, pickled: bool = False) -> Path:
+def tiny(
+    kind: Any, config: Any, folder: Path, *, seed: int, pickled: bool = False, shards: bool = False
+) -> Path:
     """A model of random weights in a folder; pickled as torch does it, if asked for."""
     import torch
 
     torch.manual_seed(seed)
     model = kind(config)
-    model.save_pretrained(folder)
+    half = sum(each.numel() for each in model.parameters()) * 4 * 6 // 10
+    model.save_pretrained(folder, max_shard_size=half if shards else "5GB")
     if pickled:
         (folder / "model.safetensors").unlink()
         torch.save(model.state_dict(), folder / "pytorch_model.bin")
