@@ -62,10 +62,8 @@ def loadable(published: Path, repository: str) -> Path:
     Raises:
         LabError: it cannot be converted; nothing is left behind.
     """
-    config = read_object(published / _CONFIG) if (published / _CONFIG).is_file() else {}
     names = named_weights(published)
-    pickled = bool(names) and names[0].endswith(".bin")
-    if not pickled and not is_hf_olmo(config):
+    if not names or not (names[0].endswith(".bin") or is_hf_olmo(_config(published))):
         return published
     target = converted_folder(published, repository)
     if _is_whole(target):
@@ -73,13 +71,18 @@ def loadable(published: Path, repository: str) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
     try:
-        _write(published, tuple(published / name for name in names), config, made)
+        convert(published, made)
         if not _is_whole(target):  # or another process was faster
             shutil.rmtree(target, ignore_errors=True)
             made.rename(target)
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return target
+
+
+def _config(published: Path) -> dict[str, Any]:
+    file = published / _CONFIG
+    return read_object(file) if file.is_file() else {}
 
 
 def converted_folder(published: Path, repository: str) -> Path:
@@ -107,13 +110,19 @@ def _size(file: Path) -> int | None:
     return file.stat().st_size if file.is_file() else None
 
 
-def _write(
-    published: Path, files: tuple[Path, ...], config: Mapping[str, Any], folder: Path
-) -> None:
+def convert(published: Path, folder: Path) -> None:
+    """Write what transformers loads into a folder; what was published stays as it is.
+
+    Raises:
+        LabError: it cannot be converted.
+    """
     from safetensors.torch import save_file
 
+    config = _config(published)
+    files = tuple(published / name for name in named_weights(published))
     olmo = is_hf_olmo(config)
     said = converted_config(config) if olmo else config
+    folder.mkdir(parents=True, exist_ok=True)
     places: dict[str, str] = {}
     for number, file in enumerate(files, start=1):
         read = _tensors(file)
