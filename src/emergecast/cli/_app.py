@@ -27,6 +27,8 @@ COMMANDS: Final = {
         "backtest": "backtest",
         "compare": "compare",
         "simulate": "simulate",
+        "series": "Public series of checkpoints by name: list, show, verify.",
+        "fetch": "fetch",
         "plan": "experiment",
         "run": "experiment",
         "status": "experiment",
@@ -41,6 +43,7 @@ COMMANDS: Final = {
     },
     "import": {"lm-eval": "table"},
     "ledger": {"check": "ledger", "backup": "ledger", "repair": "ledger", "merge": "ledger"},
+    "series": {"list": "series", "show": "series", "verify": "series"},
     "scaling": {
         "fit": "scaling_fit",
         "convert": "scaling",

@@ -82,6 +82,8 @@ def loss(
         replace=again,
     )
     ask_nobody(offline=order.is_local)
+    for sentence in found.left_out:
+        print(sentence, file=sys.stderr)
     if dry_run:
         left = estimate_losses(order)
         shown = as_text(estimate_record(left)) if as_json else f"{estimate_text(left, out)}\n"

@@ -29,6 +29,7 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
     for series in experiment.series:
         choice = "" if series.choice.takes_all else ", chosen by loss"
         lines.append(f"  series      {series.name}: {len(series.checkpoints)} checkpoints{choice}")
+        lines += [f"              {sentence}" for sentence in series.left_out]
     lines += [
         f"  corpora     {', '.join(corpus.name for corpus in experiment.corpora)}",
         f"  tasks       {', '.join(task.name for task in experiment.tasks)}",
@@ -131,6 +132,7 @@ def plan_as_json(plan: Plan, estimate: Estimate) -> dict[str, Any]:
         "ledger": str(plan.experiment.ledger),
         "states": {str(state): plan.count()[state] for state in State},
         "undecided": len(plan.undecided),
+        "left_out": list(plan.experiment.left_out),
         "estimate": dataclasses.asdict(estimate),
         "problems": [dataclasses.asdict(problem) for problem in plan.problems],
         "examples": plan_examples(plan),

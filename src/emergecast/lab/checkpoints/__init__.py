@@ -8,12 +8,25 @@ not use or does not find, pickled ones, and code that comes with a checkpoint.
 from __future__ import annotations
 
 from emergecast.lab.checkpoints._checkpoint import (
+    CatalogueSource,
     Checkpoint,
     CheckpointFacts,
     FileHashes,
+)
+from emergecast.lab.checkpoints._hub import (
+    Folders,
+    HubFile,
+    HubListing,
+    cached,
+    fetch_settings,
     folder_of,
+    folders_of,
     hub_advice,
     is_here,
+    listing,
+    published_hashes,
+    remove_weights,
+    revisions_of,
 )
 from emergecast.lab.checkpoints._inspect import file_hashes, inspect, known_params
 from emergecast.lab.checkpoints._load_model import (
@@ -32,21 +45,32 @@ from emergecast.lab.checkpoints._manifest import (
 
 __all__ = [
     "MANIFEST",
+    "CatalogueSource",
     "Checkpoint",
     "CheckpointFacts",
     "FileHashes",
+    "Folders",
+    "HubFile",
+    "HubListing",
     "Loaded",
+    "cached",
     "check_loading",
     "copy_model",
+    "fetch_settings",
     "file_hashes",
     "folder_of",
+    "folders_of",
     "hub_advice",
     "inspect",
     "is_here",
     "known_params",
+    "listing",
     "load",
+    "published_hashes",
     "quiet_transformers",
     "read_series",
+    "remove_weights",
+    "revisions_of",
     "series_in",
     "write_series",
 ]

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from emergecast.errors import LabError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueSource:
+    """How a checkpoint of the catalogue is read, where that differs from one of the user."""
+
+    tokenizer: str | None = None
+    """Repository of its tokenizer; its own where None."""
+    slow_tokenizer: bool = False
+    """Whether sentencepiece itself reads tokenizer.model."""
+    gated: bool = False
+    """Whether conditions are to be accepted on the hub."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +46,8 @@ class Checkpoint:
     """Learning rate at the checkpoint, for methods that state theirs as a multiple of it."""
     tokenizer: str | None = None
     """Name of the tokenizer, as the table shows it; a hash of its files where None."""
+    source: CatalogueSource | None = None
+    """How it is read, where it is of the catalogue; its weight files are hashed one by one then."""
 
     def __post_init__(self) -> None:
         """Refuse a checkpoint that is nowhere, or in two places.
@@ -87,6 +100,8 @@ class CheckpointFacts:
     """Type that transformers gives the weights, such as "bfloat16"; None where no file says it."""
     config_hash: str
     """SHA-256 over what the settings of model, tokenizer and generation say, in hexadecimal."""
+    weight_files: tuple[str, ...]
+    """SHA-256 of each weight file, in the order of their names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,74 +111,3 @@ class FileHashes:
     weights: str
     config: str
     tokenizer: str
-
-
-def folder_of(checkpoint: Checkpoint) -> Path:
-    """The folder with the checkpoint's files, downloaded if it is on the hub and not here yet.
-
-    Raises:
-        LabError: There is no such folder, repository or revision.
-    """
-    root = checkpoint.path if checkpoint.path is not None else _downloaded(checkpoint)
-    folder = root if checkpoint.subfolder is None else root / checkpoint.subfolder
-    if not folder.is_dir():
-        raise LabError(
-            f'checkpoint "{checkpoint.name}" should be in "{folder}", and there is no such folder.'
-            " Correct its path or subfolder in the experiment file."
-        )
-    return folder
-
-
-def is_here(checkpoint: Checkpoint) -> bool:
-    """Whether its files are on this machine, as far as that is seen without asking a hub."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    inside = "/".join(filter(None, (checkpoint.subfolder, "config.json")))
-    if checkpoint.path is not None:
-        return (checkpoint.path / inside).is_file()
-    try:
-        found = try_to_load_from_cache(str(checkpoint.repo), inside, revision=checkpoint.revision)
-    except HFValidationError:  # there is none of such a name
-        return False
-    return isinstance(found, str)
-
-
-_FILES = ("*.json", "*.safetensors", "*.model", "*.txt")
-
-
-def _downloaded(checkpoint: Checkpoint) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    patterns = [
-        name if checkpoint.subfolder is None else f"{checkpoint.subfolder}/{name}"
-        for name in _FILES
-    ]
-    at = "its main branch" if checkpoint.revision is None else f'revision "{checkpoint.revision}"'
-    try:
-        found = snapshot_download(
-            str(checkpoint.repo), revision=checkpoint.revision, allow_patterns=patterns
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
-        raise LabError(
-            f'checkpoint "{checkpoint.name}" should be {at} of "{checkpoint.repo}" on the hub, and'
-            f" that could not be read ({type(error).__name__}). {hub_advice()}"
-        ) from error
-    return Path(found)
-
-
-def hub_advice() -> str:
-    """What may be wrong where the hub does not give something, and what decides it here."""
-    from huggingface_hub import constants
-
-    said = [
-        f"HF_HOME (where the cache lies; {os.environ.get('HF_HOME', 'not set')})",
-        f"HF_HUB_OFFLINE ({os.environ.get('HF_HUB_OFFLINE', 'not set')})",
-        f"HF_TOKEN ({'set' if 'HF_TOKEN' in os.environ else 'not set'})",
-    ]
-    return (
-        "Either it does not exist or is not yours to read, or there is no connection and it is not"
-        f' in the cache "{constants.HF_HUB_CACHE}". Check the names, and the variables'
-        f" {', '.join(said)}."
-    )

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emergecast.errors import LabError
-from emergecast.lab.checkpoints._checkpoint import Checkpoint, folder_of
+from emergecast.lab.checkpoints._checkpoint import Checkpoint
+from emergecast.lab.checkpoints._convert import converted_config, is_hf_olmo
+from emergecast.lab.checkpoints._hub import Folders, cached, folders_of
 from emergecast.lab.checkpoints._read_config import CONFIG, check_fit
 from emergecast.lab.checkpoints._safetensors import StoredTensor
-from emergecast.lab.checkpoints._weights import stored_tensors, weight_files
+from emergecast.lab.checkpoints._sentencepiece import read_sentencepiece
+from emergecast.lab.checkpoints._weights import read_object, stored_tensors, weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 _LOCAL: Final[Mapping[str, Any]] = {"local_files_only": True, "trust_remote_code": False}
 """Nothing is fetched, and nothing that comes with a checkpoint is run or asked about."""
+_BAD_CONFIG: Final = "has a config.json that transformers cannot use"
 _PROBE: Final = "The numbers 1, 2 and 3."
 
 
@@ -45,13 +49,14 @@ def load(
         LabError: It cannot be loaded, or some weights are missing, unused or of another shape:
             transformers would fill them with random numbers and go on.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     import emergecast.lab.architecture  # noqa: F401  registers the architecture
 
-    folder = folder_of(checkpoint)
+    folders = folders_of(checkpoint)
+    folder = folders.model
     with _named(checkpoint, folder, "cannot be loaded"), quiet_transformers():
-        tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
+        tokenizer = _read_tokenizer(folders)
         found: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype="auto" if dtype is None else dtype,
@@ -82,29 +87,60 @@ def check_loading(checkpoint: Checkpoint) -> None:
     Raises:
         LabError: it cannot, or the checkpoint brings code of its own, which is never run.
     """
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
-    import emergecast.lab.architecture  # noqa: F401  registers the architecture
-
-    folder = folder_of(checkpoint)
-    tensors = stored_tensors(weight_files(folder))
+    here = checkpoint.source is None or cached(checkpoint) is not None
+    folders = folders_of(checkpoint, weights=here)
+    folder = folders.model
     with quiet_transformers():
-        with _named(checkpoint, folder, "has a config.json that transformers cannot use"):
-            config = AutoConfig.from_pretrained(folder, **_LOCAL)
-            check_fit(config.to_dict(), tensors, folder)
-            with torch.device("meta"):
-                model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-        if getattr(config, "quantization_config", None) is None:
-            _check_shapes(model, tensors, folder)
+        if here:
+            _check_model(checkpoint, folder)
+        else:
+            _check_config(checkpoint, folder)
         with _named(checkpoint, folder, "has a tokenizer that transformers cannot use"):
-            tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
+            tokenizer = _read_tokenizer(folders)
             tokens = tokenizer(_PROBE)["input_ids"]
         if not tokens or not all(isinstance(each, int) for each in tokens):
             raise LabError(
                 f'the tokenizer of checkpoint "{checkpoint.name}" in "{folder}" makes'
                 f" {str(tokens)[:60]} of a text, and no tokens. Save the right one beside it."
             )
+
+
+def _read_tokenizer(folders: Folders) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    if folders.slow_tokenizer:
+        return read_sentencepiece(folders.tokenizer)
+    found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folders.tokenizer, **_LOCAL)
+    return found
+
+
+def _check_model(checkpoint: Checkpoint, folder: Path) -> None:
+    """The configuration is one that transformers knows, and fits what is stored."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    import emergecast.lab.architecture  # noqa: F401  registers the architecture
+
+    tensors = stored_tensors(weight_files(folder))
+    with _named(checkpoint, folder, _BAD_CONFIG):
+        config = AutoConfig.from_pretrained(folder, **_LOCAL)
+        check_fit(config.to_dict(), tensors, folder)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    if getattr(config, "quantization_config", None) is None:
+        _check_shapes(model, tensors, folder)
+
+
+def _check_config(checkpoint: Checkpoint, folder: Path) -> None:
+    """The same as far as it can be told before the weights are here."""
+    from transformers import AutoConfig
+
+    said = read_object(folder / CONFIG)
+    with _named(checkpoint, folder, _BAD_CONFIG):
+        if is_hf_olmo(said):
+            converted_config(said)
+        else:
+            AutoConfig.from_pretrained(folder, **_LOCAL)
 
 
 def copy_model(model: PreTrainedModel, device: str = "cpu") -> PreTrainedModel:

@@ -18,9 +18,9 @@ _NUMBERS: Final = {"int | None": (int,), "float | None": (int, float)}
 _FIELDS: Final[dict[str, tuple[type, ...]]] = {
     field.name: _NUMBERS.get(str(field.type), (str,))
     for field in fields(Checkpoint)
-    if field.name != "series"
+    if field.name not in {"series", "source"}
 }
-"""What an entry may say: the fields of `Checkpoint` but for its series."""
+"""What an entry may say: the fields of `Checkpoint` but for its series and what is catalogued."""
 
 
 def read_series(folder: Path) -> tuple[Checkpoint, ...]:

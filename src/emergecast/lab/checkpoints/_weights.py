@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
+from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -11,8 +13,9 @@ from typing import Any, Final
 from emergecast.errors import LabError
 from emergecast.lab.checkpoints._safetensors import StoredTensor, read_header
 
-_WEIGHTS: Final = "model.safetensors"
-_INDEX: Final = "model.safetensors.index.json"
+WEIGHTS: Final = "model.safetensors"
+INDEX: Final = f"{WEIGHTS}.index.json"
+_PICKLE: Final = "pytorch_model.bin"
 _ADAPTER: Final = "adapter_config.json"
 _PICKLED: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _NOT_WEIGHTS: Final = frozenset({"training_args.bin", "optimizer.pt", "scheduler.pt"})
@@ -31,7 +34,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         LabError: there are none, one that the index names is missing, or nobody can tell which
             count.
     """
-    single, index = folder / _WEIGHTS, folder / _INDEX
+    single, index = folder / WEIGHTS, folder / INDEX
     if (folder / _ADAPTER).is_file():
         raise LabError(
             f'"{folder}" holds an {_ADAPTER}: transformers would load the model that it names, from'
@@ -39,7 +42,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         )
     if single.is_file() and index.is_file():
         raise LabError(
-            f'"{folder}" holds {_WEIGHTS} and {_INDEX}, and only one of them can be meant. Remove'
+            f'"{folder}" holds {WEIGHTS} and {INDEX}, and only one of them can be meant. Remove'
             " the other one."
         )
     if single.is_file():
@@ -50,9 +53,35 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     if missing := [name for name in named if not (folder / name).is_file()]:
         raise LabError(
             f'"{folder}" lacks {len(missing)} of its {len(named)} weight files, such as'
-            f' "{missing[0]}", which "{_INDEX}" names. Copy or download the folder again.'
+            f' "{missing[0]}", which "{INDEX}" names. Copy or download the folder again.'
         )
     return tuple(folder / name for name in named)
+
+
+def named_weights(folder: Path) -> tuple[str, ...]:
+    """Names of the weight files of a published folder, pickled ones where there are no others.
+
+    They need not be there: an index names them too. None where nothing says which there are.
+    """
+    there = {each.name for each in folder.iterdir()}
+    return weights_among(there, folder)
+
+
+def weights_among(there: Collection[str], indexes: Path | None) -> tuple[str, ...]:
+    """Those of the names of a folder that are its weight files, in order.
+
+    An index is read in the folder `indexes`; where it is not there, the names themselves decide.
+    """
+    for single in (WEIGHTS, _PICKLE):
+        index = f"{single}.index.json"
+        if single in there:
+            return (single,)
+        if index in there and indexes is not None and (indexes / index).is_file():
+            return tuple(_named(indexes / index))
+        stem, _, suffix = single.partition(".")
+        if index in there and (shards := fnmatch.filter(there, f"{stem}-*-of-*.{suffix}")):
+            return tuple(sorted(shards))
+    return ()
 
 
 def _named(index: Path) -> list[str]:
@@ -87,11 +116,11 @@ def _without_weights(folder: Path) -> LabError:
         )
     if shards := sorted(file.name for file in folder.glob("model*.safetensors")):
         return LabError(
-            f'"{folder}" holds {shards[0]}, but neither {_WEIGHTS} nor {_INDEX}, so nobody can tell'
+            f'"{folder}" holds {shards[0]}, but neither {WEIGHTS} nor {INDEX}, so nobody can tell'
             " what belongs to the model. Copy or download the folder again."
         )
     return LabError(
-        f'"{folder}" holds no weights: neither {_WEIGHTS} nor {_INDEX}. Give the folder that'
+        f'"{folder}" holds no weights: neither {WEIGHTS} nor {INDEX}. Give the folder that'
         " save_pretrained wrote."
     )
 
@@ -123,17 +152,36 @@ def first_dtype(tensors: dict[str, StoredTensor]) -> str | None:
 
 def hash_files(files: tuple[Path, ...]) -> str:
     """SHA-256 over the contents of these files, one after the other."""
-    return _hash(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+    return _hash(_states(files))[0]
+
+
+def hash_each(files: tuple[Path, ...]) -> tuple[str, ...]:
+    """SHA-256 of each of these files."""
+    return _hash(_states(files))[1]
+
+
+def hash_of_hashes(each: tuple[str, ...]) -> str:
+    """Hash of weights whose files are known by their hashes: the only one, or one over them all."""
+    return each[0] if len(each) == 1 else hashlib.sha256("\n".join(each).encode()).hexdigest()
+
+
+def _states(files: tuple[Path, ...]) -> tuple[tuple[Path, int, int], ...]:
+    return tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
 
 
 @lru_cache(maxsize=1024)
-def _hash(files: tuple[tuple[Path, int, int], ...]) -> str:
-    digest = hashlib.sha256()
+def _hash(files: tuple[tuple[Path, int, int], ...]) -> tuple[str, tuple[str, ...]]:
+    """SHA-256 over all, and of each; they are read once."""
+    whole, each = hashlib.sha256(), []
     for path, _, _ in files:
+        digest = hashlib.sha256()
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
-    return digest.hexdigest()
+                if len(files) > 1:
+                    whole.update(chunk)
+        each.append(digest.hexdigest())
+    return (each[0] if len(files) == 1 else whole.hexdigest()), tuple(each)
 
 
 def read_object(file: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from emergecast.errors import OptionError
 from emergecast.lab.experiment import Run
 from emergecast.lab.plan import Chosen, Plan
 
@@ -74,6 +75,19 @@ class RunOptions:
     """Seconds that a run may take; one that takes longer has failed. No limit if None."""
     chosen: Chosen = field(default_factory=Chosen)
     """Which of the runs; all by default."""
+
+    def check(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            OptionError: an option is too small.
+        """
+        if self.workers is not None and self.workers < 1:
+            raise OptionError(f"workers is {self.workers}. Give 1 or more.")
+        if self.limit is not None and self.limit < 1:
+            raise OptionError(f"limit is {self.limit}. Give 1 or more.")
+        if self.time_limit is not None and not self.time_limit > 0:
+            raise OptionError(f"the time limit is {self.time_limit:g} s. Give more than 0.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,13 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from emergecast.errors import ExperimentError, LabError, LedgerError, OptionError
+from emergecast.errors import ExperimentError, LabError, LedgerError
 from emergecast.lab.executors._events import Event, EventKind, Report, RunOptions
-from emergecast.lab.executors._executor import Executor, Heard, StartExecutor, WorkerGone
+from emergecast.lab.executors._executor import SILENT, Executor, Heard, StartExecutor, WorkerGone
 from emergecast.lab.executors._local import LocalExecutor
 from emergecast.lab.executors._next_run import Place, next_run, place_of
 from emergecast.lab.executors._notices import Notices
 from emergecast.lab.experiment import Experiment, Run
+from emergecast.lab.fetching import FetchAhead
 from emergecast.lab.ledger import (
     SILENCE,
     Attempt,
@@ -46,8 +47,6 @@ _CHECK_SECONDS: Final = 2.0
 """Seconds between checks of what cannot be heard."""
 _MOST_DEATHS: Final = 2
 """How many workers a run may cost before it counts as failed."""
-_SILENT: Final = f"no sign of life for {SILENCE:g} s"
-"""How a worker is lost that is stopped, hangs, or is out of reach."""
 
 
 def run_all(
@@ -72,16 +71,13 @@ def run_all(
         KeyboardInterrupt: the user stops it. Workers are stopped, training checkpoints are kept.
     """
     options = options or RunOptions()
-    if options.workers is not None and options.workers < 1:
-        raise OptionError(f"workers is {options.workers}. Give 1 or more.")
-    if options.limit is not None and options.limit < 1:
-        raise OptionError(f"limit is {options.limit}. Give 1 or more.")
-    if options.time_limit is not None and not options.time_limit > 0:
-        raise OptionError(f"the time limit is {options.time_limit:g} s. Give more than 0.")
+    options.check()
 
     def note(sentence: str) -> None:
         listener(Event(kind=EventKind.NOTED, note=sentence))
 
+    for sentence in experiment.left_out:
+        note(sentence)
     with Ledger.open(experiment.ledger, tell=note) as ledger:
         facts = gather_facts(experiment, measurer_of(experiment), ledger)
         plan = plan_now(experiment, facts, ledger, chosen=options.chosen)
@@ -99,6 +95,7 @@ def run_all(
             limit=options.limit,
             time_limit=options.time_limit,
             listener=listener,
+            fetch=FetchAhead(experiment),
         ) as session:
             return session.run()
 
@@ -136,6 +133,7 @@ class _Session:
     limit: int | None
     time_limit: float | None
     listener: Callable[[Event], None]
+    fetch: FetchAhead
     mine: Owner = field(default_factory=this_process)
     workers: list[_WorkerState] = field(default_factory=list)
     """By number."""
@@ -177,7 +175,9 @@ class _Session:
             if not self.pending and not self.elsewhere:
                 break
             before = self.done + self.failed
+            self._let_go()
             self._round()
+            self._let_go()
             self.plan = plan_now(
                 self.plan.experiment, self.plan.facts, self.ledger, chosen=self.plan.chosen
             )
@@ -205,6 +205,8 @@ class _Session:
                 self._handle(heard)
                 wait = 0.0
             self._check_time()
+            for sentence in self.fetch.news():
+                self.listener(Event(kind=EventKind.NOTED, note=sentence))
             if time.monotonic() - self.last_check >= _CHECK_SECONDS:
                 self._check_silent_workers()
                 self._check_other_sessions()
@@ -226,7 +228,22 @@ class _Session:
                 worker.run, worker.held, worker.owner = run, place_of(run), None
                 worker.heard = time.monotonic()
                 self.started += 1
+                self.fetch.needed(self.plan.experiment.checkpoint(run))
                 self.executor.send(number, run)
+                self._fetch_next()
+
+    def _fetch_next(self) -> None:
+        """Fetch in the background what a worker takes next, while the present ones are measured."""
+        taken = {each.held for each in self.workers if each.held is not None}
+        run = next_run(self.pending.values(), None, taken=taken)
+        if run is not None and place_of(run) not in taken:
+            self.fetch.ahead(self.plan.experiment.checkpoint(run))
+
+    def _let_go(self) -> None:
+        """Delete fetched checkpoints of which no run is left, where the experiment says so."""
+        busy = [worker.run for worker in self.workers if worker.run is not None]
+        runs = (*self.pending.values(), *self.elsewhere.values(), *busy)
+        self.fetch.let_go(but=set(map(place_of, runs)))
 
     def _handle(self, heard: Heard) -> None:
         worker, message = self.workers[heard.worker], heard.message
@@ -253,6 +270,7 @@ class _Session:
         else:
             self._record(run, message)
             worker.run = worker.owner = None
+            self._let_go()
 
     def _renew(self, worker: _WorkerState) -> None:
         """Let other sessions know that a run is being done, a few times as often as they ask."""
@@ -315,18 +333,7 @@ class _Session:
             how = f"its worker is lost ({gone.how}); another one takes it up"
             self.listener(Event(kind=EventKind.LOST, run=run, error=how))
             return
-        where = f'; its log is "{gone.log}"' if gone.log else ""
-        error = (
-            f"the worker process died {_MOST_DEATHS} times ({gone.how}), as when memory runs out."
-            f" Use fewer workers or a smaller batch{where}."
-        )
-        if gone.how == _SILENT:
-            error = (
-                f"the worker process was lost {_MOST_DEATHS} times ({gone.how}): it computed"
-                " nothing, as where it waits for what never comes. Look at what the task's own"
-                " code, a tracker or a slow disk may wait for."
-            )
-        self._fail(run, error, seconds=0.0)
+        self._fail(run, gone.after(_MOST_DEATHS), seconds=0.0)
 
     def _fail(self, run: Run, error: str, *, seconds: float) -> None:
         """Record a failure that the worker itself cannot tell any more."""
@@ -373,7 +380,7 @@ class _Session:
         for number, worker in enumerate(self.workers):
             if worker.run is not None and now - worker.heard > SILENCE:
                 self.executor.stop(number)
-                self._lose(worker, WorkerGone(how=_SILENT, log=""))
+                self._lose(worker, WorkerGone(how=SILENT, log=""))
 
     def _check_other_sessions(self) -> None:
         """Check on runs that other sessions are doing."""

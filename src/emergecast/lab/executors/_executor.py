@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from emergecast.lab.experiment import Experiment, Run
+from emergecast.lab.ledger import SILENCE
 from emergecast.lab.worker import Message
+
+SILENT: Final = f"no sign of life for {SILENCE:g} s"
+"""How a worker is lost that is stopped, hangs, or is out of reach."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +24,20 @@ class WorkerGone:
     """Where what it printed can be read."""
     left_alone: bool = False
     """Whether it ended because it had not heard of the session for long, so no run is to blame."""
+
+    def after(self, deaths: int) -> str:
+        """Why a run failed that cost so many workers, and what to do."""
+        if self.how == SILENT:
+            return (
+                f"the worker process was lost {deaths} times ({self.how}): it computed nothing, as"
+                " where it waits for what never comes. Look at what the task's own code, a tracker"
+                " or a slow disk may wait for."
+            )
+        where = f'; its log is "{self.log}"' if self.log else ""
+        return (
+            f"the worker process died {deaths} times ({self.how}), as when memory runs out. Use"
+            f" fewer workers or a smaller batch{where}."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

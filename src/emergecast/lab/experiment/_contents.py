@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from emergecast.lab.experiment._experiment import Choice, Costs, Rehearsal, WorkerKind
+from emergecast.lab.experiment._experiment import Choice, Costs, Keep, Rehearsal, WorkerKind
 from emergecast.lab.experiment._readers import (
     Readers,
     by_amount,
@@ -120,6 +120,8 @@ SERIES: Final[Readers] = {
     "checkpoints": Entry.members,
     "folder": itself,
     "choose": _choice,
+    "steps": many(whole(0)),
+    "keep": one_of(Keep),
 }
 
 

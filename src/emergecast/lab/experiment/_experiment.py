@@ -50,6 +50,15 @@ class Choice:
         return checkpoints if self.count is None else min(self.count, checkpoints)
 
 
+class Keep(StrEnum):
+    """What becomes of checkpoints that were fetched for an experiment."""
+
+    ALL = "all"
+    """They stay in the cache."""
+    NONE = "none"
+    """The weights of each are deleted when its last run is done; settings and tokenizer stay."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
     """Checkpoints of one pretraining recipe."""
@@ -60,6 +69,10 @@ class Series:
     """In the order of the file."""
     choice: Choice
     """Which of them are evaluated on tasks."""
+    keep: Keep = Keep.ALL
+    """What becomes of those that are fetched for the experiment."""
+    left_out: tuple[str, ...] = ()
+    """Sentences about checkpoints of the catalogue that are left out, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +173,11 @@ class Experiment:
     def checkpoints(self) -> tuple[Checkpoint, ...]:
         """The checkpoints of all series, in the order of the file."""
         return tuple(each for series in self.series for each in series.checkpoints)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Sentences about checkpoints of the catalogue that are left out, and why."""
+        return tuple(each for series in self.series for each in series.left_out)
 
     def checkpoint(self, run: Run) -> Checkpoint:
         """The checkpoint of a run."""

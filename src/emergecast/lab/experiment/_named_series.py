@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from emergecast.errors import LabError
+from emergecast.errors import LabError, nearest
+from emergecast.lab.catalogue.series import catalogued_series, expand, series_names
 from emergecast.lab.checkpoints import Checkpoint, series_in
 from emergecast.lab.evaluate import Corpus
 from emergecast.lab.experiment._parse import read_experiment
@@ -22,6 +23,8 @@ class NamedSeries:
     """Of one series or of several."""
     corpora: tuple[Corpus, ...] = ()
     """Those of an experiment file; none otherwise."""
+    left_out: tuple[str, ...] = ()
+    """Checkpoints of the catalogue that are not used and why, in sentences."""
 
 
 def named_series(name: str) -> NamedSeries:
@@ -37,12 +40,21 @@ def named_series(name: str) -> NamedSeries:
         return NamedSeries(checkpoints=series_in(path))
     if path.suffix in _YAML or path.is_file():
         experiment = read_experiment(path)
-        return NamedSeries(checkpoints=experiment.checkpoints, corpora=experiment.corpora)
-    return NamedSeries(checkpoints=_catalogued(name))
+        return NamedSeries(
+            checkpoints=experiment.checkpoints,
+            corpora=experiment.corpora,
+            left_out=tuple(each for series in experiment.series for each in series.left_out),
+        )
+    return _catalogued(name)
 
 
-def _catalogued(name: str) -> tuple[Checkpoint, ...]:
-    """The series of a name: the one place where names are looked up."""
-    raise LabError(
-        f'"{name}" is not a folder of checkpoints, nor an experiment file. Check the path.'
-    )
+def _catalogued(name: str) -> NamedSeries:
+    """The series of the catalogue that bears a name."""
+    if name not in series_names():
+        near = nearest(name, series_names())
+        raise LabError(
+            f'"{name}" is not a folder of checkpoints, an experiment file or a series of the'
+            f" catalogue. {f'Did you mean {near}?' if near else 'See emergecast series list.'}"
+        )
+    found = expand(catalogued_series(name))
+    return NamedSeries(checkpoints=found.checkpoints, left_out=found.left_out)

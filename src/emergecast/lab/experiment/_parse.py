@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from emergecast.errors import LabError
+from emergecast.errors import LabError, nearest
+from emergecast.lab.catalogue.series import Expansion, catalogued_series, expand, series_names
 from emergecast.lab.checkpoints import Checkpoint, series_in
 from emergecast.lab.evaluate import C4, Corpus, named_corpus
 from emergecast.lab.experiment._contents import (
@@ -177,13 +178,16 @@ class _ListedSeries:
 
 def _series(entries: Iterable[Entry]) -> Iterator[_ListedSeries]:
     for part in sections(entries, SERIES, "series"):
-        named = "checkpoints" in part.parts or "folder" in part.parts
-        if not named and part.entry.is_mapping:
-            part.entry.wrong(
-                '"checkpoints" is missing.', "List them, or name the folder they lie in."
-            )
         name = part.values.get("name", "?")
         listed = [*_listed(part, name), *_in_folder(part, name)]
+        left_out: tuple[str, ...] = ()
+        if "checkpoints" not in part.parts and "folder" not in part.parts:
+            found = _in_catalogue(part, name)
+            listed = [(each, part.entry) for each in found.checkpoints]
+            left_out = found.left_out
+        else:
+            for each in {"steps", "keep"} & part.parts.keys():
+                part.wrong(each, "it is for series of the catalogue alone.", "Remove it.")
         shown = [(checkpoint.name, entry) for checkpoint, entry in listed]
         report_repeated(shown, f'checkpoints of series "{name}"')
         if "name" in part.values:
@@ -191,8 +195,30 @@ def _series(entries: Iterable[Entry]) -> Iterator[_ListedSeries]:
                 name=name,
                 checkpoints=tuple(checkpoint for checkpoint, _ in listed),
                 choice=part.values.get("choose", Choice()),
+                left_out=left_out,
+                **part.some("keep"),
             )
             yield _ListedSeries(series=series, listed=listed)
+
+
+def _in_catalogue(series: Section, name: str) -> Expansion:
+    """The checkpoints of a series that bears a name of the catalogue."""
+    nothing = Expansion(checkpoints=(), left_out=())
+    if "name" not in series.values:
+        return nothing
+    if name not in series_names():
+        near = nearest(name, series_names(), alike=0.75)
+        meant = f' Or did you mean "{near}" of the catalogue?' if near else ""
+        what = '"checkpoints" is missing.'
+        series.entry.wrong(what, f"List them, or name the folder they lie in.{meant}")
+        return nothing
+    try:
+        found = expand(catalogued_series(name), series.values.get("steps", ()))
+    except LabError as error:
+        series.entry.wrong(str(error), "")
+        return nothing
+    shared = series.some(*SHARED)
+    return replace(found, checkpoints=tuple(replace(each, **shared) for each in found.checkpoints))
 
 
 def _listed(series: Section, name: str) -> Iterator[tuple[Checkpoint, Entry]]:

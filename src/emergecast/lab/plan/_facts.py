@@ -106,7 +106,8 @@ class _Finder:
         except LedgerError:
             raise
         except LabError as error:
-            last = self._known(kind, name) if self.remember else None
+            fetched = isinstance(entry, Checkpoint) and entry.source is not None
+            last = self._known(kind, name) if self.remember or fetched else None
             if last is None:
                 self.facts.problems.append(self.experiment.mistake(entry, str(error), ""))
             return last
@@ -170,7 +171,8 @@ def _described(entry: Checkpoint | Task | Corpus, limit: int | None) -> list[obj
     """What the file says about an entry, as far as its facts depend on it."""
     if isinstance(entry, Checkpoint):
         place = [None if entry.path is None else str(entry.path.absolute()), entry.repo]
-        return [*place, entry.revision, entry.subfolder, entry.params]
+        source = [] if entry.source is None else [entry.source.tokenizer, "catalogue"]
+        return [*place, entry.revision, entry.subfolder, entry.params, *source]
     if isinstance(entry, Corpus):
         some = [] if entry.is_file else [entry.documents]
         return [None if entry.path is None else str(entry.path.absolute()), *some]
@@ -189,7 +191,7 @@ def _state(file: Path) -> tuple[str, int, int]:
 
 
 def _compare(experiment: Experiment, facts: Facts) -> None:
-    """Within a series: no weights twice, one architecture, one tokenizer."""
+    """Within a series: no weights twice, not a file of them; one architecture, one tokenizer."""
     for series in experiment.series:
         owner: dict[str, Checkpoint] = {}
         first: Checkpoint | None = None
@@ -197,14 +199,7 @@ def _compare(experiment: Experiment, facts: Facts) -> None:
             model = facts.models.get((each.series, each.name))
             if model is None:
                 continue
-            twin = owner.setdefault(model.weights_hash, each)
-            if twin is not each:
-                what = (
-                    f'"{each.name}" and "{twin.name}" have the same weights (hash'
-                    f" {model.weights_hash[:12]}), so they are one checkpoint."
-                )
-                remedy = "Leave one out, or correct its path."
-                facts.problems.append(experiment.mistake(each, what, remedy))
+            _check_unique(experiment, facts, each, owner)
             first = first or each
             reference = facts.models[first.series, first.name]
             for name, mine, its in (
@@ -218,6 +213,34 @@ def _compare(experiment: Experiment, facts: Facts) -> None:
                     )
                     remedy = "Put it into a series of its own."
                     facts.problems.append(experiment.mistake(each, what, remedy))
+
+
+def _check_unique(
+    experiment: Experiment, facts: Facts, each: Checkpoint, owner: dict[str, Checkpoint]
+) -> None:
+    """No other checkpoint has its weights, or one of its weight files: that is a chimera."""
+    model = facts.models[each.series, each.name]
+    twin = owner.setdefault(model.weights_hash, each)
+    if twin is not each:
+        what = (
+            f'"{each.name}" and "{twin.name}" have the same weights (hash'
+            f" {model.weights_hash[:12]}), so they are one checkpoint."
+        )
+        remedy = "Leave one out, or correct its path."
+        facts.problems.append(experiment.mistake(each, what, remedy))
+        return
+    if len(model.weight_files) < 2:
+        return
+    for shard in model.weight_files:
+        twin = owner.setdefault(f"shard {shard}", each)
+        if twin is not each:
+            what = (
+                f'"{each.name}" and "{twin.name}" share a weight file (hash {shard[:12]}): one of'
+                " them is made of two checkpoints."
+            )
+            remedy = "Leave both out, or find out which is whole: emergecast series verify."
+            facts.problems.append(experiment.mistake(each, what, remedy))
+            return
 
 
 _PACKAGES: Final[Mapping[Tracker, tuple[str, ...]]] = {

@@ -35,6 +35,8 @@ class TaskFolder:
     """Metrics that they name, sorted."""
     is_local: bool
     """Whether all data are in files of this machine."""
+    data_sets: tuple[str, ...] = ()
+    """Data sets of the hub that it names, `owner/name`, sorted."""
 
 
 def read_task_folder(path: Path) -> TaskFolder:
@@ -66,6 +68,7 @@ def read_task_folder(path: Path) -> TaskFolder:
             sorted({name for node in asked.values() for name in _metrics(node)}),
         ),
         is_local=all(map(_is_local, sources)),
+        data_sets=tuple(sorted({name for each in sources for name in _data_sets(each)})),
     )
 
 
@@ -142,6 +145,11 @@ def _is_local(named: dict[str, yaml.Node]) -> bool:
         text for name in ("data_files", "data_dir") if name in named for text in _texts(named[name])
     ]
     return set(texts) <= _LOCAL_DATA and not any("://" in text for text in places)
+
+
+def _data_sets(named: dict[str, yaml.Node]) -> list[str]:
+    builder = named.get("dataset_path")
+    return [] if builder is None else [text for text in _texts(builder) if text.count("/") == 1]
 
 
 def _is_installed(file: Path) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from emergecast.errors import LabError
 from emergecast.lab import checkpoints
 from emergecast.lab.experiment import CONFIG, Run
@@ -12,19 +10,19 @@ _SHOWN = 12
 """Characters shown of a hash."""
 
 
-def check_model(run: Run, checkpoint: checkpoints.Checkpoint, folder: Path) -> None:
+def check_model(run: Run, checkpoint: checkpoints.Checkpoint, folders: checkpoints.Folders) -> None:
     """Check the files of a checkpoint; they are read again only if they changed.
 
     Raises:
         LabError: they are not those that the run was planned with.
     """
-    found = checkpoints.file_hashes(folder)
+    found = checkpoints.file_hashes(folders)
     for part, now, what in (
         ("weights", found.weights, "weights"),
         ("tokenizer", found.tokenizer, "tokenizer"),
         (CONFIG, found.config, "settings (config.json and the files beside it)"),
     ):
-        check_part(run, part, now, f'the {what} of "{checkpoint.title}" in "{folder}"')
+        check_part(run, part, now, f'the {what} of "{checkpoint.title}" in "{folders.model}"')
 
 
 def check_part(run: Run, part: str, now: str, what: str) -> None:

@@ -33,6 +33,8 @@ class ModelFacts:
     """Whether its weights are of 16 bits; None where version 0.1.0 looked, which did not ask."""
     config_hash: str | None = None
     """SHA-256 over its settings; None where nothing is loaded, or where version 0.1.0 looked."""
+    weight_files: Sequence[str] = ()
+    """SHA-256 of each of its weight files; none where nothing is loaded, or nobody asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,10 @@ class Measurer(Protocol):
         ...
 
     def folder(self, checkpoint: Checkpoint) -> Path:
-        """Where the files of `checkpoint` are, downloaded if needed. LabError: nowhere."""
+        """Where the files of `checkpoint` are, downloaded if needed.
+
+        LabError: nowhere, or it is of the catalogue and its weights are not here.
+        """
         ...
 
     def model_facts(self, checkpoint: Checkpoint) -> ModelFacts:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from emergecast.errors import LabError
 from emergecast.lab import checkpoints, evaluate, finetune, tasks
@@ -37,14 +37,21 @@ _LIBRARIES: Final = (
 _LOG: Final = logging.getLogger(__name__)
 
 
+class _Held(NamedTuple):
+    """A checkpoint in memory, and where it was read."""
+
+    checkpoint: checkpoints.Checkpoint
+    folders: checkpoints.Folders
+    loaded: checkpoints.Loaded
+
+
 class ModelMeasurer:
     """Measures the runs of one experiment on the models themselves."""
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
         self._tasks: dict[tuple[str, int], tasks.LoadedTask] = {}
-        self._held: tuple[checkpoints.Checkpoint, checkpoints.Loaded] | None = None
-        self._folder = Path()  # of the checkpoint that is held
+        self._held: _Held | None = None
         self._users_own = frozenset(os.environ)
         keep_to_this_machine(experiment)
 
@@ -56,8 +63,13 @@ class ModelMeasurer:
         _ = self._device, lm_eval.tasks.TaskManager, transformers.Trainer
 
     def folder(self, checkpoint: checkpoints.Checkpoint) -> Path:
-        """Where the files of the checkpoint are, downloaded if needed."""
-        return checkpoints.folder_of(checkpoint)
+        """Where the files of the checkpoint are; one of the catalogue is not downloaded for it."""
+        if checkpoint.source is None:
+            return checkpoints.folder_of(checkpoint)
+        found = checkpoints.cached(checkpoint)
+        if found is None:
+            raise LabError(f'the weights of "{checkpoint.title}" are not here.')
+        return found
 
     def model_facts(self, checkpoint: checkpoints.Checkpoint) -> ModelFacts:
         """What the files of the checkpoint say; loads no weights."""
@@ -70,6 +82,7 @@ class ModelMeasurer:
             tokenizer_hash=found.tokenizer_hash,
             half_precision=found.dtype in {"bfloat16", "float16"},
             config_hash=found.config_hash,
+            weight_files=found.weight_files,
         )
 
     def task_facts(self, task: tasks.Task) -> TaskFacts:
@@ -234,13 +247,14 @@ class ModelMeasurer:
         A finetuning gets weights of its own, and so does a GPU: those on the CPU stay as they are.
         """
         checkpoint = self._experiment.checkpoint(run)
-        if self._held is None or self._held[0] != checkpoint:
+        gone = checkpoint.source is not None and checkpoints.cached(checkpoint) is None
+        if self._held is None or self._held.checkpoint != checkpoint or gone:
             self._held = None  # never two of them in memory
-            self._folder = checkpoints.folder_of(checkpoint)
-            check_model(run, checkpoint, self._folder)
-            self._held = checkpoint, checkpoints.load(checkpoint)
-        check_model(run, checkpoint, self._folder)  # and not while they were read, or since
-        held = self._held[1]
+            folders = checkpoints.folders_of(checkpoint)
+            check_model(run, checkpoint, folders)
+            self._held = _Held(checkpoint, folders, checkpoints.load(checkpoint))
+        check_model(run, checkpoint, self._held.folders)  # not while they were read, or since
+        held = self._held.loaded
         if run.training is None and self._device == "cpu":
             return held
         return held._replace(model=checkpoints.copy_model(held.model, self._device))

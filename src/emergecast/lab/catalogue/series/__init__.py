@@ -1,0 +1,40 @@
+"""Public series of checkpoints by name: where they are, how long they trained, which are bad.
+
+One TOML file a family; `left_out.toml` says which families cannot be loaded, and why. It refuses to
+guess: a number of tokens that is not known is None, and a bad revision is left out with its reason.
+"""
+
+from __future__ import annotations
+
+from emergecast.lab.catalogue.series._catalogued import (
+    BadRevision,
+    CataloguedSeries,
+    ListedCheckpoint,
+    StoredAs,
+)
+from emergecast.lab.catalogue.series._expand import Expansion, checkpoint_of, expand
+from emergecast.lab.catalogue.series._read_families import (
+    catalogued_series,
+    families,
+    left_out_families,
+    series_names,
+)
+from emergecast.lab.catalogue.series._verify import Asked, Suspicion, Verification, verify
+
+__all__ = [
+    "Asked",
+    "BadRevision",
+    "CataloguedSeries",
+    "Expansion",
+    "ListedCheckpoint",
+    "StoredAs",
+    "Suspicion",
+    "Verification",
+    "catalogued_series",
+    "checkpoint_of",
+    "expand",
+    "families",
+    "left_out_families",
+    "series_names",
+    "verify",
+]
