@@ -8,8 +8,9 @@ or a loss that is not finite.
 from __future__ import annotations
 
 from emergecast.lab.evaluate._corpus import Loss, corpus_loss
-from emergecast.lab.evaluate._evaluate import LOGPROB, Evaluation, Score, evaluate
+from emergecast.lab.evaluate._evaluate import LOGPROB, Evaluation, evaluate
 from emergecast.lab.evaluate._logprobs import logprobs, max_length
+from emergecast.lab.evaluate._scores import Score
 
 __all__ = [
     "LOGPROB",

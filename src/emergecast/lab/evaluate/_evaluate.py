@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from emergecast.errors import LabError
 from emergecast.lab.evaluate._logprobs import logprobs, max_length
+from emergecast.lab.evaluate._scores import Score, matthews, mean_score
+from emergecast.lab.tasks import BesideMetric, encode_pairs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -26,25 +26,12 @@ LOGPROB: Final = "logprob"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """Mean of one metric over the test items."""
-
-    metric: str
-    """Its name."""
-    score: float
-    """In the unit of the metric."""
-    stderr: float | None
-    """Sampling error of the mean; None for a single item."""
-    n_items: int
-    """Test items."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """What a model scores on a task."""
 
     scores: tuple[Score, ...]
-    """In the task's metric, then in `LOGPROB` where the task asks for log-probabilities."""
+    """In the task's metric, then in `LOGPROB` where the task asks for log-probabilities, then in
+    what the catalogue measures beside them."""
     items: tuple[ItemScore, ...]
     """What it made of each item."""
 
@@ -72,22 +59,36 @@ def evaluate(
         score._replace(cut=not cut.isdisjoint(item.requests))
         for item, score in zip(task.items, task.score(responses), strict=True)
     )
-    main = _mean(task.metric, [item.correct for item in items])
+    main = mean_score(task.metric, [item.correct for item in items])
     if not math.isfinite(main.score):
         raise LabError(
             f'task "{task.name}" scores {main.score}, which is not a finite number. Look at its'
             f' metric "{task.metric}".'
         )
     known = [item.logprob for item in items if item.logprob is not None]
-    more = [_mean(LOGPROB, known)] if len(known) == len(items) else []
+    more = [mean_score(LOGPROB, known)] if len(known) == len(items) else []
+    for metric in task.besides:
+        if metric is BesideMetric.MCC:
+            pairs = [(item.target, str(item.completion)) for item in items]
+            more.append(matthews(pairs))
+        elif metric is BesideMetric.CHOICE_PROB:
+            more.append(mean_score(metric, [item.choice_prob or 0.0 for item in items]))
+        else:
+            more.append(mean_score(metric, _reference_logprobs(model, tokenizer, task)))
     return Evaluation(scores=(main, *more), items=items)
 
 
-def _mean(metric: str, values: Sequence[float]) -> Score:
-    """Mean and its standard error, the sample's standard deviation (n - 1) / sqrt(n)."""
-    data = np.asarray(values, dtype=float)
-    error = float(data.std(ddof=1) / math.sqrt(len(data))) if len(data) > 1 else None
-    return Score(metric=metric, score=float(data.mean()), stderr=error, n_items=len(data))
+def _reference_logprobs(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: LoadedTask
+) -> list[float]:
+    """Log-probability of each item's reference answer, in nats per token of it."""
+    pairs = [(pair.prompt, pair.completion) for pair in task.references]
+    encoded = encode_pairs(pairs, tokenizer)
+    found = logprobs(model, encoded)
+    return [
+        nats / max(1, len(each.continuation))
+        for (nats, _), each in zip(found, encoded, strict=True)
+    ]
 
 
 def _generated(

@@ -7,7 +7,7 @@ implementations, the models themselves and a rehearsal that loads nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -67,6 +67,12 @@ class TaskFacts:
     """The same without examples in the prompt."""
     example_target: str | None = None
     """What the model should say to it."""
+    chances: Mapping[str, float] = field(default_factory=dict)
+    """Chance levels of further metrics, where theory gives them."""
+    held_back: int = 0
+    """Training items left out of `training_size` since few-shot prompts hold them."""
+    leaked: int | None = None
+    """Further ones left out since they hold an evaluated item; None where nobody looked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
