@@ -119,6 +119,8 @@ def _check(column: pl.Series, kind: ColumnKind, what: str) -> None:
             (name, pl.List(pl.String())) for name in ("label", "text")
         }
     if not right:
-        raise LabError(f"{what} holds {found}, not {kind}. Give the data as they are published.")
+        raise LabError(
+            f"{what} holds {found}, and should hold {kind}. Give the data as they are published."
+        )
     if column.null_count():
         raise LabError(f"{what} lacks {column.null_count():,} of its values. Complete the data.")

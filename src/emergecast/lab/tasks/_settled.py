@@ -8,16 +8,12 @@ from enum import StrEnum
 
 
 class ColumnKind(StrEnum):
-    """What a column of a published data set holds."""
+    """What a column of a published data set holds, in words of the message that it does not."""
 
     TEXT = "text"
-    """A text."""
-    WHOLE = "whole"
-    """A whole number."""
-    TEXTS = "texts"
-    """A list of texts."""
-    OPTIONS = "options"
-    """Two lists of texts, `label` and `text`."""
+    WHOLE = "whole numbers"
+    TEXTS = "lists of texts"
+    OPTIONS = "lists of texts under label and text"
 
 
 class ChanceRule(StrEnum):

@@ -42,9 +42,7 @@ def mmlu(*, dev: int = 5) -> dict[str, Rows]:
         ]
 
     return {
-        "all/test": [
-            row for i, subject in enumerate(SUBJECTS) for row in rows(subject, 1 + i % 3)
-        ],
+        "all/test": [row for i, subject in enumerate(SUBJECTS) for row in rows(subject, 1 + i % 3)],
         "all/dev": [row for subject in SUBJECTS for row in rows(subject, dev)],
         "auxiliary_train/train": [
             {"train": row | {"subject": ""}} for row in rows("common things", 40)

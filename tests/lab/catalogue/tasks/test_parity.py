@@ -152,9 +152,7 @@ def test_log_likelihoods_are_those_of_the_harness(both, model, tokenizer, name):
     """Of every choice of every item, within 1e-4 nats; and so the continuous metrics."""
     theirs, ours = both
     task, evaluation = ours[name]
-    expected = [
-        each[0] for sample in samples(theirs, name) for each in sample["filtered_resps"]
-    ]
+    expected = [each[0] for sample in samples(theirs, name) for each in sample["filtered_resps"]]
     found = [nats for nats, _ in logprobs(model, task.encoded(tokenizer))]
     np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
     prompts = [sample["arguments"][0][0] for sample in samples(theirs, name)]
@@ -165,9 +163,7 @@ def test_log_likelihoods_are_those_of_the_harness(both, model, tokenizer, name):
     scores = {score.metric: score.score for score in evaluation.scores}
     picked = prob[np.arange(task.n_items), right]
     assert scores["choice_prob"] == pytest.approx(picked.mean(), abs=1e-5)
-    assert scores["logprob"] == pytest.approx(
-        rows[np.arange(task.n_items), right].mean(), abs=1e-4
-    )
+    assert scores["logprob"] == pytest.approx(rows[np.arange(task.n_items), right].mean(), abs=1e-4)
 
 
 def test_texts_are_those_of_the_harness(both):
