@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import matthews_corrcoef
+from sklearn.metrics import matthews_corrcoef  # type: ignore[import-untyped]
 
 from emergecast.lab.evaluate._scores import matthews
 

@@ -66,7 +66,7 @@ def test_what_is_settled(published, name):
 def test_names():
     """Four of them, and the nearest one to a mistake."""
     assert task_names() == tuple(sorted(SETTLED))
-    with pytest.raises(LabError, match='no task "gsm8".*Did you mean "gsm8k"'):
+    with pytest.raises(LabError, match=r'no task "gsm8".*Did you mean "gsm8k"'):
         catalogued_task("gsm8")
 
 

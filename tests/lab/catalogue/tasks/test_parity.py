@@ -21,6 +21,9 @@ from emergecast.lab.evaluate import Evaluation, evaluate, logprobs
 from emergecast.lab.tasks import LoadedTask, Task, encode_pairs, load_task, quiet_harness
 
 
+ENDS = {"bos_token": "<s>", "eos_token": "</s>"}
+
+
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
     """Pieces of words, with a token before every text, as LLaMA's."""
@@ -38,7 +41,7 @@ def tokenizer() -> Any:
     made.post_processor = processors.TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", 0)]
     )
-    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>")
+    return PreTrainedTokenizerFast(tokenizer_object=made, **ENDS)
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +87,8 @@ def model(tokenizer: Any, tasks: dict[str, LoadedTask]) -> Any:
         rows.append((task.references[2].prompt, " 7" * 80))
     encoded = encode_pairs(rows, tokenizer)
     for _ in range(30):
-        for context, answer in encoded:
-            row = torch.tensor(context + answer)
+        for context, said in encoded:
+            row = torch.tensor(context + said)
             labels = row.clone()
             labels[: len(context)] = -100
             made(input_ids=row[None], labels=labels[None]).loss.backward()
