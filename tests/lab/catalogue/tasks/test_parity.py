@@ -20,7 +20,6 @@ from emergecast.lab.catalogue.tasks import catalogued_task, settle, task_names
 from emergecast.lab.evaluate import Evaluation, evaluate, logprobs
 from emergecast.lab.tasks import LoadedTask, Task, encode_pairs, load_task, quiet_harness
 
-
 ENDS = {"bos_token": "<s>", "eos_token": "</s>"}
 
 
