@@ -137,9 +137,7 @@ class Counted(list[Any]):
 def test_a_checkpoint_is_read_once_and_requests_are_built_and_tokenised_once(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Two checkpoints, ten runs: two loads of weights and one of the task's data; requests few-shot
-    and zero-shot; two training sets.
-    """
+    """Two checkpoints, ten runs: two loads; one task, few-shot and zero-shot; two training sets."""
     experiment = changed(place, SHOWN)
     runs = sorted(all_runs(experiment), key=lambda run: run.checkpoint)
     monkeypatch.setattr(_batches, "_KEPT", {})

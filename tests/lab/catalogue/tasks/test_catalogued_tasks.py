@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.cli.test_documentation import FENCE
 from tests.lab.catalogue.tasks.published import PUBLISHED, REPOS, SUBJECTS, mmlu, write_published
 
 from emergecast.errors import ExperimentError, LabError
@@ -210,6 +211,21 @@ def test_a_subject_with_too_few_shots_is_named(tmp_path):
     folder = write_published("mmlu", tmp_path, rows)
     with pytest.raises(LabError, match=f"mmlu_{SUBJECTS[0]} has 4 items to take its shots from"):
         loaded("mmlu", folder)
+
+
+def test_the_page_shows_what_can_be_read_and_what_is_settled():
+    """Its experiment, and a row of its table for each task."""
+    page = (Path(__file__).parents[4] / "docs" / "tasks.md").read_text("utf-8")
+    (text,) = [code for name, code in FENCE.findall(page) if name == "yaml"]
+    named = parse_experiment(text, "experiment.yaml").tasks
+    assert sorted(task.name for task in named) == sorted(task_names())
+    assert all(task.settled for task in named)
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for name in task_names():
+        settled = catalogued_task(name)
+        told = [settled.repo, settled.evaluated, settled.finetuned, str(settled.shots)]
+        told += [settled.metric.split(",")[0], *settled.besides]
+        assert all(word in rows[name] for word in told)
 
 
 FILE = """\
