@@ -86,7 +86,7 @@ def test_leaked_examples_are_not_finetuned_on(with_leaks, matching):
     assert prompts == {row["prompt"] for i, row in enumerate(rows) if i not in {5, 250}}
     kept = load_task(Task(name=MATCHING, include_path=with_leaks, leak_check=False), limit=9)
     assert (kept.train_size, kept.pool.leaked) == (300, None)
-    assert kept.hash != task.hash
+    assert kept.finetuning_hash == kept.hash == task.hash != task.finetuning_hash
     assert matching.pool.leaked == 0
 
 
@@ -96,6 +96,6 @@ def test_the_check_moves_no_key_where_nothing_is_left_out(tasks_folder):
         load_task(Task(name=MATCHING, include_path=tasks_folder, leak_check=check), limit=9)
         for check in (True, False)
     )
-    assert checked.hash == free.hash
+    assert checked.hash == checked.finetuning_hash == free.finetuning_hash
     assert checked.definition == free.definition
     assert checked.training_pairs(1, 50) == free.training_pairs(1, 50)

@@ -18,7 +18,14 @@ from emergecast.errors import LabError
 from emergecast.lab.tasks._definition import Definition, define
 from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
 from emergecast.lab.tasks._items import Item, ItemScore, right_choice, target_of
-from emergecast.lab.tasks._pool import FinetuningPool, make_pool, reference_pair, training_pair
+from emergecast.lab.tasks._named_metric import filter_of_parts, metric_of_parts
+from emergecast.lab.tasks._pool import (
+    FinetuningPool,
+    make_pool,
+    reference_pair,
+    training_docs,
+    training_pair,
+)
 from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._settled import BesideMetric, ChanceRule
 from emergecast.lab.tasks._task import Pair, Task
@@ -55,6 +62,7 @@ class LoadedTask:
         self._task = task
         self._parts = tuple(parts)
         self._trainers = self._parts if trainers is None else tuple(trainers)
+        self._pool_of = self  # the few-shot task, where this is its zero-shot form
         self._limit = limit
         self._encoded: dict[str, tuple[Encoded, ...]] = {}
         self._pairs: dict[int, Pair] = {}
@@ -64,9 +72,9 @@ class LoadedTask:
                     f'task "{task.name}" is of type {part.OUTPUT_TYPE}, which has no score per'
                     f" item. Use a task of type {', '.join(_SCORED)}."
                 )
-        self.metric: Final = self._metric(task.metric)
+        self.metric: Final = metric_of_parts(task.name, self._parts, task.metric)
         """Name of the score."""
-        self._filter = self._named_filter(task.metric)
+        self._filter = filter_of_parts(task.name, self._parts, task.metric)
 
     @property
     def version(self) -> str | None:
@@ -111,7 +119,7 @@ class LoadedTask:
         task = replace(self._task, shots=0)
         trainers = None if self._trainers is self._parts else self._trainers
         found = LoadedTask(task, parts, limit=self._limit, trainers=trainers)
-        found.__dict__["pool"] = self.pool  # shots that the prompts here hold stay out of it
+        found._pool_of = self._pool_of
         return found
 
     @property
@@ -137,13 +145,26 @@ class LoadedTask:
 
     @property
     def train_size(self) -> int:
-        """Examples of the training split; 0 where the task has none."""
+        """Examples that may be finetuned on; 0 where the task has none."""
         return self.pool.size
 
-    @cached_property
+    @property
+    def split_size(self) -> int:
+        """Examples of the training split, those that may not be used among them."""
+        return sum(map(len, self._training))
+
+    @property
     def pool(self) -> FinetuningPool:
-        """What models may be finetuned on."""
-        return make_pool(self._task, self._parts, self._trainers, limit=self._limit)
+        """What models may be finetuned on: without shots that any prompt holds."""
+        return self._pool_of._pool  # noqa: SLF001  of the same class
+
+    @cached_property
+    def _pool(self) -> FinetuningPool:
+        return make_pool(self._task, self._parts, self._trainers, self._training, limit=self._limit)
+
+    @cached_property
+    def _training(self) -> tuple[Sequence[Any], ...]:
+        return tuple(map(training_docs, self._trainers))
 
     @property
     def references(self) -> tuple[Pair, ...]:
@@ -196,9 +217,17 @@ class LoadedTask:
         for request in self.requests:
             digest.update(json.dumps([request.request_type, request.args], default=str).encode())
         digest.update(json.dumps([item.right for item in self.items]).encode())
-        for doc in self.pool:
-            digest.update(json.dumps(doc, default=str).encode())
+        for docs in self._training:
+            for doc in docs:
+                digest.update(json.dumps(doc, default=str).encode())
         return digest.hexdigest()
+
+    @cached_property
+    def finetuning_hash(self) -> str:
+        """The same with what is left out of the training split; equal where nothing is."""
+        if self.pool.size == self.pool.whole:
+            return self.hash
+        return hashlib.sha256(f"{self.hash} {self.pool.kept.tolist()}".encode()).hexdigest()
 
     def encoded(self, tokenizer: PreTrainedTokenizerBase) -> tuple[Encoded, ...]:
         """The requests as tokens; tokenised once for tokenizers that cut alike.
@@ -299,30 +328,6 @@ class LoadedTask:
             for item in self.items
         }
         return choices.pop() if len(choices) == 1 else None
-
-    def _metric(self, metric: str | None) -> str:
-        known = sorted(set.intersection(*(set(part.aggregation()) for part in self._parts)))
-        if metric is None:
-            first = next(iter(self._parts[0].aggregation()))
-            return "acc" if "acc" in known else first
-        name = metric.split(",", 1)[0]
-        if name not in known:
-            raise LabError(
-                f'task "{self.name}" has no metric "{name}"; it has {", ".join(known)}. Choose one.'
-            )
-        return name
-
-    def _named_filter(self, metric: str | None) -> str | None:
-        """The filter of "exact_match,strict-match"; None where the metric names none."""
-        name = None if metric is None or "," not in metric else metric.split(",", 1)[1]
-        for part in self._parts:
-            known = [each.name for each in part._filters]  # noqa: SLF001  nothing public has them
-            if name is not None and name not in known:
-                raise LabError(
-                    f'task "{self.name}" has no filter "{name}"; it has {", ".join(known)}.'
-                    " Choose one."
-                )
-        return name
 
     def _filtered(self, request: Instance) -> Any:  # noqa: ANN401  whatever a filter returns
         if self._filter is None:

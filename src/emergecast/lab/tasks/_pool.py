@@ -47,15 +47,6 @@ class FinetuningPool:
         """All training documents."""
         return sum(len(docs) for docs in self.docs)
 
-    def __iter__(self) -> Iterator[Any]:
-        """The documents that may be used."""
-        if self.size == self.whole:
-            for docs in self.docs:
-                yield from docs
-        else:
-            for number in range(self.size):
-                yield self.doc(number)[1]
-
     def doc(self, number: int) -> tuple[ConfigurableTask, Any]:
         """One of the documents that may be used, and the task it belongs to."""
         among_all = int(self.kept[number])
@@ -69,6 +60,7 @@ def make_pool(
     task: Task,
     evaluated: Sequence[ConfigurableTask],
     finetuned: Sequence[ConfigurableTask],
+    docs: tuple[Sequence[Any], ...],
     *,
     limit: int | None,
 ) -> FinetuningPool:
@@ -78,9 +70,9 @@ def make_pool(
         task: Which task, and what is left out.
         evaluated: What is evaluated; all of it counts in the leak check, whatever the limit.
         finetuned: What has the training documents.
+        docs: These documents, by task.
         limit: Items that are evaluated of each task, for which shots are drawn.
     """
-    docs = tuple(map(_training_docs, finetuned))
     whole = sum(map(len, docs))
     shots = np.zeros(whole, dtype=bool)
     settled = task.settled
@@ -138,7 +130,8 @@ def reference_pair(part: ConfigurableTask, doc: Any, prompt: str) -> Pair:  # no
     return Pair(prompt, f"{part.config.target_delimiter}{part.doc_to_target(doc)}", ends=True)
 
 
-def _training_docs(part: ConfigurableTask) -> Sequence[Any]:
+def training_docs(part: ConfigurableTask) -> Sequence[Any]:
+    """The training documents of a task; none where it has no training split."""
     with quiet_harness():
         docs: Sequence[Any] | None = part.training_docs() if part.has_training_docs() else None
     return () if docs is None else docs

@@ -42,7 +42,8 @@ class TaskFacts:
     hash: str
     """SHA-256 of what the task asks and trains on, as evaluated few-shot, in hexadecimal."""
     zero_shot_hash: str
-    """The same without examples in the prompt, as a finetuned model is evaluated."""
+    """The same without examples in the prompt, and without what is left out of the training split:
+    as a model is finetuned and then evaluated."""
     metric: str
     """The metric of the score."""
     chance: float | None
@@ -50,7 +51,7 @@ class TaskFacts:
     items: int
     """Test items."""
     training_size: int | None
-    """Training examples; None where there is no training split."""
+    """Training examples that may be used; None where there is no training split."""
     item_bytes: float | None = None
     """Mean size of a test item as evaluated few-shot, prompt and answers; None where unknown."""
     zero_shot_item_bytes: float | None = None

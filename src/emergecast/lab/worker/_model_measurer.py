@@ -87,14 +87,16 @@ class ModelMeasurer:
     def _task_facts(self, task: tasks.Task) -> TaskFacts:
         few_shot = self._task(task)
         zero_shot = few_shot.zero_shot
-        pool = few_shot.pool
+        finetuned = bool(self._experiment.amounts[task.name])
+        pool = few_shot.pool if finetuned else None
+        usable = few_shot.split_size if pool is None else pool.size
         return TaskFacts(
             hash=few_shot.hash,
-            zero_shot_hash=zero_shot.hash,
+            zero_shot_hash=zero_shot.finetuning_hash if finetuned else zero_shot.hash,
             metric=few_shot.metric,
             chance=few_shot.chance,
             items=few_shot.n_items,
-            training_size=pool.size if pool.whole else None,
+            training_size=None if few_shot.split_size == 0 else usable,
             item_bytes=few_shot.item_bytes,
             zero_shot_item_bytes=zero_shot.item_bytes,
             definition=few_shot.definition.hash,
@@ -104,8 +106,8 @@ class ModelMeasurer:
             zero_shot_example=zero_shot.example[0],
             example_target=few_shot.example[1],
             chances=few_shot.chances,
-            held_back=pool.shots,
-            leaked=pool.leaked if pool.whole else None,
+            held_back=0 if pool is None else pool.shots,
+            leaked=None if pool is None else pool.leaked,
         )
 
     def corpus_facts(self, corpus: Corpus) -> CorpusFacts:
@@ -146,7 +148,8 @@ class ModelMeasurer:
         task = self._task(about)
         if run.training is not None:
             task = task.zero_shot
-        check_part(run, "task_hash", task.hash, f'what task "{task.name}" asks')
+        asked = task.hash if run.training is None else task.finetuning_hash
+        check_part(run, "task_hash", asked, f'what task "{task.name}" asks')
         check_part(run, DEFINITION, task.definition.hash, f'the definition of task "{task.name}"')
         clock.stop("task")
         said: dict[str, Any] | None = None
