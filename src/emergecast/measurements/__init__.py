@@ -15,7 +15,7 @@ from emergecast.measurements._bundled import (
     proving_ground_options,
 )
 from emergecast.measurements._join import Joined, join_tables
-from emergecast.measurements._metrics import Metric, MetricKind, metric_of
+from emergecast.measurements._metrics import Metric, MetricKind, metric_of, uniform_chance
 from emergecast.measurements._schema import (
     COLUMNS,
     DEFAULT_METHOD,
@@ -122,6 +122,7 @@ __all__ = [
     "sampling_error",
     "select",
     "template",
+    "uniform_chance",
     "values_of",
     "write_frame",
 ]

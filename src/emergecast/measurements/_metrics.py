@@ -50,9 +50,11 @@ METRICS: Final[dict[str, Metric]] = {
     "pass@1": _PROPORTION,
     "pass_at_1": _PROPORTION,
     "f1": _UNIT,
+    "choice_prob": _UNIT,
     "mcc": _CORRELATION,
     "brier_score": Metric(lower_is_better=True, minimum=0.0, maximum=2.0, best=0.0),
     "logprob": _LOG_PROBABILITY,
+    "logprob_per_token": _LOG_PROBABILITY,
     "log_prob": _LOG_PROBABILITY,
     "log_likelihood": _LOG_PROBABILITY,
     "loglikelihood": _LOG_PROBABILITY,
@@ -82,12 +84,12 @@ def metric_of(name: str) -> Metric:
 def uniform_chance(name: str, choices: int) -> float | None:
     """Expected score of a uniform guess among `choices` answers; None where theory gives none.
 
-    Accuracy: 1 / K. Brier score: (1 - 1/K)^2 + (K - 1) / K^2 = 1 - 1/K (Brier 1950, summed over
-    classes). Matthews correlation: 0. A log-probability of the answer's text depends on its length,
-    so it has no such level.
+    Accuracy, and the probability of the right choice among the choices: 1 / K. Brier score:
+    (1 - 1/K)^2 + (K - 1) / K^2 = 1 - 1/K (Brier 1950, summed over classes). Matthews correlation:
+    0. A log-probability of the answer's text depends on its length, so it has no such level.
     """
     base = name.partition(",")[0].strip()
-    if base in {"acc", "acc_norm", "accuracy", "exact_match"}:
+    if base in {"acc", "acc_norm", "accuracy", "exact_match", "choice_prob"}:
         return 1.0 / choices
     if base == "brier_score":
         return 1.0 - 1.0 / choices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -63,6 +64,15 @@ def test_an_example_too_long_loses_its_beginning(words):
     only = Examples([Pair("A", " B C D E", ends=False)], words, 3).__getitems__([0])
     assert only["labels"].tolist()[0][0] == -100
     assert only["labels"].tolist()[0][1:] == words("D E")["input_ids"]
+
+
+def test_an_end_token_of_number_0_is_learnt_too(words):
+    """As GPT-NeoX's: a model that never learns to end runs to the limit of every text."""
+    ending = copy.deepcopy(words)
+    ending.eos_token = ending.convert_ids_to_tokens(0)
+    assert ending.eos_token_id == 0
+    batch = Examples([Pair("A", " B", ends=True)], ending, 128).__getitems__([0])
+    assert batch["labels"][0, -1].item() == 0
 
 
 @pytest.mark.parametrize("pairs", [[], [Pair("A", " ", ends=False)]])

@@ -137,7 +137,7 @@ class Counted(list[Any]):
 def test_a_checkpoint_is_read_once_and_requests_are_built_and_tokenised_once(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Two checkpoints, ten runs: two loads; requests few-shot and zero-shot; two training sets."""
+    """Two checkpoints, ten runs: two loads; one task, few-shot and zero-shot; two training sets."""
     experiment = changed(place, SHOWN)
     runs = sorted(all_runs(experiment), key=lambda run: run.checkpoint)
     monkeypatch.setattr(_batches, "_KEPT", {})
@@ -153,6 +153,6 @@ def test_a_checkpoint_is_read_once_and_requests_are_built_and_tokenised_once(
     for run in runs:
         found(measurer, run, tmp_path)
     assert [checkpoint.name for (checkpoint,) in loads] == ["a", "b"]
-    assert [task.shots for (task,) in built] == [0, 2]
+    assert [task.shots for (task,) in built] == [2]
     assert len(tokenised) == 2
     assert [len(pairs) for pairs, _ in trained] == [32, 8]

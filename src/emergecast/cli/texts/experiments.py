@@ -38,6 +38,7 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
     if finetuning.examples:
         lines.append(f"  examples    {', '.join(f'{d:,}' for d in finetuning.examples)}")
         lines.append(f"  methods     {', '.join(m.name for m in finetuning.methods)}")
+        lines += training_lines(plan)
     lines.append(f"  ledger      {experiment.ledger}")
     if str(plan.chosen):
         lines.append(f"  chosen      {plan.chosen}")
@@ -45,6 +46,22 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
     if not plan.problems:  # else nobody knows what that will take
         lines += ["", *left_lines(plan, estimate), *plan_example_lines(plan)]
     return "\n".join(lines)
+
+
+def training_lines(plan: Plan) -> Iterator[str]:
+    """What each task may be finetuned on, and what was left out, where somebody looked."""
+    for name, about in plan.facts.tasks.items():
+        if about.training_size is None or not plan.experiment.amounts[name]:
+            continue
+        if about.leaked is None and not about.held_back:
+            continue
+        said = f"  training    {name}: {about.training_size:,} items"
+        if about.held_back:
+            said += f"; left out {about.held_back:,} that few-shot prompts hold"
+        if about.leaked is not None:
+            joint = " and" if about.held_back else "; left out"
+            said += f"{joint} {about.leaked:,} that hold an evaluated item"
+        yield said
 
 
 def state_lines(plan: Plan) -> Iterator[str]:
@@ -135,6 +152,14 @@ def plan_as_json(plan: Plan, estimate: Estimate) -> dict[str, Any]:
         "left_out": list(plan.experiment.left_out),
         "estimate": dataclasses.asdict(estimate),
         "problems": [dataclasses.asdict(problem) for problem in plan.problems],
+        "training": {
+            name: {
+                "items": about.training_size,
+                "held_back": about.held_back,
+                "leaked": about.leaked,
+            }
+            for name, about in plan.facts.tasks.items()
+        },
         "examples": plan_examples(plan),
         "runs": [
             {

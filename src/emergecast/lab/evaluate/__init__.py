@@ -8,7 +8,7 @@ or a loss that is not finite.
 from __future__ import annotations
 
 from emergecast.lab.evaluate._corpus import C4, Corpus, HeldOutFacts, facts_of, named_corpus
-from emergecast.lab.evaluate._evaluate import LOGPROB, Evaluation, Score, evaluate
+from emergecast.lab.evaluate._evaluate import LOGPROB, Evaluation, evaluate
 from emergecast.lab.evaluate._logprobs import logprobs, max_length
 from emergecast.lab.evaluate._loss import (
     LOSS_VERSION,
@@ -21,6 +21,7 @@ from emergecast.lab.evaluate._loss import (
 )
 from emergecast.lab.evaluate._loss_rows import LossRow, read_rows
 from emergecast.lab.evaluate._proxies import PROXIES, PROXY_VERSION, Signals, reference_signals
+from emergecast.lab.evaluate._scores import Score
 from emergecast.lab.evaluate._series_loss import (
     BYTES_PER_TOKEN,
     LossEstimate,

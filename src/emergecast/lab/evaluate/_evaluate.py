@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from emergecast.errors import LabError
 from emergecast.lab.evaluate._logprobs import logprobs, max_length
 from emergecast.lab.evaluate._proxies import PROXIES, reference_signals
+from emergecast.lab.evaluate._scores import Score, matthews, mean_score
+from emergecast.lab.tasks import BesideMetric
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from emergecast.lab.evaluate._proxies import Signals
     from emergecast.lab.tasks import ItemScore, LoadedTask
 
 
@@ -27,26 +28,12 @@ LOGPROB: Final = "logprob"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """Mean of one metric over the test items."""
-
-    metric: str
-    """Its name."""
-    score: float
-    """In the unit of the metric."""
-    stderr: float | None
-    """Sampling error of the mean; None for a single item."""
-    n_items: int
-    """Test items."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """What a model scores on a task."""
 
     scores: tuple[Score, ...]
     """In the task's metric, then in `LOGPROB` where the task asks for log-probabilities, then in
-    `PROXIES` where it asks for proxy signals."""
+    what the catalogue measures beside them, then in `PROXIES` where it asks for proxy signals."""
     items: tuple[ItemScore, ...]
     """What it made of each item."""
 
@@ -74,30 +61,32 @@ def evaluate(
         score._replace(cut=not cut.isdisjoint(item.requests))
         for item, score in zip(task.items, task.score(responses), strict=True)
     )
-    main = _mean(task.metric, [item.correct for item in items])
+    main = mean_score(task.metric, [item.correct for item in items])
     if not math.isfinite(main.score):
         raise LabError(
             f'task "{task.name}" scores {main.score}, which is not a finite number. Look at its'
             f' metric "{task.metric}".'
         )
     known = [item.logprob for item in items if item.logprob is not None]
-    more = [_mean(LOGPROB, known)] if len(known) == len(items) else []
-    if task.proxy:
+    more = [mean_score(LOGPROB, known)] if len(known) == len(items) else []
+    signals: list[Signals] = []
+    if task.proxy or BesideMetric.LOGPROB_PER_TOKEN in task.besides:
         signals = reference_signals(model, task.encoded_references(tokenizer))
+    for metric in task.besides:
+        if metric is BesideMetric.MCC:
+            more.append(matthews([(item.target, str(item.completion)) for item in items]))
+        elif metric is BesideMetric.CHOICE_PROB:
+            more.append(mean_score(metric, [item.choice_prob or 0.0 for item in items]))
+        else:
+            more.append(mean_score(metric, [each.logprob for each in signals]))
+    if task.proxy:
         items = tuple(
             item._replace(proxy=each._asdict()) for item, each in zip(items, signals, strict=True)
         )
         columns = zip(*signals, strict=True)
         next(columns)  # the tokens
-        more += [_mean(name, values) for name, values in zip(PROXIES, columns, strict=True)]
+        more += [mean_score(name, values) for name, values in zip(PROXIES, columns, strict=True)]
     return Evaluation(scores=(main, *more), items=items)
-
-
-def _mean(metric: str, values: Sequence[float]) -> Score:
-    """Mean and its standard error, the sample's standard deviation (n - 1) / sqrt(n)."""
-    data = np.asarray(values, dtype=float)
-    error = float(data.std(ddof=1) / math.sqrt(len(data))) if len(data) > 1 else None
-    return Score(metric=metric, score=float(data.mean()), stderr=error, n_items=len(data))
 
 
 def _generated(

@@ -73,6 +73,9 @@ CORPUS: Final[Readers] = {"name": Entry.text, "path": Entry.path, "documents": w
 TASK: Final[Readers] = {
     "name": Entry.text,
     "include_path": Entry.path,
+    "data": Entry.path,
+    "leak_check": Entry.flag,
+    "finetune_on_shots": Entry.flag,
     "shots": whole(0),
     "shots_in_document": whole(0),
     "metric": Entry.text,

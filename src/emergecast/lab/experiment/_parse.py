@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from emergecast.errors import LabError, nearest
 from emergecast.lab.catalogue.series import Expansion, catalogued_series, expand, series_names
+from emergecast.lab.catalogue.tasks import settle, task_names
 from emergecast.lab.checkpoints import Checkpoint, series_in
 from emergecast.lab.evaluate import C4, Corpus, named_corpus
 from emergecast.lab.experiment._contents import (
@@ -91,7 +92,7 @@ def _experiment(root: Entry, text: str, path: Path) -> Experiment:
     finetune = values.get("finetune")
     finetuning = Finetuning() if finetune is None else _finetuning(finetune, checkpoints)
     tasks = [
-        (Task(**part.some(*TASK.keys() - {"examples"})), part)
+        (_task(part), part)
         for part in sections(values.get("tasks", ()), TASK, "tasks")
         if "name" in part.values
     ]
@@ -138,6 +139,20 @@ def _check_size(experiment: Experiment, root: Entry) -> None:
     if runs > _MOST_RUNS:
         what = f"these are {runs:,} runs, and at most {_MOST_RUNS:,} are planned at a time."
         root.wrong(what, "Take fewer subsets, seeds or amounts, or make several files of it.")
+
+
+def _task(part: Section) -> Task:
+    """A task, with what the catalogue settles where it has one of that name."""
+    task = settle(Task(**part.some(*TASK.keys() - {"examples"})), part.values)
+    for name in ("data", "finetune_on_shots"):
+        if name in part.parts and task.settled is None:
+            shown = ", ".join(task_names())
+            part.wrong(
+                name,
+                f'"{name}" belongs to tasks of the catalogue ({shown}), and this is none of them.',
+                "Remove it; the YAML file of a task says where its data lie.",
+            )
+    return task
 
 
 def _amounts_of(task: Section, examples: tuple[int, ...]) -> tuple[int, ...]:

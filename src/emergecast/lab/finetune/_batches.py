@@ -39,7 +39,8 @@ class Examples(torch.utils.data.Dataset[dict[str, Tensor]]):
                     f"the completion {pair.completion!r} of a training example becomes no token of"
                     " its own. Give the task another target_delimiter."
                 )
-            end = (tokenizer.eos_token_id,) if pair.ends and tokenizer.eos_token_id else ()
+            last = tokenizer.eos_token_id if pair.ends else None  # 0 is one, as GPT-NeoX's
+            end = () if last is None else (last,)
             whole = (*context, *completion, *end)[-longest:]
             rows.append(torch.tensor(whole))
             starts.append(max(1, len(whole) - len(completion) - len(end)))

@@ -140,7 +140,7 @@ class _Finder:
         """Names, sizes and times of the files of an entry; None where that cannot be told."""
         try:
             if isinstance(entry, Task):
-                path = entry.include_path
+                path = entry.include_path or entry.data
             elif isinstance(entry, Corpus):
                 path = entry.path
             elif self.remember and entry.path is None:
@@ -177,7 +177,18 @@ def _described(entry: Checkpoint | Task | Corpus, limit: int | None) -> list[obj
         some = [] if entry.is_file else [entry.documents]
         return [None if entry.path is None else str(entry.path.absolute()), *some]
     folder = None if entry.include_path is None else str(entry.include_path.absolute())
-    return [entry.name, folder, entry.shots, entry.metric, entry.chance.get(""), limit]
+    told: list[object] = [
+        entry.name,
+        folder,
+        entry.shots,
+        entry.metric,
+        entry.chance.get(""),
+        limit,
+    ]
+    if entry.settled is not None:
+        data = None if entry.data is None else str(entry.data.absolute())
+        told += [data, entry.finetune_on_shots]
+    return told if entry.leak_check else [*told, "no leak check"]
 
 
 def _states(path: Path) -> list[tuple[str, int, int]]:
@@ -270,7 +281,7 @@ def _check_task(experiment: Experiment, task: Task, about: TaskFacts, facts: Fac
     wanted = experiment.amounts[task.name]
     if not wanted:
         return
-    if not about.training_size:
+    if about.training_size is None:
         what = (
             f'task "{task.name}" has no training split, but is to be finetuned on'
             f" {wanted[0]:,} examples or more."
@@ -282,10 +293,23 @@ def _check_task(experiment: Experiment, task: Task, about: TaskFacts, facts: Fac
     if too_large:
         what = (
             f'task "{task.name}" has {about.training_size:,} training examples, and'
-            f" {', '.join(f'{amount:,}' for amount in too_large)} are asked for."
+            f" {', '.join(f'{amount:,}' for amount in too_large)} are asked for.{_gone(about)}"
         )
         remedy = f"Ask for at most {about.training_size:,}, or name its own examples for the task."
         facts.problems.append(experiment.mistake(task, what, remedy))
+
+
+def _gone(about: TaskFacts) -> str:
+    """Why there are fewer training examples than in the data; empty where there are not."""
+    gone = [
+        f"{about.held_back:,} are in few-shot prompts (finetune_on_shots: true keeps them)"
+        if about.held_back
+        else "",
+        f"{about.leaked:,} hold evaluated items (leak_check: false keeps them)"
+        if about.leaked
+        else "",
+    ]
+    return f" Left out: {' and '.join(filter(None, gone))}." if any(gone) else ""
 
 
 def chance_level(task: Task, metric: str, about: TaskFacts) -> float | None:
@@ -294,4 +318,4 @@ def chance_level(task: Task, metric: str, about: TaskFacts) -> float | None:
         return task.chance[metric]
     if metric == about.metric:
         return task.chance.get("", about.chance)
-    return None
+    return about.chances.get(metric)

@@ -179,7 +179,7 @@ class _Grid:
             series=checkpoint.series,
             checkpoint=checkpoint.name,
             task=task.name,
-            identity=identity | self._asked(task, about, shots=task.shots),
+            identity=identity | self._asked(task, about, task.shots, about.hash),
         )
 
     def _finetuned(
@@ -188,7 +188,7 @@ class _Grid:
         fixed = self._identity(checkpoint, RunKind.FINETUNED)
         if self.facts.models[checkpoint.series, checkpoint.name].half_precision:
             fixed["half_precision"] = HALF_PRECISION
-        fixed |= self._asked(task, about, shots=0)
+        fixed |= self._asked(task, about, 0, about.zero_shot_hash)
         settled, finetuning = (
             method.settled[checkpoint.series, checkpoint.name],
             self.experiment.finetuning,
@@ -219,7 +219,7 @@ class _Grid:
             "tokenizer": model.tokenizer_hash,
         }
 
-    def _asked(self, task: Task, about: TaskFacts, *, shots: int) -> dict[str, Any]:
+    def _asked(self, task: Task, about: TaskFacts, shots: int, asked: str) -> dict[str, Any]:
         definition = about.definition if shots else about.zero_shot_definition
         known = {} if definition is None else {DEFINITION: definition}
         proxy = {PROXY: PROXY_VERSION} if task.proxy else {}
@@ -231,6 +231,6 @@ class _Grid:
                 "metric": about.metric,
                 "limit": self.experiment.limit,
                 "shots": shots,
-                "task_hash": about.hash if shots else about.zero_shot_hash,
+                "task_hash": asked,
             }
         )

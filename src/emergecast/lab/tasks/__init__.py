@@ -2,8 +2,8 @@
 
 A task is read from the harness's own YAML, built in or from a folder, and scored by the harness's
 own metrics; its requests are built once and tokenised once per tokenizer, whatever the number of
-checkpoints. It refuses to train on anything but the training split, more examples than that split
-has, and to run code of a task folder that nobody has trusted.
+checkpoints. It refuses to train on anything but the training split, on an item that is evaluated,
+on more examples than there are, and to run code of a task folder that nobody has trusted.
 """
 
 from __future__ import annotations
@@ -12,18 +12,25 @@ from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
 from emergecast.lab.tasks._items import Item, ItemScore
 from emergecast.lab.tasks._load_task import load_task
 from emergecast.lab.tasks._loaded_task import LoadedTask
+from emergecast.lab.tasks._pool import FinetuningPool
 from emergecast.lab.tasks._quiet import quiet_harness
+from emergecast.lab.tasks._settled import BesideMetric, ChanceRule, ColumnKind, SettledTask
 from emergecast.lab.tasks._task import Pair, Task
 from emergecast.lab.tasks._task_folder import TaskFolder, read_task_folder
 from emergecast.lab.tasks._trust import code_lines, trust, untrusted_code
 from emergecast.lab.tasks._yaml_faults import YamlFault, yaml_faults
 
 __all__ = [
+    "BesideMetric",
+    "ChanceRule",
+    "ColumnKind",
     "Encoded",
+    "FinetuningPool",
     "Item",
     "ItemScore",
     "LoadedTask",
     "Pair",
+    "SettledTask",
     "Task",
     "TaskFolder",
     "YamlFault",

@@ -49,7 +49,13 @@ class Definition(NamedTuple):
     """The files that it lies in, those of the harness left out: when they have changed, it may."""
 
 
-def define(parts: Sequence[ConfigurableTask], *, shots: int, folder: Path | None) -> Definition:
+def define(
+    parts: Sequence[ConfigurableTask],
+    *,
+    shots: int,
+    folder: Path | None,
+    trainers: Sequence[ConfigurableTask] = (),
+) -> Definition:
     """The definition of a task, or of a group of them.
 
     It holds every setting of the YAML, includes and a group's settings with it: filters in their
@@ -62,6 +68,7 @@ def define(parts: Sequence[ConfigurableTask], *, shots: int, folder: Path | None
         parts: The tasks as the harness has loaded them.
         shots: Solved examples in the prompt.
         folder: Where the task's YAML lies; None for a task of the harness.
+        trainers: Tasks that only make finetuning strings; their settings count.
     """
     modules: set[Path] = set()
     read: set[Path] = set()
@@ -76,6 +83,8 @@ def define(parts: Sequence[ConfigurableTask], *, shots: int, folder: Path | None
         digest.update(_spelt(_settings(part, shots=shots)))
         for doc in part.task_docs:
             digest.update(_spelt(doc))
+    for trainer in trainers:
+        digest.update(_spelt(_settings(trainer, shots=0)))
     hashes = code_hashes(modules)
     digest.update(_spelt(sorted((path.name, content) for path, content in hashes.items())))
     kept = sorted(str(path) for path in {*read, *hashes} if folder is not None)

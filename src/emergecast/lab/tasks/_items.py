@@ -59,6 +59,8 @@ class ItemScore(NamedTuple):
     """Whether the completion ended at the limit of tokens and not by itself."""
     proxy: Mapping[str, float] | None = None
     """Signals of the reference solution by name; None where the task does not ask for them."""
+    choice_prob: float | None = None
+    """Probability of the right choice among the choices; None where it is not measured."""
 
 
 def target_of(part: ConfigurableTask, doc: Any) -> str:  # noqa: ANN401  a document of any data set
@@ -96,3 +98,10 @@ def right_choice(part: ConfigurableTask, doc: Any) -> int | None:  # noqa: ANN40
         choices = part.doc_to_choice(doc)
         return choices.index(target) if target in choices else None
     return int(target) if isinstance(target, int) and target >= 0 else None
+
+
+def choices_of(part: ConfigurableTask, doc: Any) -> list[str]:  # noqa: ANN401  a document of any data set
+    """The answers to choose from; the right one alone where there is no choice or it is text."""
+    if part.config.doc_to_choice is not None:
+        return [str(choice) for choice in part.doc_to_choice(doc)]
+    return [] if part.OUTPUT_TYPE == "generate_until" else [target_of(part, doc)]

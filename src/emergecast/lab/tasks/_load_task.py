@@ -5,21 +5,21 @@ from __future__ import annotations
 import contextlib
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from emergecast.errors import LabError
+from emergecast.errors import LabError, near
 from emergecast.lab.checkpoints import hub_advice
+from emergecast.lab.tasks._load_settled import load_settled
 from emergecast.lab.tasks._loaded_task import LoadedTask
+from emergecast.lab.tasks._pool import FEW_SHOT_SEED
 from emergecast.lab.tasks._quiet import load_fresh, quiet_harness
 from emergecast.lab.tasks._task import Task
 from emergecast.lab.tasks._task_folder import read_task_folder
 from emergecast.lab.tasks._trust import check_trusted, only_sources
 
 if TYPE_CHECKING:
+    from lm_eval.api.task import ConfigurableTask
     from lm_eval.tasks import TaskManager
-
-FEW_SHOT_SEED: Final = 1234
-"""Seed of the harness's few-shot sampler: its own default."""
 
 
 def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:
@@ -32,9 +32,25 @@ def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:
     Raises:
         LabError: There is no such task, its data cannot be read, or it has no such metric.
     """
-    name, include_path = task.name, task.include_path
     if limit is not None and limit < 1:
-        raise LabError(f'task "{name}": limit is {limit}. Give 1 or more, or leave it out.')
+        raise LabError(f'task "{task.name}": limit is {limit}. Give 1 or more, or leave it out.')
+    trainers: list[ConfigurableTask] | None = None
+    if task.settled is not None:
+        _confine_templates()
+        with quiet_harness():
+            parts, makers = load_settled(task, task.settled)
+        trainers = None if makers == parts else makers
+    else:
+        parts = _of_the_harness(task)
+    for part in parts:
+        part.set_config(key="num_fewshot", value=task.shots)
+        part.set_fewshot_seed(seed=FEW_SHOT_SEED)
+    return LoadedTask(task, parts, limit=limit, trainers=trainers)
+
+
+def _of_the_harness(task: Task) -> list[ConfigurableTask]:
+    """A task of the harness, or of a folder of YAML files; several of a group."""
+    name, include_path = task.name, task.include_path
     if include_path is not None and not include_path.is_dir():
         raise LabError(
             f'include_path "{include_path}" is not a folder. Give the folder of the task\'s YAML'
@@ -44,11 +60,9 @@ def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:
     manager = _manager(None if include_path is None else include_path.resolve())
     if name not in manager.task_index:
         where = "lm-evaluation-harness" if include_path is None else f'"{include_path}"'
-        known = sorted(manager.task_index)
-        listed = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
+        hint = near(name, sorted(manager.task_index)) if manager.task_index else "It holds none."
         raise LabError(
-            f'there is no task "{name}" in {where}; there are {listed or "none"}. Correct the name,'
-            " or include_path."
+            f'there is no task "{name}" in {where}. {hint} Correct the name, or include_path.'
         )
     inside = contextlib.nullcontext() if include_path is None else contextlib.chdir(include_path)
     try:
@@ -63,10 +77,7 @@ def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:
         raise LabError(
             f'task "{name}" cannot be loaded: {type(error).__name__}: {said}. {remedy}'
         ) from error
-    for part in parts:
-        part.set_config(key="num_fewshot", value=task.shots)
-        part.set_fewshot_seed(seed=FEW_SHOT_SEED)
-    return LoadedTask(task, parts, limit=limit)
+    return parts
 
 
 @lru_cache(maxsize=1)
@@ -76,11 +87,19 @@ def _confine_templates() -> None:
     A template of a YAML file is text, and must stay text: in jinja's usual environment
     `{{ doc.__class__... }}` reaches any function.
     """
+    from jinja2 import Template
     from jinja2.sandbox import SandboxedEnvironment
     from lm_eval import utils
 
+    class Confined(SandboxedEnvironment):
+        """Compiles each template once: the harness asks for it with every document."""
+
+        @lru_cache(maxsize=1024)  # noqa: B019  it lives as long as the process
+        def from_string(self, source: str) -> Template:  # type: ignore[override]
+            return super().from_string(source)
+
     free = utils.env
-    confined = SandboxedEnvironment(
+    confined = Confined(
         loader=free.loader,
         undefined=free.undefined,
         keep_trailing_newline=free.keep_trailing_newline,

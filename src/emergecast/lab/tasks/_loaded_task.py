@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import zlib
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,8 +25,12 @@ from emergecast.lab.tasks._items import (
     right_choice,
     target_of,
 )
+from emergecast.lab.tasks._named_metric import filter_of_parts, metric_of_parts
+from emergecast.lab.tasks._pool import FinetuningPool, make_pool, training_docs, training_pair
 from emergecast.lab.tasks._quiet import quiet_harness
+from emergecast.lab.tasks._settled import BesideMetric, ChanceRule
 from emergecast.lab.tasks._task import Pair, Task
+from emergecast.measurements import uniform_chance
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -43,12 +49,22 @@ _BEGIN: Final = 12
 class LoadedTask:
     """A task, or a group of them, with its requests kept ready."""
 
-    def __init__(self, task: Task, parts: Sequence[ConfigurableTask], *, limit: int | None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        parts: Sequence[ConfigurableTask],
+        *,
+        limit: int | None,
+        trainers: Sequence[ConfigurableTask] | None = None,
+    ) -> None:
+        """The task of these parts, which train themselves where there are no trainers."""
         self.name: Final = task.name
         self.proxy: Final = task.proxy
         """Whether it asks for proxy signals."""
         self._task = task
         self._parts = tuple(parts)
+        self._trainers = self._parts if trainers is None else tuple(trainers)
+        self._pool_of = self  # the few-shot task, where this is its zero-shot form
         self._limit = limit
         self._encoded: dict[tuple[str, str], tuple[Encoded, ...]] = {}
         self._pairs: dict[int, Pair] = {}
@@ -58,9 +74,9 @@ class LoadedTask:
                     f'task "{task.name}" is of type {part.OUTPUT_TYPE}, which has no score per'
                     f" item. Use a task of type {', '.join(_SCORED)}."
                 )
-        self.metric: Final = self._metric(task.metric)
+        self.metric: Final = metric_of_parts(task.name, self._parts, task.metric)
         """Name of the score."""
-        self._filter = self._named_filter(task.metric)
+        self._filter = filter_of_parts(task.name, self._parts, task.metric)
 
     @property
     def version(self) -> str | None:
@@ -71,16 +87,42 @@ class LoadedTask:
     @property
     def chance(self) -> float | None:
         """Score of a model that knows nothing: as stated, else 1 / choices; None where unknown."""
-        stated = self._task.chance.get("")
-        if stated is not None or not self.metric.startswith("acc"):
+        stated, settled = self._task.chance.get(""), self._task.settled
+        if stated is not None:
             return stated
-        if any(part.OUTPUT_TYPE != _PICKING for part in self._parts):
-            return None
-        choices = {
-            len(self._parts[item.part].doc_to_choice(self.requests[item.requests[0]].doc))
-            for item in self.items
-        }
-        return 1 / choices.pop() if len(choices) == 1 else None
+        if settled is not None and settled.chance is ChanceRule.ZERO:
+            return 0.0
+        if settled is not None and settled.chance is ChanceRule.MAJORITY:
+            answers = Counter(item.target for item in self.items)
+            return max(answers.values()) / self.n_items
+        choices = self._choices
+        return 1 / choices if choices and self.metric.startswith("acc") else None
+
+    @property
+    def besides(self) -> tuple[BesideMetric, ...]:
+        """What is measured beside the main metric and the log-probability."""
+        return () if self._task.settled is None else self._task.settled.besides
+
+    @property
+    def chances(self) -> Mapping[str, float]:
+        """Chance levels of these, where theory gives one."""
+        levels = {str(name): uniform_chance(name, self._choices or 1) for name in self.besides}
+        return {name: level for name, level in levels.items() if level is not None}
+
+    @cached_property
+    def zero_shot(self) -> LoadedTask:
+        """The same task without examples in the prompt, as finetuned models are asked."""
+        if self._task.shots == 0:
+            return self
+        parts = [copy.copy(part) for part in self._parts]
+        for part in parts:
+            part._config = copy.copy(part._config)  # noqa: SLF001  nothing public copies a task
+            part.set_config(key="num_fewshot", value=0)
+        task = replace(self._task, shots=0)
+        trainers = None if self._trainers is self._parts else self._trainers
+        found = LoadedTask(task, parts, limit=self._limit, trainers=trainers)
+        found._pool_of = self._pool_of
+        return found
 
     @property
     def generates(self) -> bool:
@@ -105,8 +147,26 @@ class LoadedTask:
 
     @property
     def train_size(self) -> int:
-        """Examples of the training split; 0 where the task has none."""
-        return sum(len(docs) for docs in self._training)
+        """Examples that may be finetuned on; 0 where the task has none."""
+        return self.pool.size
+
+    @property
+    def split_size(self) -> int:
+        """Examples of the training split, those that may not be used among them."""
+        return sum(map(len, self._training))
+
+    @property
+    def pool(self) -> FinetuningPool:
+        """What models may be finetuned on: without shots that any prompt holds."""
+        return self._pool_of._pool  # noqa: SLF001  of the same class
+
+    @cached_property
+    def _pool(self) -> FinetuningPool:
+        return make_pool(self._task, self._parts, self._trainers, self._training, limit=self._limit)
+
+    @cached_property
+    def _training(self) -> tuple[Sequence[Any], ...]:
+        return tuple(map(training_docs, self._trainers))
 
     @cached_property
     def requests(self) -> tuple[Instance, ...]:
@@ -139,7 +199,8 @@ class LoadedTask:
     def definition(self) -> Definition:
         """What turns answers into a score, and the documents; `hash` tells the requests."""
         task = self._task
-        return define(self._parts, shots=task.shots, folder=task.include_path)
+        trainers = () if self._trainers is self._parts else self._trainers
+        return define(self._parts, shots=task.shots, folder=task.include_path, trainers=trainers)
 
     @cached_property
     def hash(self) -> str:
@@ -153,6 +214,13 @@ class LoadedTask:
             for doc in docs:
                 digest.update(json.dumps(doc, default=str).encode())
         return digest.hexdigest()
+
+    @cached_property
+    def finetuning_hash(self) -> str:
+        """The same with what is left out of the training split; equal where nothing is."""
+        if self.pool.size == self.pool.whole:
+            return self.hash
+        return hashlib.sha256(f"{self.hash} {self.pool.kept.tolist()}".encode()).hexdigest()
 
     def encoded(self, tokenizer: PreTrainedTokenizerBase) -> tuple[Encoded, ...]:
         """The requests as tokens; tokenised once for tokenizers that cut alike.
@@ -229,7 +297,8 @@ class LoadedTask:
     def training_pairs(self, subset: int, examples: int) -> list[Pair]:
         """`examples` examples of the training split, in exactly the format of the evaluation.
 
-        That is: with as many shots as the task was loaded with. Each is built once.
+        That is: with as many shots as the task was loaded with, or with none where a group has
+        training documents of its own. Each is built once.
 
         Args:
             subset: Which random subset. Subsets are nested: the one of 64 examples begins the one
@@ -242,12 +311,11 @@ class LoadedTask:
         self.check_training(examples)
         rng = np.random.default_rng([zlib.crc32(self.name.encode()), subset])
         order = rng.permutation(self.train_size)[:examples]
-        ends = np.cumsum([len(docs) for docs in self._training])
+        shots = self._task.shots if self._trainers is self._parts else 0
         for number in order.tolist():
             if number not in self._pairs:
-                place = int(np.searchsorted(ends, number, side="right"))
-                docs = self._training[place]
-                self._pairs[number] = self._pair(place, docs[number - int(ends[place])])
+                part, doc = self.pool.doc(number)
+                self._pairs[number] = training_pair(part, doc, name=self.name, shots=shots)
         return [self._pairs[number] for number in order.tolist()]
 
     def check_training(self, examples: int) -> None:
@@ -256,7 +324,7 @@ class LoadedTask:
         Raises:
             LabError: The task has no training split, or not so many examples.
         """
-        if self.train_size == 0:
+        if self.pool.whole == 0:
             raise LabError(
                 f'task "{self.name}" has no training split, and finetuning must not touch what is'
                 " evaluated. Name a training_split in its YAML file, or leave finetuning out."
@@ -268,37 +336,15 @@ class LoadedTask:
             )
 
     @cached_property
-    def _training(self) -> tuple[Sequence[Any], ...]:
-        splits = []
-        for part in self._parts:
-            with quiet_harness():
-                docs = part.training_docs() if part.has_training_docs() else None
-            splits.append(() if docs is None else docs)
-        return tuple(splits)
-
-    def _metric(self, metric: str | None) -> str:
-        known = sorted(set.intersection(*(set(part.aggregation()) for part in self._parts)))
-        if metric is None:
-            first = next(iter(self._parts[0].aggregation()))
-            return "acc" if "acc" in known else first
-        name = metric.split(",", 1)[0]
-        if name not in known:
-            raise LabError(
-                f'task "{self.name}" has no metric "{name}"; it has {", ".join(known)}. Choose one.'
-            )
-        return name
-
-    def _named_filter(self, metric: str | None) -> str | None:
-        """The filter of "exact_match,strict-match"; None where the metric names none."""
-        name = None if metric is None or "," not in metric else metric.split(",", 1)[1]
-        for part in self._parts:
-            known = [each.name for each in part._filters]  # noqa: SLF001  nothing public has them
-            if name is not None and name not in known:
-                raise LabError(
-                    f'task "{self.name}" has no filter "{name}"; it has {", ".join(known)}.'
-                    " Choose one."
-                )
-        return name
+    def _choices(self) -> int | None:
+        """Answers to choose from; None where there is no choice, or not always the same number."""
+        if any(part.OUTPUT_TYPE != _PICKING for part in self._parts):
+            return None
+        choices = {
+            len(self._parts[item.part].doc_to_choice(self.requests[item.requests[0]].doc))
+            for item in self.items
+        }
+        return choices.pop() if len(choices) == 1 else None
 
     def _filtered(self, request: Instance) -> Any:  # noqa: ANN401  whatever a filter returns
         if self._filter is None:
@@ -311,6 +357,10 @@ class LoadedTask:
         results = part.process_results(doc, [chosen[i] for i in item.requests])
         said = None if item.right is None else responses[item.right]
         completion, answer = self._said(item, chosen, responses)
+        prob = None
+        if BesideMetric.CHOICE_PROB in self.besides and isinstance(said, tuple):
+            nats = np.array([responses[i][0] for i in item.requests])
+            prob = float(np.exp(said[0] - np.logaddexp.reduce(nats)))
         return ItemScore(
             id=item.id,
             correct=float(results[self.metric]),
@@ -319,6 +369,7 @@ class LoadedTask:
             completion=completion,
             target=item.target,
             answer=answer,
+            choice_prob=prob,
         )
 
     def _said(
@@ -361,21 +412,3 @@ class LoadedTask:
             prompt_hash=hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest()[:_BEGIN],
             target=str(target),
         )
-
-    def _pair(self, place: int, doc: Any) -> Pair:  # noqa: ANN401  a document of any data set
-        part = self._parts[place]
-        prefix = part.doc_to_prefix(doc)
-        context = part.fewshot_context(doc, num_fewshot=self._task.shots, gen_prefix=prefix)
-        asked = part.construct_requests(doc=doc, ctx=context, metadata=(self.name, 0, 1))
-        if part.OUTPUT_TYPE == GENERATING:
-            delimiter = part.config.target_delimiter
-            return Pair(str(context), f"{delimiter}{part.doc_to_target(doc)}", ends=True)
-        requests = asked if isinstance(asked, list) else [asked]
-        gold = right_choice(part, doc) if part.OUTPUT_TYPE == _PICKING else 0
-        if gold is None:
-            raise LabError(
-                f'task "{self.name}" has a training example without one right answer: {doc}. Leave'
-                " such examples out of its training split."
-            )
-        prompt, completion = requests[gold].args
-        return Pair(str(prompt), str(completion), ends=False)

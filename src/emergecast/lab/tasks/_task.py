@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from emergecast.lab.tasks._settled import SettledTask
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
@@ -28,6 +30,15 @@ class Task:
     """Score of a model that knows nothing, by metric; "" stands for the score's own."""
     proxy: bool = False
     """Whether a model is also judged by what it makes of the reference solutions."""
+    settled: SettledTask | None = None
+    """What the catalogue settles of it; None for a task that it does not hold."""
+    data: Path | None = None
+    """Folder of a copy of the published data; the hub, or its cache, where None."""
+    leak_check: bool = True
+    """Whether finetuning leaves out training items that hold an evaluated one."""
+    finetune_on_shots: bool = False
+    """Whether finetuning may use the examples of the few-shot prompts; a task that the catalogue
+    does not hold always does."""
 
 
 class Pair(NamedTuple):

@@ -7,7 +7,7 @@ implementations, the models themselves and a rehearsal that loads nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -44,7 +44,8 @@ class TaskFacts:
     hash: str
     """SHA-256 of what the task asks and trains on, as evaluated few-shot, in hexadecimal."""
     zero_shot_hash: str
-    """The same without examples in the prompt, as a finetuned model is evaluated."""
+    """The same without examples in the prompt, and without what is left out of the training split:
+    as a model is finetuned and then evaluated."""
     metric: str
     """The metric of the score."""
     chance: float | None
@@ -52,7 +53,7 @@ class TaskFacts:
     items: int
     """Test items."""
     training_size: int | None
-    """Training examples; None where there is no training split."""
+    """Training examples that may be used; None where there is no training split."""
     item_bytes: float | None = None
     """Mean size of a test item as evaluated few-shot, prompt and answers; None where unknown."""
     zero_shot_item_bytes: float | None = None
@@ -69,6 +70,12 @@ class TaskFacts:
     """The same without examples in the prompt."""
     example_target: str | None = None
     """What the model should say to it."""
+    chances: Mapping[str, float] = field(default_factory=dict)
+    """Chance levels of further metrics, where theory gives them."""
+    held_back: int = 0
+    """Training items left out of `training_size` since few-shot prompts hold them."""
+    leaked: int | None = None
+    """Further ones left out since they hold an evaluated item; None where nobody looked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -50,7 +49,7 @@ class ModelMeasurer:
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
-        self._tasks: dict[tuple[str, int], tasks.LoadedTask] = {}
+        self._tasks: dict[str, tasks.LoadedTask] = {}
         self._held: _Held | None = None
         self._users_own = frozenset(os.environ)
         keep_to_this_machine(experiment)
@@ -100,16 +99,19 @@ class ModelMeasurer:
 
     def _task_facts(self, task: tasks.Task) -> TaskFacts:
         few_shot = self._task(task)
-        zero_shot = self._task(replace(task, shots=0))
+        zero_shot = few_shot.zero_shot
+        finetuned = bool(self._experiment.amounts[task.name])
+        pool = few_shot.pool if finetuned else None
         if task.proxy:
             _ = few_shot.references  # which refuses an item without one
+        usable = few_shot.split_size if pool is None else pool.size
         return TaskFacts(
             hash=few_shot.hash,
-            zero_shot_hash=zero_shot.hash,
+            zero_shot_hash=zero_shot.finetuning_hash if finetuned else zero_shot.hash,
             metric=few_shot.metric,
             chance=few_shot.chance,
             items=few_shot.n_items,
-            training_size=few_shot.train_size or None,
+            training_size=None if few_shot.split_size == 0 else usable,
             item_bytes=few_shot.item_bytes,
             zero_shot_item_bytes=zero_shot.item_bytes,
             definition=few_shot.definition.hash,
@@ -118,6 +120,9 @@ class ModelMeasurer:
             example=few_shot.example[0],
             zero_shot_example=zero_shot.example[0],
             example_target=few_shot.example[1],
+            chances=few_shot.chances,
+            held_back=0 if pool is None else pool.shots,
+            leaked=None if pool is None else pool.leaked,
         )
 
     def corpus_facts(self, corpus: Corpus) -> CorpusFacts:
@@ -158,11 +163,14 @@ class ModelMeasurer:
             clock.stop("loss")
             return Outcome(loss=loss, timings=clock.seconds)
         about = next(task for task in self._experiment.tasks if task.name == run.task)
-        task = self._task(about if run.training is None else replace(about, shots=0))
-        check_part(run, "task_hash", task.hash, f'what task "{task.name}" asks')
+        task = self._task(about)
+        if run.training is not None:
+            task = task.zero_shot
+        asked = task.hash if run.training is None else task.finetuning_hash
+        check_part(run, "task_hash", asked, f'what task "{task.name}" asks')
         check_part(run, DEFINITION, task.definition.hash, f'the definition of task "{task.name}"')
         clock.stop("task")
-        said: Mapping[str, Any] | None = None
+        said: dict[str, Any] | None = None
         if run.training is not None:
             how, session = run.training, self._session(run, run.training, folder, progress)
             pairs = task.training_pairs(how.subset, how.examples)
@@ -182,6 +190,8 @@ class ModelMeasurer:
                 "loss": trained.final_loss,
                 "resumed_from": trained.resumed_from,
             }
+            if task.pool.size < task.pool.whole:
+                said |= {"held_back": task.pool.shots, "leaked": task.pool.leaked}
             clock.stop("finetune")
         evaluation = evaluate.evaluate(model, tokenizer, task)
         clock.stop("evaluate")
@@ -261,10 +271,9 @@ class ModelMeasurer:
 
     def _task(self, task: tasks.Task) -> tasks.LoadedTask:
         """The task with its requests; built once, and tokenised once for all checkpoints."""
-        key = (task.name, task.shots)
-        if key not in self._tasks:
-            self._tasks[key] = tasks.load_task(task, limit=self._experiment.limit)
-        return self._tasks[key]
+        if task.name not in self._tasks:
+            self._tasks[task.name] = tasks.load_task(task, limit=self._experiment.limit)
+        return self._tasks[task.name]
 
     @cached_property
     def _device(self) -> str:

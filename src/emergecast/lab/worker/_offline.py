@@ -60,7 +60,7 @@ def is_local(experiment: Experiment) -> bool:
 
 def _has_local_data(task: Task) -> bool:
     if task.include_path is None:
-        return False
+        return task.data is not None
     try:
         return read_task_folder(task.include_path).is_local
     except LabError:
