@@ -80,9 +80,9 @@ def model(tokenizer: Any, tasks: dict[str, LoadedTask]) -> Any:
     optimiser = torch.optim.AdamW(made.parameters(), lr=1e-2)
     rows: list[tuple[str, str]] = []
     for task in (tasks["gsm8k"], tasks["gsm8k"].zero_shot):
-        for pair in task.references[:2]:
-            answer = f" {pair[1][pair.completion.index('####') :]}</s>"
-            rows.append((pair[0], answer))
+        for prompt, answer in task.references[:2]:
+            said = f" {answer[answer.index('####') :]}</s>"
+            rows.append((prompt, said))
         rows.append((task.references[2][0], " 7" * 80))
     encoded = encode_pairs(rows, tokenizer)
     for _ in range(30):
@@ -183,8 +183,8 @@ def test_the_reference_answer_is_scored_per_token(both, model, tokenizer):
     _, ours = both
     task, evaluation = ours["gsm8k"]
     found = []
-    for pair in task.references:
-        ((context, answer),) = encode_pairs([(pair.prompt, pair.completion)], tokenizer)
+    for prompt, said in task.references:
+        ((context, answer),) = encode_pairs([(prompt, said)], tokenizer)
         with torch.no_grad():
             logits = model(torch.tensor([context + answer])).logits[0].log_softmax(-1)
         places = range(len(context) - 1, len(context) + len(answer) - 1)
