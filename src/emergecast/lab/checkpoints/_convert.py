@@ -93,7 +93,8 @@ def converted_folder(published: Path, repository: str) -> Path:
     from huggingface_hub import constants
 
     cache = Path(constants.HF_HUB_CACHE)
-    commit = published.parts[published.parts.index("snapshots") + 1 :]
+    inside = published.parts[::-1].index("snapshots")  # the last one: a cache may lie anywhere
+    commit = published.parts[len(published.parts) - inside :]
     name = "--".join([*repository.split("/"), *commit, f"v{_VERSION}"])
     return cache.parent / "emergecast" / "converted" / name
 
