@@ -11,8 +11,8 @@ environment of its own, whose Python is named here:
 The old environment saves small models of random weights and their logits; this one converts them
 and compares. Real ones can be compared too: name a folder of a downloaded checkpoint after it.
 
-Found on 27 November 2026 (torch 2.13.0, transformers 4.57.6 there and 5.23.0 here): no difference in
-any logit of the three kinds of models below. No real checkpoint was at hand.
+Found on 27 November 2026 (torch 2.13.0, transformers 4.57.6 there and 5.23.0 here): no difference
+in any logit of the three kinds of models below. No real checkpoint was at hand.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def difference(python: str, folder: Path, settings: dict[str, object] | None, wo
     import torch
     from transformers import AutoModelForCausalLM
 
-    from emergecast.lab.checkpoints._convert import convert
+    from emergecast.lab.checkpoints._converted import convert
 
     told = work / "logits.pt"
     words = [str(folder), json.dumps(settings), str(LENGTH), str(told)]

@@ -19,10 +19,9 @@ from emergecast.lab.catalogue.series._read_families import (
     left_out_families,
     series_names,
 )
-from emergecast.lab.catalogue.series._verify import Asked, Suspicion, Verification, verify
+from emergecast.lab.catalogue.series._verify import Suspicion, Verification, WhoSaid, verify
 
 __all__ = [
-    "Asked",
     "BadRevision",
     "CataloguedSeries",
     "Expansion",
@@ -30,6 +29,7 @@ __all__ = [
     "StoredAs",
     "Suspicion",
     "Verification",
+    "WhoSaid",
     "catalogued_series",
     "checkpoint_of",
     "expand",
