@@ -15,7 +15,6 @@ from emergecast.lab.catalogue.series._catalogued import (
 from emergecast.lab.catalogue.series._expand import Expansion, checkpoint_of, expand
 from emergecast.lab.catalogue.series._read_families import (
     catalogued_series,
-    families,
     left_out_families,
     series_names,
 )
@@ -33,7 +32,6 @@ __all__ = [
     "catalogued_series",
     "checkpoint_of",
     "expand",
-    "families",
     "left_out_families",
     "series_names",
     "verify",
