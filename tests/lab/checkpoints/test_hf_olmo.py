@@ -14,7 +14,7 @@ from torch.nn import functional
 from emergecast.errors import LabError
 from emergecast.lab.catalogue.series import catalogued_series, expand
 from emergecast.lab.checkpoints import Checkpoint, folders_of, inspect, load
-from emergecast.lab.checkpoints._convert import converted_config
+from emergecast.lab.checkpoints._converted import converted_config
 
 VOCABULARY = 304
 CONFIG: dict[str, Any] = {

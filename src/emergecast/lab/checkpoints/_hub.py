@@ -12,7 +12,7 @@ from typing import Final
 
 from emergecast.errors import LabError, nearest
 from emergecast.lab.checkpoints._checkpoint import Checkpoint
-from emergecast.lab.checkpoints._convert import converted_folder, loadable
+from emergecast.lab.checkpoints._converted import converted_folder, loadable
 from emergecast.lab.checkpoints._weights import hash_each, named_weights, weights_among
 
 _SETTINGS: Final = ("*.json", "*.model", "*.txt")

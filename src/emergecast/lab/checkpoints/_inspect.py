@@ -13,7 +13,7 @@ from emergecast.lab.checkpoints._checkpoint import (
     CheckpointFacts,
     FileHashes,
 )
-from emergecast.lab.checkpoints._convert import converted_config, is_hf_olmo
+from emergecast.lab.checkpoints._converted import converted_config, is_hf_olmo
 from emergecast.lab.checkpoints._hub import (
     Folders,
     cached,

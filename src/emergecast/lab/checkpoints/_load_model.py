@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emergecast.errors import LabError
 from emergecast.lab.checkpoints._checkpoint import Checkpoint
-from emergecast.lab.checkpoints._convert import converted_config, is_hf_olmo
+from emergecast.lab.checkpoints._converted import converted_config, is_hf_olmo
 from emergecast.lab.checkpoints._hub import Folders, cached, folders_of
 from emergecast.lab.checkpoints._read_config import CONFIG, check_fit
 from emergecast.lab.checkpoints._safetensors import StoredTensor

@@ -55,7 +55,7 @@ def read_sentencepiece(folder: Path) -> PreTrainedTokenizerBase:
 @cache
 def _tokenizer_class() -> Any:  # noqa: ANN401  transformers is loaded when it is needed
     try:
-        import sentencepiece  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
+        import sentencepiece  # noqa: F401
     except ImportError:
         raise LabError(
             "this tokenizer needs the package sentencepiece: pip install sentencepiece."

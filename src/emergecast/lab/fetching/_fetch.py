@@ -61,8 +61,13 @@ def fetch(
 def _get(need: Need) -> None:
     if need.kind is NeedKind.DATA:
         from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError
 
-        snapshot_download(need.repository, repo_type="dataset")
+        try:
+            snapshot_download(need.repository, repo_type="dataset")
+        except (HfHubHTTPError, OSError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise LabError(f'the data set "{need.repository}" cannot be read ({what}).') from error
     elif need.checkpoint is not None:
         folders_of(need.checkpoint)
     else:

@@ -12,7 +12,7 @@ from typing import Final
 from emergecast.errors import LabError
 from emergecast.files import write_whole
 from emergecast.lab.checkpoints import Checkpoint, cached, folders_of, remove_weights
-from emergecast.lab.experiment import Experiment, Keep
+from emergecast.lab.experiment import Experiment, Keep, WorkerKind
 
 _NOTES: Final = "fetched.json"
 """In the output folder: titles of checkpoints that were fetched for the experiment."""
@@ -26,6 +26,7 @@ class FetchAhead:
     """
 
     def __init__(self, experiment: Experiment) -> None:
+        self._loads = experiment.worker is WorkerKind.MODELS  # a rehearsal loads nothing
         self._keep = {series.name: series.keep for series in experiment.series}
         self._file = experiment.output / _NOTES
         self._mine = set(self._noted())
@@ -38,7 +39,7 @@ class FetchAhead:
 
     def needed(self, checkpoint: Checkpoint) -> None:
         """A worker is about to need it: whether it was there before is remembered."""
-        if checkpoint.source is None:
+        if not self._concerns(checkpoint):
             return
         if checkpoint.title in self._mine:
             self._here.add(checkpoint.title)
@@ -49,7 +50,7 @@ class FetchAhead:
 
     def ahead(self, checkpoint: Checkpoint) -> None:
         """Fetch it in the background, once, unless it is here."""
-        if checkpoint.source is None or checkpoint.title in self._asked:
+        if not self._concerns(checkpoint) or checkpoint.title in self._asked:
             return
         self._asked.add(checkpoint.title)
         if cached(checkpoint) is not None:
@@ -80,6 +81,9 @@ class FetchAhead:
         with contextlib.suppress(queue.Empty):
             while True:
                 yield self._news.get_nowait()
+
+    def _concerns(self, checkpoint: Checkpoint) -> bool:
+        return self._loads and checkpoint.source is not None
 
     def _fetch(self) -> None:
         while True:

@@ -189,6 +189,6 @@ def test_the_reference_answer_is_scored_per_token(both, model, tokenizer):
             logits = model(torch.tensor([context + answer])).logits[0].log_softmax(-1)
         places = range(len(context) - 1, len(context) + len(answer) - 1)
         found.append(np.mean([float(logits[i, t]) for i, t in zip(places, answer, strict=True)]))
-    assert "<<" in task.references[0].completion
+    assert "<<" in task.references[0][1]
     score = next(each for each in evaluation.scores if each.metric == "logprob_per_token")
     assert score.score == pytest.approx(np.mean(found), abs=1e-5)

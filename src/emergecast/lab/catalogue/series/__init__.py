@@ -15,14 +15,12 @@ from emergecast.lab.catalogue.series._catalogued import (
 from emergecast.lab.catalogue.series._expand import Expansion, checkpoint_of, expand
 from emergecast.lab.catalogue.series._read_families import (
     catalogued_series,
-    families,
     left_out_families,
     series_names,
 )
-from emergecast.lab.catalogue.series._verify import Asked, Suspicion, Verification, verify
+from emergecast.lab.catalogue.series._verify import Suspicion, Verification, WhoSaid, verify
 
 __all__ = [
-    "Asked",
     "BadRevision",
     "CataloguedSeries",
     "Expansion",
@@ -30,10 +28,10 @@ __all__ = [
     "StoredAs",
     "Suspicion",
     "Verification",
+    "WhoSaid",
     "catalogued_series",
     "checkpoint_of",
     "expand",
-    "families",
     "left_out_families",
     "series_names",
     "verify",

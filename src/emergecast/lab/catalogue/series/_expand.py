@@ -20,15 +20,12 @@ class Expansion:
     """A sentence for each reason to leave checkpoints out."""
 
 
-def expand(
-    series: CataloguedSeries, steps: Sequence[int] = (), *, name: str | None = None
-) -> Expansion:
+def expand(series: CataloguedSeries, steps: Sequence[int] = ()) -> Expansion:
     """The checkpoints of a series but for bad ones; those of `steps` alone where some are given.
 
     Args:
         series: The series.
         steps: Training steps; all where empty.
-        name: What the experiment calls the series; as the catalogue does where None.
 
     Raises:
         LabError: the series has no checkpoint at one of the steps, or none is left.
@@ -57,18 +54,16 @@ def expand(
     if not good:
         raise LabError(f"no checkpoint is left. {' '.join(left_out)} Name other steps.")
     return Expansion(
-        checkpoints=tuple(checkpoint_of(series, each, name=name) for each in good),
+        checkpoints=tuple(checkpoint_of(series, each) for each in good),
         left_out=left_out,
     )
 
 
-def checkpoint_of(
-    series: CataloguedSeries, listed: ListedCheckpoint, *, name: str | None = None
-) -> Checkpoint:
+def checkpoint_of(series: CataloguedSeries, listed: ListedCheckpoint) -> Checkpoint:
     """One checkpoint of a series, as the lab loads it."""
     return Checkpoint(
         name=listed.name,
-        series=name or series.name,
+        series=series.name,
         repo=listed.repository,
         revision=listed.revision,
         subfolder=listed.subfolder,

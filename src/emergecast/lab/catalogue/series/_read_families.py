@@ -66,14 +66,6 @@ def catalogued_series(name: str) -> CataloguedSeries:
     return found
 
 
-def families() -> dict[str, tuple[CataloguedSeries, ...]]:
-    """All series by family."""
-    found: dict[str, list[CataloguedSeries]] = {}
-    for each in _catalogue().values():
-        found.setdefault(each.family, []).append(each)
-    return {family: tuple(members) for family, members in found.items()}
-
-
 def left_out_families() -> Mapping[str, str]:
     """Known families that cannot be loaded, and why."""
     reasons: Mapping[str, str] = _read(_FOLDER / _LEFT_OUT)["reasons"]

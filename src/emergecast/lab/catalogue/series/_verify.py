@@ -22,7 +22,7 @@ _AT_ONCE: Final = 8
 """Requests to the hub at a time."""
 
 
-class Asked(StrEnum):
+class WhoSaid(StrEnum):
     """Who said what the weights are."""
 
     HUB = "hub"
@@ -53,7 +53,7 @@ class Verification:
 
     series: str
     """Its name."""
-    asked: Asked
+    asked: WhoSaid
     """Who said it."""
     hashes: dict[str, dict[str, str]]
     """SHA-256 of each weight file, by checkpoint and file."""
@@ -65,7 +65,7 @@ class Verification:
     @property
     def sound(self) -> bool:
         """Whether all that was looked at is there, and nothing is shared that is not known."""
-        gone = self.missing if self.asked is Asked.HUB else {}
+        gone = self.missing if self.asked is WhoSaid.HUB else {}
         return not gone and all(each.known for each in self.suspicions)
 
 
@@ -80,11 +80,11 @@ def verify(
     """
     from huggingface_hub import constants
 
-    asked = Asked.CACHE if constants.HF_HUB_OFFLINE else Asked.HUB
+    asked = WhoSaid.CACHE if constants.HF_HUB_OFFLINE else WhoSaid.HUB
     hashes: dict[str, dict[str, str]] = {}
     missing: dict[str, str] = {}
     refs: dict[str, tuple[str, ...]] = {}
-    if asked is Asked.HUB:
+    if asked is WhoSaid.HUB:
         branched = {each.repository for each in series.checkpoints if each.revision is not None}
         refs = {repository: revisions_of(repository) for repository in sorted(branched)}
 
@@ -99,7 +99,7 @@ def verify(
         except LabError as error:
             return str(error)
 
-    with ThreadPoolExecutor(_AT_ONCE if asked is Asked.HUB else 1) as pool:
+    with ThreadPoolExecutor(_AT_ONCE if asked is WhoSaid.HUB else 1) as pool:
         found = pool.map(look, series.checkpoints)
         for done, (listed, said) in enumerate(zip(series.checkpoints, found, strict=True), start=1):
             if isinstance(said, str):
@@ -117,9 +117,9 @@ def verify(
     )
 
 
-def _hashes(series: CataloguedSeries, listed: ListedCheckpoint, asked: Asked) -> dict[str, str]:
+def _hashes(series: CataloguedSeries, listed: ListedCheckpoint, asked: WhoSaid) -> dict[str, str]:
     checkpoint = checkpoint_of(series, listed)
-    if asked is Asked.HUB:
+    if asked is WhoSaid.HUB:
         files = listing(checkpoint).weights(listed.subfolder, None)
         known = {each.name: each.sha256 for each in files if each.sha256 is not None}
         if not known:

@@ -68,6 +68,8 @@ def loadable(published: Path, repository: str) -> Path:
     target = converted_folder(published, repository)
     if _is_whole(target):
         return target
+    from safetensors import SafetensorError
+
     target.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
     try:
@@ -75,6 +77,11 @@ def loadable(published: Path, repository: str) -> Path:
         if not _is_whole(target):  # or another process was faster
             shutil.rmtree(target, ignore_errors=True)
             made.rename(target)
+    except (OSError, SafetensorError) as error:
+        raise LabError(
+            f'"{target}" cannot be written ({error}). It needs as much room as the weights that it'
+            " is made of."
+        ) from error
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return target
@@ -93,7 +100,8 @@ def converted_folder(published: Path, repository: str) -> Path:
     from huggingface_hub import constants
 
     cache = Path(constants.HF_HUB_CACHE)
-    commit = published.parts[published.parts.index("snapshots") + 1 :]
+    inside = published.parts[::-1].index("snapshots")  # the last one: a cache may lie anywhere
+    commit = published.parts[len(published.parts) - inside :]
     name = "--".join([*repository.split("/"), *commit, f"v{_VERSION}"])
     return cache.parent / "emergecast" / "converted" / name
 
