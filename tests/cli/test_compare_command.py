@@ -130,10 +130,12 @@ def test_a_refused_forecast_is_status_3(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (("--series", "a"), "takes two series, not 1 (a)"),
+        (("--series", "a"), "takes two series or more, not 1 (a)"),
         (("--series", "a", "a"), "cannot be compared with itself"),
         (("--series", "a", "c"), 'no row has the series "c"'),
-        (("--series", "a", "b", "c"), "takes two series, not 3"),
+        (("--series", "a", "b", "c"), 'no row has the series "c"'),
+        (("--series", "a", "b", "--truth", "c=1.9"), 'there is no series "c"'),
+        (("--series", "a", "b", "--truth", "a"), "--truth takes NAME=VALUE"),
         (("--series", "a", "b", "--task", "quzi"), 'no row has the task "quzi"'),
         (("--series", "a", "b", "--axis", "flopz"), "flopz"),
         (("--series", "a", "b", "--law", "no"), "no"),
