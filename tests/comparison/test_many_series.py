@@ -360,7 +360,7 @@ def test_pairs_are_chosen_as_by_looking_at_all_of_them():
     """Two series: the most trained pair within a quarter, else the nearest, over random tables."""
     rng = np.random.default_rng(9)
     for _ in range(40):
-        made = [
+        made: list[list[tuple[str, int, float, int | None, float]]] = [
             [
                 (f"{name}{i}", 20, 10 ** rng.uniform(18, 19), None, 0.3)
                 for i in range(rng.integers(1, 6))

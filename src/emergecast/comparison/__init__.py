@@ -11,7 +11,12 @@ from emergecast.comparison._compare import (
     forecast_series,
     series_to_compare,
 )
-from emergecast.comparison._comparison import Comparison, ComparisonRecord, comparison_schema
+from emergecast.comparison._comparison import (
+    Comparison,
+    ComparisonRecord,
+    comparison_schema,
+    refuse_unknown,
+)
 from emergecast.comparison._decisions import FORECAST, Decisions
 from emergecast.comparison._emergence_order import EmergenceOrder, LeftOut, PlacedSeries
 from emergecast.comparison._first import Difference, ElbowCompute, First
@@ -41,5 +46,6 @@ __all__ = [
     "comparison_of",
     "comparison_schema",
     "forecast_series",
+    "refuse_unknown",
     "series_to_compare",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -224,14 +224,7 @@ class Comparison:
         Raises:
             OptionError: a name is none of the series, or an elbow no finite number.
         """
-        for name, elbow in elbows.items():
-            if name not in self.series:
-                raise OptionError(
-                    f'there is no series "{name}" in the comparison, whose elbow is said to be '
-                    f"{elbow:g}. {near(name, self.series)}"
-                )
-            if not math.isfinite(elbow):
-                raise OptionError(f"the elbow of {name} must be a finite number, not {elbow}.")
+        refuse_unknown(elbows, self.series)
         found = {
             each.series: each.with_truth(elbows[each.series]) if each.series in elbows else each
             for each in self.found
@@ -331,6 +324,22 @@ class Comparison:
 
     def __repr__(self) -> str:
         return f"Comparison({self.title}; {self.subtitle})"
+
+
+def refuse_unknown(elbows: Mapping[str, float], series: Sequence[str]) -> None:
+    """Nothing, where each elbow that is said to be known is a number of one of the series.
+
+    Raises:
+        OptionError: it is not.
+    """
+    for name, elbow in elbows.items():
+        if name not in series:
+            raise OptionError(
+                f'there is no series "{name}" in the comparison, whose elbow is said to be '
+                f"{elbow:g}. {near(name, series)}"
+            )
+        if not math.isfinite(elbow):
+            raise OptionError(f"the elbow of {name} must be a finite number, not {elbow}.")
 
 
 def _of_two(found: First, series: tuple[str, ...]) -> tuple[str, str] | None:

@@ -17,7 +17,13 @@ from emergecast.cli._options import (
     out_folder,
 )
 from emergecast.cli._output import as_text, deliver, progress
-from emergecast.comparison import ComparedAt, comparison_of, forecast_series, series_to_compare
+from emergecast.comparison import (
+    ComparedAt,
+    comparison_of,
+    forecast_series,
+    refuse_unknown,
+    series_to_compare,
+)
 from emergecast.forecasts import ForecastOptions
 from emergecast.inference import FitOptions
 from emergecast.measurements import SelectOptions, read_table
@@ -82,6 +88,8 @@ def compare(
         table, chance=chance, loss_from=loss_from, axis=rows.axis, shift=rows.shift
     )
     names = series_to_compare(measured, (*(series or ()), *(more or ())) or None, rows.task)
+    known = numbers(truth or [], "--truth")
+    refuse_unknown(known, names)
     found = []
     with progress("Forecasting", len(names)) as move:
         for each in forecast_series(
@@ -90,7 +98,8 @@ def compare(
             found.append(each)
             move(len(found), len(names), f"Forecast {each.series}")
     comparison = comparison_of(found, per_byte=per_byte)
-    comparison = comparison.with_truths(numbers(truth or [], "--truth"))
+    gone = {each.series for each in comparison.left_out}
+    comparison = comparison.with_truths({a: at for a, at in known.items() if a not in gone})
     record = comparison.to_dict()
     deliver(
         record,
