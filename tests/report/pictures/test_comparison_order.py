@@ -91,7 +91,7 @@ def test_intervals_and_places_are_those_of_the_record(four: Comparison):
 
 
 @pytest.mark.parametrize("at", list(ComparedAt))
-def test_many_series_fit_and_none_is_cut(at: ComparedAt, forecast_of, four: Comparison):
+def test_many_series_fit_and_none_is_cut(at: ComparedAt, four: Comparison):
     """25 of them: a row each, no numbers in the cells; or a sentence why there is no order."""
     one = four.found[1]
     found = [replace(one, series=f"corpus {i}") for i in range(25)]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
 
 BASELINE = "Baseline: which scores higher at one size now (DataDecide, arXiv 2504.11393)"
-NAME = 32
+NAME = 30
 """Characters of a name in a table, at most."""
 MATRIX = 8
 """Series up to which the probability of every pair is printed; of more, the undecided pairs."""
@@ -37,9 +37,9 @@ def comparison_text(comparison: Comparison) -> str:
 
 def _text(comparison: Comparison) -> Iterator[str]:
     two = len(comparison.series) == 2
-    yield comparison.title
+    yield from [comparison.title] if two else wrapped(comparison.title)
     if not two:
-        yield from wrapped(comparison.subtitle)
+        yield comparison.subtitle
     said = comparison.loss_warnings
     if not comparison.comparable and said:
         yield from wrapped(f"WARNING: {said[0]}")
@@ -174,14 +174,14 @@ def _order_at_loss(order: EmergenceOrder, found: dict[str, SeriesForecast]) -> I
     width = _width(order)
     yield (
         f"{'place':>8} {'90%':>6} {'first':>6}  {'series':<{width}}  {'verdict':<10}"
-        f"{'5%':>8}{'50%':>8}{'95%':>8}{'came true':>11}"
+        f"{'5%':>8}{'50%':>8}{'95%':>8}{'came true':>10}"
     )
     for start, name in _places(order, width):
         each = found[name]
         e, true = each.forecast.elbow, each.came_true
         if e is not None:
             cell = "-" if true is None else f"{true.elbow:.3f}"
-            numbers = f"{e.p05:8.3f}{e.p50:8.3f}{e.p95:8.3f}{cell:>11}"
+            numbers = f"{e.p05:8.3f}{e.p50:8.3f}{e.p95:8.3f}{cell:>10}"
             yield f"{start}  {each.forecast.verdict:<10}{numbers}"
 
 

@@ -128,12 +128,14 @@ def _places(order: EmergenceOrder) -> alt.LayerChart:
             "place": [place for _ in order.placed for place in range(1, n + 1)],
             "probability": [p for each in order.placed for p in each.places],
         }
-    ).with_columns(dark=pl.col("probability") > 0.5)
+    )
+    most = max(p for each in order.placed for p in each.places)
+    cells = cells.with_columns(dark=pl.col("probability") > 0.5 * most)
     x = alt.X("place:O", axis=alt.Axis(title="place, 1 emerges first", labelAngle=0, orient="top"))
     y = _series_y(order)
     colour = alt.Color(
         "probability:Q",
-        scale=alt.Scale(domain=[0, 1], range=["#f4f6f8", "#2c728e"]),
+        scale=alt.Scale(domain=[0, most], range=["#f4f6f8", "#2c728e"]),
         legend=alt.Legend(title="probability", format="%", offset=20),
     )
     layers = [alt.Chart(cells).mark_rect().encode(x=x, y=y, color=colour)]
