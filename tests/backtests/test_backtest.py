@@ -27,7 +27,7 @@ from emergecast.backtests import (
 )
 from emergecast.backtests._ablations import ablations
 from emergecast.backtests._backtest import _scored
-from emergecast.backtests._ladder import ObservedCompute, limits
+from emergecast.backtests._ladder import limits
 from emergecast.backtests._settings import (
     BacktestSetting,
     Ground,
@@ -41,7 +41,7 @@ from emergecast.errors import FitError, OptionError, SelectionError
 from emergecast.forecasts import ForecastOptions
 from emergecast.inference import FitOptions, fit
 from emergecast.measurements import SelectOptions, read_table, select
-from emergecast.observed import GroundTruth
+from emergecast.observed import GroundTruth, ObservedCompute
 from emergecast.track_record import crps, log_score
 
 TRUTH = 2.28

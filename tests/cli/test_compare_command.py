@@ -115,6 +115,57 @@ def test_at_chance_only_says_what_was_hidden(tmp_path: Path):
     assert "hidden" not in call(*quick).stdout.lower()
 
 
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Series a, b and c of falling elbows, and d, which has one data amount and no forecast."""
+    made: list[Any] = []
+    for i, (name, at) in enumerate((("a", 2.2), ("b", 2.1), ("c", 1.9), ("d", 1.9))):
+        amounts = (64,) if name == "d" else (64, 512, 4096)
+        rows = designs.rows(
+            losses=designs.DENSE[::3], amounts=amounts, at=partial(designs.elbow, at_d0=at), seed=i
+        )
+        made += [{**row, "series": name, "flops": row["loss"] ** -10 * 1e20} for row in rows]
+    path = tmp_path_factory.mktemp("three") / "t.csv"
+    pl.DataFrame(made, infer_schema_length=None).write_csv(path)
+    return path
+
+
+def test_more_than_two_series_come_in_their_order(three: Path, tmp_path: Path):
+    """Both orders, every pair, who has no place, the baseline, and who was right by --truth."""
+    out = tmp_path / "out"
+    known = ("--truth", "a=2.2", "--truth", "b=2.1", "--truth", "c=1.9")
+    result = call("compare", three, *known, *QUICK, "-o", out)
+    assert result.exit_code == 0, result.output
+    text, lines = result.stdout, result.stdout.splitlines()
+    assert lines[0].startswith("quiz: a first of 3 placed at equal loss with probability")
+    assert "4 series: " in lines[1]
+    assert "1 refused" in lines[1]
+    ranks = [line.split()[4] for line in lines if line[:3] in {" 1 ", " 2 ", " 3 "}]
+    assert ranks == ["a", "b", "c"] * 2
+    for words in (
+        "At equal loss, the first to emerge on top",
+        "At equal compute, the first to emerge on top",
+        "Probability that the row emerges before the column",
+        "d: the forecast is refused: There is 1 finetun",
+        "arXiv 2504.11393",
+        "finetuned on 4,096 examples, nearest in compute, the best first: a ",
+        "- loss, nearest in compute",
+    ):
+        assert words in text
+    (right,) = [line for line in lines if line.split()[:2] == ["loss", "forecast"]]
+    assert right.split()[2:5] == ["3", "of", "3"]
+    assert max(map(len, lines[:-1])) <= 100
+    kinds = ("svg", "png")
+    assert {path.name for path in out.iterdir()} == {
+        "comparison.json",
+        *(f"comparison-{what}.{kind}" for what in ("fan", "order-loss", "order-compute")
+          for kind in kinds),
+    }  # fmt: skip
+    record = json.loads((out / "comparison.json").read_text("utf-8"))
+    assert record["series"] == ["a", "b", "c", "d"]
+    assert [each["series"] for each in record["order_at_equal_loss"]["placed"]] == ["a", "b", "c"]
+
+
 def test_a_refused_forecast_is_status_3(tmp_path: Path):
     """With the text all the same."""
     path = write(tmp_path / "t.csv")
@@ -130,10 +181,12 @@ def test_a_refused_forecast_is_status_3(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (("--series", "a"), "takes two series, not 1 (a)"),
+        (("--series", "a"), "takes two series or more, not 1 (a)"),
         (("--series", "a", "a"), "cannot be compared with itself"),
         (("--series", "a", "c"), 'no row has the series "c"'),
-        (("--series", "a", "b", "c"), "takes two series, not 3"),
+        (("--series", "a", "b", "c"), 'no row has the series "c"'),
+        (("--series", "a", "b", "--truth", "c=1.9"), 'there is no series "c"'),
+        (("--series", "a", "b", "--truth", "a"), "--truth takes NAME=VALUE"),
         (("--series", "a", "b", "--task", "quzi"), 'no row has the task "quzi"'),
         (("--series", "a", "b", "--axis", "flopz"), "flopz"),
         (("--series", "a", "b", "--law", "no"), "no"),

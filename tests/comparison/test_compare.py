@@ -344,19 +344,18 @@ def refused(**options: Any) -> str:
     return str(error.value)
 
 
-def test_other_than_two_series_is_an_error():
-    """One, three, the same twice; the message lists what the table has."""
-    assert "takes two series, not 1 (a)" in refused(series=("a",))
-    assert "takes two series, not 1 (a)" in refused(series="a")
-    assert "takes two series, not 3 (a, b, c)" in refused(series=("a", "b", "c"))
-    assert "takes two series, not 3" in refused()
+def test_fewer_than_two_series_is_an_error():
+    """One, or the same twice; the message lists what the table has."""
+    assert "takes two series or more, not 1 (a)" in refused(series=("a",))
+    assert "takes two series or more, not 1 (a)" in refused(series="a")
     assert '"a" cannot be compared with itself' in refused(series=("a", "a"))
+    assert '"b" cannot be compared with itself' in refused(series=("a", "b", "c", "b"))
     assert "The table has a, b, c." in refused(series=("a", "a"))
 
 
 def test_a_table_of_one_series_is_an_error():
     """With what to do."""
-    with pytest.raises(OptionError, match=r"has only a\. Put the rows of both into one table"):
+    with pytest.raises(OptionError, match=r"has only a\. Put the rows of all into one table"):
         compare(series("a"), fitting=FitOptions(law="log-power"))
 
 

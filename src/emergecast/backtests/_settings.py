@@ -10,14 +10,14 @@ import numpy as np
 import polars as pl
 
 from emergecast.backtests._ablations import ablations
-from emergecast.backtests._ladder import ObservedCompute, horizon, limits
+from emergecast.backtests._ladder import horizon, limits
 from emergecast.backtests._rows import BacktestRow, Part
 from emergecast.baselines import Baseline
 from emergecast.errors import FitError, OptionError
 from emergecast.forecasts import Thresholds, default_thresholds, overrides
 from emergecast.inference import SEED, FitOptions, fit
 from emergecast.measurements import Measurements, SelectOptions, select
-from emergecast.observed import GroundTruth, ground_truth
+from emergecast.observed import GroundTruth, ObservedCompute, ground_truth
 
 if TYPE_CHECKING:
     from emergecast.forecasts import Override

@@ -1,134 +1,33 @@
-"""Two series compared: which of them emerges first, at equal loss and at equal compute."""
+"""Several series compared: which of them emerges first, at equal loss and at equal compute."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from emergecast.comparison._first import (
-    Difference,
-    ElbowCompute,
-    First,
-    at_equal_compute,
-    at_equal_loss,
-    difference_density,
+from emergecast.comparison._comparison import Comparison
+from emergecast.comparison._emergence_order import (
+    LeftOut,
+    order_at_equal_compute,
+    order_at_equal_loss,
 )
-from emergecast.comparison._ranking import Ranking, rankings
-from emergecast.errors import OptionError, SelectionError, given
-from emergecast.forecasts import ForecastOptions, Verdict, forecast
+from emergecast.comparison._first import elbow_compute
+from emergecast.comparison._ranking import loss_ranking, rankings
+from emergecast.comparison._series_forecast import SeriesForecast, losses_apart, series_forecast
+from emergecast.comparison._series_pair import pairs_of, refusal
+from emergecast.errors import FitError, OptionError, SelectionError, given
+from emergecast.forecasts import ForecastOptions, forecast
 from emergecast.inference import FitOptions, fit
-from emergecast.measurements import LossSource, SelectOptions, marked, read_table
-from emergecast.observed import GroundTruth, ground_truth
-from emergecast.records import as_json
+from emergecast.measurements import Measurements, SelectOptions, read_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from emergecast.forecasts import Forecast
-    from emergecast.inference import Fit
-    from emergecast.measurements import Measurements
+    from emergecast.measurements import Selection
 
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Which of two pretraining series emerges first on one task, and how sure that is."""
-
-    series: tuple[str, str]
-    forecasts: tuple[Forecast, Forecast]
-    """`truth` in them is the elbow that later checkpoints show, where they do."""
-    truths: tuple[GroundTruth | None, GroundTruth | None]
-    at_equal_loss: First
-    at_equal_compute: First
-    difference: Difference | None
-    """None where a forecast is refused or the losses do not compare."""
-    compute: tuple[ElbowCompute | None, ElbowCompute | None]
-    rankings: tuple[Ranking, ...]
-    """The baseline: by few-shot and by finetuned score at one size."""
-    no_ranking: str | None
-    """Why there is no baseline, in one sentence."""
-    apart: str | None
-    """Why a loss of one series does not mean the same in the other; None where it does."""
-    warnings: tuple[str, ...]
-
-    @property
-    def task(self) -> str:
-        """Name of the task."""
-        return self.forecasts[0].task
-
-    @property
-    def comparable(self) -> bool:
-        """Whether a loss of one series means the same in the other."""
-        return self.apart is None
-
-    @property
-    def true_difference(self) -> float | None:
-        """Difference of the elbows that came true, nats; None unless both are known and compare."""
-        first, second = self.truths
-        if first is None or second is None or not self.comparable:
-            return None
-        return first.elbow - second.elbow
-
-    @property
-    def title(self) -> str:
-        """The answer in a few words."""
-        task = marked(
-            self.task, invented=any(each.fit.selection.invented for each in self.forecasts)
-        )
-        for where, found in (
-            (self.forecasts[0].axis.label, self.at_equal_loss),
-            ("compute", self.at_equal_compute),
-        ):
-            if found.probability is not None:
-                sure, name = found.probability, self.series[0]
-                if sure < 0.5:
-                    sure, name = 1 - sure, self.series[1]
-                weak = any(each.verdict is Verdict.WEAK for each in self.forecasts)
-                return (
-                    f"{task}: {name} first at equal {where} with probability {_share(sure)}"
-                    f"{' (weak)' if weak else ''}"
-                )
-        return f"{task}: no comparison of {self.series[0]} and {self.series[1]}"
-
-    @property
-    def subtitle(self) -> str:
-        """Verdicts of both, and the difference."""
-        parts = [
-            f"{name}: {each.verdict_text}"
-            for name, each in zip(self.series, self.forecasts, strict=True)
-        ]
-        if self.difference is not None:
-            d = self.difference
-            unit = self.forecasts[0].axis.unit
-            interval = f"90%: {d.p05:+.3f} to {d.p95:+.3f}"
-            parts.append(f"difference {d.p50:+.3f} {unit} ({interval})")
-        elif self.at_equal_loss.reason:
-            parts.append(self.at_equal_loss.reason)
-        return "; ".join(parts)
-
-    def difference_density(self) -> pl.DataFrame:
-        """Density of the difference: difference (nats), density (per nat); no rows without one."""
-        schema = {"difference": pl.Float64, "density": pl.Float64}
-        if self.difference is None:
-            return pl.DataFrame(schema=schema)
-        difference, density = difference_density(*self.forecasts, self.difference)
-        return pl.DataFrame({"difference": difference, "density": density}, schema=schema)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The comparison as plain values."""
-        names = ("series", "at_equal_loss", "at_equal_compute", "difference", "truths", "rankings")
-        return {
-            "task": self.task,
-            **{name: as_json(getattr(self, name)) for name in (*names, "no_ranking", "warnings")},
-            "compute_log10_flops": as_json(self.compute),
-            "true_difference": self.true_difference,
-            "losses_compare": self.comparable,
-            "forecasts": [forecast.to_dict() for forecast in self.forecasts],
-        }
-
-    def __repr__(self) -> str:
-        return f"Comparison({self.title}; {self.subtitle})"
+NAMES_SHOWN = 8
 
 
 def compare(
@@ -140,175 +39,140 @@ def compare(
     rules: Mapping[str, float] | None = None,
     per_byte: bool = False,
 ) -> Comparison:
-    """Two series on one task: forecast of each, and which emerges first.
+    """Two or more series on one task: forecast of each, and which emerges first.
 
-    Each series is fitted on its own, and the two posteriors are taken as independent. At equal
-    loss the answer is P(elbow of the first > elbow of the second), which is not stated where losses
+    Each series is fitted on its own, and the posteriors are taken as independent. At equal loss the
+    answer of two is P(elbow of the first > elbow of the second), which is not stated where losses
     per token were measured with different tokenizers or on different held-out text. At equal
     compute each elbow is turned into FLOPs as in its own forecast, which needs no common loss. The
-    baseline ranks the series by their scores at one size.
+    orders have the probability of each place, by the same posteriors. The baseline ranks the series
+    by their scores at one size.
+
+    A forecast that is refused takes no place; of three series or more, one that cannot be fitted is
+    left out. The other series are compared all the same.
 
     Args:
         table: what `read_table` takes.
-        series: the two names, first and second; None where the table has just two.
+        series: their names; None for all that the table has of the task.
         rows: which rows of each to take.
         fitting: how to fit them.
         rules: rules of the verdicts to override, by name, as `ForecastOptions` takes them.
         per_byte: the losses are nats per byte of the same text, so that tokenizers do not matter.
 
     Raises:
-        OptionError: not two different series.
-        SelectionError: the rows of a series do not make one fit.
-        FitError: no estimate exists for a series.
+        OptionError: not two different series or more.
+        SelectionError: the rows of a series do not make one fit, and fewer than two others do; or
+            a series is not in the table.
+        FitError: no estimate exists for a series, and fewer than two others have one.
     """
     rows = given(rows, SelectOptions, "rows")
-    options = ForecastOptions(bootstraps=0, rules=rules or {})
     measured = read_table(table, axis=rows.axis, shift=rows.shift)
-    first, second = _two(measured, series, rows.task)
-    fits = [
-        fit(measured, replace(rows, series=name, pool=False), fitting) for name in (first, second)
-    ]
-    truths = [_truth(each) for each in fits]
-    forecasts = [
-        replace(
-            forecast(each, options=options),
-            truth=None if truth is None else truth.elbow,
-        )
-        for each, truth in zip(fits, truths, strict=True)
-    ]
-    apart, warnings = _apart(measured, (forecasts[0], forecasts[1]), per_byte=per_byte)
-    refused = _refusal(forecasts, (first, second))
-    at_loss, difference = at_equal_loss(forecasts, refused or apart)
-    at_compute, compute = at_equal_compute(forecasts, refused)
-    ranked = rankings(fits[0].selection, fits[1].selection)
-    return Comparison(
-        series=(first, second),
-        forecasts=(forecasts[0], forecasts[1]),
-        truths=(truths[0], truths[1]),
-        at_equal_loss=at_loss,
-        at_equal_compute=at_compute,
-        difference=difference,
-        compute=compute,
-        rankings=() if isinstance(ranked, str) else ranked,
-        no_ranking=ranked if isinstance(ranked, str) else None,
-        apart=apart,
-        warnings=(*warnings, *_weak(forecasts, (first, second))),
-    )
+    names = series_to_compare(measured, series, rows.task)
+    each = forecast_series(measured, names, rows=rows, fitting=fitting, rules=rules)
+    return comparison_of(tuple(each), per_byte=per_byte)
 
 
-# -------------------------------------------------------------------------------- what is compared
-
-
-def _two(
-    table: Measurements,
-    series: Sequence[str] | None,
-    task: str | None,
-) -> tuple[str, str]:
-    """The two series asked for.
+def series_to_compare(
+    table: Measurements, series: Sequence[str] | None, task: str | None
+) -> tuple[str, ...]:
+    """The series asked for, at least two.
 
     Raises:
-        OptionError: they are not two different ones.
+        OptionError: they are not two different ones or more.
+        SelectionError: the table has no such series.
     """
     frame = table.frame if task is None else table.frame.filter(pl.col("task") == task)
     names = tuple(sorted(frame["series"].unique().to_list())) or table.series
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    shown = ", ".join(names[:NAMES_SHOWN])
+    shown += f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     if series is None:
         if len(names) < 2:
             raise OptionError(
-                f"a comparison takes two series, and the table has only {shown}. Put the rows of "
-                "both into one table, told apart by the column series."
+                f"a comparison takes two series or more, and the table has only {shown}. Put the "
+                "rows of all into one table, told apart by the column series."
             )
-        series = names
-    if isinstance(series, str):
-        series = (series,)
-    if len(series) != 2:
-        listed = ", ".join(series[:4]) + (" ..." if len(series) > 4 else "")
+        return names
+    asked = (series,) if isinstance(series, str) else tuple(series)
+    if len(asked) < 2:
         raise OptionError(
-            f"a comparison takes two series, not {len(series)} ({listed}). Give two with --series "
-            f"A --series B; the table has {shown}."
+            f"a comparison takes two series or more, not {len(asked)} ({', '.join(asked)}). Give "
+            f"them with --series A B ...; the table has {shown}."
         )
-    if series[0] == series[1]:
+    twice = next((name for i, name in enumerate(asked) if name in asked[:i]), None)
+    if twice is not None:
         raise OptionError(
-            f'the series "{series[0]}" cannot be compared with itself. The table has {shown}.'
+            f'the series "{twice}" cannot be compared with itself. The table has {shown}.'
         )
-    return series[0], series[1]
+    return asked
 
 
-def _truth(fitted: Fit) -> GroundTruth | None:
-    """The elbow that came true, on the axis that the forecast is printed on."""
-    found, axis = ground_truth(fitted.selection), fitted.selection.axis
-    if found is None:
-        return None
-    low, high = sorted(map(axis.to_axis, (found.p05, found.p95)))
-    return replace(found, elbow=axis.to_axis(found.elbow), p05=low, p95=high)
+def forecast_series(
+    table: Measurements,
+    series: Sequence[str],
+    *,
+    rows: SelectOptions,
+    fitting: FitOptions | None = None,
+    rules: Mapping[str, float] | None = None,
+) -> Iterator[SeriesForecast | LeftOut]:
+    """The forecast of each series as it is made; of three or more, why there is none.
 
-
-def _apart(
-    table: Measurements, forecasts: tuple[Forecast, Forecast], *, per_byte: bool
-) -> tuple[str | None, tuple[str, ...]]:
-    """Why the losses of the two series do not compare (None where they do), and warnings."""
-    rows = [_source_rows(table, forecast) for forecast in forecasts]
-    measured = any((part["loss_source"] == LossSource.MEASURED.value).any() for part in rows)
-    reason, warnings = None, []
-    for column, what in (("tokenizer", "tokenizers"), ("loss_corpus", "held-out texts")):
-        names = [sorted({str(v) for v in part[column].drop_nulls()}) for part in rows]
-        if names[0] == names[1] or (column == "tokenizer" and not all(names)):
+    Raises:
+        SelectionError, FitError: as `compare`.
+    """
+    options = ForecastOptions(bootstraps=0, rules=rules or {})
+    errors: list[SelectionError | FitError] = []
+    for name in series:
+        try:
+            fitted = fit(table, replace(rows, series=name, pool=False), fitting)
+        except (SelectionError, FitError) as error:
+            errors.append(error)
+            if name not in table.series or len(series) - len(errors) < 2:
+                raise _nothing_left(errors, name, len(series)) from None
+            yield LeftOut(series=name, reason=str(error))
             continue
-        listed = " and ".join(", ".join(name) or "(not named)" for name in names)
-        if column == "tokenizer" and per_byte:
-            continue
-        if not measured:
-            warnings.append(f"The estimated losses stand for different {what}: {listed}.")
-            continue
-        remedy = (
-            "Divide each loss by the bytes per token of its text and say --per-byte (nats per "
-            "byte compare across tokenizers)"
-            if column == "tokenizer"
-            else "Measure both on one text, and choose it with --loss-corpus"
-        )
-        reason = (
-            f"the losses were measured with different {what} ({listed}), so equal losses do not "
-            "mean equal models"
-        )
-        warnings.append(f"{reason[0].upper()}{reason[1:]}. {remedy}.")
-    return reason, tuple(warnings)
+        yield series_forecast(name, forecast(fitted, options=options), table)
 
 
-def _source_rows(table: Measurements, forecast: Forecast) -> pl.DataFrame:
-    """The table's rows behind a forecast, with the columns that a selection leaves out."""
-    selection = forecast.fit.selection
-    frame = table.frame.join(
-        selection.rows.select("series", "checkpoint").unique(),
-        on=["series", "checkpoint"],
-        how="semi",
-    ).filter(pl.col("task") == selection.task)
-    if selection.loss_corpus is not None:
-        frame = frame.filter(pl.col("loss_corpus") == selection.loss_corpus)
-    if frame.is_empty():
-        raise SelectionError(f"the table has no row of {', '.join(selection.series)}.")
-    return frame
+def _nothing_left(
+    errors: Sequence[SelectionError | FitError], name: str, of: int
+) -> SelectionError | FitError:
+    """The error where fewer than two series are left, with every reason that was met."""
+    reasons = list(dict.fromkeys(map(str, errors)))
+    if len(reasons) == 1:
+        return errors[-1]
+    shown = " ".join(reasons[:NAMES_SHOWN])
+    return type(errors[-1])(
+        f"after {name} fewer than two of the {of} series are left to compare: {shown}"
+    )
 
 
-def _refusal(forecasts: list[Forecast], names: tuple[str, str]) -> str | None:
-    said = [
-        f"the forecast of {name} is refused ({forecast.reasons[0].rstrip('.')})"
-        for name, forecast in zip(names, forecasts, strict=True)
-        if forecast.elbow is None
-    ]
-    return "; ".join(said) or None
+def comparison_of(
+    found: Sequence[SeriesForecast | LeftOut], *, per_byte: bool = False
+) -> Comparison:
+    """The comparison of series that have been forecast; those left out are named in it."""
+    made = tuple(each for each in found if isinstance(each, SeriesForecast))
+    pairs = pairs_of(made, per_byte=per_byte)
+    _, warnings = losses_apart([each.sources for each in made], per_byte=per_byte)
+    at_loss = order_at_equal_loss(made, pairs)
+    able = [each for each in made if each.forecast.elbow is not None]
+    ranked = rankings(*_selections(able if len(able) > 1 else made))
+    by_loss = [each for each in made if each.series in at_loss.names]
+    on_loss = made[0].forecast.axis.is_loss
+    # Of two, of which one is refused, neither compute is stated, as it always was.
+    silent = len(made) == 2 and refusal(made) is not None
+    return Comparison(
+        found=made,
+        pairs=pairs,
+        compute=tuple(None if silent else elbow_compute(each.forecast) for each in made),
+        order_at_equal_loss=at_loss,
+        order_at_equal_compute=order_at_equal_compute(made),
+        rankings=() if isinstance(ranked, str) else ranked,
+        no_ranking=ranked if isinstance(ranked, str) else None,
+        loss_ranking=loss_ranking(*_selections(by_loss)) if on_loss else None,
+        left_out=tuple(each for each in found if isinstance(each, LeftOut)),
+        loss_warnings=warnings,
+    )
 
 
-def _weak(forecasts: list[Forecast], names: tuple[str, str]) -> list[str]:
-    """A sentence on each forecast that the probabilities should not be trusted further than."""
-    return [
-        f"The forecast of {name} is weak: {forecast.reasons[0]}"
-        for name, forecast in zip(names, forecasts, strict=True)
-        if forecast.verdict is Verdict.WEAK
-    ]
-
-
-def _share(probability: float) -> str:
-    """A probability as text that never rounds to certainty."""
-    if probability > 0.995:
-        return "above 0.99"
-    return f"{probability:.2f}"
+def _selections(found: Sequence[SeriesForecast]) -> list[Selection]:
+    return [each.forecast.fit.selection for each in found]

@@ -66,7 +66,7 @@ def at_equal_loss(forecasts: list[Forecast], reason: str | None) -> tuple[First,
     """P(first emerges at a weaker value of the axis) and the difference; not with a `reason`."""
     if reason is not None:
         return First(probability=None, reason=reason), None
-    levels = _middles(STEPS)
+    levels = middles(STEPS)
     a, b = forecasts[0].quantile(levels), forecasts[1].quantile(levels)
     below = float(np.mean(forecasts[0].cumulative(b)))
     probability = below if forecasts[0].axis.higher_is_stronger else 1.0 - below
@@ -75,29 +75,34 @@ def at_equal_loss(forecasts: list[Forecast], reason: str | None) -> tuple[First,
     return First(probability=min(max(probability, 0.0), 1.0), reason=None), difference
 
 
-def at_equal_compute(
-    forecasts: list[Forecast], reason: str | None
-) -> tuple[First, tuple[ElbowCompute | None, ElbowCompute | None]]:
-    """P(first emerges at less training compute) and the compute of each; not with a `reason`.
+def at_equal_compute(forecasts: list[Forecast], reason: str | None) -> First:
+    """P(first emerges at less training compute); not with a `reason`.
 
     The compute is that of each forecast (`Forecast.compute`); the two are taken as independent.
     """
     if reason is not None:
-        return First(probability=None, reason=reason), (None, None)
-    a, b = (forecast.compute for forecast in forecasts)
-    drawn = [None if each is None else each.flops_draws for each in (a, b)]
-    summaries = (_elbow_compute(a), _elbow_compute(b))
+        return First(probability=None, reason=reason)
+    drawn = [None if f.compute is None else f.compute.flops_draws for f in forecasts]
     for forecast, draws in zip(forecasts, drawn, strict=True):
         if draws is None:
             name = ", ".join(forecast.fit.selection.series)
-            why = (forecast.compute_reason or NOT_IN_FLOPS).rstrip(".")
-            return First(probability=None, reason=f"{name}: {why}"), summaries
+            return First(probability=None, reason=f"{name}: {no_compute(forecast)}")
     first, second = (np.sort(np.asarray(draws)) for draws in drawn)
     less = np.searchsorted(first, second, side="left") + np.searchsorted(
         first, second, side="right"
     )
     probability = float(less.mean() / (2 * first.size))  # over all pairs; a tie counts half
-    return First(probability=probability, reason=None), summaries
+    return First(probability=probability, reason=None)
+
+
+def no_compute(forecast: Forecast) -> str:
+    """Why a forecast has no FLOPs, without a full stop."""
+    return (forecast.compute_reason or NOT_IN_FLOPS).rstrip(".")
+
+
+def elbow_compute(forecast: Forecast) -> ElbowCompute | None:
+    """The compute of the elbow of one series; None where it is not known."""
+    return _elbow_compute(forecast.compute)
 
 
 def _elbow_compute(found: Compute | None) -> ElbowCompute | None:
@@ -145,6 +150,6 @@ def _convolved(
     return lags, np.convolve(a, b[::-1])
 
 
-def _middles(n: int) -> NDArray[np.float64]:
+def middles(n: int) -> NDArray[np.float64]:
     """The middles of n equal steps of probability, shape (n,)."""
     return (np.arange(n) + 0.5) / n

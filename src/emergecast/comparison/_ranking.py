@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,121 +17,191 @@ if TYPE_CHECKING:
     from emergecast.measurements import Selection
 
 CLOSE = 1.25
-"""Ratio of FLOPs up to which two checkpoints count as equally trained."""
+"""Ratio of FLOPs up to which checkpoints count as equally trained."""
+LOSS = "loss"
+"""The setting of a ranking by loss."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """Two series ranked by one score of one pair of checkpoints.
+    """The series ranked by one score of one checkpoint of each.
 
     Source: the ranking by a single small scale of DataDecide, arXiv 2504.11393.
     """
 
+    series: tuple[str, ...]
+    """Those that have such a score; the fields below are in this order."""
     setting: str
-    """few-shot, or finetuned on a number of examples."""
-    checkpoints: tuple[str, str]
-    params: tuple[int | None, int | None]
-    flops: tuple[float, float]
+    """few-shot, finetuned on a number of examples, or loss."""
+    checkpoints: tuple[str, ...]
+    """One of each series."""
+    params: tuple[int | None, ...]
+    """Their parameters."""
+    flops: tuple[float, ...]
+    """Their training FLOPs."""
     same_size: bool
-    """Whether the pair has the same number of parameters; else it is the nearest in FLOPs."""
-    scores: tuple[float, float]
-    """Means over runs, oriented so that higher is better."""
-    stderrs: tuple[float, float]
+    """Whether they have the same number of parameters; else they are the nearest in FLOPs."""
+    scores: tuple[float, ...]
+    """Means over runs, oriented so that higher is better: losses are negated."""
+    stderrs: tuple[float, ...]
+    """Their standard errors; 0 of a loss."""
     first: float | None
-    """Probability that the first series is truly the better one there, by the standard errors;
-    None where those are 0 and the scores equal."""
+    """Of two series, the probability that the first is truly the better one there, by the standard
+    errors; None where those are 0 and the scores equal, and of more than two."""
     at_chance: bool
-    """Neither score is above chance, so the ranking is of noise."""
+    """No score is above chance, so the ranking is of noise."""
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The series, the best score first."""
+        best_first = sorted(zip(self.scores, self.series, strict=True), key=lambda each: -each[0])
+        return tuple(name for _, name in best_first)
+
+    def better(self, first: str, second: str) -> float | None:
+        """Probability that the first of two series is truly the better one there."""
+        i, j = self.series.index(first), self.series.index(second)
+        return _better(
+            self.scores[i] - self.scores[j], math.hypot(self.stderrs[i], self.stderrs[j])
+        )
+
+
+def _better(gap: float, error: float) -> float | None:
+    """P(the gap is truly above 0), normal errors; None where there is neither gap nor error."""
+    return float(ndtr(gap / error)) if error > 0 else (float(gap > 0) if gap else None)
 
 
 class _Matched(NamedTuple):
-    a: str
-    b: str
-    params: tuple[int | None, int | None]
-    flops: tuple[float, float]
+    """One checkpoint of each of the series that have one, by their positions."""
+
+    of: tuple[int, ...]
+    checkpoints: tuple[str, ...]
+    params: tuple[int | None, ...]
+    flops: tuple[float, ...]
     same_size: bool
 
 
-def rankings(first: Selection, second: Selection) -> tuple[Ranking, ...] | str:
+def rankings(*selections: Selection) -> tuple[Ranking, ...] | str:
     """The few-shot and the finetuned ranking at the largest common size, or why there is none.
 
-    The pair has the largest size that both series have, and is the most trained one whose FLOPs
-    differ by at most a quarter (else the nearest in FLOPs); without a common size, sizes may
-    differ. The finetuned scores are at the largest amount that both were finetuned on.
+    The checkpoints have the largest size that all series have, and are the most trained ones whose
+    FLOPs differ by at most a quarter (else the nearest in FLOPs); without a common size, sizes may
+    differ. The finetuned scores are at the largest amount that all were finetuned on. A series
+    without such scores, or without known FLOPs, is left out where two others remain.
     """
     found = []
-    reason = "the two series have no score of the same setting"
+    two = "two " if len(selections) == 2 else ""
+    reason = f"the {two}series have no score of the same setting"
     for few_shot in (True, False):
-        rows = [s.rows.filter(pl.col("few_shot") == few_shot) for s in (first, second)]
+        rows = [s.rows.filter(pl.col("few_shot") == few_shot) for s in selections]
         amount = None
         if not few_shot:
-            common = set(rows[0]["examples"].to_list()) & set(rows[1]["examples"].to_list())
+            have = [set(part["examples"].to_list()) for part in rows if not part.is_empty()]
+            common = set.intersection(*have) if len(have) > 1 else set()
             if not common:
                 continue
             amount = max(common)
             rows = [part.filter(pl.col("examples") == amount) for part in rows]
-        if any(part.is_empty() for part in rows):
+        if sum(not part.is_empty() for part in rows) < 2:
             continue
-        pair = _pair(rows[0], rows[1])
-        if pair is None:
+        matched = _matched(rows)
+        if matched is None:
             reason = "the compute of the checkpoints is not known: give flops, or params and tokens"
             continue
-        found.append(_rank(pair, (first, second), rows, amount))
+        setting = "few-shot" if amount is None else _amount_text(selections[0], amount)
+        found.append(_ranked(matched, selections, setting, _score_of(rows, selections)))
     return tuple(found) or reason
 
 
-def _pair(a: pl.DataFrame, b: pl.DataFrame) -> _Matched | None:
-    """The pair of checkpoints to compare; None where no FLOPs are known."""
-    columns = ["checkpoint", "params", "flops"]
-    known = [part.select(columns).unique().drop_nulls("flops") for part in (a, b)]
-    pairs = known[0].join(known[1], how="cross", suffix="_b")
-    if pairs.is_empty():
+def loss_ranking(*selections: Selection) -> Ranking | None:
+    """The ranking by loss, the lowest first, at one size; None where there is no such size."""
+    rows = [each.rows for each in selections]
+    matched = _matched(rows) if len(rows) > 1 else None
+    if matched is None:
         return None
-    same = pairs.filter(pl.col("params") == pl.col("params_b"))
-    if not same.is_empty():
-        pairs = same.filter(pl.col("params") == pl.col("params").max())
-    gap = (pl.col("flops") / pl.col("flops_b")).log().abs()
-    close = pairs.filter(gap <= math.log(CLOSE))
-    order = [pl.min_horizontal("flops", "flops_b").neg(), gap]
-    best = close.sort(*order) if not close.is_empty() else pairs.sort(gap, *order)
-    row = best.row(0, named=True)
+
+    def loss(series: int, checkpoint: str) -> tuple[float, float, bool]:
+        own = rows[series].filter(pl.col("checkpoint") == checkpoint)["loss"]
+        return -float(np.mean(own.to_numpy())), 0.0, True
+
+    return _ranked(matched, selections, LOSS, loss)
+
+
+def _matched(rows: Sequence[pl.DataFrame]) -> _Matched | None:
+    """One checkpoint of each series; None where fewer than two have known FLOPs.
+
+    For each amount of FLOPs that a checkpoint has, each series gives its checkpoint nearest to it;
+    of these choices the one with the most compute is taken whose FLOPs differ by at most a quarter,
+    else the one whose FLOPs differ least.
+    """
+    columns = ["checkpoint", "params", "flops"]
+    whole = [part.select(columns).unique().drop_nulls("flops") for part in rows]
+    known = [part.sort("flops", "checkpoint") for part in whole]
+    of = tuple(i for i, part in enumerate(known) if not part.is_empty())
+    if len(of) < 2:
+        return None
+    parts = [known[i] for i in of]
+    sizes = set.intersection(*(set(part["params"].drop_nulls().to_list()) for part in parts))
+    if sizes:
+        parts = [part.filter(pl.col("params") == max(sizes)) for part in parts]
+    spent = [np.log(part["flops"].to_numpy()) for part in parts]
+
+    def rank(chosen: tuple[int, ...]) -> tuple[float, ...]:
+        ln = [own[i] for own, i in zip(spent, chosen, strict=True)]
+        least, gap = min(ln), max(ln) - min(ln)
+        return (0.0, -least, gap) if gap <= math.log(CLOSE) else (1.0, gap, -least)
+
+    choices = {
+        tuple(int(np.argmin(np.abs(own - target))) for own in spent)
+        for target in np.concatenate(spent)
+    }
+    chosen = min(sorted(choices), key=rank)
+    picked = [part.row(i, named=True) for part, i in zip(parts, chosen, strict=True)]
     return _Matched(
-        a=row["checkpoint"],
-        b=row["checkpoint_b"],
-        params=(row["params"], row["params_b"]),
-        flops=(row["flops"], row["flops_b"]),
-        same_size=not same.is_empty(),
+        of=of,
+        checkpoints=tuple(row["checkpoint"] for row in picked),
+        params=tuple(row["params"] for row in picked),
+        flops=tuple(row["flops"] for row in picked),
+        same_size=bool(sizes),
     )
 
 
-def _rank(
-    pair: _Matched,
-    selections: tuple[Selection, Selection],
-    rows: list[pl.DataFrame],
-    amount: float | None,
-) -> Ranking:
-    scores, errors, risen = [], [], False
-    for name, selection, part in zip((pair.a, pair.b), selections, rows, strict=True):
-        own = part.filter(pl.col("checkpoint") == name)
-        score = own["score"].to_numpy()
+def _score_of(
+    rows: Sequence[pl.DataFrame], selections: Sequence[Selection]
+) -> Callable[[int, str], tuple[float, float, bool]]:
+    """Mean score of a checkpoint, its standard error, and whether it is at chance."""
+
+    def score(series: int, checkpoint: str) -> tuple[float, float, bool]:
+        own, selection = rows[series].filter(pl.col("checkpoint") == checkpoint), selections[series]
+        values = own["score"].to_numpy()
         sampling = sampling_error(own, selection.metric_kind)
-        spread = float(np.std(score, ddof=1)) if score.size > 1 else 0.0
-        error = max(spread, math.sqrt(float(np.mean(sampling**2)))) / math.sqrt(score.size)
-        scores.append(float(score.mean()))
-        errors.append(error)
-        risen |= bool(above_chance(own, selection.metric_kind, selection.chance).any())
-    gap, error = scores[0] - scores[1], math.hypot(*errors)
-    first = float(ndtr(gap / error)) if error > 0 else (float(gap > 0) if gap else None)
+        spread = float(np.std(values, ddof=1)) if values.size > 1 else 0.0
+        error = max(spread, math.sqrt(float(np.mean(sampling**2)))) / math.sqrt(values.size)
+        risen = above_chance(own, selection.metric_kind, selection.chance).any()
+        return float(values.mean()), error, not risen
+
+    return score
+
+
+def _ranked(
+    matched: _Matched,
+    selections: Sequence[Selection],
+    setting: str,
+    measure: Callable[[int, str], tuple[float, float, bool]],
+) -> Ranking:
+    measured = [measure(i, name) for i, name in zip(matched.of, matched.checkpoints, strict=True)]
+    scores, errors, at_chance = zip(*measured, strict=True)
+    two = len(scores) == 2
     return Ranking(
-        setting="few-shot" if amount is None else _amount_text(selections[0], amount),
-        checkpoints=(pair.a, pair.b),
-        params=pair.params,
-        flops=pair.flops,
-        same_size=pair.same_size,
-        scores=(scores[0], scores[1]),
-        stderrs=(errors[0], errors[1]),
-        first=first,
-        at_chance=not risen,
+        series=tuple(", ".join(selections[i].series) for i in matched.of),
+        setting=setting,
+        checkpoints=matched.checkpoints,
+        params=matched.params,
+        flops=matched.flops,
+        same_size=matched.same_size,
+        scores=scores,
+        stderrs=errors,
+        first=_better(scores[0] - scores[1], math.hypot(*errors)) if two else None,
+        at_chance=all(at_chance) and setting != LOSS,
     )
 
 

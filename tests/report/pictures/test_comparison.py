@@ -11,7 +11,14 @@ import pytest
 import vl_convert
 from tests.report.pictures.test_pictures import of, texts, units
 
-from emergecast.comparison import Comparison, First
+from emergecast.comparison import (
+    Comparison,
+    EmergenceOrder,
+    First,
+    LossSources,
+    SeriesForecast,
+    SeriesPair,
+)
 from emergecast.comparison._first import at_equal_loss
 from emergecast.forecasts import Forecast
 from emergecast.observed import GroundTruth
@@ -35,18 +42,38 @@ def compared(one: Forecast, other: Forecast, apart: str | None = None) -> Compar
         )
         for each in both
     ]  # fmt: skip
-    return Comparison(
-        series=("old corpus", "new corpus"),
-        forecasts=(one, other),
-        truths=(truths[0], truths[1]),
+    names = ("old corpus", "new corpus")
+    found = tuple(
+        SeriesForecast(
+            series=name,
+            forecast=each,
+            truth=truth,
+            came_true=None,
+            sources=LossSources(tokenizers=(), corpora=(), measured=True),
+        )
+        for name, each, truth in zip(names, both, truths, strict=True)
+    )
+    known = None not in {one.truth, other.truth} and apart is None
+    pair = SeriesPair(
+        series=names,
         at_equal_loss=first,
         at_equal_compute=NO_FIRST,
         difference=difference,
+        true_difference=(one.truth or 0.0) - (other.truth or 0.0) if known else None,
+        apart=apart,
+    )
+    nothing = EmergenceOrder(placed=(), left_out=(), reason="these are made by hand.")
+    return Comparison(
+        found=found,
+        pairs=(pair,),
         compute=(None, None),
+        order_at_equal_loss=nothing,
+        order_at_equal_compute=nothing,
         rankings=(),
         no_ranking=None,
-        apart=apart,
-        warnings=(),
+        loss_ranking=None,
+        left_out=(),
+        loss_warnings=(),
     )
 
 
@@ -59,7 +86,8 @@ def comparison(forecast_of) -> Comparison:
 @pytest.fixture
 def incomparable(comparison: Comparison) -> Comparison:
     """The same where losses do not mean the same."""
-    return compared(*comparison.forecasts, apart="they have different tokenizers")
+    one, other = comparison.forecasts
+    return compared(one, other, apart="they have different tokenizers")
 
 
 def loss_domains(chart: Any) -> list[tuple[float, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emergecast.report.pictures.ablations import ablations
 from emergecast.report.pictures.comparison import comparison_distribution, comparison_fan
+from emergecast.report.pictures.comparison_order import comparison_order
 from emergecast.report.pictures.compute import compute
 from emergecast.report.pictures.distribution import distribution
 from emergecast.report.pictures.fan import fan
@@ -16,6 +17,7 @@ __all__ = [
     "ablations",
     "comparison_distribution",
     "comparison_fan",
+    "comparison_order",
     "compute",
     "distribution",
     "fan",

@@ -42,11 +42,11 @@ class _Drawn(NamedTuple):
 
 
 def comparison_fan(comparison: Comparison) -> alt.VConcatChart:
-    """Draw the fans of both series, one above the other, on one loss axis if losses compare."""
+    """Draw the fan of each series, one above the other, on one loss axis if losses compare."""
     windows = [fan_window(forecast) for forecast in comparison.forecasts]
     if comparison.comparable:
         low, high = min(each.low for each in windows), max(each.high for each in windows)
-        windows = [Window(low, high, windows[0].axis)] * 2
+        windows = [Window(low, high, windows[0].axis)] * len(windows)
     panels = []
     for name, forecast, window in zip(
         comparison.series, comparison.forecasts, windows, strict=True
@@ -68,7 +68,7 @@ def comparison_fan(comparison: Comparison) -> alt.VConcatChart:
 
 
 def comparison_distribution(comparison: Comparison) -> alt.VConcatChart:
-    """Draw when each series is forecast to emerge, and the difference of the two elbows.
+    """Draw when each of two series is forecast to emerge, and the difference of their elbows.
 
     The two stand on one axis where losses compare, and on two where they do not; a refused forecast
     has no curve.
