@@ -8,7 +8,7 @@ from tests.referees import simulate
 
 import emergecast
 from emergecast.inference import ExactPosterior, FitOptions, Resample
-from emergecast.inference._bootstrap import Refits, _counts
+from emergecast.inference._bootstrap import SharedNodes, _counts
 from emergecast.measurements import SelectOptions
 
 
@@ -38,7 +38,7 @@ def test_modes_equal_those_of_the_resampled_table(fit, resample):
     noise = float(np.median(fit.posterior.draws(1000, np.random.default_rng(0)).noise))
     counts = _counts(data, resample, 8, np.random.default_rng(0))
     assert counts is not None
-    shared, _ = Refits(data, fit.coordinates, noise).modes(counts)
+    shared, _ = SharedNodes(data, fit.coordinates, noise).modes(counts)
     for column in range(8):
         rows = np.repeat(np.arange(data.loss.size), counts[:, column].astype(int))
         alone = replace(

@@ -63,23 +63,23 @@ class Bootstrap:
 
 
 def bootstrap(
-    refits: Refits, resample: Resample, *, n: int, rng: np.random.Generator
+    shared: SharedNodes, resample: Resample, *, n: int, rng: np.random.Generator
 ) -> Bootstrap | None:
     """`n` refits of resampled tables, or None where there is nothing to resample.
 
     Args:
-        refits: what all resamples of a table share.
+        shared: what all resamples of a table share.
         resample: what to draw with replacement.
         n: number of resamples.
         rng: randomness.
     """
-    data = refits.data
+    data = shared.data
     counts = _counts(data, resample, n, rng)
     if counts is None:
         return None
     modes, risen = [], []
     for start in range(0, n, BLOCK):
-        mode, rise = refits.modes(counts[:, start : start + BLOCK])
+        mode, rise = shared.modes(counts[:, start : start + BLOCK])
         modes.append(mode)
         risen.append(rise)
     usable = _usable(data, counts) & np.concatenate(risen)
@@ -90,7 +90,7 @@ def bootstrap(
     )
 
 
-class Refits:
+class SharedNodes:
     """Modes of E(D0) of many reweighted tables on one set of nodes."""
 
     def __init__(self, data: FitData, coordinates: Coordinates, noise: float) -> None:

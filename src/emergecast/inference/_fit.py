@@ -12,7 +12,7 @@ import numpy as np
 
 from emergecast.emergence_law import Law, LawForm
 from emergecast.errors import OptionError, given
-from emergecast.inference._bootstrap import BOOTSTRAPS, Bootstrap, Refits, Resample, bootstrap
+from emergecast.inference._bootstrap import BOOTSTRAPS, Bootstrap, SharedNodes, Resample, bootstrap
 from emergecast.inference._coordinates import Coordinates
 from emergecast.inference._data import FitData, fit_data
 from emergecast.inference._draws import SEED
@@ -201,13 +201,13 @@ class Fit:
     ) -> Bootstrap | None:
         """Refit `n` resamples with the plain law; None where no cell holds several runs."""
         rng = np.random.default_rng([seed, list(Resample).index(resample)])
-        return bootstrap(self._refits, resample, n=n, rng=rng)
+        return bootstrap(self._shared_nodes, resample, n=n, rng=rng)
 
     @cached_property
-    def _refits(self) -> Refits:
+    def _shared_nodes(self) -> SharedNodes:
         """What the resamples of both kinds share."""
         draws = self.exact.draws(1000, np.random.default_rng(SEED))
-        return Refits(self.data, self.coordinates, float(np.median(draws.noise)))
+        return SharedNodes(self.data, self.coordinates, float(np.median(draws.noise)))
 
     def with_law(self, law: Law | LawForm | Mixture | str) -> Fit:
         """The same rows and priors under another law."""

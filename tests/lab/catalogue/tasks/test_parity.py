@@ -81,8 +81,8 @@ def model(tokenizer: Any, tasks: dict[str, LoadedTask]) -> Any:
     rows: list[tuple[str, str]] = []
     for task in (tasks["gsm8k"], tasks["gsm8k"].zero_shot):
         for prompt, answer in task.references[:2]:
-            said = f" {answer[answer.index('####') :]}</s>"
-            rows.append((prompt, said))
+            last = f" {answer[answer.index('####') :]}</s>"
+            rows.append((prompt, last))
         rows.append((task.references[2][0], " 7" * 80))
     encoded = encode_pairs(rows, tokenizer)
     for _ in range(30):
