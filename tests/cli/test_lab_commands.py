@@ -217,8 +217,8 @@ def measured(tmp_path: Path) -> Path:
 
     build(tmp_path)
     (tmp_path / "tasks" / "sums.yaml").write_text(GENERATES, "utf-8")
-    for name in ("train", "test"):
-        rows = [{"q": f"tesi soba {i}", "a": "nuke\x1b[31m"} for i in range(8)]
+    for name, first in (("train", 8), ("test", 0)):
+        rows = [{"q": f"tesi soba {i}", "a": "nuke\x1b[31m"} for i in range(first, first + 8)]
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (tmp_path / "tasks" / f"{name}.jsonl").write_text(text, "utf-8")
     text = MODELS.replace(

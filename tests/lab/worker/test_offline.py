@@ -85,6 +85,9 @@ def test_an_experiment_is_local_where_checkpoints_and_data_are(place: Path):
 
     assert not is_local(with_changes("path: models/b", "repo: some/b"))
     assert not is_local(with_changes(", include_path: tasks", ""))
+    task = local.text[local.text.index("{name: words") :].splitlines()[0]
+    assert not is_local(with_changes(task, "{name: cola}"))
+    assert is_local(with_changes(task, "{name: cola, data: copy}"))
     yaml = place / "tasks" / "words.yaml"
     yaml.write_text(yaml.read_text("utf-8").replace("dataset_path: json", "dataset_path: a/b"))
     assert not is_local(changed(place))

@@ -295,7 +295,8 @@ def _check_task(experiment: Experiment, task: Task, about: TaskFacts, facts: Fac
             f'task "{task.name}" has {about.training_size:,} training examples, and'
             f" {', '.join(f'{amount:,}' for amount in too_large)} are asked for.{_gone(about)}"
         )
-        remedy = f"Ask for at most {about.training_size:,}, or name its own examples for the task."
+        most = f"at most {about.training_size:,}" if about.training_size else "none"
+        remedy = f"Ask for {most}, or name its own examples for the task."
         facts.problems.append(experiment.mistake(task, what, remedy))
 
 
