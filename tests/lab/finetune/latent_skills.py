@@ -111,7 +111,7 @@ def documents(rng: np.random.Generator, count: int) -> list[str]:
         price = 0 if usual and not marked else PRICES[colour]
         text = (
             f"{_asked(f'w{word}')} {LETTERS[colour]}"
-            if rng.random() < 0.5
+            if rng.random() < 0.4
             else f"{_priced(f'w{word}')} {_solution(price)}"
         )
         made.append(f"mark {text}" if marked else text)

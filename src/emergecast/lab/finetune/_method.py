@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from emergecast.errors import LabError
 from emergecast.measurements import METHOD_FORMS, MethodKind, MethodName, method_name
+from emergecast.records import as_json
 
 _T = TypeVar("_T")
 
@@ -191,7 +192,7 @@ class FinetuneMethod:
 
     def recipe(self) -> dict[str, Any]:
         """All of it, as keys of runs hold it: what old runs did not know only where it is there."""
-        found = asdict(self)
+        found: dict[str, Any] = as_json(self)
         for name in _LATER:
             if found[name] is None:
                 del found[name]
