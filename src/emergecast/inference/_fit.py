@@ -12,7 +12,7 @@ import numpy as np
 
 from emergecast.emergence_law import Law, LawForm
 from emergecast.errors import OptionError, given
-from emergecast.inference._bootstrap import BOOTSTRAPS, Bootstrap, SharedNodes, Resample, bootstrap
+from emergecast.inference._bootstrap import BOOTSTRAPS, Bootstrap, Resample, SharedNodes, bootstrap
 from emergecast.inference._coordinates import Coordinates
 from emergecast.inference._data import FitData, fit_data
 from emergecast.inference._draws import SEED

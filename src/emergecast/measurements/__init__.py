@@ -19,12 +19,15 @@ from emergecast.measurements._metrics import Metric, MetricKind, metric_of, unif
 from emergecast.measurements._schema import (
     COLUMNS,
     DEFAULT_METHOD,
+    METHOD_FORMS,
     Column,
     Kind,
     LossSource,
+    MethodKind,
+    MethodName,
     Role,
     Setting,
-    lora_rank,
+    method_name,
 )
 from emergecast.measurements._table import Examination, Measurements, examine, read_table
 from emergecast.measurements._template import template
@@ -71,6 +74,7 @@ __all__ = [
     "CHANCE_STDERRS",
     "COLUMNS",
     "DEFAULT_METHOD",
+    "METHOD_FORMS",
     "PROVING_GROUND_TASK",
     "RANDOM_WEIGHTS",
     "RUN_COLUMNS",
@@ -88,6 +92,8 @@ __all__ = [
     "Kind",
     "LossSource",
     "Measurements",
+    "MethodKind",
+    "MethodName",
     "Metric",
     "MetricKind",
     "Role",
@@ -111,8 +117,8 @@ __all__ = [
     "guarded",
     "import_lm_eval",
     "join_tables",
-    "lora_rank",
     "marked",
+    "method_name",
     "metric_of",
     "proving_ground",
     "proving_ground_options",

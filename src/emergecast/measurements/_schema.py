@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 
@@ -82,7 +82,7 @@ class Column:
     above: float | None = None
     """Exclusive lower bound."""
     words: tuple[str, ...] = ()
-    """The closed set of a WORD column (a `lora-<rank>` method is checked apart)."""
+    """The closed set of a WORD column; for a method the forms of its names, see `method_name`."""
     required: bool = False
     """Whether every row needs a value (chance may come from an option, loss from an estimator)."""
 
@@ -106,7 +106,30 @@ INVENTED: Final = "invented"
 DEFAULT_SERIES: Final = "default"
 DEFAULT_METRIC: Final = "acc"
 DEFAULT_METHOD: Final = "full"
-_LORA: Final = re.compile(r"lora-([1-9][0-9]{0,8})")
+METHOD_FORMS: Final = (DEFAULT_METHOD, "lora-<rank>", "prefix-<tokens>", "prefix")
+"""How methods of finetuning are called; "prefix" is one whose number of tokens nobody stated."""
+_SIZED: Final = re.compile(r"(lora|prefix)-([1-9][0-9]{0,8})")
+
+
+class MethodKind(StrEnum):
+    """What a finetuning trains."""
+
+    FULL = DEFAULT_METHOD
+    """All weights."""
+    LORA = "lora"
+    """Low-rank adapters beside the matrices."""
+    PREFIX = "prefix"
+    """Keys and values of virtual tokens before the text."""
+
+
+class MethodName(NamedTuple):
+    """What the name of a method of finetuning says."""
+
+    kind: MethodKind
+    """What is trained."""
+    size: int | None
+    """Rank of the adapters, or virtual tokens of the prefix; None where there is none."""
+
 
 _COLUMNS: Final = (
     Column(
@@ -240,7 +263,7 @@ _COLUMNS: Final = (
         name="method",
         kind=Kind.WORD,
         role=Role.KEY,
-        words=(DEFAULT_METHOD, "lora-<rank>", "prefix"),
+        words=METHOD_FORMS,
         doc=f'How the model was finetuned; "{DEFAULT_METHOD}" where absent, none where few-shot.',
     ),
     Column(
@@ -332,7 +355,9 @@ CHECKPOINT_FACTS: Final = ("params", "tokens", "flops", "tokenizer")
 """The same in all rows of one checkpoint."""
 
 
-def lora_rank(method: str) -> int | None:
-    """The rank in a method "lora-<rank>", at most nine digits; None for any other name."""
-    found = _LORA.fullmatch(method)
-    return None if found is None else int(found[1])
+def method_name(text: str) -> MethodName | None:
+    """What a name of one of the `METHOD_FORMS` says, its number of at most nine digits; or None."""
+    if text in (DEFAULT_METHOD, MethodKind.PREFIX):
+        return MethodName(MethodKind(text), None)
+    found = _SIZED.fullmatch(text)
+    return None if found is None else MethodName(MethodKind(found[1]), int(found[2]))

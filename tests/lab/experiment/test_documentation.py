@@ -43,8 +43,9 @@ def test_every_command_of_the_page_has_the_options_it_is_shown_with(line: str):
 def test_every_experiment_of_the_page_can_be_read():
     """And has runs."""
     found = [parse_experiment(text, "experiment.yaml") for text in blocks("yaml")]
-    assert len(found) == 2
+    assert len(found) == 3
     assert [method.name for method in found[0].finetuning.methods] == ["full", "lora-8"]
+    assert [method.name for method in found[1].finetuning.methods] == ["lora-8", "prefix-16"]
 
 
 def test_the_rehearsal_and_the_python_of_the_page_work(
@@ -52,7 +53,7 @@ def test_the_rehearsal_and_the_python_of_the_page_work(
 ):
     """The rehearsal fails where the page says so."""
     monkeypatch.chdir(tmp_path)
-    text = blocks("yaml")[1].replace("seconds: 0.1", "seconds: 0")
+    text = blocks("yaml")[-1].replace("seconds: 0.1", "seconds: 0")
     Path("experiment.yaml").write_text(text, "utf-8")
     report = run_all(parse_experiment(text, "experiment.yaml"))
     assert (report.done, report.failed) == (7, 1)

@@ -134,7 +134,7 @@ def test_a_relative_rate_is_a_multiple_of_each_checkpoint_s_own():
 
 
 @pytest.mark.parametrize(
-    ("name", "rank"),
+    ("name", "size"),
     [
         ("full", None),
         ("lora-8", 8),
@@ -143,10 +143,13 @@ def test_a_relative_rate_is_a_multiple_of_each_checkpoint_s_own():
         ("lora-08", "refused"),
         ("lora-0", "refused"),
         ("lora-", "refused"),
+        ("prefix-16", 16),
+        ("prefix-0", "refused"),
+        ("prefix16", "refused"),
         ("Full", "refused"),
     ],
 )
-def test_a_name_of_a_method_is_one_everywhere(name: str, rank: int | str | None):
+def test_a_name_of_a_method_is_one_everywhere(name: str, size: int | str | None):
     """In the experiment file, for finetuning itself, and in the table that comes out of it."""
     row = {"checkpoint": "a", "loss": 3.0, "task": "t", "score": 0.5, "chance": 0.25}
     row |= {"setting": "finetuned", "examples": 8, "method": name}
@@ -154,16 +157,16 @@ def test_a_name_of_a_method_is_one_everywhere(name: str, rank: int | str | None)
     def make() -> FinetuneMethod:
         return FinetuneMethod(name=name, steps=1, learning_rate=1.0)
 
-    if rank == "refused":
+    if size == "refused":
         assert "there is no method" in mistakes(changed("name: full", f"name: {name}"))[0].what
-        with pytest.raises(LabError, match="full or lora-<rank>"):
+        with pytest.raises(LabError, match="full, lora-<rank> or prefix-<tokens>"):
             make()
         with pytest.raises(TableError, match="not a method"):
             read_table([row])
         return
     found = parse_experiment(changed("name: full", f"name: {name}"), "small.yaml")
     assert [each.name for each in found.finetuning.methods] == [name]
-    assert make().rank == rank
+    assert make().parsed.size == size
     assert read_table([row]).frame["method"].to_list() == [name]
 
 

@@ -12,7 +12,7 @@ import torch
 
 from emergecast.errors import LabError
 from emergecast.lab.evaluate import evaluate
-from emergecast.lab.finetune import FinetuneMethod, Session, Tracker, finetune
+from emergecast.lab.finetune import FinetuneMethod, Session, Sweep, Tracker, finetune
 from emergecast.lab.finetune._batches import Examples
 from emergecast.lab.finetune._finetune import _end_tracking
 from emergecast.lab.finetune._saved import WHOLE, last_whole_checkpoint
@@ -334,8 +334,11 @@ def test_a_loss_that_is_not_a_number_fails_the_run(tiny, words, pairs, rate):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"name": "lora"}, "full or lora-<rank>"),
-        ({"name": "lora-0"}, "full or lora-<rank>"),
+        ({"name": "lora"}, "full, lora-<rank> or prefix-<tokens>"),
+        ({"name": "lora-0"}, "full, lora-<rank> or prefix-<tokens>"),
+        ({"name": "prefix"}, "full, lora-<rank> or prefix-<tokens>"),
+        ({"sweep": Sweep(steps=(5, 6))}, "a share above 0, and at most 0.5"),
+        ({"validation": 0.6}, "a share above 0, and at most 0.5"),
         ({"schedule": "steps"}, "linear, cosine or constant"),
         ({"steps": 0}, "1 or more"),
         ({"batch_size": 0}, "1 or more"),

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from emergecast.errors import LabError
-from emergecast.lab.finetune import Finetuned, FinetuneMethod, Session, within_memory
+from emergecast.lab.finetune import Finetuned, FinetuneMethod, Session
 from emergecast.lab.finetune._finetune import micro_batch
+from emergecast.lab.finetune._within_memory import within_memory
 
 METHOD = FinetuneMethod(name="full", steps=3, batch_size=12, learning_rate=1e-3)
 
@@ -25,7 +26,9 @@ def gpu(fits: int) -> Any:
         if size > fits:
             raise torch.OutOfMemoryError
         whole: Any = model
-        return Finetuned(model=whole, steps=3, resumed_from=0, seconds=0.0, final_loss=1.0)
+        return Finetuned(
+            model=whole, method=METHOD, steps=3, resumed_from=0, seconds=0.0, final_loss=1.0
+        )
 
     return train, asked
 

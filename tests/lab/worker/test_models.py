@@ -18,6 +18,7 @@ from emergecast.lab import checkpoints, evaluate, finetune, tasks
 from emergecast.lab.architecture import SmearedKeysForCausalLM
 from emergecast.lab.executors import RunOptions, run_all
 from emergecast.lab.experiment import Experiment, Run, RunKind, read_experiment
+from emergecast.lab.finetune import _sweep
 from emergecast.lab.plan import make_table, survey
 from emergecast.lab.worker._model_measurer import ModelMeasurer
 
@@ -157,7 +158,7 @@ class Trainings(list[Any]):
         """As `finetune` is called."""
         self.append((pairs, method, seed, list(session.folder.iterdir()), model))
         return finetune.Finetuned(
-            model=model, steps=12, resumed_from=0, seconds=0.0, final_loss=1.0
+            model=model, method=method, steps=12, resumed_from=0, seconds=0.0, final_loss=1.0
         )
 
 
@@ -173,7 +174,7 @@ def test_a_run_is_done_as_the_file_says(
         scored.append(task.hash)
         return evaluated(model, words, task)
 
-    monkeypatch.setattr(finetune, "finetune", asked)
+    monkeypatch.setattr(_sweep, "finetune", asked)
     monkeypatch.setattr(evaluate, "evaluate", score)
     measurer = ModelMeasurer(experiment)
     for run in survey(experiment).plan.runs:
@@ -222,7 +223,7 @@ def test_a_fresh_start_is_the_same_run_again(
             return done
 
     asked = Torn()
-    monkeypatch.setattr(finetune, "finetune", asked)
+    monkeypatch.setattr(_sweep, "finetune", asked)
     folder = tmp_path / "stopped"
     (folder / "checkpoint-3").mkdir(parents=True)
     ModelMeasurer(experiment).measure(run, folder, ignore)

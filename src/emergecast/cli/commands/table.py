@@ -23,7 +23,7 @@ from emergecast.cli._options import (
     out_file,
 )
 from emergecast.cli._output import progress, wrapped
-from emergecast.measurements import SelectOptions
+from emergecast.measurements import METHOD_FORMS, SelectOptions
 
 if TYPE_CHECKING:
     from emergecast.measurements import Grid, GridRow, Imported, Measurements
@@ -230,7 +230,7 @@ def lm_eval(
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option(help="Finetuning method: full, prefix, or lora- and the rank, e.g. lora-8."),
+        typer.Option(help=f"Finetuning method: {', '.join(METHOD_FORMS)}."),
     ] = None,
     chance: Annotated[
         list[str] | None,

@@ -40,12 +40,29 @@ def _result_lines(result: Result) -> Iterator[str]:
         error = _error(score.stderr)
         yield f"  {score.metric:11} {score.score:.6g}{error}, {score.n_items:,} items"
     for name, value in (result.training or {}).items():
-        yield f"  {name:11} {value:.6g}" if isinstance(value, float) else f"  {name:11} {value}"
+        yield from _training_lines(name, value)
     parts = ", ".join(f"{part} {seconds:.1f}" for part, seconds in result.timings.items())
     yield f"  seconds     {result.seconds:.1f}" + (f" ({parts})" if parts else "")
     when = datetime.fromtimestamp(result.started, UTC).strftime("%Y-%m-%d %H:%M UTC")
     yield f"  measured    {when} on {result.machine.get('host', 'an unknown machine')}"
     yield f"  with        {', '.join(f'{k} {v}' for k, v in result.versions.items())}"
+
+
+def _training_lines(name: str, value: object) -> Iterator[str]:
+    """What a finetuning says of itself; of a sweep, each of the settings that it tried."""
+    title = f"  {name.replace('_', ' '):11} "
+    if isinstance(value, Mapping):
+        yield title + ", ".join(
+            f"{key.replace('_', ' ')} {each:.6g}" for key, each in value.items()
+        )
+    elif isinstance(value, list):
+        for each in value:
+            loss = each["held_out_loss"]
+            said = "no loss that is a number" if loss is None else f"held-out loss {loss:.6g}"
+            yield f"{title}learning rate {each['learning_rate']:.6g}, {each['steps']} steps: {said}"
+            title = " " * len(title)
+    else:
+        yield title + (f"{value:.6g}" if isinstance(value, float) else f"{value}")
 
 
 def _error(stderr: float | None) -> str:

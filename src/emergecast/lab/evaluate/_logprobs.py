@@ -77,12 +77,14 @@ def logprobs(model: PreTrainedModel, requests: Sequence[Encoded]) -> list[tuple[
 
 
 def max_length(model: PreTrainedModel) -> int:
-    """Tokens of the longest sequence the model takes."""
+    """Tokens of the longest sequence the model takes, beside those of a prefix before it."""
+    adapters = getattr(model, "active_peft_config", None)
+    prefix: int = getattr(adapters, "num_virtual_tokens", 0)
     for name in ("max_position_embeddings", "n_positions", "n_ctx"):
         length = getattr(model.config, name, None)
         if isinstance(length, int):
-            return length
-    return _FALLBACK_LENGTH
+            return length - prefix
+    return _FALLBACK_LENGTH - prefix
 
 
 def last_logits(model: PreTrainedModel, tokens: Tensor, keep: int) -> Tensor:

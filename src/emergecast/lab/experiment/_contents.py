@@ -101,6 +101,18 @@ BY_AMOUNT: Final[Readers] = {
     "warmup_steps": whole(0),
 }
 """What a method may state for each amount of data."""
+SWEEP: Final[Readers] = {
+    "learning_rates": many(number(above=0)),
+    "epochs": many(number(above=0)),
+    "validation": number(above=0),
+}
+"""What a sweep may state for each amount of data."""
+EARLY_STOPPING: Final[Readers] = {
+    "patience": whole(1),
+    "every_steps": whole(1),
+    "validation": SWEEP["validation"],
+}
+"""The same of early stopping."""
 
 
 def _choice(entry: Entry) -> Choice | None:
@@ -128,11 +140,18 @@ SERIES: Final[Readers] = {
 }
 
 
+def each_by_amount(readers: Readers, examples: Sequence[int]) -> Readers:
+    """The readers, each of a value for each of these amounts of data."""
+    return {name: by_amount(examples, read) for name, read in readers.items()}
+
+
 def method_readers(examples: Sequence[int]) -> Readers:
     """What a method of finetuning may say, where these are the amounts of data."""
     return {
         "name": Entry.text,
-        **{name: by_amount(examples, read) for name, read in BY_AMOUNT.items()},
+        **each_by_amount(BY_AMOUNT, examples),
+        "sweep": itself,
+        "early_stopping": itself,
         "weight_decay": number(least=0),
         "max_grad_norm": number(least=0),  # 0 for none
         "train_embeddings": Entry.flag,

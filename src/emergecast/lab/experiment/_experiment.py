@@ -80,7 +80,7 @@ class Method:
     """One way of finetuning, settled for every checkpoint and amount of data."""
 
     name: str
-    """"full", or "lora-" and the rank."""
+    """As `FinetuneMethod.name`."""
     settled: Mapping[tuple[str, str], Mapping[int, FinetuneMethod]]
     """By checkpoint (its series and name), then by amount of data."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -16,38 +15,31 @@ from emergecast.lab.evaluate import C4, Corpus, named_corpus
 from emergecast.lab.experiment._contents import (
     CHECKPOINT,
     CORPUS,
-    FINETUNE,
     SERIES,
     SHARED,
     TASK,
     TOP,
-    method_readers,
 )
 from emergecast.lab.experiment._experiment import (
     Choice,
     Costs,
     Experiment,
     Finetuning,
-    Method,
     Rehearsal,
     Series,
     WorkerKind,
     spot_key,
 )
+from emergecast.lab.experiment._finetuning import read_finetuning
 from emergecast.lab.experiment._readers import (
     Section,
-    by_amount,
     report_repeated,
     section,
     sections,
-    whole,
 )
 from emergecast.lab.experiment._yaml import Entry, read_document, read_text
-from emergecast.lab.finetune import DEFAULT_BATCH, FinetuneMethod, is_method
 from emergecast.lab.tasks import Task
 
-_MOST_REPEATS: Final = 1000
-"""Bound of subsets and of seeds, so that a typing mistake does not make an endless grid."""
 _MOST_RUNS: Final = 250_000
 """Bound of the grid."""
 
@@ -90,7 +82,7 @@ def _experiment(root: Entry, text: str, path: Path) -> Experiment:
     checkpoints = [pair for each in series for pair in each.listed]
     corpora = list(_corpora(values.get("corpora", ())))
     finetune = values.get("finetune")
-    finetuning = Finetuning() if finetune is None else _finetuning(finetune, checkpoints)
+    finetuning = Finetuning() if finetune is None else read_finetuning(finetune, checkpoints)
     tasks = [
         (_task(part), part)
         for part in sections(values.get("tasks", ()), TASK, "tasks")
@@ -275,116 +267,3 @@ def _in_folder(series: Section, name: str) -> Iterator[tuple[Checkpoint, Entry]]
     for each in found:
         own = {key: value for key, value in shared.items() if getattr(each, key) is None}
         yield replace(each, series=name, **own), entry
-
-
-# ------------------------------------------------------------------------------------- finetuning
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _UnsettledMethod:
-    """A method as the file states it."""
-
-    name: str
-    by_amount: Mapping[int, FinetuneMethod]
-    relative: bool
-    """Whether its learning rates are multiples of the checkpoint's pretraining rate."""
-
-
-def _finetuning(entry: Entry, checkpoints: Sequence[tuple[Checkpoint, Entry]]) -> Finetuning:
-    part = section(entry, FINETUNE, required=("examples", "methods"))
-    examples = _examples(part.values.get("examples", ()))
-    listed = sections(part.values.get("methods", ()), method_readers(examples), "methods")
-    methods = [method for each in listed if (method := _method(each, examples)) is not None]
-    return Finetuning(
-        examples=examples,
-        subsets=_repeats(part.values.get("subsets"), examples),
-        seeds=_repeats(part.values.get("seeds"), examples),
-        methods=tuple(_settle(methods, checkpoints)),
-        **part.some("save_every_seconds", "micro_batch_size"),
-    )
-
-
-def _examples(entries: Iterable[Entry]) -> tuple[int, ...]:
-    found: set[int] = set()
-    for each in entries:
-        amount = each.whole(minimum=1)
-        if amount in found:
-            each.wrong(f"{amount} examples are named twice.", "Remove one.")
-        elif amount is not None:
-            found.add(amount)
-    return tuple(sorted(found))
-
-
-def _repeats(entry: Entry | None, examples: Sequence[int]) -> dict[int, int]:
-    found = None if entry is None else by_amount(examples, whole(1))(entry)
-    if entry is not None and found is not None and max(found.values(), default=1) > _MOST_REPEATS:
-        entry.wrong("that is too many.", f"Write at most {_MOST_REPEATS}.")
-    return dict.fromkeys(examples, 1) if found is None else found
-
-
-def _method(part: Section, examples: Sequence[int]) -> _UnsettledMethod | None:
-    """A method; None where something is wrong with it."""
-    values = part.values
-    name = values.get("name")
-    known = name is not None and is_method(name)
-    if name is not None and not known:
-        part.wrong(
-            "name", f'there is no method "{name}".', "Use full, or lora- and the rank, like lora-8."
-        )
-    part.exclusive("learning_rate", "lr_times_pretraining")
-    part.exclusive("steps", "epochs")
-    batch = {d: min(values.get("batch_size", {}).get(d, DEFAULT_BATCH), d) for d in examples}
-    steps, epochs = values.get("steps"), values.get("epochs")
-    if epochs is not None and any(epochs[d] * d >= 2**53 for d in examples):
-        part.wrong("epochs", "that is too many.", "Write how often the data are gone through.")
-        epochs = None
-    if steps is None and epochs is not None:
-        steps = {d: max(1, math.ceil(epochs[d] * d / batch[d])) for d in examples}
-    warmup = values.get("warmup_steps", {})
-    too_long = [d for d in examples if steps is not None and warmup.get(d, 0) > steps[d]]
-    if too_long:
-        part.wrong(
-            "warmup_steps",
-            f"the warmup is longer than the training on {too_long[0]} examples.",
-            "Write fewer steps of warmup, or more steps.",
-        )
-    rates = values.get("learning_rate", values.get("lr_times_pretraining"))
-    if not known or steps is None or rates is None or too_long:
-        return None
-    shared = part.some("name", "weight_decay", "max_grad_norm", "train_embeddings")
-    if "max_grad_norm" in shared:
-        shared["max_grad_norm"] = shared["max_grad_norm"] or None
-    varied = {"steps": steps, "batch_size": batch, "learning_rate": rates}
-    varied |= part.some("schedule", "warmup_steps")
-    return _UnsettledMethod(
-        name=str(name),
-        by_amount={
-            d: FinetuneMethod(**shared, **{key: each[d] for key, each in varied.items()})
-            for d in examples
-        },
-        relative="learning_rate" not in values,
-    )
-
-
-def _settle(
-    methods: Sequence[_UnsettledMethod], checkpoints: Sequence[tuple[Checkpoint, Entry]]
-) -> Iterator[Method]:
-    """The methods for each checkpoint; a relative rate needs that of every checkpoint."""
-    relative = [method for method in methods if method.relative]
-    for each, entry in checkpoints if relative else ():
-        if each.pretraining_learning_rate is None:
-            entry.wrong(
-                f"the learning rate of the pretraining of {each.title} is not known, and method"
-                f' "{relative[0].name}" is a multiple of it.',
-                "Add pretraining_learning_rate to it or its series, or give the method a"
-                " learning_rate.",
-            )
-    for method in methods:
-        settled = {}
-        for each, _ in checkpoints:
-            rate = (each.pretraining_learning_rate or 1.0) if method.relative else 1.0
-            settled[each.series, each.name] = {
-                d: replace(how, learning_rate=how.learning_rate * rate)
-                for d, how in method.by_amount.items()
-            }
-        yield Method(name=method.name, settled=settled)

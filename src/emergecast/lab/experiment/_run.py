@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from emergecast.lab.evaluate import LOSS_VERSION
-from emergecast.lab.finetune import FinetuneMethod, Schedule
+from emergecast.lab.finetune import FinetuneMethod
+from emergecast.records import from_json
 
 
 class RunKind(StrEnum):
@@ -70,9 +71,12 @@ class Training:
 
     def identity(self) -> dict[str, Any]:
         """All of it that determines a result, as run keys hold it."""
-        own = asdict(self)
-        method = own.pop("method")
-        return {**own, "recipe": {"method": method.pop("name"), **method}}
+        return {
+            "examples": self.examples,
+            "subset": self.subset,
+            "seed": self.seed,
+            "recipe": self.method.recipe(),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,11 +135,7 @@ class Run:
 
 def run_from_json(values: Mapping[str, Any]) -> Run:
     """The run that `Run.as_json` wrote down."""
-    training = values["training"]
-    if training is not None:
-        method = training["method"]
-        method = FinetuneMethod(**{**method, "schedule": Schedule(method["schedule"])})
-        training = Training(**{**training, "method": method})
+    training = from_json(Training | None, values["training"], what="a run")  # type: ignore[arg-type]
     return Run(**{**values, "training": training})
 
 

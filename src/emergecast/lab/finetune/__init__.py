@@ -7,25 +7,40 @@ machine, interrupted or not. It refuses a training whose loss is no longer a num
 
 from __future__ import annotations
 
-from emergecast.lab.finetune._finetune import Finetuned, finetune
+from emergecast.lab.finetune._adapters import no_prefix, takes_prefix
+from emergecast.lab.finetune._finetune import Finetuned, Tried, finetune
 from emergecast.lab.finetune._method import (
     DEFAULT_BATCH,
+    FEWEST_HELD_OUT,
+    METHODS,
+    MOST_HELD_OUT,
+    PREFIX_LEARNING_RATE,
+    EarlyStopping,
     FinetuneMethod,
     Schedule,
-    Session,
-    Tracker,
+    Sweep,
     is_method,
 )
-from emergecast.lab.finetune._within_memory import within_memory
+from emergecast.lab.finetune._session import Session, Tracker
+from emergecast.lab.finetune._sweep import choose_and_finetune
 
 __all__ = [
     "DEFAULT_BATCH",
+    "FEWEST_HELD_OUT",
+    "METHODS",
+    "MOST_HELD_OUT",
+    "PREFIX_LEARNING_RATE",
+    "EarlyStopping",
     "FinetuneMethod",
     "Finetuned",
     "Schedule",
     "Session",
+    "Sweep",
     "Tracker",
+    "Tried",
+    "choose_and_finetune",
     "finetune",
     "is_method",
-    "within_memory",
+    "no_prefix",
+    "takes_prefix",
 ]

@@ -51,6 +51,13 @@ class Examples(torch.utils.data.Dataset[dict[str, Tensor]]):
         self._labels = self._tokens.where(counts, torch.tensor(IGNORED))
 
     @property
+    def text(self) -> list[int]:
+        """The tokens of all examples, one after the other."""
+        there = torch.arange(self._tokens.shape[1]) < self._lengths[:, None]
+        found: list[int] = self._tokens[there].tolist()
+        return found
+
+    @property
     def size(self) -> int:
         """Tokens, padding included."""
         return self._tokens.numel()

@@ -15,15 +15,29 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emergecast.errors import LabError
 from emergecast.lab.evaluate import max_length
-from emergecast.lab.finetune._method import FinetuneMethod, Schedule, Session, Tracker
+from emergecast.lab.finetune._adapters import with_adapters
+from emergecast.lab.finetune._method import EarlyStopping, FinetuneMethod, Schedule
 from emergecast.lab.finetune._saved import last_whole_checkpoint, step_of
+from emergecast.lab.finetune._session import Session, Tracker
+from emergecast.measurements import MethodKind
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from emergecast.lab.finetune._batches import Examples
+    from emergecast.lab.finetune._trainer import LeanTrainer
     from emergecast.lab.tasks import Pair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """Settings of a sweep, and what they came to."""
+
+    steps: int
+    learning_rate: float
+    held_out_loss: float | None
+    """Nats per token of the completions; None where the training had no loss that is a number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +45,10 @@ class Finetuned:
     """A finetuned model and what it took."""
 
     model: PreTrainedModel
-    """In evaluation mode and the precision it came in; with its adapters where the method is
-    LoRA."""
+    """In evaluation mode and the precision it came in; with its adapters or its prefix where the
+    method has some."""
+    method: FinetuneMethod
+    """How, with the settings that were chosen."""
     steps: int
     """Optimiser steps behind the weights, those before an interruption included."""
     resumed_from: int
@@ -41,6 +57,10 @@ class Finetuned:
     """Of this run, without what an interrupted one took."""
     final_loss: float
     """Training loss of the last step, nats per token of the completions."""
+    held_out_loss: float | None = None
+    """The same of these weights on the examples that were held out; None where none were."""
+    tried: tuple[Tried, ...] = ()
+    """What the sweep found; empty without one."""
 
 
 def finetune(
@@ -60,46 +80,54 @@ def finetune(
     Args:
         model: The checkpoint as loaded.
         tokenizer: Its tokenizer.
-        pairs: The examples, each seen as often as the steps allow.
-        method: How.
+        pairs: The examples, each seen as often as the steps allow, but for those held out.
+        method: How; without a sweep.
         seed: Decides the order of the examples, adapters at the start, and dropout.
         session: Where training checkpoints go, whether to resume, who is notified.
 
     Raises:
-        LabError: The loss is no longer a number, an example cannot be tokenised, or a tracker is
-            not installed.
+        LabError: The loss is no longer a number, an example cannot be tokenised, the model takes
+            no prefix, or a tracker is not installed.
     """
     from transformers import set_seed
 
     from emergecast.lab.finetune._batches import examples_of
+    from emergecast.lab.finetune._held_out import LowestLoss
 
     session = session or Session()
     _freeze_existing_objects()
-    examples = examples_of(pairs, tokenizer, longest=max_length(model))
+    longest = _room(model, method)
+    trained_on, held = method.split(pairs)
+    examples = examples_of(trained_on, tokenizer, longest=longest)
+    held_out = examples_of(held, tokenizer, longest=longest) if held else None
     set_seed(seed)
     if not method.train_embeddings:
         model.get_input_embeddings().requires_grad_(requires_grad=False)
     mixed = model.dtype.itemsize < _FULL_BYTES
-    widened = _widen(model) if mixed and method.rank is None else {}
-    trained = _with_adapters(model, method)
+    widened = _widen(model) if mixed and method.parsed.kind is MethodKind.FULL else {}
+    trained = with_adapters(model, method, examples.text)
     scratch = nullcontext(session.folder) if session.folder else tempfile.TemporaryDirectory()
     bf16, use_cpu = mixed and _knows_bf16(model), model.device.type == "cpu"
     with scratch as folder:
         arguments = _arguments(
             method, session, seed=seed, folder=str(folder), bf16=bf16, use_cpu=use_cpu
         )
-        done = _train(trained, examples, arguments, session)
+        trainer = _trainer(trained, examples, arguments, session)
+        if held_out is not None:
+            how = method.early_stopping or EarlyStopping(patience=1, every_steps=method.steps)
+            rows = micro_batch(method, session)
+            trainer.lowest = LowestLoss(trained, held_out, how, rows=rows)
+        done = _train(trainer, method, session)
     _narrow(model, widened)
-    gc.collect()  # the Trainer is a reference cycle that holds the optimiser: twice the weights
+    del trainer  # a reference cycle that holds the optimiser: twice the weights
+    gc.collect()
     trained.eval()
     return done
 
 
-def _train(trained: Any, examples: Examples, arguments: Any, session: Session) -> Finetuned:  # noqa: ANN401  as `_with_adapters` and `_arguments` return them
-    """Train, from the last whole training checkpoint where there is one to resume from."""
+def _trainer(trained: Any, examples: Examples, arguments: Any, session: Session) -> LeanTrainer:  # noqa: ANN401  as `with_adapters` and `_arguments` return them
     from emergecast.lab.finetune._trainer import LeanTrainer
 
-    start = time.perf_counter()
     try:
         trainer = LeanTrainer(trained, examples, arguments)
     except (ImportError, RuntimeError, ValueError) as error:
@@ -110,18 +138,32 @@ def _train(trained: Any, examples: Examples, arguments: Any, session: Session) -
             " leave it out."
         ) from error
     trainer.session = session
+    return trainer
+
+
+def _train(trainer: LeanTrainer, method: FinetuneMethod, session: Session) -> Finetuned:
+    """Train, from the last whole training checkpoint where there is one to resume from."""
+    start = time.perf_counter()
     before = last_whole_checkpoint(session.folder) if session.resume else None
+    trained: Any = trainer.model
+    lowest = trainer.lowest
+    if before is not None and lowest is not None:
+        lowest.load(before)
     try:
         trainer.train(resume_from_checkpoint=None if before is None else str(before))
     finally:
         _end_tracking(session)
         _unwrap(trained)
+    if lowest is not None:
+        lowest.restore()
     return Finetuned(
         model=trained,
-        steps=trainer.state.global_step,
+        method=method,
+        steps=trainer.state.global_step if lowest is None else lowest.step,
         resumed_from=0 if before is None else step_of(before),
         seconds=time.perf_counter() - start,
         final_loss=trainer.last_loss,
+        held_out_loss=None if lowest is None else lowest.loss,
     )
 
 
@@ -178,22 +220,27 @@ def _freeze_existing_objects() -> None:
     gc.freeze()
 
 
-def _with_adapters(model: PreTrainedModel, method: FinetuneMethod) -> Any:  # noqa: ANN401  PEFT's or transformers' model
-    if method.rank is None:
-        return model
-    from peft import LoraConfig, get_peft_model
+def _room(model: PreTrainedModel, method: FinetuneMethod) -> int:
+    """Tokens of an example at most: what the model takes, less its prefix.
 
-    config = LoraConfig(
-        r=method.rank,
-        lora_alpha=2 * method.rank,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(model, config)
+    Raises:
+        LabError: The prefix leaves no room.
+    """
+    kind, size = method.parsed
+    longest = max_length(model)
+    left = longest - (size or 0) if kind is MethodKind.PREFIX else longest
+    if left < _FEWEST_TOKENS:
+        raise LabError(
+            f"{method.name} leaves no room for text in a model that takes {longest:,} tokens."
+            " Take a shorter prefix."
+        )
+    return left
 
 
 _FULL_BYTES: Final = 4
 """Bytes of a number in full precision."""
+_FEWEST_TOKENS: Final = 2
+"""Of an example: something to go by, and something to learn."""
 _TRACKED_LOSSES: Final = 50
 """Losses that a tracker is sent of a finetuning, or one a step where that is less."""
 _SCHEDULERS: Final = {

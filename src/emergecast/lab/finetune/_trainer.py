@@ -16,10 +16,10 @@ from transformers import (
     TrainingArguments,
 )
 
-from emergecast.errors import LabError
 from emergecast.lab.finetune._batches import Examples, as_it_is
-from emergecast.lab.finetune._method import Session
+from emergecast.lab.finetune._held_out import LowestLoss, NoLossError
 from emergecast.lab.finetune._saved import WHOLE
+from emergecast.lab.finetune._session import Session
 
 
 class LeanTrainer(Trainer):
@@ -35,6 +35,7 @@ class LeanTrainer(Trainer):
         )
         self.remove_callback(PrinterCallback)
         self.session = Session()
+        self.lowest: LowestLoss | None = None
         self.last_loss = float("nan")
         self._summed = -1
 
@@ -47,14 +48,14 @@ class LeanTrainer(Trainer):
         """Train on one batch, or a part of it, and keep its loss.
 
         Raises:
-            LabError: The loss is not a number.
+            NoLossError: The loss is not a number.
         """
         loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
         if self.state.global_step != self._summed:
             self._summed, self.last_loss = self.state.global_step, 0.0
         self.last_loss += float(loss)
         if not math.isfinite(self.last_loss):
-            raise LabError(
+            raise NoLossError(
                 f"the training loss is {self.last_loss} after {self.state.global_step} steps of"
                 " finetuning, so this run has no score. Lower its learning rate,"
                 f" {self.args.learning_rate:g}, or lengthen its warmup."
@@ -76,10 +77,14 @@ class _ReportAndSave(TrainerCallback):
         control: TrainerControl,
         **_: Any,  # noqa: ANN401  whatever transformers adds
     ) -> None:
-        """Report the step; ask for a training checkpoint when it is time."""
+        """Report the step; end, or ask for a training checkpoint, when it is time."""
         session = self._trainer.session
         if session.on_step is not None:
             session.on_step(state.global_step, self._trainer.last_loss)
+        lowest = self._trainer.lowest
+        if lowest is not None and lowest.look(state.global_step, state.max_steps):
+            control.should_training_stop = True
+            return
         every = session.save_every_seconds
         if every is None or session.folder is None or state.global_step >= state.max_steps:
             return
@@ -97,4 +102,7 @@ class _ReportAndSave(TrainerCallback):
         """Mark the training checkpoint as whole."""
         folder = self._trainer.session.folder
         if folder is not None:
-            (folder / f"checkpoint-{state.global_step}" / WHOLE).touch()
+            saved = folder / f"checkpoint-{state.global_step}"
+            if self._trainer.lowest is not None:
+                self._trainer.lowest.save(saved)
+            (saved / WHOLE).touch()

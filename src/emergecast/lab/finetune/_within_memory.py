@@ -12,7 +12,8 @@ from emergecast.errors import LabError
 from emergecast.lab.finetune._finetune import Finetuned, micro_batch
 
 if TYPE_CHECKING:
-    from emergecast.lab.finetune._method import FinetuneMethod, Session
+    from emergecast.lab.finetune._method import FinetuneMethod
+    from emergecast.lab.finetune._session import Session
 
 Model = TypeVar("Model")
 _LOG: Final = logging.getLogger(__name__)

@@ -28,6 +28,8 @@ _OVERHEAD: Final[Mapping[RunKind, float]] = {
 """Assumed seconds of a run beside its arithmetic: loading, saving."""
 _ADAM: Final = 3 * 4
 """Bytes per parameter of a training checkpoint: weights and two moments in 32 bits."""
+_BEST: Final = 4
+"""Bytes per parameter of the best weights so far, which early stopping keeps beside them."""
 _ITEM_BYTES: Final = 16
 """Compressed bytes of one item's outcome in the ledger."""
 
@@ -157,8 +159,8 @@ def flops(plan: Plan, run: Run) -> float:
     evaluation = look * about.items * tokens
     if run.training is None:
         return evaluation
-    method = run.training.method
-    return evaluation + step * method.steps * method.batch_size * tokens
+    work = run.training.method.work(run.training.examples)
+    return evaluation + (step * work.trained + look * work.looked_at) * tokens
 
 
 def _line(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -176,7 +178,12 @@ def _line(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 def _bytes(plan: Plan, left: Sequence[Run], workers: int) -> int:
     models = plan.facts.models
-    trained = [models[run.series, run.checkpoint].params for run in left if run.training]
-    checkpoints = 2 * _ADAM * sum(sorted(trained, reverse=True)[:workers])
+    trained = [
+        models[run.series, run.checkpoint].params
+        * (_ADAM if how.method.early_stopping is None else _ADAM + _BEST)
+        for run in left
+        if (how := run.training) is not None
+    ]
+    checkpoints = 2 * sum(sorted(trained, reverse=True)[:workers])
     items = sum(plan.facts.tasks[run.task].items for run in left if run.task is not None)
     return checkpoints + _ITEM_BYTES * items + 4096 * len(left)

@@ -172,7 +172,8 @@ def _row(plan: Plan, run: Run, score: Score) -> dict[str, Any] | None:
     if how is not None:
         row |= {
             "examples": how.examples,
-            "epochs": how.method.epochs(how.examples),
+            # Where they are chosen run by run they tell no two kinds of run apart.
+            "epochs": how.method.epochs(how.examples) if how.method.settings_known else None,
             "subset": str(how.subset),
             "seed": str(how.seed),
             "method": how.method.name,

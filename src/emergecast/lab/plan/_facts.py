@@ -13,11 +13,12 @@ from typing import Final, TypeVar
 
 from emergecast.errors import LabError, LedgerError, Mistake, RecordError
 from emergecast.lab.checkpoints import Checkpoint, hub_advice
-from emergecast.lab.experiment import Corpus, Experiment, canonical
-from emergecast.lab.finetune import Tracker
+from emergecast.lab.experiment import Corpus, Experiment, WorkerKind, canonical
+from emergecast.lab.finetune import Tracker, no_prefix, takes_prefix
 from emergecast.lab.ledger import Ledger
 from emergecast.lab.tasks import Task
 from emergecast.lab.worker import CorpusFacts, Measurer, ModelFacts, TaskFacts
+from emergecast.measurements import MethodKind
 from emergecast.records import from_json
 
 _F = TypeVar("_F", ModelFacts, TaskFacts, CorpusFacts)
@@ -57,6 +58,8 @@ def gather_facts(
         if model is not None:
             facts.models[each.series, each.name] = model
     _compare(experiment, facts)
+    if not remember:
+        _check_methods(experiment, facts)
     _check_trackers(experiment, facts)
     for task in experiment.tasks:
         about = finder.find(TaskFacts, partial(measurer.task_facts, task), task)
@@ -252,6 +255,23 @@ def _check_unique(
             remedy = "Leave both out, or find out which is whole: emergecast series verify."
             facts.problems.append(experiment.mistake(each, what, remedy))
             return
+
+
+def _check_methods(experiment: Experiment, facts: Facts) -> None:
+    """The models can have a prefix, where one is asked for."""
+    kinds = {
+        how.parsed.kind
+        for method in experiment.finetuning.methods
+        for by_amount in method.settled.values()
+        for how in by_amount.values()
+    }
+    if MethodKind.PREFIX not in kinds or experiment.worker is WorkerKind.REHEARSAL:
+        return
+    for each in experiment.checkpoints:
+        model = facts.models.get((each.series, each.name))
+        if model is not None and not takes_prefix(model.architecture):
+            what, remedy = no_prefix(model.architecture)
+            facts.problems.append(experiment.mistake(each, what, remedy))
 
 
 _PACKAGES: Final[Mapping[Tracker, tuple[str, ...]]] = {

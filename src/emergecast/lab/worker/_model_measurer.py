@@ -7,7 +7,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -154,9 +155,10 @@ class ModelMeasurer:
             LabError: it failed.
         """
         clock = _Stopwatch()
-        model, tokenizer = loaded = self._load(run)
+        held = self._hold(run)
         clock.stop("load")
         if run.corpus is not None:
+            model, tokenizer = self._load(run)
             corpus = next(c for c in self._experiment.corpora if c.name == run.corpus)
             loss = evaluate.held_out_loss(model, tokenizer, corpus).loss
             check_part(run, "corpus", self.corpus_facts(corpus).hash, f"the corpus {corpus}")
@@ -172,27 +174,15 @@ class ModelMeasurer:
         clock.stop("task")
         said: dict[str, Any] | None = None
         if run.training is not None:
-            how, session = run.training, self._session(run, run.training, folder, progress)
-            pairs = task.training_pairs(how.subset, how.examples)
-
-            def train(loaded: checkpoints.Loaded) -> finetune.Finetuned:
-                return finetune.within_memory(
-                    lambda here, at_once: finetune.finetune(
-                        *here, pairs, how.method, seed=how.seed, session=at_once
-                    ),
-                    how.method, session, loaded, again=lambda: self._load(run),
-                )  # fmt: skip
-
-            trained = self._resume_or_start(run, folder, train, loaded)
-            model = trained.model
-            said = {
-                "steps": trained.steps,
-                "loss": trained.final_loss,
-                "resumed_from": trained.resumed_from,
-            }
+            session = self._session(run, run.training, folder, progress)
+            trained = self._resume_or_start(run, run.training, task, session)
+            model, tokenizer = trained.model, held.tokenizer
+            said = _said(trained)
             if task.pool.size < task.pool.whole:
                 said |= {"held_back": task.pool.shots, "leaked": task.pool.leaked}
             clock.stop("finetune")
+        else:
+            model, tokenizer = self._load(run)
         evaluation = evaluate.evaluate(model, tokenizer, task)
         clock.stop("evaluate")
         return Outcome(
@@ -223,39 +213,40 @@ class ModelMeasurer:
             resume=True,
             save_every_seconds=self._experiment.finetuning.save_every_seconds,
             micro_batch_size=self._experiment.finetuning.micro_batch_size,
-            on_step=lambda step, _loss: progress(step, training.method.steps),
+            on_step=lambda step, _loss: progress(step, training.method.all_steps),
             trackers=self._experiment.trackers,
             title=run.title,
         )
 
     def _resume_or_start(
-        self,
-        run: Run,
-        folder: Path,
-        train: Callable[[checkpoints.Loaded], finetune.Finetuned],
-        loaded: checkpoints.Loaded,
+        self, run: Run, how: Training, task: tasks.LoadedTask, session: finetune.Session
     ) -> finetune.Finetuned:
-        """Finetune the loaded model, from the training checkpoint in `folder` if there is one.
+        """Finetune the checkpoint, from what an interrupted run has kept if there is something.
 
-        What an interrupted run left behind may be damaged in any way; then it starts over.
+        That may be damaged in any way; then it starts over.
         """
+        pairs = task.training_pairs(how.subset, how.examples)
+
+        def train() -> finetune.Finetuned:
+            return finetune.choose_and_finetune(
+                lambda: self._load(run), pairs, how.method, seed=how.seed, session=session
+            )
+
+        folder = session.folder or Path()
         interrupted = folder.is_dir() and any(folder.iterdir())
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            return train(loaded)
+            return train()
         except Exception as error:
             if not interrupted or disk_is_full(error):
                 raise
             _LOG.warning("%s cannot be resumed (%s) and starts over.", run.title, error)
         shutil.rmtree(folder)
         folder.mkdir(parents=True)
-        return train(self._load(run))
+        return train()
 
-    def _load(self, run: Run) -> checkpoints.Loaded:
-        """The checkpoint of a run as it is on disk, which is read once for runs in a row.
-
-        A finetuning gets weights of its own, and so does a GPU: those on the CPU stay as they are.
-        """
+    def _hold(self, run: Run) -> checkpoints.Loaded:
+        """The checkpoint of a run as it is on disk, which is read once for runs in a row."""
         checkpoint = self._experiment.checkpoint(run)
         gone = checkpoint.source is not None and checkpoints.cached(checkpoint) is None
         if self._held is None or self._held.checkpoint != checkpoint or gone:
@@ -264,7 +255,14 @@ class ModelMeasurer:
             check_model(run, checkpoint, folders)
             self._held = _Held(checkpoint, folders, checkpoints.load(checkpoint))
         check_model(run, checkpoint, self._held.folders)  # not while they were read, or since
-        held = self._held.loaded
+        return self._held.loaded
+
+    def _load(self, run: Run) -> checkpoints.Loaded:
+        """The checkpoint of a run, where it computes.
+
+        A finetuning gets weights of its own, and so does a GPU: those on the CPU stay as they are.
+        """
+        held = self._hold(run)
         if run.training is None and self._device == "cpu":
             return held
         return held._replace(model=checkpoints.copy_model(held.model, self._device))
@@ -302,6 +300,21 @@ def _kept(items: Sequence[tasks.ItemScore], text: str) -> tuple[dict[str, Any], 
         for item in items
     ]
     return ({**kept[0], "text": text}, *kept[1:])
+
+
+def _said(trained: finetune.Finetuned) -> dict[str, Any]:
+    """What the ledger keeps of a finetuning; what was chosen only where something was."""
+    said: dict[str, Any] = {
+        "steps": trained.steps,
+        "loss": trained.final_loss,
+        "resumed_from": trained.resumed_from,
+    }
+    if trained.held_out_loss is not None:
+        said["held_out_loss"] = trained.held_out_loss
+    if trained.tried:
+        chosen = {"steps": trained.method.steps, "learning_rate": trained.method.learning_rate}
+        said |= {"chosen": chosen, "tried": [asdict(each) for each in trained.tried]}
+    return said
 
 
 def _run_folder(run: Run) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from emergecast.measurements._schema import Column, Kind, Role, lora_rank
+from emergecast.measurements._schema import Column, Kind, Role, method_name
 from emergecast.measurements.reading._problems import Findings
 
 _LARGEST_INTEGER: Final = 2**63 - 1
@@ -135,9 +135,8 @@ def writable(text: str) -> bool:
 
 def _word(cell: object, column: Column) -> str:
     text = _label(cell)
-    if text in column.words and "<" not in text:
-        return str(text)
-    if column.name == "method" and lora_rank(text) is not None:
+    is_one = text in column.words if column.name != "method" else method_name(text) is not None
+    if is_one:
         return text
     words = ", ".join(column.words[:-1]) + f" or {column.words[-1]}"
     raise NotThatKindError(f"this is not a {column.name}.", f"Write {words}.")
