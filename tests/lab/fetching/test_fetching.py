@@ -114,7 +114,7 @@ def test_verify_asks_for_hashes_and_names_what_is_equal_or_missing(hub, tmp_path
 
 def test_gated_and_missing_repositories_are_named_with_what_to_do(hub, file, tmp_path):
     """Each problem once, before anything is downloaded."""
-    text = EXPERIMENT.replace("[{name", "[{name: llama_2}, {name").replace("128, 256", "4")
+    text = EXPERIMENT.replace("[{name", "[{name: llama_2}, {name", 1).replace("128, 256", "4")
     file.write_text(text, "utf-8")
     failed = called(hub, tmp_path / "home", "fetch", str(file), "--json", status=2)["failed"]
     gated = "meta-llama/Llama-2-7b-hf"
