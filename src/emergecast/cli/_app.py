@@ -28,6 +28,7 @@ COMMANDS: Final = {
         "compare": "compare",
         "simulate": "simulate",
         "series": "Public series of checkpoints by name: list, show, verify.",
+        "recipe": "recipe",
         "fetch": "fetch",
         "plan": "experiment",
         "run": "experiment",

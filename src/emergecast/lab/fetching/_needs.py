@@ -189,6 +189,8 @@ def _data_sets(tasks: Sequence[Task]) -> Iterator[str]:
                 seen |= dict.fromkeys(read_task_folder(task.include_path).data_sets)
             except LabError:  # the plan says so, at its line
                 continue
+        elif task.settled is not None and task.data is None:
+            seen[task.settled.repo] = None
     yield from seen
 
 
