@@ -1,4 +1,4 @@
-"""What methods of finetuning bring out of a model that knows what a task asks for, and at what rate.
+"""What methods of finetuning bring out of a model that knows the answers, and at what rate.
 
 `python performance/methods.py --write` pretrains a tiny Llama for some steps of the world of
 tests/lab/finetune/latent_skills.py, once to the end and once hardly at all, and finetunes both with
@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import copy
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-from _report import arguments, one_core, publish, table
+from _report import arguments, publish, table
 
 # isort: split
 
@@ -34,7 +33,7 @@ from emergecast.lab.tasks import LoadedTask, Task, load_task
 TASKS = ("toy_mmlu", "toy_gsm8k")
 METHODS = ("full", "lora-1", "lora-8", "prefix-4", "prefix-16")
 RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-AMOUNTS = (12, 36)
+EXAMPLES = 36
 STEPS = 100
 
 
@@ -43,17 +42,17 @@ def scored(model: Any, words: Any, task: LoadedTask) -> float:  # noqa: ANN401  
     return evaluate(model, words, task).scores[0].score
 
 
-def tuned(model: Any, words: Any, task: LoadedTask, how: FinetuneMethod, *, amount: int) -> float:  # noqa: ANN401  as above
+def tuned(model: Any, words: Any, task: LoadedTask, how: FinetuneMethod) -> float:  # noqa: ANN401  as above
     """The mean score of two subsets and seeds."""
     found = []
     for seed in range(2):
-        pairs = task.training_pairs(seed, amount)
+        pairs = task.training_pairs(seed, EXAMPLES)
         done = finetune(copy.deepcopy(model), words, pairs, how, seed=seed)
         found.append(scored(done.model, words, task))
     return float(np.mean(found))
 
 
-def rate_table(model: Any, words: Any, task: LoadedTask, *, amount: int) -> str:  # noqa: ANN401  as above
+def rate_table(model: Any, words: Any, task: LoadedTask) -> str:  # noqa: ANN401  as above
     """Score by method and rate."""
     rows = []
     for name in METHODS:
@@ -61,7 +60,7 @@ def rate_table(model: Any, words: Any, task: LoadedTask, *, amount: int) -> str:
             FinetuneMethod(name=name, steps=STEPS, learning_rate=rate, batch_size=16)
             for rate in RATES
         ]
-        scores = [tuned(model, words, task, how, amount=amount) for how in methods]
+        scores = [tuned(model, words, task, how) for how in methods]
         rows.append([name, *(f"{score:.2f}" for score in scores)])
     return table(["method", *(f"{rate:g}" for rate in RATES)], rows)
 
@@ -78,7 +77,7 @@ def swept(model: Any, words: Any, task: LoadedTask) -> str:  # noqa: ANN401  as 
             validation=0.25,
             sweep=Sweep(learning_rates=RATES),
         )
-        pairs = task.training_pairs(0, AMOUNTS[-1])
+        pairs = task.training_pairs(0, EXAMPLES)
         done = choose_and_finetune(
             lambda: (copy.deepcopy(model), words), pairs, how, seed=0, session=Session()
         )
@@ -91,40 +90,32 @@ def swept(model: Any, words: Any, task: LoadedTask) -> str:  # noqa: ANN401  as 
 def main() -> None:
     """The page."""
     options = arguments(__doc__ or "", steps=250)
-    one_core()
     torch.set_num_threads(1)
-    began = time.perf_counter()
     words = tokenizer()
     models = {
         f"pretrained for {steps} steps": pretrained(words, steps=steps)
         for steps in (options.steps, options.steps // 10)
     }
-    parts = [
+    about = (
         "A Llama of two layers and width 64, in whose pretraining text each word has a colour and a"
         " price, said behind a mark that the tasks do not have"
-        " (tests/lab/finetune/latent_skills.py). Scores on"
-        f" {TEST} words that no training example is about, mean of two subsets and seeds, after"
-        f" {STEPS} steps of 16; chance is 0.25, and for a price that is not among the four right"
-        " ones 0. Columns are learning rates.",
-    ]
+        f" (tests/lab/finetune/latent_skills.py). Scores on {TEST} words that no training example"
+        f" is about, mean of two subsets and seeds, after {STEPS} steps of 16 on {EXAMPLES}"
+        " examples. Chance is 0.25, and a price that is none of the four right ones scores 0."
+        " Columns are learning rates."
+    )
+    parts = [about]
     with tempfile.TemporaryDirectory() as folder:
         write_tasks(Path(folder))
-        tasks = [
-            load_task(Task(name=name, include_path=Path(folder)), limit=None) for name in TASKS
-        ]
+        tasks = [load_task(Task(name=n, include_path=Path(folder)), limit=None) for n in TASKS]
         for title, model in models.items():
             for task in tasks:
                 zero = scored(model, words, task)
                 parts.append(f"## {task.name}, {title}: {zero:.2f} before finetuning")
-                for amount in AMOUNTS if model is models[next(iter(models))] else AMOUNTS[-1:]:
-                    parts.append(f"{amount} examples:")
-                    parts.append(rate_table(model, words, task, amount=amount))
-                if model is models[next(iter(models))]:
-                    parts.append(
-                        f"The rate chosen by a quarter of {AMOUNTS[-1]} examples, from those above:"
-                    )
-                    parts.append(swept(model, words, task))
-    parts.append(f"{(time.perf_counter() - began) / 60:.0f} minutes.")
+                parts.append(rate_table(model, words, task))
+        parts.append("## Rates chosen by a quarter of the examples, then trained on all of them")
+        for task in tasks:
+            parts += [f"{task.name}:", swept(models[next(iter(models))], words, task)]
     also = ("torch", "transformers", "peft")
     publish("methods", "\n\n".join(parts), write=options.write, also=also)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +36,8 @@ def llama(words: Any) -> Callable[[], Any]:
 def prefix(model: Any) -> torch.Tensor:
     """The only weights that are trained."""
     (trained,) = (each for each in model.parameters() if each.requires_grad)
-    return trained.detach().clone()
+    found: torch.Tensor = trained.detach().clone()
+    return found
 
 
 def test_it_starts_as_real_text_before_the_text(llama, words):
@@ -54,11 +56,29 @@ def test_it_trains_the_prefix_alone(llama, words):
     """A key and a value of every layer for each virtual token; the model takes less text."""
     model = llama()
     before = {name: each.clone() for name, each in model.state_dict().items()}
-    tuned = finetune(model, words, PAIRS, METHOD, seed=0).model
+    tuned: Any = finetune(model, words, PAIRS, METHOD, seed=0).model
     assert prefix(tuned).shape == (TOKENS, 2 * 2 * 16)
     after = tuned.get_base_model().state_dict()
     assert all(torch.equal(after[name], each) for name, each in before.items())
     assert max_length(tuned) == max_length(model) - TOKENS == 48 - TOKENS
+
+
+def test_the_prefix_of_a_model_of_16_bits_learns_in_32(llama, words):
+    """The model stays as it is, and says what it says with the prefix rounded to its precision."""
+    model = llama().to(torch.bfloat16)
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    small = dataclasses.replace(METHOD, learning_rate=1e-5, steps=60)
+    start, end = (
+        prefix(finetune(llama().to(torch.bfloat16), words, PAIRS, how, seed=0).model)
+        for how in (dataclasses.replace(small, learning_rate=1e-30), small)
+    )
+    assert end.dtype == torch.float32
+    moved = (end - start).abs()
+    assert float(moved.max()) > 2e-4, "steps far below the spacing of bfloat16 add up"
+    tuned: Any = finetune(model, words, PAIRS, small, seed=0).model
+    after = tuned.get_base_model().state_dict()
+    assert all(torch.equal(after[name], each) for name, each in before.items())
+    assert tuned(input_ids=torch.tensor([[5, 6, 7]])).logits.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("stop", [3, 5])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -101,7 +102,9 @@ def _held_out_loss(train: Callable[[], Finetuned]) -> float | None:
     try:
         return train().held_out_loss
     except NoLossError:
-        return None
+        pass
+    gc.collect()  # a failed training leaves a cycle of objects with its weights
+    return None
 
 
 def _best(tried: Sequence[Tried]) -> int:
