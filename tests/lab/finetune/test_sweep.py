@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -125,6 +126,7 @@ def test_a_stopped_sweep_goes_on_to_the_same_choice(tiny, words, pairs, tmp_path
     assert more == sorted(more)
     assert more[0] >= told[-1], "no step but the last one is done twice"
     assert more[-1] == SWEPT.all_steps == 3 * (4 + 9) + 9
+    assert {each.name for each in tmp_path.iterdir()} == {"tried.json", "chosen"}
     whole = chosen(tiny, words, pairs)
     assert found.tried == whole.tried
     assert same(found.model, whole.model)
@@ -220,4 +222,7 @@ def test_the_work_of_a_sweep_is_that_of_its_trainings():
         sweep=Sweep(learning_rates=(1e-3, 1e-2), steps=(10, 30)),
     )
     assert method.work(100) == ((10 + 10 + 30 + 30 + 30) * 20, 4 * 10)
-    assert STOPPED.work(24) == (40 * 8, 6 * 21)
+    assert STOPPED.work(24) == (40 * 8, 6 * 20), "after every other step"
+    how = EarlyStopping(patience=1, every_steps=10)
+    both = dataclasses.replace(method, early_stopping=how)
+    assert both.work(100).looked_at == (1 + 1 + 3 + 3 + 3) * 10

@@ -103,12 +103,6 @@ def test_what_won_and_the_losses_are_recorded_and_shown(measured: Experiment):
         assert result.training.keys() == {"steps", "loss", "resumed_from"}
 
 
-def test_no_training_checkpoint_is_left(measured: Experiment):
-    """Those of the candidates neither."""
-    left = measured.output / "training"
-    assert not left.exists() or not list(left.rglob("*"))
-
-
 def test_the_plan_counts_the_work_of_a_sweep(measured: Experiment):
     """Two candidates and the chosen one are three times the steps, beside looks at 8 examples."""
     plan = survey(measured, remember=True).plan

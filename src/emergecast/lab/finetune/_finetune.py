@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from emergecast.lab.finetune._batches import Examples
+    from emergecast.lab.finetune._held_out import LowestLoss
     from emergecast.lab.finetune._trainer import LeanTrainer
     from emergecast.lab.tasks import Pair
 
@@ -72,7 +73,7 @@ def finetune(
     seed: int,
     session: Session | None = None,
 ) -> Finetuned:
-    """Finetune this model, not a copy of it, on these examples.
+    """Finetune this model, not a copy of it, on these examples, with settings that are stated.
 
     Weights stored in 16 bits are trained in 32, since small steps would be rounded away, with the
     arithmetic in bfloat16 on a GPU that knows it; adapters are in 32 bits anyway.
@@ -81,7 +82,7 @@ def finetune(
         model: The checkpoint as loaded.
         tokenizer: Its tokenizer.
         pairs: The examples, each seen as often as the steps allow, but for those held out.
-        method: How; without a sweep.
+        method: How.
         seed: Decides the order of the examples, adapters at the start, and dropout.
         session: Where training checkpoints go, whether to resume, who is notified.
 
@@ -92,7 +93,6 @@ def finetune(
     from transformers import set_seed
 
     from emergecast.lab.finetune._batches import examples_of
-    from emergecast.lab.finetune._held_out import LowestLoss
 
     session = session or Session()
     _freeze_existing_objects()
@@ -113,10 +113,7 @@ def finetune(
             method, session, seed=seed, folder=str(folder), bf16=bf16, use_cpu=use_cpu
         )
         trainer = _trainer(trained, examples, arguments, session)
-        if held_out is not None:
-            how = method.early_stopping or EarlyStopping(patience=1, every_steps=method.steps)
-            rows = micro_batch(method, session)
-            trainer.lowest = LowestLoss(trained, held_out, how, rows=rows)
+        trainer.lowest = _lowest(trained, held_out, method, session)
         done = _train(trainer, method, session)
     _narrow(model, widened)
     del trainer  # a reference cycle that holds the optimiser: twice the weights
@@ -139,6 +136,21 @@ def _trainer(trained: Any, examples: Examples, arguments: Any, session: Session)
         ) from error
     trainer.session = session
     return trainer
+
+
+def _lowest(
+    trained: Any,  # noqa: ANN401  as above
+    held_out: Examples | None,
+    method: FinetuneMethod,
+    session: Session,
+) -> LowestLoss | None:
+    """What looks at the examples held out, at the end at least; None where none are."""
+    from emergecast.lab.finetune._held_out import LowestLoss
+
+    if held_out is None:
+        return None
+    how = method.early_stopping or EarlyStopping(patience=1, every_steps=method.steps)
+    return LowestLoss(trained, held_out, how, rows=micro_batch(method, session))
 
 
 def _train(trainer: LeanTrainer, method: FinetuneMethod, session: Session) -> Finetuned:

@@ -185,7 +185,7 @@ class FinetuneMethod:
             trainings.append(max(trainings, key=lambda each: each.steps).chosen)
         looks = [
             each.held_out(examples)
-            * (1 if (how := each.early_stopping) is None else each.steps // how.every_steps + 1)
+            * (1 if (how := each.early_stopping) is None else -(-each.steps // how.every_steps))
             for each in trainings
         ]
         return Work(self.all_steps * self.batch_size, sum(looks))

@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from emergecast.errors import LabError
 from emergecast.files import write_whole
@@ -53,7 +53,6 @@ def choose_and_finetune(
     """
 
     def train(how: FinetuneMethod, here: Session, *, done: int) -> Finetuned:
-        """One training, of which `done` steps came before."""
         told = session.on_step
         if told is not None:
             here = replace(here, on_step=lambda step, loss: told(done + step, loss))
@@ -67,24 +66,33 @@ def choose_and_finetune(
 
     if method.sweep is None:
         return train(method, session, done=0)
-    tried = _kept(session)
-    candidates = method.candidates
-    for number, candidate in enumerate(candidates[len(tried) :], start=len(tried)):
-        folder = None if session.folder is None else session.folder / f"candidate-{number}"
-        before = sum(each.steps for each in tried)
-        loss = _held_out_loss(
-            lambda: train(candidate, replace(session, folder=folder, trackers=()), done=before)  # noqa: B023  called at once
-        )
-        tried.append(
-            Tried(steps=candidate.steps, learning_rate=candidate.learning_rate, held_out_loss=loss)
-        )
-        if session.folder is not None:
-            write_whole(session.folder / _TRIED, json.dumps(as_json(tried)))
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-    chosen = candidates[_best(tried)].chosen
+    tried = _try_all(train, method, session)
+    chosen = method.candidates[_best(tried)].chosen
     here = session if session.folder is None else replace(session, folder=session.folder / "chosen")
     return replace(train(chosen, here, done=method.all_steps - chosen.steps), tried=tuple(tried))
+
+
+class _Train(Protocol):
+    """One training, of which `done` steps came before."""
+
+    def __call__(self, how: FinetuneMethod, here: Session, *, done: int) -> Finetuned: ...
+
+
+def _try_all(train: _Train, method: FinetuneMethod, session: Session) -> list[Tried]:
+    """Each setting of a sweep with its loss; what an interrupted sweep tried is taken as it is."""
+    tried = _kept(session)
+    for number, candidate in enumerate(method.candidates):
+        if number < len(tried):
+            continue
+        folder = None if session.folder is None else session.folder / f"candidate-{number}"
+        here = replace(session, folder=folder, trackers=())
+        loss = _held_out_loss(train, candidate, here, done=sum(each.steps for each in tried))
+        rate = candidate.learning_rate
+        tried.append(Tried(steps=candidate.steps, learning_rate=rate, held_out_loss=loss))
+        if session.folder is not None and folder is not None:
+            write_whole(session.folder / _TRIED, json.dumps(as_json(tried)))
+            shutil.rmtree(folder, ignore_errors=True)
+    return tried
 
 
 def _kept(session: Session) -> list[Tried]:
@@ -95,12 +103,14 @@ def _kept(session: Session) -> list[Tried]:
     return list(from_json(tuple[Tried, ...], json.loads(path.read_text("utf-8")), what=str(path)))
 
 
-def _held_out_loss(train: Callable[[], Finetuned]) -> float | None:
+def _held_out_loss(
+    train: _Train, candidate: FinetuneMethod, here: Session, *, done: int
+) -> float | None:
     """The loss of a training on what was held out; None where it had no loss that is a number."""
     from emergecast.lab.finetune._held_out import NoLossError
 
     try:
-        return train().held_out_loss
+        return train(candidate, here, done=done).held_out_loss
     except NoLossError:
         pass
     gc.collect()  # a failed training leaves a cycle of objects with its weights
