@@ -359,8 +359,10 @@ class _Watch:
         """Seconds of CPU so far, as of the last look."""
         if self.pid is None or now - self.looked < _TICK_SECONDS:
             return self.seconds
-        before, self.seconds = self.seconds, max(self.seconds, _cpu_seconds(self.pid))
-        if self.on_idle and self.seconds - before < _IDLE_SHARE * (now - self.looked):
+        seconds, waits = _state(self.pid)
+        before, self.seconds = self.seconds, max(self.seconds, seconds)
+        little = self.seconds - before < _IDLE_SHARE * (now - self.looked)
+        if self.on_idle and waits and little:
             self.on_idle()
             self.on_idle = None
         self.looked = now
@@ -461,12 +463,13 @@ def _end(process: subprocess.Popen[bytes]) -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _cpu_seconds(pid: int) -> float:
-    """Of a process, in hundredths; 0 where it is gone."""
+def _state(pid: int) -> tuple[float, bool]:
+    """Seconds of CPU of a process, in hundredths, and whether it waits; 0 where it is gone."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        words = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2]
-        return sum(map(int, words.split()[11:13])) / os.sysconf("SC_CLK_TCK")
-    return 0.0
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+        words = text.rpartition(")")[2].split()
+        return sum(map(int, words[11:13])) / os.sysconf("SC_CLK_TCK"), words[0] != "R"
+    return 0.0, False
 
 
 def _in_memory(content: bytes) -> int:

@@ -146,6 +146,7 @@ def environment(image: Image) -> dict[str, str]:
         "HOME": "/",
         "LANG": "C.UTF-8",
         "LD_LIBRARY_PATH": image.libraries,
+        "MALLOC_ARENA_MAX": "1",  # each takes 64 MiB of address space
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "PATH": str(Path(image.executable).parent),

@@ -20,7 +20,7 @@ class Limits:
     memory_bytes: int = 2**30
     """Bytes of address space, shared libraries among them."""
     threads: int = 32
-    """Threads beside the first one."""
+    """Threads beside the first one; each takes 64 MiB of address space, if it asks for no less."""
     output_bytes: int = 2**24
     """Bytes that it may write to standard output, and as many to standard error."""
 
