@@ -120,9 +120,7 @@ def test_none_hangs_or_leaves_anything(trials: Trials, folder: Path):
     assert max(each.wall_seconds for each in trials.trials) < 25
 
 
-@pytest.mark.parametrize(
-    "name", [each.name for each in hostile_programs() if each.harmless]
-)
+@pytest.mark.parametrize("name", [each.name for each in hostile_programs() if each.harmless])
 def test_outside_of_the_sandbox_they_do_succeed(name: str):
     """The programs are no straw men: those that harm nothing are seen to reach what they want."""
     program = next(each for each in hostile_programs() if each.name == name)

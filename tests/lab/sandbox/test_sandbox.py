@@ -130,7 +130,8 @@ def test_many_at_a_time():
         "print(len(ts))"
     )
     threads = [
-        threading.Thread(target=lambda: found.append(run(program, "", limits).stdout)) for _ in range(4)
+        threading.Thread(target=lambda: found.append(run(program, "", limits).stdout))
+        for _ in range(4)
     ]
     for thread in threads:
         thread.start()

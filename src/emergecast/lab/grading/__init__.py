@@ -14,7 +14,7 @@ can do to pass is to answer right.
 * Time: CPU seconds for each test, with no limit on their sum.
 
 It refuses to compare lines or tokens as sets, as APPS's own grader does; its verdict stands beside
-ours as `official`. Facts and sources: APPS (Hendrycks et al. 2021), github.com/hendrycks/apps,
+ours as `official` where it is asked for. Facts and sources: APPS (Hendrycks et al. 2021), github.com/hendrycks/apps,
 `eval/testing_util.py`.
 """
 

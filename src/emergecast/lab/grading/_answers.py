@@ -40,7 +40,8 @@ def _lines(text: str) -> list[str]:
 
 def _same_tokens(got: list[str], wanted: list[str]) -> bool:
     return all(
-        one == two or (one is not None and two is not None and has_fraction(two) and close(one, two))
+        one == two
+        or (one is not None and two is not None and has_fraction(two) and close(one, two))
         for one, two in zip_longest(got, wanted)
     )
 
@@ -53,5 +54,7 @@ def _same_value(got: object, wanted: object) -> bool:
     if isinstance(got, list) and isinstance(wanted, list):
         return len(got) == len(wanted) and all(map(_same_value, got, wanted))
     if isinstance(got, dict) and isinstance(wanted, dict):
-        return got.keys() == wanted.keys() and all(_same_value(got[key], wanted[key]) for key in got)
+        return got.keys() == wanted.keys() and all(
+            _same_value(got[key], wanted[key]) for key in got
+        )
     return got == wanted

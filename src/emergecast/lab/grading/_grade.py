@@ -14,8 +14,9 @@ class CheckedTest:
 
     passed: bool
     """Whether it finished, and its answer is right."""
-    officially: bool
-    """Whether APPS's own comparison would take the answer, within its 4 s."""
+    officially: bool | None
+    """Whether APPS's own comparison would take the answer, within its 4 s; None where nobody
+    asked."""
     ending: Ending | None
     """How the program ended; None where it was not run, as it had hung too often before."""
     cpu_seconds: float
@@ -42,20 +43,21 @@ class ProgramGrade:
         return sum(each.passed for each in self.tests) / len(self.tests) if self.tests else None
 
     @property
-    def official(self) -> bool:
+    def official(self) -> bool | None:
         """Whether APPS's own grader would have said so, as far as one run can tell.
 
-        All tests by its loose comparison, within 11 s of CPU in all. It starts one process for all
-        tests, with numpy and other names imported, and wraps the program in a function; that is
-        not done again.
+        All tests by its loose comparison, within 11 s of CPU in all; None where nobody asked. It
+        starts one process for all tests, with numpy and other names imported, and wraps the program
+        in a function; that is not done again.
         """
+        if any(each.officially is None for each in self.tests):
+            return None
         spent = sum(
             each.wall_seconds if each.ending == Ending.WALL else each.cpu_seconds
             for each in self.tests
         )
-        return bool(self.tests) and spent <= PROGRAM_SECONDS and all(
-            each.officially for each in self.tests
-        )
+        all_taken = all(each.officially for each in self.tests)
+        return bool(self.tests) and all_taken and spent <= PROGRAM_SECONDS
 
     @property
     def repeatable(self) -> bool:

@@ -54,6 +54,8 @@ class GradingOptions:
     """Programs at work at a time; as many as there are cores if absent."""
     kept: Path | None = None
     """Folder in which grades are kept by the hash of all that decides them; none if absent."""
+    official: bool = False
+    """Whether APPS's own comparison is made, too; of long answers it takes seconds."""
     give_up_after: int | None = None
     """Tests at a limit of time after which a program's other tests count as failed without being
     run; all are run if absent."""
@@ -103,7 +105,8 @@ def _kept_or_made(
     if options.kept is None:
         return _make(submission, options, places)
     decides = [
-        GRADER, version, as_json(options.limits), options.give_up_after, as_json(submission)
+        GRADER, version, as_json(options.limits), options.official, options.give_up_after,
+        as_json(submission),
     ]  # fmt: skip
     digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()
     path = options.kept / digest[:2] / f"{digest}.json"
@@ -128,15 +131,18 @@ def _make(
     made = []
     for test in submission.tests.tests:
         if options.give_up_after is not None and hung >= options.give_up_after:
-            made.append(
-                CheckedTest(
-                    passed=False, officially=False, ending=None, cpu_seconds=0.0, wall_seconds=0.0
-                )
-            )
+            made.append(_not_run(options))
             continue
         made.append(_check(program, test, options, places, call=function is not None))
         hung += made[-1].ending in {Ending.CPU, Ending.WALL}
     return ProgramGrade(tests=tuple(made))
+
+
+def _not_run(options: GradingOptions) -> CheckedTest:
+    taken = False if options.official else None
+    return CheckedTest(
+        passed=False, officially=taken, ending=None, cpu_seconds=0.0, wall_seconds=0.0
+    )
 
 
 def _check(
@@ -154,14 +160,14 @@ def _check(
             interpreter=options.interpreter, on_idle=place.leave,
         )  # fmt: skip
     finished = outcome.ending == Ending.FINISHED
-    ours, theirs = (
-        (same_call, officially_same_call) if call else (same_text, officially_same_text)
-    )
+    ours, theirs = (same_call, officially_same_call) if call else (same_text, officially_same_text)
+    officially = None
+    if options.official:
+        in_time = finished and outcome.cpu_seconds <= TEST_SECONDS
+        officially = in_time and theirs(outcome.stdout, test.expected)
     return CheckedTest(
         passed=finished and ours(outcome.stdout, test.expected),
-        officially=finished
-        and outcome.cpu_seconds <= TEST_SECONDS
-        and theirs(outcome.stdout, test.expected),
+        officially=officially,
         ending=outcome.ending,
         cpu_seconds=outcome.cpu_seconds,
         wall_seconds=outcome.wall_seconds,

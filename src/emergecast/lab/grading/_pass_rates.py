@@ -30,7 +30,7 @@ class PassRates:
     pass_at: dict[int, float]
     """By k: estimated probability that one of k programs passes all tests."""
     official_accuracy: float | None
-    """As `accuracy`, by APPS's own comparison and its 11 s."""
+    """As `accuracy`, by APPS's own comparison and its 11 s; None where nobody asked for all."""
     gradable: int | None
     """Problems of which a reference solution passes; None where nobody looked."""
     gradable_accuracy: float | None
@@ -70,6 +70,7 @@ def pass_rates(
     """
     tested = {name: each for name, each in grades.items() if each and each[0].tests}
     gradable = None if mask is None else {n: e for n, e in tested.items() if n in mask.gradable}
+    asked = all(g.official is not None for each in tested.values() for g in each)
     right = {name: sum(grade.passed for grade in each) for name, each in tested.items()}
     return PassRates(
         problems=len(tested),
@@ -86,7 +87,7 @@ def pass_rates(
             if tested
         },
         official_accuracy=_mean(
-            [sum(g.official for g in each) / len(each) for each in tested.values()]
+            [sum(g.official is True for g in each) / len(each) for each in tested.values() if asked]
         ),
         gradable=None if gradable is None else len(gradable),
         gradable_accuracy=_mean([right[n] / len(e) for n, e in (gradable or {}).items()]),

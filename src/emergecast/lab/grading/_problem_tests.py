@@ -65,7 +65,9 @@ def read_tests(text: str) -> ProblemTests:
 
 def _call(given: object, wanted: object) -> ProgramTest:
     if not isinstance(given, list):
-        raise LabError(f"a test calls its function with {write_json(given)[:60]}, which is no list.")
+        raise LabError(
+            f"a test calls its function with {write_json(given)[:60]}, which is no list."
+        )
     return ProgramTest(given=write_json(given), expected=write_json(wanted))
 
 

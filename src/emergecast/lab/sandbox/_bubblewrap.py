@@ -369,9 +369,7 @@ class _Watch:
         return self.seconds
 
 
-def _events(
-    process: subprocess.Popen[bytes], stdin: bytes
-) -> Iterator[tuple[str, bytes] | None]:
+def _events(process: subprocess.Popen[bytes], stdin: bytes) -> Iterator[tuple[str, bytes] | None]:
     """What the process writes, and None where nothing came for a while; feeds it meanwhile."""
     left = memoryview(stdin)
     streams = {"stdin": process.stdin, "stdout": process.stdout, "stderr": process.stderr}

@@ -200,7 +200,11 @@ def _copy_object(path: Path, root: Path) -> None:
     target = _inside(root, path)
     _copy(path, target)
     for each in path.parent.iterdir():
-        if each.is_symlink() and each.resolve() == path and not (target.parent / each.name).exists():
+        if (
+            each.is_symlink()
+            and each.resolve() == path
+            and not (target.parent / each.name).exists()
+        ):
             (target.parent / each.name).symlink_to(path)
 
 

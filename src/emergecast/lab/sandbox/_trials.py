@@ -107,9 +107,7 @@ def try_all(
             found.append(job.result())
             if on_trial is not None:
                 on_trial(found[-1])
-    return Trials(
-        held=all(each.held for each in found), interpreter=version, trials=tuple(found)
-    )
+    return Trials(held=all(each.held for each in found), interpreter=version, trials=tuple(found))
 
 
 def _try(program: HostileProgram, bait: Bait, interpreter: Interpreter) -> Trial:
