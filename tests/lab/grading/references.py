@@ -4,6 +4,7 @@ Each case is a problem's tests as APPS publishes them (`input_output`), a right 
 one that is nearly right. Written by hand; the expected answers are worked out by hand, too.
 """
 
+# ruff: noqa: E501  a program stands on one line where it can
 from __future__ import annotations
 
 import json

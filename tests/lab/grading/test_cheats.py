@@ -9,6 +9,8 @@ import pytest
 
 from emergecast.lab.grading import ProgramGrade, Submission, grade, read_tests
 
+pytestmark = pytest.mark.usefixtures("bubblewrap")
+
 SUM = read_tests('{"inputs": ["1 2\\n", "30 47\\n"], "outputs": ["3\\n", "77.5\\n"]}')
 """No program can know that the second sum is wrong."""
 CALL = read_tests('{"fn_name": "f", "inputs": [[1, 2], [3, 4]], "outputs": [[3], {"seven": 7}]}')
@@ -17,11 +19,11 @@ PROGRAMS = {
     "the right status and no answer": "import os; os._exit(0)",
     "every number there is": "for n in range(1000): print(n)",
     "every number on one line": "print(*range(1000))",
-    "words of a grader": "import sys\nprint('PASSED', file=sys.stderr)\nprint('True')\nprint([True] * 9)",
+    "words of a grader": "import sys\nprint('PASSED', file=sys.stderr)\nprint([True] * 9)",
     "looking for the expected output": """
 import os
 for folder, _, names in os.walk('/'):
-    for name in names if not folder.startswith('/proc') else ():
+    for name in names if folder[:5] not in ('/proc', '/dev') else ():
         try:
             text = open(os.path.join(folder, name), errors='replace').read(10000)
         except OSError:
@@ -129,7 +131,7 @@ def f(a, b): return main
 
 
 @pytest.fixture(scope="module")
-def grades(bubblewrap: None) -> dict[tuple[str, str], ProgramGrade]:
+def grades() -> dict[tuple[str, str], ProgramGrade]:
     """All of them at once."""
     everything = [("text", name, each, SUM) for name, each in PROGRAMS.items()]
     everything += [("call", name, each, CALL) for name, each in CALLS.items()]
@@ -151,7 +153,7 @@ def test_no_function_passes(grades: dict[tuple[str, str], ProgramGrade], name: s
     assert not any(each.passed for each in grades["call", name].tests)
 
 
-def test_what_the_program_sees_holds_nothing_that_is_expected(bubblewrap: None):
+def test_what_the_program_sees_holds_nothing_that_is_expected():
     """The driver's source has the program and the function's name, and no more."""
     from emergecast.lab.grading._driver import driver
 

@@ -73,8 +73,9 @@ def test_tests_that_cannot_be_used(text: str, says: str):
         read_tests(text)
 
 
-def test_share_and_verdicts(bubblewrap: None):
-    """One of two tests passed is a share of a half, and no pass; ours and the official one differ."""
+@pytest.mark.usefixtures("bubblewrap")
+def test_share_and_verdicts():
+    """One of two tests passed is a share of a half and no pass; the official one may differ."""
     half, loose, none = grade(
         [
             Submission(program="print(3)", tests=ADD),
@@ -99,7 +100,8 @@ def test_the_official_eleven_seconds():
     assert ProgramGrade(tests=(test,) * 3).passed
 
 
-def test_a_program_that_hangs_delays_no_other(bubblewrap: None):
+@pytest.mark.usefixtures("bubblewrap")
+def test_a_program_that_hangs_delays_no_other():
     """Eight programs that sleep for 5 s, one place to work, and a right program behind them."""
     one = read_tests('{"inputs": ["1 2"], "outputs": ["3"]}')
     done: list[int] = []
@@ -114,7 +116,8 @@ def test_a_program_that_hangs_delays_no_other(bubblewrap: None):
     assert time.monotonic() - began < 30  # 40 s one after the other
 
 
-def test_giving_up(bubblewrap: None):
+@pytest.mark.usefixtures("bubblewrap")
+def test_giving_up():
     """After so many tests at a limit of time the rest is not run, and has failed."""
     tests = read_tests('{"inputs": ["1", "1", "0"], "outputs": ["1", "1", "0"]}')
     program = "import time\nn = int(input())\ntime.sleep(n * 99)\nprint(n)"
@@ -127,7 +130,8 @@ def test_giving_up(bubblewrap: None):
     assert [each.passed for each in found.tests] == [False, False, True]
 
 
-def test_grades_are_kept(bubblewrap: None, tmp_path: Path):
+@pytest.mark.usefixtures("bubblewrap")
+def test_grades_are_kept(tmp_path: Path):
     """By all that decides them: the program, the tests, the limits; not what the clock decided."""
     options = GradingOptions(kept=tmp_path)
     submission = Submission(program=RIGHT, tests=ADD)
@@ -144,7 +148,8 @@ def test_grades_are_kept(bubblewrap: None, tmp_path: Path):
     assert len(list(tmp_path.rglob("*.json"))) == 3
 
 
-def test_the_mask(bubblewrap: None, tmp_path: Path):
+@pytest.mark.usefixtures("bubblewrap")
+def test_the_mask(tmp_path: Path):
     """References run until one passes; the mask is made once, and says why a problem is out."""
     wrong = "print(4)"
     problems = [
@@ -196,11 +201,11 @@ def test_pass_at_k_of_many_samples():
 def test_pass_rates():
     """Two problems with two samples each, one without tests; worked out by hand."""
 
-    def graded(*passed: bool) -> ProgramGrade:
+    def graded(passed: str) -> ProgramGrade:
         return ProgramGrade(
             tests=tuple(
                 CheckedTest(
-                    passed=each, officially=True, ending=Ending.FINISHED,
+                    passed=each == "1", officially=True, ending=Ending.FINISHED,
                     cpu_seconds=0.1, wall_seconds=0.1,
                 )
                 for each in passed
@@ -208,9 +213,9 @@ def test_pass_rates():
         )  # fmt: skip
 
     grades = {
-        "a": [graded(True, True), graded(True, False)],  # half passes; 3/4 of tests
-        "b": [graded(False), graded(False)],
-        "c": [graded(), graded()],
+        "a": [graded("11"), graded("10")],  # half passes; 3/4 of tests
+        "b": [graded("0"), graded("0")],
+        "c": [graded(""), graded("")],
     }
     found = pass_rates(grades, ks=(1, 2))
     assert (found.problems, found.without_tests, found.with_one_test) == (2, 1, 1)

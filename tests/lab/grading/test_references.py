@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from tests.lab.grading.references import CASES
 
 from emergecast.lab.grading import ProgramGrade, Submission, grade, read_tests
 from emergecast.lab.sandbox import Ending
-from tests.lab.grading.references import CASES
+
+pytestmark = pytest.mark.usefixtures("bubblewrap")
 
 NAMES = [case.name for case in CASES]
 
 
 @pytest.fixture(scope="module")
-def grades(bubblewrap: None) -> tuple[ProgramGrade, ...]:
+def grades() -> tuple[ProgramGrade, ...]:
     """Of the right programs, then of the wrong ones; all at once."""
     tests = [read_tests(case.tests) for case in CASES]
     programs = [case.right for case in CASES] + [case.wrong for case in CASES]

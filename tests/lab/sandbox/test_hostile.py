@@ -16,6 +16,8 @@ from emergecast.lab.sandbox import Ending, Trials, hostile_programs
 from emergecast.lab.sandbox._trials import MARK, Bait
 from emergecast.records import from_json
 
+pytestmark = pytest.mark.usefixtures("bubblewrap")
+
 ENDINGS = {
     "read files of the machine": "finished",
     "write to a file of the machine": "finished",
@@ -88,7 +90,7 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def trials(bubblewrap: None, folder: Path) -> Trials:
+def trials(folder: Path) -> Trials:
     """What `emergecast sandbox check` finds; run once."""
     command = [sys.executable, "-m", "emergecast", "sandbox", "check", "--json"]
     environment = {**os.environ, "TMPDIR": str(folder)}
@@ -141,7 +143,7 @@ def test_a_file_that_was_changed_is_noticed():
         assert not bait.taken(silent)
         Path(bait.set_out("@FILE@")).write_text("changed", "utf-8")
         assert bait.taken(silent) == "it changed a file of the machine"
-        os.unlink(bait.set_out("@FILE@"))
+        Path(bait.set_out("@FILE@")).unlink()
         assert bait.taken(silent) == "it removed a file of the machine"
 
 

@@ -16,10 +16,7 @@ from emergecast.errors import LabError, OptionError
 from emergecast.lab.sandbox import Ending, Interpreter, Limits, interpreter_version, run
 from emergecast.lab.sandbox._filter import system_call_filter
 
-
-@pytest.fixture(autouse=True)
-def _bubblewrap(bubblewrap: None) -> None:
-    """All of these need it."""
+pytestmark = pytest.mark.usefixtures("bubblewrap")
 
 
 def test_a_program_is_the_main_module_of_a_file_with_a_pipe():

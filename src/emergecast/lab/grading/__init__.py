@@ -1,4 +1,4 @@
-"""Grading programs that a model wrote, by the tests of their problems.
+"""Grades for programs that a model wrote, by the tests of their problems.
 
 A program runs in `emergecast.lab.sandbox`, in a process of its own for every test, which sees the
 test's input and never what is expected; answers are compared here, outside. So all that a program
@@ -14,8 +14,8 @@ can do to pass is to answer right.
 * Time: CPU seconds for each test, with no limit on their sum.
 
 It refuses to compare lines or tokens as sets, as APPS's own grader does; its verdict stands beside
-ours as `official` where it is asked for. Facts and sources: APPS (Hendrycks et al. 2021), github.com/hendrycks/apps,
-`eval/testing_util.py`.
+ours as `official` where it is asked for. Source of what is official: APPS (Hendrycks et al. 2021),
+github.com/hendrycks/apps, `eval/testing_util.py`.
 """
 
 from emergecast.lab.grading._answers import same_call, same_text
@@ -44,8 +44,8 @@ __all__ = [
     "ReferenceProblem",
     "ReferenceState",
     "Submission",
-    "grade",
     "gradable_mask",
+    "grade",
     "pass_at_k",
     "pass_rates",
     "read_tests",

@@ -7,7 +7,8 @@ from typing import Final
 # The names that programs with a class `Solution` expect to be there, as they were where they come
 # from; APPS's own grader gives the same, and numpy.
 _IMPORTS: Final = """
-import bisect, collections, fractions, functools, heapq, itertools, math, random, re, string, sys, time
+import bisect, collections, fractions, functools, heapq, itertools, math, random, re, string
+import sys, time
 from bisect import bisect_left, bisect_right, insort
 from collections import ChainMap, Counter, OrderedDict, defaultdict, deque
 from functools import lru_cache, reduce

@@ -180,7 +180,7 @@ def _inside(root: Path, path: Path) -> Path:
 def _copy(source: str | Path, target: str | Path) -> None:
     """Copy a file so that everybody may read it, with its time, by which Python knows its cache."""
     shutil.copyfile(source, target)
-    found = os.stat(source)
+    found = Path(source).stat()
     os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
     Path(target).chmod(0o755)
 

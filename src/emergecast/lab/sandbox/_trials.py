@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from emergecast.lab.sandbox._bubblewrap import interpreter_version, run
 from emergecast.lab.sandbox._image import Interpreter
 from emergecast.lab.sandbox._limits import Ending, Limits, ProgramOutcome
+from emergecast.lab.sandbox._run_program import interpreter_version, run
 
 MARK: Final = "ESCAPED"
 TRIAL_LIMITS: Final = Limits(cpu_seconds=1.0, memory_bytes=2**28, output_bytes=2**20)
@@ -137,7 +137,7 @@ def _misled(program: HostileProgram, outcome: ProgramOutcome) -> str:
 class Bait:
     """What there is to reach on the machine: a file, a port, a socket, a process, a secret."""
 
-    def __enter__(self) -> Bait:
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._secret = secrets.token_hex(16)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -151,7 +151,7 @@ class Bait:
             self._unix.bind(f"\0{self._name}")
             self._unix.listen()
             for each in (self._port, self._unix):
-                each.setblocking(False)
+                each.settimeout(0)
             self._stack = stack.pop_all()
         return self
 
