@@ -153,7 +153,7 @@ def test_nothing_survives_a_parent_that_is_killed():
         "run('import time; time.sleep(99)', '', interpreter=Interpreter(numpy=False))"
     )
     with subprocess.Popen([sys.executable, "-c", code]) as parent:
-        _wait_for(lambda: _sleeps(_below(parent.pid)))
+        _wait_for(lambda: _stays(parent.pid))
         processes = _below(parent.pid)
         parent.kill()
     assert len(processes) == 2  # bubblewrap and the program
@@ -239,12 +239,11 @@ def _below(pid: int) -> list[int]:
     return children + [each for child in children for each in _below(child)]
 
 
-def _sleeps(processes: list[int]) -> bool:
-    """Whether the last of two is the program, no longer bubblewrap."""
-    if len(processes) != 2:
-        return False
-    command = Path(f"/proc/{processes[1]}/cmdline").read_bytes()
-    return b"/program.py" in command and b"bwrap" not in command
+def _stays(pid: int) -> bool:
+    """Whether bubblewrap and a program are below a process, and still are a second later."""
+    found = _below(pid)
+    time.sleep(1)
+    return len(found) == 2 and found == _below(pid)
 
 
 def _wait_for(condition) -> None:
