@@ -14,6 +14,7 @@ NAMES = (
     "exactness",
     "scaling_fit",
     "lab_speed",
+    "sandbox_speed",
 )
 
 for name in NAMES:

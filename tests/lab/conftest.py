@@ -27,6 +27,17 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
+def bubblewrap() -> None:
+    """Skips where no sandbox can be made; with CI set that is a failure."""
+    from emergecast.lab.sandbox import why_not
+
+    if reason := why_not():
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
 def words() -> Any:
     """The word-level tokenizer."""
     from emergecast.lab.proving_ground import tokenizer

@@ -38,6 +38,7 @@ COMMANDS: Final = {
         "export": "experiment",
         "loss": "loss",
         "ledger": "Look after the results of an experiment: check, backup, repair, merge.",
+        "sandbox": "The sandbox for programs that a model wrote: does it hold here?",
         "proving-ground": "proving_ground",
         "import": "Make a table from the results of other tools.",
         "scaling": "Scaling laws: from a loss to parameters, tokens and FLOPs, and back.",
@@ -45,6 +46,7 @@ COMMANDS: Final = {
     "import": {"lm-eval": "table"},
     "ledger": {"check": "ledger", "backup": "ledger", "repair": "ledger", "merge": "ledger"},
     "series": {"list": "series", "show": "series", "verify": "series"},
+    "sandbox": {"check": "sandbox"},
     "scaling": {
         "fit": "scaling_fit",
         "convert": "scaling",
