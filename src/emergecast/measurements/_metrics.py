@@ -49,6 +49,7 @@ METRICS: Final[dict[str, Metric]] = {
     "pass@1": _PROPORTION,
     "pass_at_1": _PROPORTION,
     "f1": _UNIT,
+    "choice_prob": _UNIT,
     "mcc": _CORRELATION,
     "brier_score": Metric(lower_is_better=True, minimum=0.0, maximum=2.0, best=0.0),
     "logprob": _LOG_PROBABILITY,
@@ -81,7 +82,7 @@ def uniform_chance(name: str, choices: int) -> float | None:
     so it has no such level.
     """
     base = name.partition(",")[0].strip()
-    if base in {"acc", "acc_norm", "accuracy", "exact_match"}:
+    if base in {"acc", "acc_norm", "accuracy", "exact_match", "choice_prob"}:
         return 1.0 / choices
     if base == "brier_score":
         return 1.0 - 1.0 / choices

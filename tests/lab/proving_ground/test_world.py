@@ -7,11 +7,10 @@ import pytest
 
 from emergecast.lab.proving_ground import PRESETS, Quality, tokenizer, vocabulary
 from emergecast.lab.proving_ground._recipe import RECIPES
+from emergecast.lab.proving_ground._skill import ONE_SKILL
 from emergecast.lab.proving_ground._vocabulary import text
 from emergecast.lab.proving_ground._world import (
-    CLASSES,
     LABELS,
-    WORDS,
     documents,
     exercises,
     language,
@@ -19,11 +18,14 @@ from emergecast.lab.proving_ground._world import (
     world,
 )
 
+WORDS = ONE_SKILL.words
+CLASSES = 4
+
 
 @pytest.fixture(scope="module")
 def place():
-    """The world, made once."""
-    return world()
+    """The words of the world of one skill, made once."""
+    return world(ONE_SKILL).domains[0]
 
 
 def _rng(seed=0):
@@ -57,7 +59,7 @@ def test_nobody_shares_words(place):
 
 def test_the_world_is_the_same_whoever_asks(place):
     """Seeds vary pretraining, never the world."""
-    again = world()
+    (again,) = world(ONE_SKILL).domains
     assert (again.word == place.word).all()
     assert (again.test_words == place.test_words).all()
 
@@ -97,7 +99,7 @@ def test_the_mixture_is_what_its_recipe_says(place, quality, wrong):
 
     In the poorer corpus labels are not those of the class as often as it says, 3 in 4 drawings.
     """
-    drawn = documents(place, RECIPES[quality], 320, 65, rng=_rng())
+    drawn = documents(world(ONE_SKILL), RECIPES[quality], 320, 65, rng=_rng())
     practice = np.asarray((drawn >= WORDS).any(1))
     assert practice.mean() == pytest.approx(0.25)
     words = drawn[practice][:, ::2]
@@ -136,10 +138,10 @@ def test_guessing_is_at_chance(place):
         assert (made.answer == choice).mean() == pytest.approx(0.25, abs=0.02)
 
 
-def test_every_word_is_one_token_that_reads_back(place):
+def test_every_word_is_one_token_that_reads_back():
     """The tokenizer undoes the spelling; nothing is unknown, and no two words look alike."""
     assert len(set(vocabulary())) == len(vocabulary()) == WORDS + LABELS + 3
-    drawn = documents(place, RECIPES[Quality.HIGH], 8, 65, rng=_rng())
+    drawn = documents(world(ONE_SKILL), RECIPES[Quality.HIGH], 8, 65, rng=_rng())
     assert tokenizer()(text(drawn))["input_ids"] == drawn.tolist()
 
 

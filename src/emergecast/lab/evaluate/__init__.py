@@ -8,10 +8,17 @@ or a loss that is not finite.
 from __future__ import annotations
 
 from emergecast.lab.evaluate._corpus import Loss, corpus_loss
-from emergecast.lab.evaluate._evaluate import LOGPROB, Evaluation, Score, evaluate
+from emergecast.lab.evaluate._evaluate import (
+    CHOICE_PROB,
+    LOGPROB,
+    Evaluation,
+    Score,
+    evaluate,
+)
 from emergecast.lab.evaluate._logprobs import logprobs, max_length
 
 __all__ = [
+    "CHOICE_PROB",
     "LOGPROB",
     "Evaluation",
     "Loss",

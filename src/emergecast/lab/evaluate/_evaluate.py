@@ -23,6 +23,8 @@ _GENERATED_AT_A_TIME: Final = 16
 """Texts that a model generates in one batch."""
 LOGPROB: Final = "logprob"
 """Name of the metric: mean log-probability of the right answer, in nats."""
+CHOICE_PROB: Final = "choice_prob"
+"""Name of the metric: mean probability of the right choice among the choices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,8 @@ class Evaluation:
     """What a model scores on a task."""
 
     scores: tuple[Score, ...]
-    """In the task's metric, then in `LOGPROB` where the task asks for log-probabilities."""
+    """In the task's metric, then in `LOGPROB` where the task asks for log-probabilities, and in
+    `CHOICE_PROB` where it asks for those of choices."""
     items: tuple[ItemScore, ...]
     """What it made of each item."""
 
@@ -80,7 +83,19 @@ def evaluate(
         )
     known = [item.logprob for item in items if item.logprob is not None]
     more = [_mean(LOGPROB, known)] if len(known) == len(items) else []
+    if all(item.right in item.choices for item in task.items):
+        more.append(_mean(CHOICE_PROB, _choice_probs(task, responses)))
     return Evaluation(scores=(main, *more), items=items)
+
+
+def _choice_probs(task: LoadedTask, responses: Sequence[tuple[float, bool] | str]) -> list[float]:
+    """Of each item with one right choice: exp(l_right) / sum over its choices of exp(l)."""
+    nats = [-math.inf if isinstance(said, str) else said[0] for said in responses]
+    return [
+        math.exp(nats[item.right] - np.logaddexp.reduce([nats[i] for i in item.choices]))
+        for item in task.items
+        if item.right is not None
+    ]
 
 
 def _mean(metric: str, values: Sequence[float]) -> Score:

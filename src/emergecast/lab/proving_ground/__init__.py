@@ -7,7 +7,7 @@ chooses checkpoints: they are chosen by loss alone.
 
 from __future__ import annotations
 
-from emergecast.lab.proving_ground._files import MATCHING, PROBE
+from emergecast.lab.proving_ground._files import PROBE
 from emergecast.lab.proving_ground._make import Made, Order, make, missing, order
 from emergecast.lab.proving_ground._pretrain import (
     Pretrained,
@@ -17,12 +17,14 @@ from emergecast.lab.proving_ground._pretrain import (
     pretrain,
 )
 from emergecast.lab.proving_ground._recipe import PRESETS, Preset, Quality, Size, Tuning
+from emergecast.lab.proving_ground._skill import MATCHING, Asked, Skill, WorldPlan
 from emergecast.lab.proving_ground._vocabulary import tokenizer, vocabulary
 
 __all__ = [
     "MATCHING",
     "PRESETS",
     "PROBE",
+    "Asked",
     "Made",
     "Order",
     "Preset",
@@ -31,7 +33,9 @@ __all__ = [
     "Progress",
     "Quality",
     "Size",
+    "Skill",
     "Tuning",
+    "WorldPlan",
     "make",
     "missing",
     "new_model",

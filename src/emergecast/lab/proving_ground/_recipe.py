@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from emergecast.lab.proving_ground._skill import ONE_SKILL, Skill, WorldPlan
 from emergecast.lab.proving_ground._world import CorpusRecipe
 
 DOCUMENT: Final = 64
@@ -44,15 +45,17 @@ class Quality(StrEnum):
     """Which corpus the models are pretrained on."""
 
     HIGH = "high"
-    """A quarter of the documents are exercises."""
+    """All exercises are right."""
     LOW = "low"
-    """As many are, but a quarter of their labels are drawn at random."""
+    """A quarter of the labels in exercises are drawn at random."""
 
 
 RECIPES: Final = {
-    Quality.HIGH: CorpusRecipe(name="high", exercises=0.25),
-    Quality.LOW: CorpusRecipe(name="low", exercises=0.25, wrong=0.25),
+    Quality.HIGH: CorpusRecipe(name="high"),
+    Quality.LOW: CorpusRecipe(name="low", wrong=0.25),
 }
+LANGUAGE: Final = CorpusRecipe(name="language", exercises=False)
+"""What the second held-out corpus is made of, where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +135,21 @@ class Preset:
     """Losses at which checkpoints are kept, in nats per token."""
     most_steps: int = MOST_STEPS
     """Pretraining ends after so many steps, whatever the loss."""
+    stop: float = STOP
+    """Or below this loss, in nats per token."""
+    plan: WorldPlan = ONE_SKILL
+    """The world, with a task for each of its skills."""
     probe: bool = False
     """Whether there is a second task, in which more data raises the slope and not the elbow."""
+    second_axis: bool = False
+    """Whether the table also has the loss on language without exercises, and beside accuracy the
+    probability of the right choice."""
+
+    def tunings_of(self, skill: Skill) -> tuple[Tuning, ...]:
+        """How models are finetuned on this skill's task."""
+        if not skill.amounts:
+            return self.tunings
+        return tuple(each for each in self.tunings if each.examples in skill.amounts)
 
     @property
     def training_prompts(self) -> int:

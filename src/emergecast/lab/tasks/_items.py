@@ -20,6 +20,8 @@ class Item:
     """Which task of a group it belongs to."""
     requests: tuple[int, ...]
     """Numbers of its requests."""
+    choices: tuple[int, ...]
+    """Those of its choices, each after the prompt; empty where nothing is chosen."""
     right: int | None
     """Number of the request whose log-probability is that of the right answer; None if unknown."""
     prompt: str

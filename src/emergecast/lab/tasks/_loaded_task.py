@@ -298,19 +298,18 @@ class LoadedTask:
         if isinstance(text, str):
             answer = kept if isinstance(kept, str) else json.dumps(kept, default=str)
             return text, None if answer == text else answer
-        part = self._parts[item.part]
-        if part.OUTPUT_TYPE != _PICKING:
+        if not item.choices:
             return None, None
-        twice = "acc_mutual_info" in part.aggregation()  # each choice is asked without prompt too
-        choices = item.requests[: len(item.requests) // (2 if twice else 1)]
-        likely = max(choices, key=lambda i: responses[i][0])
+        likely = max(item.choices, key=lambda i: responses[i][0])
         return str(self.requests[likely].args[1]), None
 
     def _item(self, place: int, doc_id: int, numbers: list[int]) -> Item:
         part = self._parts[place]
         first = self.requests[numbers[0]]
-        right = None
+        right, choices = None, 0
         if part.OUTPUT_TYPE == _PICKING:
+            twice = "acc_mutual_info" in part.aggregation()  # each is asked without prompt too
+            choices = len(numbers) // (2 if twice else 1)
             gold = right_choice(part, first.doc)
             right = None if gold is None else numbers[gold]
         elif part.OUTPUT_TYPE == "loglikelihood":
@@ -324,6 +323,7 @@ class LoadedTask:
             id=f"{prefix}{doc_id}",
             part=place,
             requests=tuple(numbers),
+            choices=tuple(numbers[:choices]),
             right=right,
             prompt=prompt,
             prompt_hash=hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest()[:_BEGIN],

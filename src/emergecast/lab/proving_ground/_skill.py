@@ -1,0 +1,83 @@
+"""The skills of a proving ground as data: what each asks of which words, and how often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from emergecast.measurements import PROVING_GROUND_TASK
+
+MATCHING: Final = PROVING_GROUND_TASK
+"""Name of the task in which more data moves the elbow."""
+CYCLE_A: Final = 8
+"""Values of the attribute a."""
+CYCLE_B: Final = 4
+"""Values of the attribute b."""
+
+
+class Asked(StrEnum):
+    """What a skill asks of a word."""
+
+    GROUP = "group"
+    """Which class of neighbouring values its attribute is in."""
+    REMAINDER = "remainder"
+    """The remainder of its attribute: 2 classes are its parity."""
+    RECALL = "recall"
+    """The labels that followed it earlier in the document; they are generated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skill:
+    """One skill: its words are a domain of their own."""
+
+    name: str
+    """Of its task."""
+    language: float
+    """Share of the documents that are language over its words."""
+    exercises: float
+    """Share of the documents that are its exercises; 0 for a skill that is never practised."""
+    asked: Asked = Asked.GROUP
+    """What is asked."""
+    attribute: str = "b"
+    """Of which attribute, a or b."""
+    classes: int = CYCLE_B
+    """Classes to tell apart; chance is 1 / classes, and 0 where labels are recalled."""
+    amounts: tuple[int, ...] = ()
+    """Amounts of data that it is finetuned on; all of the preset where empty."""
+
+    @property
+    def values(self) -> int:
+        """Values of its attribute."""
+        return CYCLE_A if self.attribute == "a" else CYCLE_B
+
+    @property
+    def chance(self) -> float:
+        """Score of a model that knows nothing."""
+        return 0.0 if self.asked is Asked.RECALL else 1 / self.classes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldPlan:
+    """What there is to learn in a world, and over how many words."""
+
+    skills: tuple[Skill, ...]
+    """Their shares of the corpus add up to 1."""
+    ranks: int
+    """Words of each (a, b) in a domain."""
+
+    @property
+    def domain_words(self) -> int:
+        """Words of a domain."""
+        return CYCLE_A * CYCLE_B * self.ranks
+
+    @property
+    def words(self) -> int:
+        """Words of all domains."""
+        return self.domain_words * len(self.skills)
+
+
+ONE_SKILL: Final = WorldPlan(
+    skills=(Skill(name=MATCHING, language=0.75, exercises=0.25),), ranks=42
+)
+"""The world of one skill, in which it is the only thing to practise."""
