@@ -42,7 +42,7 @@ def experiment_text(preset: Preset, series: Sequence[str], controls: Sequence[st
     lines.append("tasks:")
     for skill in preset.plan.skills:
         lines += [
-            f"  - name: {skill.name}",
+            f"  - name: {skill.task}",
             f"    include_path: {TASKS.as_posix()}",
             f"    shots_in_document: {PAIRS}",
             f"    chance: {_chance(skill, preset)}",

@@ -18,7 +18,7 @@ from emergecast.lab.proving_ground._recipe import (
     Preset,
     Quality,
 )
-from emergecast.lab.proving_ground._skill import MATCHING, ONE_SKILL, Asked
+from emergecast.lab.proving_ground._skill import ONE_SKILL, Asked
 from emergecast.lab.proving_ground._vocabulary import text, vocabulary
 from emergecast.lab.proving_ground._world import (
     RECALLED,
@@ -121,7 +121,6 @@ def _write_skill(folder: Path, place: World, domain: Domain, training_prompts: i
     for. Training and test prompts share no word.
     """
     skill = domain.skill
-    name = "matching" if skill.name == MATCHING else skill.name
     rows = _recall_rows if skill.asked is Asked.RECALL else _prompt_rows
     splits = {
         "train": (domain.finetuning_words, training_prompts, _TRAIN_SEED),
@@ -129,8 +128,8 @@ def _write_skill(folder: Path, place: World, domain: Domain, training_prompts: i
     }
     for split, (words, count, seed) in splits.items():
         made = rows(place, domain, words, count, rng=np.random.default_rng(seed))
-        _write_lines(folder / TASKS / name / f"{split}.jsonl", made)
-    return _write_yaml(folder, skill.name, name, generates=skill.asked is Asked.RECALL)
+        _write_lines(folder / TASKS / skill.name / f"{split}.jsonl", made)
+    return _write_yaml(folder, skill.task, skill.name, generates=skill.asked is Asked.RECALL)
 
 
 def _prompt_rows(

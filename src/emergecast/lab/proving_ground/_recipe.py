@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from emergecast.lab.proving_ground._skill import ONE_SKILL, Skill, WorldPlan
+from emergecast.lab.proving_ground._skill import EIGHT_SKILLS, ONE_SKILL, Skill, WorldPlan
 from emergecast.lab.proving_ground._world import CorpusRecipe
 
 DOCUMENT: Final = 64
@@ -106,6 +106,15 @@ TUNINGS: Final = (
 )
 """One rule for all models: more examples, more steps, and a higher rate up to a point."""
 LARGEST_TUNING: Final = Tuning(examples=16384, steps=800, learning_rate_times=1.5)
+SKILLS_TUNINGS: Final = tuple(
+    replace(each, subsets=2) if each.examples == 256 else each for each in TUNINGS
+)
+"""Of preset `skills`: the same rule, and a second subset of 256 prompts too."""
+SKILLS_TARGETS: Final = (
+    *(5.2, 4.8, 4.6, 4.5, 4.42, 4.36, 4.30, 4.24, 4.18, 4.12, 4.06, 4.0, 3.94, 3.88, 3.82),
+    *(3.76, 3.70),
+)
+"""Losses at which checkpoints of preset `skills` are kept: some skill emerges at most of them."""
 PROBE_SHOTS: Final = 24
 """Solved words before the question, few-shot."""
 PROBE_TUNINGS: Final = (
@@ -175,6 +184,17 @@ PRESETS: Final = {
             tunings=(*TUNINGS, LARGEST_TUNING),
             targets=(*TARGETS, PROBE_TARGET),
             probe=True,
+        ),
+        Preset(
+            name="skills",
+            sizes=(replace(L, seconds=360), replace(M, seconds=280)),
+            seeds=(0, 1),
+            tunings=SKILLS_TUNINGS,
+            targets=SKILLS_TARGETS,
+            most_steps=1600,
+            stop=3.6,
+            plan=EIGHT_SKILLS,
+            second_axis=True,
         ),
     )
 }

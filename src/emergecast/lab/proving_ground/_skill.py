@@ -10,6 +10,8 @@ from emergecast.measurements import PROVING_GROUND_TASK
 
 MATCHING: Final = PROVING_GROUND_TASK
 """Name of the task in which more data moves the elbow."""
+_PREFIX: Final = "proving_ground_"
+"""Begin of the names of tasks."""
 CYCLE_A: Final = 8
 """Values of the attribute a."""
 CYCLE_B: Final = 4
@@ -32,7 +34,7 @@ class Skill:
     """One skill: its words are a domain of their own."""
 
     name: str
-    """Of its task."""
+    """In the name of its task, and that of the folder of its data."""
     language: float
     """Share of the documents that are language over its words."""
     exercises: float
@@ -45,6 +47,11 @@ class Skill:
     """Classes to tell apart; chance is 1 / classes, and 0 where labels are recalled."""
     amounts: tuple[int, ...] = ()
     """Amounts of data that it is finetuned on; all of the preset where empty."""
+
+    @property
+    def task(self) -> str:
+        """Name of its task in the lab."""
+        return _PREFIX + self.name
 
     @property
     def values(self) -> int:
@@ -78,6 +85,28 @@ class WorldPlan:
 
 
 ONE_SKILL: Final = WorldPlan(
-    skills=(Skill(name=MATCHING, language=0.75, exercises=0.25),), ranks=42
+    skills=(Skill(name=MATCHING.removeprefix(_PREFIX), language=0.75, exercises=0.25),), ranks=42
 )
 """The world of one skill, in which it is the only thing to practise."""
+EIGHT_SKILLS: Final = WorldPlan(
+    skills=(
+        Skill(name="quarters", language=0.09, exercises=0.05, attribute="a"),
+        Skill(name="quarters_rare", language=0.08, exercises=0.01, attribute="a"),
+        Skill(name="quarters_unseen", language=0.09, exercises=0.0, attribute="a"),
+        Skill(name="eighths", language=0.08, exercises=0.04, attribute="a", classes=8),
+        Skill(
+            name="parity",
+            language=0.08,
+            exercises=0.08,
+            attribute="a",
+            classes=2,
+            asked=Asked.REMAINDER,
+        ),
+        Skill(name="fourths", language=0.10, exercises=0.12),
+        Skill(name="fourths_rare", language=0.08, exercises=0.02),
+        Skill(name="recall", language=0.05, exercises=0.03, asked=Asked.RECALL),
+    ),
+    ranks=12,
+)
+"""The world of preset `skills`. What is practised more often emerges at a higher loss, other things
+being equal; `quarters_unseen` has what `quarters` teaches and no exercises of its own."""
