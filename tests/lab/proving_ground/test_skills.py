@@ -53,8 +53,8 @@ def test_no_word_is_in_two_places(place):
         for each in place.domains
         for words in (each.exercise_words, each.finetuning_words, each.test_words)
     ]
-    assert sum(map(len, sets)) == len(set.union(*sets)) == WORDS == 8 * 384
-    assert [len(each) for each in sets[:3]] == [128, 146, 110]
+    assert sum(map(len, sets)) == len(set.union(*sets)) == WORDS == 8 * 288
+    assert [len(each) for each in sets[:3]] == [96, 109, 83]
 
 
 def test_the_shares_are_of_the_whole():
@@ -70,8 +70,8 @@ def test_the_corpus_is_mixed_as_the_shares_say(place):
     batches = [documents(place, RECIPES[Quality.HIGH], 32, 65, rng=_rng(i)) for i in range(150)]
     assert {each.shape for each in batches} == {(32, 65)}
     drawn = np.concatenate(batches)
-    practice = (drawn >= WORDS).any(1)
-    owner = drawn[:, 0] // 384
+    practice = np.asarray((drawn >= WORDS).any(1))
+    owner = drawn[:, 0] // 288
     for number, domain in enumerate(place.domains):
         language, exercises = SHARES[domain.skill.name]
         mine = drawn[owner == number]
@@ -81,7 +81,7 @@ def test_the_corpus_is_mixed_as_the_shares_say(place):
         practised = mine[is_practice]
         words = practised[practised < WORDS]
         assert set(words.tolist()) <= set(domain.exercise_words.tolist())
-        assert set((mine[mine < WORDS] // 384).tolist()) == {number}
+        assert set((mine[mine < WORDS] // 288).tolist()) == {number}
     assert not practice[owner == [*SHARES].index(UNSEEN)].any()
 
 
@@ -90,7 +90,7 @@ def test_the_second_corpus_is_language_alone(place):
     drawn = documents(place, LANGUAGE, 6100, 65, rng=_rng())
     assert drawn.max() < WORDS
     shares = np.array([language for language, _ in SHARES.values()])
-    found = np.bincount(drawn[:, 0] // 384, minlength=8) / len(drawn)
+    found = np.bincount(drawn[:, 0] // 288, minlength=8) / len(drawn)
     np.testing.assert_allclose(found, shares / shares.sum(), atol=0.001)
 
 
@@ -99,7 +99,7 @@ EXPECTED = {
     "quarters_rare": lambda a, _b: a // 2,
     "quarters_unseen": lambda a, _b: a // 2,
     "eighths": lambda a, _b: a,
-    "parity": lambda a, _b: a % 2,
+    "halves": lambda _a, b: b // 2,
     "fourths": lambda _a, b: b,
     "fourths_rare": lambda _a, b: b,
 }
@@ -185,7 +185,7 @@ def test_the_experiment_asks_for_every_skill_on_both_corpora(ground):
     chances = {task.name.removeprefix("proving_ground_"): task.chance for task in experiment.tasks}
     assert list(chances) == list(SHARES)
     assert chances["eighths"] == {"acc": 0.125, "choice_prob": 0.125}
-    assert chances["parity"] == {"acc": 0.5, "choice_prob": 0.5}
+    assert chances["halves"] == {"acc": 0.5, "choice_prob": 0.5}
     assert chances[RECALL] == {"": 0.0}
     labels = {chr(ord("A") + i) for i in range(16)}
     held_out, language = (

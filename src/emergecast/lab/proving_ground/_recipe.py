@@ -110,10 +110,7 @@ SKILLS_TUNINGS: Final = tuple(
     replace(each, subsets=2) if each.examples == 256 else each for each in TUNINGS
 )
 """Of preset `skills`: the same rule, and a second subset of 256 prompts too."""
-SKILLS_TARGETS: Final = (
-    *(5.2, 4.8, 4.6, 4.5, 4.42, 4.36, 4.30, 4.24, 4.18, 4.12, 4.06, 4.0, 3.94, 3.88, 3.82),
-    *(3.76, 3.70),
-)
+SKILLS_TARGETS: Final = (*(4.8, 4.4, 4.2, 4.1, 4.0, 3.9),)
 """Losses at which checkpoints of preset `skills` are kept: some skill emerges at most of them."""
 PROBE_SHOTS: Final = 24
 """Solved words before the question, few-shot."""
@@ -191,8 +188,8 @@ PRESETS: Final = {
             seeds=(0, 1),
             tunings=SKILLS_TUNINGS,
             targets=SKILLS_TARGETS,
-            most_steps=1600,
-            stop=3.6,
+            most_steps=1300,
+            stop=3.3,
             plan=EIGHT_SKILLS,
             second_axis=True,
         ),

@@ -23,8 +23,6 @@ class Asked(StrEnum):
 
     GROUP = "group"
     """Which class of neighbouring values its attribute is in."""
-    REMAINDER = "remainder"
-    """The remainder of its attribute: 2 classes are its parity."""
     RECALL = "recall"
     """The labels that followed it earlier in the document; they are generated."""
 
@@ -72,6 +70,9 @@ class WorldPlan:
     """Their shares of the corpus add up to 1."""
     ranks: int
     """Words of each (a, b) in a domain."""
+    step_b: float
+    """Probability that b goes one step along its cycle in the language; otherwise it is drawn at
+    random. The larger it is, the sooner words' b is learned after their a."""
 
     @property
     def domain_words(self) -> int:
@@ -85,28 +86,24 @@ class WorldPlan:
 
 
 ONE_SKILL: Final = WorldPlan(
-    skills=(Skill(name=MATCHING.removeprefix(_PREFIX), language=0.75, exercises=0.25),), ranks=42
+    skills=(Skill(name=MATCHING.removeprefix(_PREFIX), language=0.75, exercises=0.25),),
+    ranks=42,
+    step_b=0.5,
 )
 """The world of one skill, in which it is the only thing to practise."""
 EIGHT_SKILLS: Final = WorldPlan(
     skills=(
-        Skill(name="quarters", language=0.09, exercises=0.05, attribute="a"),
-        Skill(name="quarters_rare", language=0.08, exercises=0.01, attribute="a"),
+        Skill(name="quarters", language=0.10, exercises=0.04, attribute="a"),
+        Skill(name="quarters_rare", language=0.055, exercises=0.01, attribute="a"),
         Skill(name="quarters_unseen", language=0.09, exercises=0.0, attribute="a"),
-        Skill(name="eighths", language=0.08, exercises=0.04, attribute="a", classes=8),
-        Skill(
-            name="parity",
-            language=0.08,
-            exercises=0.08,
-            attribute="a",
-            classes=2,
-            asked=Asked.REMAINDER,
-        ),
-        Skill(name="fourths", language=0.10, exercises=0.12),
-        Skill(name="fourths_rare", language=0.08, exercises=0.02),
-        Skill(name="recall", language=0.05, exercises=0.03, asked=Asked.RECALL),
+        Skill(name="eighths", language=0.08, exercises=0.02, attribute="a", classes=8),
+        Skill(name="halves", language=0.09, exercises=0.06, classes=2),
+        Skill(name="fourths", language=0.11, exercises=0.12),
+        Skill(name="fourths_rare", language=0.085, exercises=0.02),
+        Skill(name="recall", language=0.04, exercises=0.08, asked=Asked.RECALL),
     ),
-    ranks=12,
+    ranks=9,
+    step_b=0.6,
 )
-"""The world of preset `skills`. What is practised more often emerges at a higher loss, other things
-being equal; `quarters_unseen` has what `quarters` teaches and no exercises of its own."""
+"""The world of preset `skills`. `quarters` and `eighths` ask for a, `halves` and `fourths` for b;
+`quarters_unseen` asks what `quarters` does and has no exercises of its own."""

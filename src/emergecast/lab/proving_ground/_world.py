@@ -28,8 +28,6 @@ LABELS: Final = 16
 """Label tokens; a document of a class skill uses one for each class."""
 STEP_A: Final = 0.75
 """Probability that a goes one step along its cycle; otherwise it is drawn at random."""
-STEP_B: Final = 0.5
-"""The same of b."""
 RANK_OFFSET: Final = 4.0
 """A word of rank r occurs within its (a, b) in proportion to 1 / (r + RANK_OFFSET)."""
 PAIRS: Final = 8
@@ -54,6 +52,8 @@ class Domain:
     """[words of the domain]: the first attribute of each, counted from the domain's first word."""
     b: Ids
     """The second attribute."""
+    step_b: float
+    """Probability that b goes one step along its cycle; otherwise it is drawn at random."""
     labels: int
     """The first label token, which no word is."""
     exercise_words: Ids
@@ -65,10 +65,8 @@ class Domain:
 
     def classes(self, words: Ids) -> Ids:
         """The class of each of these words, that its label stands for."""
-        skill = self.skill
-        value: Ids = (self.a if skill.attribute == "a" else self.b)[words - self.word.min()]
-        remains = skill.asked is Asked.REMAINDER
-        found: Ids = value % skill.classes if remains else value * skill.classes // skill.values
+        value = (self.a if self.skill.attribute == "a" else self.b)[words - self.word.min()]
+        found: Ids = value * self.skill.classes // self.skill.values
         return found
 
 
@@ -137,6 +135,7 @@ def world(plan: WorldPlan) -> World:
                 word=first + order.reshape(CYCLE_A, CYCLE_B, plan.ranks),
                 a=a,
                 b=b,
+                step_b=plan.step_b,
                 labels=plan.words,
                 exercise_words=first + np.flatnonzero(rank % 3 == 0),
                 finetuning_words=others[-finetuning:],
@@ -152,7 +151,7 @@ def language(domain: Domain, count: int, time: int, *, rng: np.random.Generator)
     a = rng.integers(0, CYCLE_A, (count, time))
     b = rng.integers(0, CYCLE_B, (count, time))
     a_steps = rng.random((count, time)) < STEP_A
-    b_steps = rng.random((count, time)) < STEP_B
+    b_steps = rng.random((count, time)) < domain.step_b
     for t in range(1, time):
         a[:, t] = np.where(a_steps[:, t], (a[:, t - 1] + 1) % CYCLE_A, a[:, t])
         b[:, t] = np.where(b_steps[:, t], (b[:, t - 1] + 1) % CYCLE_B, b[:, t])
