@@ -17,7 +17,6 @@ from emergecast.lab.proving_ground._recipe import LANGUAGE, RECIPES
 from emergecast.lab.proving_ground._skill import EIGHT_SKILLS, Asked
 from emergecast.lab.proving_ground._vocabulary import text
 from emergecast.lab.proving_ground._world import (
-    Domain,
     documents,
     prompts,
     recall_exercises,
@@ -41,9 +40,8 @@ def _rng(seed=0):
     return np.random.default_rng(seed)
 
 
-def _domain(place, name) -> Domain:
-    (found,) = (each for each in place.domains if each.skill.name == name)
-    return found
+def _domain(place, name):
+    return {each.skill.name: each for each in place.domains}[name]
 
 
 def test_no_word_is_in_two_places(place):

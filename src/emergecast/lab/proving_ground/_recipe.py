@@ -110,7 +110,10 @@ SKILLS_TUNINGS: Final = tuple(
     replace(each, subsets=2) if each.examples == 256 else each for each in TUNINGS
 )
 """Of preset `skills`: the same rule, and a second subset of 256 prompts too."""
-SKILLS_TARGETS: Final = (*(4.8, 4.4, 4.2, 4.1, 4.0, 3.9),)
+SKILLS_TARGETS: Final = (
+    *(4.8, 4.4, 4.2, 4.14, 4.08, 4.02, 3.96, 3.90, 3.84, 3.78, 3.72, 3.68, 3.64, 3.60, 3.56),
+    *(3.52, 3.48, 3.44, 3.40),
+)
 """Losses at which checkpoints of preset `skills` are kept: some skill emerges at most of them."""
 PROBE_SHOTS: Final = 24
 """Solved words before the question, few-shot."""
@@ -184,11 +187,11 @@ PRESETS: Final = {
         ),
         Preset(
             name="skills",
-            sizes=(replace(L, seconds=360), replace(M, seconds=280)),
+            sizes=(replace(L, seconds=270), replace(M, seconds=190)),
             seeds=(0, 1),
             tunings=SKILLS_TUNINGS,
             targets=SKILLS_TARGETS,
-            most_steps=1300,
+            most_steps=1200,
             stop=3.3,
             plan=EIGHT_SKILLS,
             second_axis=True,

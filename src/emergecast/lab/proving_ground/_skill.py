@@ -91,16 +91,20 @@ ONE_SKILL: Final = WorldPlan(
     step_b=0.5,
 )
 """The world of one skill, in which it is the only thing to practise."""
+_FEWER: Final = (16, 64, 256, 1024)
+_MORE: Final = (64, 256, 1024, 4096)
 EIGHT_SKILLS: Final = WorldPlan(
     skills=(
-        Skill(name="quarters", language=0.10, exercises=0.04, attribute="a"),
-        Skill(name="quarters_rare", language=0.055, exercises=0.01, attribute="a"),
-        Skill(name="quarters_unseen", language=0.09, exercises=0.0, attribute="a"),
-        Skill(name="eighths", language=0.08, exercises=0.02, attribute="a", classes=8),
-        Skill(name="halves", language=0.09, exercises=0.06, classes=2),
-        Skill(name="fourths", language=0.11, exercises=0.12),
-        Skill(name="fourths_rare", language=0.085, exercises=0.02),
-        Skill(name="recall", language=0.04, exercises=0.08, asked=Asked.RECALL),
+        Skill(name="quarters", language=0.10, exercises=0.04, attribute="a", amounts=_MORE),
+        Skill(name="quarters_rare", language=0.055, exercises=0.01, attribute="a", amounts=_FEWER),
+        Skill(name="quarters_unseen", language=0.09, exercises=0.0, attribute="a", amounts=_MORE),
+        Skill(
+            name="eighths", language=0.08, exercises=0.02, attribute="a", classes=8, amounts=_FEWER
+        ),
+        Skill(name="halves", language=0.09, exercises=0.06, classes=2, amounts=_MORE),
+        Skill(name="fourths", language=0.11, exercises=0.12, amounts=_MORE),
+        Skill(name="fourths_rare", language=0.085, exercises=0.02, amounts=_FEWER),
+        Skill(name="recall", language=0.04, exercises=0.08, asked=Asked.RECALL, amounts=_MORE),
     ),
     ranks=9,
     step_b=0.6,
