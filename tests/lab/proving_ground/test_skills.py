@@ -14,7 +14,7 @@ from emergecast.lab.experiment import read_experiment
 from emergecast.lab.finetune import FinetuneMethod, finetune
 from emergecast.lab.proving_ground import PRESETS, Order, Quality, make, tokenizer
 from emergecast.lab.proving_ground._recipe import LANGUAGE, RECIPES
-from emergecast.lab.proving_ground._skill import EIGHT_SKILLS, Asked
+from emergecast.lab.proving_ground._skill import EIGHT_SKILLS, Question
 from emergecast.lab.proving_ground._vocabulary import text
 from emergecast.lab.proving_ground._world import (
     documents,
@@ -205,7 +205,7 @@ def test_every_task_is_finetuned_on_and_scored(ground):
         task = load_task(named, limit=24)
         done = finetune(model, words, task.training_pairs(0, 8), method, seed=0)
         found = evaluate(done.model, words, task)
-        if skill.asked is Asked.RECALL:
+        if skill.asked is Question.RECALL:
             assert [score.metric for score in found.scores] == ["exact_match"]
             assert {len(str(item.completion).split()) for item in found.items} == {2}
             continue

@@ -17,14 +17,13 @@ from emergecast.lab.proving_ground._pretrain import (
     pretrain,
 )
 from emergecast.lab.proving_ground._recipe import PRESETS, Preset, Quality, Size, Tuning
-from emergecast.lab.proving_ground._skill import MATCHING, Asked, Skill, WorldPlan
+from emergecast.lab.proving_ground._skill import MATCHING, Question, WorldPlan, WorldSkill
 from emergecast.lab.proving_ground._vocabulary import tokenizer, vocabulary
 
 __all__ = [
     "MATCHING",
     "PRESETS",
     "PROBE",
-    "Asked",
     "Made",
     "Order",
     "Preset",
@@ -32,10 +31,11 @@ __all__ = [
     "Pretraining",
     "Progress",
     "Quality",
+    "Question",
     "Size",
-    "Skill",
     "Tuning",
     "WorldPlan",
+    "WorldSkill",
     "make",
     "missing",
     "new_model",

@@ -15,7 +15,7 @@ from emergecast.lab.proving_ground._recipe import (
     Preset,
     Tuning,
 )
-from emergecast.lab.proving_ground._skill import CYCLE_B, Asked, Skill
+from emergecast.lab.proving_ground._skill import CYCLE_B, Question, WorldSkill
 from emergecast.lab.proving_ground._world import PAIRS
 
 EXPERIMENT: Final = "experiment.yaml"
@@ -72,8 +72,8 @@ def experiment_text(preset: Preset, series: Sequence[str], controls: Sequence[st
     return "\n".join(lines) + "\n"
 
 
-def _chance(skill: Skill, preset: Preset) -> str:
-    if not preset.second_axis or skill.asked is Asked.RECALL:
+def _chance(skill: WorldSkill, preset: Preset) -> str:
+    if not preset.second_axis or skill.asked is Question.RECALL:
         return str(skill.chance)
     return f"{{acc: {skill.chance}, choice_prob: {skill.chance}}}"
 

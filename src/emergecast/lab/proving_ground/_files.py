@@ -18,7 +18,7 @@ from emergecast.lab.proving_ground._recipe import (
     Preset,
     Quality,
 )
-from emergecast.lab.proving_ground._skill import ONE_SKILL, Asked
+from emergecast.lab.proving_ground._skill import ONE_SKILL, Question
 from emergecast.lab.proving_ground._vocabulary import text, vocabulary
 from emergecast.lab.proving_ground._world import (
     RECALLED,
@@ -121,7 +121,7 @@ def _write_skill(folder: Path, place: World, domain: Domain, training_prompts: i
     for. Training and test prompts share no word.
     """
     skill = domain.skill
-    rows = _recall_rows if skill.asked is Asked.RECALL else _prompt_rows
+    rows = _recall_rows if skill.asked is Question.RECALL else _prompt_rows
     splits = {
         "train": (domain.finetuning_words, training_prompts, _TRAIN_SEED),
         "test": (domain.test_words, TEST_PROMPTS, _TEST_SEED),
@@ -129,7 +129,7 @@ def _write_skill(folder: Path, place: World, domain: Domain, training_prompts: i
     for split, (words, count, seed) in splits.items():
         made = rows(place, domain, words, count, rng=np.random.default_rng(seed))
         _write_lines(folder / TASKS / skill.name / f"{split}.jsonl", made)
-    return _write_yaml(folder, skill.task, skill.name, generates=skill.asked is Asked.RECALL)
+    return _write_yaml(folder, skill.task, skill.name, generates=skill.asked is Question.RECALL)
 
 
 def _prompt_rows(

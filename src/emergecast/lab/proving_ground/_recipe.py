@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from emergecast.lab.proving_ground._skill import EIGHT_SKILLS, ONE_SKILL, Skill, WorldPlan
+from emergecast.lab.proving_ground._skill import EIGHT_SKILLS, ONE_SKILL, WorldPlan, WorldSkill
 from emergecast.lab.proving_ground._world import CorpusRecipe
 
 DOCUMENT: Final = 64
@@ -154,7 +154,7 @@ class Preset:
     """Whether the table also has the loss on language without exercises, and beside accuracy the
     probability of the right choice."""
 
-    def tunings_of(self, skill: Skill) -> tuple[Tuning, ...]:
+    def tunings_of(self, skill: WorldSkill) -> tuple[Tuning, ...]:
         """How models are finetuned on this skill's task."""
         if not skill.amounts:
             return self.tunings

@@ -18,7 +18,7 @@ CYCLE_B: Final = 4
 """Values of the attribute b."""
 
 
-class Asked(StrEnum):
+class Question(StrEnum):
     """What a skill asks of a word."""
 
     GROUP = "group"
@@ -28,7 +28,7 @@ class Asked(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Skill:
+class WorldSkill:
     """One skill: its words are a domain of their own."""
 
     name: str
@@ -37,7 +37,7 @@ class Skill:
     """Share of the documents that are language over its words."""
     exercises: float
     """Share of the documents that are its exercises; 0 for a skill that is never practised."""
-    asked: Asked = Asked.GROUP
+    asked: Question = Question.GROUP
     """What is asked."""
     attribute: str = "b"
     """Of which attribute, a or b."""
@@ -59,14 +59,14 @@ class Skill:
     @property
     def chance(self) -> float:
         """Score of a model that knows nothing."""
-        return 0.0 if self.asked is Asked.RECALL else 1 / self.classes
+        return 0.0 if self.asked is Question.RECALL else 1 / self.classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldPlan:
     """What there is to learn in a world, and over how many words."""
 
-    skills: tuple[Skill, ...]
+    skills: tuple[WorldSkill, ...]
     """Their shares of the corpus add up to 1."""
     ranks: int
     """Words of each (a, b) in a domain."""
@@ -86,7 +86,7 @@ class WorldPlan:
 
 
 ONE_SKILL: Final = WorldPlan(
-    skills=(Skill(name=MATCHING.removeprefix(_PREFIX), language=0.75, exercises=0.25),),
+    skills=(WorldSkill(name=MATCHING.removeprefix(_PREFIX), language=0.75, exercises=0.25),),
     ranks=42,
     step_b=0.5,
 )
@@ -95,16 +95,22 @@ _FEWER: Final = (16, 64, 256, 1024)
 _MORE: Final = (64, 256, 1024, 4096)
 EIGHT_SKILLS: Final = WorldPlan(
     skills=(
-        Skill(name="quarters", language=0.10, exercises=0.04, attribute="a", amounts=_MORE),
-        Skill(name="quarters_rare", language=0.055, exercises=0.01, attribute="a", amounts=_FEWER),
-        Skill(name="quarters_unseen", language=0.09, exercises=0.0, attribute="a", amounts=_MORE),
-        Skill(
+        WorldSkill(name="quarters", language=0.10, exercises=0.04, attribute="a", amounts=_MORE),
+        WorldSkill(
+            name="quarters_rare", language=0.055, exercises=0.01, attribute="a", amounts=_FEWER
+        ),
+        WorldSkill(
+            name="quarters_unseen", language=0.09, exercises=0.0, attribute="a", amounts=_MORE
+        ),
+        WorldSkill(
             name="eighths", language=0.08, exercises=0.02, attribute="a", classes=8, amounts=_FEWER
         ),
-        Skill(name="halves", language=0.09, exercises=0.06, classes=2, amounts=_MORE),
-        Skill(name="fourths", language=0.11, exercises=0.12, amounts=_MORE),
-        Skill(name="fourths_rare", language=0.085, exercises=0.02, amounts=_FEWER),
-        Skill(name="recall", language=0.04, exercises=0.08, asked=Asked.RECALL, amounts=_MORE),
+        WorldSkill(name="halves", language=0.09, exercises=0.06, classes=2, amounts=_MORE),
+        WorldSkill(name="fourths", language=0.11, exercises=0.12, amounts=_MORE),
+        WorldSkill(name="fourths_rare", language=0.085, exercises=0.02, amounts=_FEWER),
+        WorldSkill(
+            name="recall", language=0.04, exercises=0.08, asked=Question.RECALL, amounts=_MORE
+        ),
     ),
     ranks=9,
     step_b=0.6,

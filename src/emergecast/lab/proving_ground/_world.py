@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emergecast.lab.proving_ground._skill import CYCLE_A, CYCLE_B, Asked, Skill, WorldPlan
+from emergecast.lab.proving_ground._skill import CYCLE_A, CYCLE_B, Question, WorldPlan, WorldSkill
 
 Ids = NDArray[np.int64]
 """Tokens or words; the first tokens are the words of all domains, then come the labels."""
@@ -44,7 +44,7 @@ WORLD_SEED: Final = 123
 class Domain:
     """The words of one skill: what each is, and where it is used."""
 
-    skill: Skill
+    skill: WorldSkill
     """What is asked of them."""
     word: Ids
     """[CYCLE_A, CYCLE_B, ranks]: the word of an attribute pair and a rank."""
@@ -258,7 +258,7 @@ def _parts(world: World, recipe: CorpusRecipe) -> list[tuple[float, Callable[...
         return [(share / whole, make) for share, make in parts]
     for domain in world.domains:
         share = domain.skill.exercises
-        if domain.skill.asked is Asked.RECALL:
+        if domain.skill.asked is Question.RECALL:
             parts.append((share, partial(recall_exercises, domain, wrong=recipe.wrong)))
             continue
         for repeated in (False, True):
