@@ -53,6 +53,15 @@ def test_a_preset_without_from_scratch_is_refused():
     assert "--from-scratch" in result.stderr
 
 
+def test_the_preset_of_many_tasks_is_no_demo(tmp_path: Path):
+    """It would be found out after hours."""
+    arguments = ["demo", "--from-scratch", "--preset", "skills", "-o", str(tmp_path / "demo")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "has eight tasks and takes hours" in " ".join(result.stderr.split())
+    assert not (tmp_path / "demo").exists()
+
+
 @pytest.mark.parametrize("more", [[], ["--from-scratch"]])
 def test_a_file_instead_of_a_folder_is_refused_before_any_work(tmp_path: Path, more: list[str]):
     """Not after minutes."""

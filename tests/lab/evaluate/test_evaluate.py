@@ -99,22 +99,28 @@ def test_a_score_is_that_of_the_harness(tiny, words, tasks_folder, name, shots):
             bootstrap_iters=10,
         )
     result = theirs["results"][name]
-    accuracy, _ = ours.scores
+    accuracy, _, choice = ours.scores
     assert accuracy.score == pytest.approx(result["acc,none"], abs=1e-12)
     assert accuracy.stderr == pytest.approx(result["acc_stderr,none"], abs=1e-12)
     assert (accuracy.metric, accuracy.n_items) == ("acc", 80)
     samples = {str(sample["doc_id"]): sample for sample in theirs["samples"][name]}
+    probs = []
     for item in ours.items:
         sample = samples[item.id]
         assert item.correct == sample["acc"]
         right = sample["doc"]["answer"]
-        assert item.logprob == pytest.approx(float(sample["filtered_resps"][right][0]), abs=1e-5)
+        nats = np.array([float(said[0]) for said in sample["filtered_resps"]])
+        assert item.logprob == pytest.approx(nats[right], abs=1e-5)
+        probs.append(np.exp(nats[right]) / np.exp(nats).sum())
     assert 0 < accuracy.score < 1
+    assert choice.metric == "choice_prob"
+    assert choice.score == pytest.approx(np.mean(probs), abs=1e-6)
+    assert choice.stderr == pytest.approx(np.std(probs, ddof=1) / math.sqrt(80), abs=1e-6)
 
 
 def test_the_mean_logprob_is_that_of_the_right_answers(tiny, words, matching):
     """Its error is the sample's standard deviation over the root of the count."""
-    _, found = evaluate(tiny(), words, matching).scores
+    _, found, _ = evaluate(tiny(), words, matching).scores
     model = tiny()
     by_hand = []
     for item in matching.items:
@@ -140,7 +146,7 @@ def test_one_item_has_no_error(tiny, words, tasks_folder):
     found = evaluate(
         tiny(), words, load_task(Task(name=MATCHING, include_path=tasks_folder), limit=1)
     )
-    assert [each.stderr for each in found.scores] == [None, None]
+    assert [each.stderr for each in found.scores] == [None, None, None]
 
 
 def generating(tasks_folder: Path, folder: Path, *, until: str, most: int, limit: int) -> Any:

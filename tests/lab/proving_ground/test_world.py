@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from hashlib import sha256
+
 import numpy as np
 import pytest
 
 from emergecast.lab.proving_ground import PRESETS, Quality, tokenizer, vocabulary
+from emergecast.lab.proving_ground._experiment_file import experiment_text
+from emergecast.lab.proving_ground._files import write_files
 from emergecast.lab.proving_ground._recipe import RECIPES
+from emergecast.lab.proving_ground._skill import ONE_SKILL
 from emergecast.lab.proving_ground._vocabulary import text
 from emergecast.lab.proving_ground._world import (
-    CLASSES,
     LABELS,
-    WORDS,
     documents,
     exercises,
     language,
@@ -19,11 +23,14 @@ from emergecast.lab.proving_ground._world import (
     world,
 )
 
+WORDS = ONE_SKILL.words
+CLASSES = 4
+
 
 @pytest.fixture(scope="module")
 def place():
-    """The world, made once."""
-    return world()
+    """The words of the world of one skill, made once."""
+    return world(ONE_SKILL).domains[0]
 
 
 def _rng(seed=0):
@@ -57,7 +64,7 @@ def test_nobody_shares_words(place):
 
 def test_the_world_is_the_same_whoever_asks(place):
     """Seeds vary pretraining, never the world."""
-    again = world()
+    (again,) = world(ONE_SKILL).domains
     assert (again.word == place.word).all()
     assert (again.test_words == place.test_words).all()
 
@@ -97,7 +104,7 @@ def test_the_mixture_is_what_its_recipe_says(place, quality, wrong):
 
     In the poorer corpus labels are not those of the class as often as it says, 3 in 4 drawings.
     """
-    drawn = documents(place, RECIPES[quality], 320, 65, rng=_rng())
+    drawn = documents(world(ONE_SKILL), RECIPES[quality], 320, 65, rng=_rng())
     practice = np.asarray((drawn >= WORDS).any(1))
     assert practice.mean() == pytest.approx(0.25)
     words = drawn[practice][:, ::2]
@@ -136,11 +143,31 @@ def test_guessing_is_at_chance(place):
         assert (made.answer == choice).mean() == pytest.approx(0.25, abs=0.02)
 
 
-def test_every_word_is_one_token_that_reads_back(place):
+def test_every_word_is_one_token_that_reads_back():
     """The tokenizer undoes the spelling; nothing is unknown, and no two words look alike."""
     assert len(set(vocabulary())) == len(vocabulary()) == WORDS + LABELS + 3
-    drawn = documents(place, RECIPES[Quality.HIGH], 8, 65, rng=_rng())
+    drawn = documents(world(ONE_SKILL), RECIPES[Quality.HIGH], 8, 65, rng=_rng())
     assert tokenizer()(text(drawn))["input_ids"] == drawn.tolist()
+
+
+def test_the_presets_of_the_release_are_what_they_were(tmp_path):
+    """Corpus, test prompts and experiment files to the last byte, as made by version 0.1.0."""
+    write_files(tmp_path, replace(PRESETS["full"], tunings=PRESETS["full"].tunings[:1]))
+    for name, preset in PRESETS.items():
+        text = experiment_text(preset, ["seed-0"], ["seed-0-random"])
+        (tmp_path / f"{name}.yaml").write_text(text)
+    digests = {
+        "corpus/held-out.jsonl": "3d236c105324b013",
+        "tasks/matching/test.jsonl": "6e90253f07143f84",
+        "tasks/matching.yaml": "1e840e973ae5c75b",
+        "tasks/probe/train.jsonl": "4e33d3ecfc359739",
+        "tasks/probe.yaml": "aee37b8f8f5d49a9",
+        "smoke.yaml": "6e6992e019834130",
+        "default.yaml": "81a134e632720ca1",
+        "full.yaml": "82dbc87b1366465a",
+    }
+    found = {each: sha256((tmp_path / each).read_bytes()).hexdigest()[:16] for each in digests}
+    assert found == digests
 
 
 def test_presets_keep_what_they_promise():

@@ -63,6 +63,11 @@ def demo(
     options = replace(options, compute=law.options(AllocationAsked()))
     if preset is not None and not from_scratch:
         raise OptionError("--preset goes with --from-scratch; the bundled table is of preset full.")
+    if preset == "skills":
+        raise OptionError(
+            "preset skills has eight tasks and takes hours. Make it with emergecast proving-ground,"
+            " or choose smoke, default or full."
+        )
     if from_scratch:
         out = out or FOLDER
         try:

@@ -22,7 +22,10 @@ def proving_ground(
     folder: Annotated[Path, typer.Argument(help="Where to make it.", show_default=False)],
     preset: Annotated[
         str,
-        typer.Option(metavar="smoke|default|full", help="One minute, some minutes, or everything."),
+        typer.Option(
+            metavar="smoke|default|full|skills",
+            help="One minute, some minutes, all of it, or eight skills.",
+        ),
     ] = "default",
     seed: Annotated[
         list[int] | None,

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from emergecast.errors import LabError
 from emergecast.lab.evaluate._logprobs import logprobs, max_length
 from emergecast.lab.evaluate._proxies import PROXIES, reference_signals
 from emergecast.lab.evaluate._scores import Score, matthews, mean_score
-from emergecast.lab.tasks import BesideMetric
+from emergecast.lab.tasks import CHOICE_PROB, BesideMetric
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -32,8 +34,9 @@ class Evaluation:
     """What a model scores on a task."""
 
     scores: tuple[Score, ...]
-    """In the task's metric, then in `LOGPROB` where the task asks for log-probabilities, then in
-    what the catalogue measures beside them, then in `PROXIES` where it asks for proxy signals."""
+    """In the task's metric, then in `LOGPROB` where the task asks for log-probabilities and in
+    `CHOICE_PROB` where for those of choices, then in what the catalogue measures beside them, then
+    in `PROXIES` where it asks for proxy signals."""
     items: tuple[ItemScore, ...]
     """What it made of each item."""
 
@@ -69,14 +72,14 @@ def evaluate(
         )
     known = [item.logprob for item in items if item.logprob is not None]
     more = [mean_score(LOGPROB, known)] if len(known) == len(items) else []
+    if all(item.right in item.choices for item in task.items):
+        more.append(mean_score(CHOICE_PROB, _choice_probs(task, responses)))
     signals: list[Signals] = []
     if task.proxy or BesideMetric.LOGPROB_PER_TOKEN in task.besides:
         signals = reference_signals(model, task.encoded_references(tokenizer))
     for metric in task.besides:
         if metric is BesideMetric.MCC:
             more.append(matthews([(item.target, str(item.completion)) for item in items]))
-        elif metric is BesideMetric.CHOICE_PROB:
-            more.append(mean_score(metric, [item.choice_prob or 0.0 for item in items]))
         else:
             more.append(mean_score(metric, [each.logprob for each in signals]))
     if task.proxy:
@@ -87,6 +90,16 @@ def evaluate(
         next(columns)  # the tokens
         more += [mean_score(name, values) for name, values in zip(PROXIES, columns, strict=True)]
     return Evaluation(scores=(main, *more), items=items)
+
+
+def _choice_probs(task: LoadedTask, responses: Sequence[tuple[float, bool] | str]) -> list[float]:
+    """Of each item with one right choice: exp(l_right) / sum over its choices of exp(l)."""
+    nats = [-math.inf if isinstance(said, str) else said[0] for said in responses]
+    return [
+        math.exp(nats[item.right] - np.logaddexp.reduce([nats[i] for i in item.choices]))
+        for item in task.items
+        if item.right is not None
+    ]
 
 
 def _generated(

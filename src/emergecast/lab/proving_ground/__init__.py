@@ -7,7 +7,7 @@ chooses checkpoints: they are chosen by loss alone.
 
 from __future__ import annotations
 
-from emergecast.lab.proving_ground._files import MATCHING, PROBE
+from emergecast.lab.proving_ground._files import PROBE
 from emergecast.lab.proving_ground._make import Made, Order, make, missing, order
 from emergecast.lab.proving_ground._pretrain import (
     Pretrained,
@@ -17,6 +17,7 @@ from emergecast.lab.proving_ground._pretrain import (
     pretrain,
 )
 from emergecast.lab.proving_ground._recipe import PRESETS, Preset, Quality, Size, Tuning
+from emergecast.lab.proving_ground._skill import MATCHING, Question, WorldPlan, WorldSkill
 from emergecast.lab.proving_ground._vocabulary import tokenizer, vocabulary
 
 __all__ = [
@@ -30,8 +31,11 @@ __all__ = [
     "Pretraining",
     "Progress",
     "Quality",
+    "Question",
     "Size",
     "Tuning",
+    "WorldPlan",
+    "WorldSkill",
     "make",
     "missing",
     "new_model",

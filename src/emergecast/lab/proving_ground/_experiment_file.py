@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from emergecast.lab.proving_ground._files import CORPUS, MATCHING, PROBE, TASKS
+from emergecast.lab.proving_ground._files import CORPUS, LANGUAGE_CORPUS, PROBE, TASKS
 from emergecast.lab.proving_ground._recipe import (
     PROBE_SHOTS,
     PROBE_TUNINGS,
@@ -15,7 +15,8 @@ from emergecast.lab.proving_ground._recipe import (
     Preset,
     Tuning,
 )
-from emergecast.lab.proving_ground._world import CLASSES, PAIRS
+from emergecast.lab.proving_ground._skill import CYCLE_B, Question, WorldSkill
+from emergecast.lab.proving_ground._world import PAIRS
 
 EXPERIMENT: Final = "experiment.yaml"
 
@@ -35,19 +36,24 @@ def experiment_text(preset: Preset, series: Sequence[str], controls: Sequence[st
         *(f"  - {{name: {name}, folder: series/{name}}}" for name in controls),
         "corpora:",
         f"  - {{name: held-out, path: {CORPUS.as_posix()}}}",
-        "tasks:",
-        f"  - name: {MATCHING}",
-        f"    include_path: {TASKS.as_posix()}",
-        f"    shots_in_document: {PAIRS}",
-        f"    chance: {1 / CLASSES}",
-        f"    examples: {_amounts(preset.tunings)}",
     ]
+    if preset.second_axis:
+        lines.append(f"  - {{name: language, path: {LANGUAGE_CORPUS.as_posix()}}}")
+    lines.append("tasks:")
+    for skill in preset.plan.skills:
+        lines += [
+            f"  - name: {skill.task}",
+            f"    include_path: {TASKS.as_posix()}",
+            f"    shots_in_document: {PAIRS}",
+            f"    chance: {_chance(skill, preset)}",
+            f"    examples: {_amounts(preset.tunings_of(skill))}",
+        ]
     if preset.probe:
         lines += [
             f"  - name: {PROBE}",
             f"    include_path: {TASKS.as_posix()}",
             f"    shots: {PROBE_SHOTS}",
-            f"    chance: {1 / CLASSES}",
+            f"    chance: {1 / CYCLE_B}",
             f"    examples: {_amounts(PROBE_TUNINGS)}",
         ]
     lines += [
@@ -64,6 +70,12 @@ def experiment_text(preset: Preset, series: Sequence[str], controls: Sequence[st
         "      train_embeddings: false",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _chance(skill: WorldSkill, preset: Preset) -> str:
+    if not preset.second_axis or skill.asked is Question.RECALL:
+        return str(skill.chance)
+    return f"{{acc: {skill.chance}, choice_prob: {skill.chance}}}"
 
 
 def _amounts(tunings: Sequence[Tuning]) -> str:

@@ -20,7 +20,7 @@ from emergecast.errors import LabError
 from emergecast.files import save_text
 from emergecast.lab.checkpoints import Checkpoint, write_series
 from emergecast.lab.proving_ground._experiment_file import EXPERIMENT, experiment_text
-from emergecast.lab.proving_ground._files import write_corpus, write_matching, write_probe
+from emergecast.lab.proving_ground._files import write_files
 from emergecast.lab.proving_ground._pretrain import Pretraining, Progress, pretrain
 from emergecast.lab.proving_ground._recipe import PRESETS, Preset, Quality
 from emergecast.lab.worker import end_with_parent
@@ -55,6 +55,8 @@ class Order:
                 quality=quality,
                 targets=self.preset.targets,
                 most_steps=self.preset.most_steps,
+                stop=self.preset.stop,
+                plan=self.preset.plan,
                 with_control=quality is self.qualities[0],
             )
             for size in self.preset.sizes
@@ -129,10 +131,7 @@ def make(
     todo = missing(order, folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_text(_json({**_described(order), "finished": False}), folder, MANIFEST)
-    write_corpus(folder)
-    write_matching(folder, order.preset.training_prompts)
-    if order.preset.probe:
-        write_probe(folder)
+    write_files(folder, order.preset)
     if todo:
         _train(todo, folder, jobs or os.cpu_count() or 1, on_progress)
     count = _write_all_series(order, folder)

@@ -29,6 +29,7 @@ from emergecast.lab.proving_ground._recipe import (
     Quality,
     Size,
 )
+from emergecast.lab.proving_ground._skill import ONE_SKILL, WorldPlan
 from emergecast.lab.proving_ground._vocabulary import LONGEST, tokenizer
 from emergecast.lab.proving_ground._world import CorpusRecipe, World, documents, world
 from emergecast.measurements import RANDOM_WEIGHTS
@@ -59,6 +60,8 @@ class Pretraining:
     """It ends after so many steps,"""
     stop: float = STOP
     """or below this loss."""
+    plan: WorldPlan = ONE_SKILL
+    """The world it learns of."""
     with_control: bool = True
     """Whether the model before its first step is kept too; one corpus of a seed is enough."""
 
@@ -131,7 +134,7 @@ def pretrain(
 
     torch.set_num_threads(1)
     torch.manual_seed(plan.seed)
-    model = new_model(plan.size)
+    model = new_model(plan.size, plan.plan.words)
     moments = _train(plan, model, on_progress)
     losses = np.array([moment.loss for moment in moments])
     chosen = {int(np.abs(losses - target).argmin()) for target in plan.targets}
@@ -145,19 +148,19 @@ def pretrain(
     )
 
 
-def new_model(size: Size) -> SmearedKeysForCausalLM:
-    """A model of this size with random weights, of torch's own seed."""
+def new_model(size: Size, words: int = ONE_SKILL.words) -> SmearedKeysForCausalLM:
+    """A model of this size for so many words, with random weights of torch's own seed."""
     from emergecast.lab.architecture import SmearedKeysConfig, SmearedKeysForCausalLM
 
-    words = tokenizer()
+    known = tokenizer(words)
     config = SmearedKeysConfig(
-        vocab_size=len(words),
+        vocab_size=len(known),
         hidden_size=size.width,
         num_hidden_layers=size.layers,
         num_attention_heads=size.heads,
         max_position_embeddings=LONGEST,
-        pad_token_id=words.pad_token_id,
-        eos_token_id=words.eos_token_id,
+        pad_token_id=known.pad_token_id,
+        eos_token_id=known.eos_token_id,
     )
     return SmearedKeysForCausalLM(config)
 
@@ -167,7 +170,7 @@ def _train(
 ) -> list[_Moment]:
     import torch
 
-    place = world()
+    place = world(plan.plan)
     choosing = _choosing(place)
     optimizer = _optimizer(model, plan.size.learning_rate)
     rng = np.random.default_rng(plan.seed + 1)
@@ -247,7 +250,7 @@ def _write(
     model.load_state_dict(moment.weights)
     with quiet_transformers():
         model.save_pretrained(path)
-    tokenizer().save_pretrained(path)
+    tokenizer(plan.plan.words).save_pretrained(path)
     params = sum(weight.numel() for weight in model.parameters())
     tokens = moment.step * BATCH * DOCUMENT
     return Checkpoint(

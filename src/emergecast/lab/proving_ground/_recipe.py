@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from emergecast.lab.proving_ground._skill import EIGHT_SKILLS, ONE_SKILL, WorldPlan, WorldSkill
 from emergecast.lab.proving_ground._world import CorpusRecipe
 
 DOCUMENT: Final = 64
@@ -44,15 +45,17 @@ class Quality(StrEnum):
     """Which corpus the models are pretrained on."""
 
     HIGH = "high"
-    """A quarter of the documents are exercises."""
+    """All exercises are right."""
     LOW = "low"
-    """As many are, but a quarter of their labels are drawn at random."""
+    """A quarter of the labels in exercises are drawn at random."""
 
 
 RECIPES: Final = {
-    Quality.HIGH: CorpusRecipe(name="high", exercises=0.25),
-    Quality.LOW: CorpusRecipe(name="low", exercises=0.25, wrong=0.25),
+    Quality.HIGH: CorpusRecipe(name="high"),
+    Quality.LOW: CorpusRecipe(name="low", wrong=0.25),
 }
+LANGUAGE: Final = CorpusRecipe(name="language", exercises=False)
+"""What the second held-out corpus is made of, where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +106,15 @@ TUNINGS: Final = (
 )
 """One rule for all models: more examples, more steps, and a higher rate up to a point."""
 LARGEST_TUNING: Final = Tuning(examples=16384, steps=800, learning_rate_times=1.5)
+SKILLS_TUNINGS: Final = tuple(
+    replace(each, subsets=2) if each.examples == 256 else each for each in TUNINGS
+)
+"""Of preset `skills`: the same rule, and a second subset of 256 prompts too."""
+SKILLS_TARGETS: Final = (
+    *(4.8, 4.4, 4.2, 4.14, 4.08, 4.02, 3.96, 3.90, 3.84, 3.78, 3.72, 3.68, 3.64, 3.60, 3.56),
+    *(3.52, 3.48, 3.44, 3.40),
+)
+"""Losses at which checkpoints of preset `skills` are kept: some skill emerges at most of them."""
 PROBE_SHOTS: Final = 24
 """Solved words before the question, few-shot."""
 PROBE_TUNINGS: Final = (
@@ -132,8 +144,21 @@ class Preset:
     """Losses at which checkpoints are kept, in nats per token."""
     most_steps: int = MOST_STEPS
     """Pretraining ends after so many steps, whatever the loss."""
+    stop: float = STOP
+    """Or below this loss, in nats per token."""
+    plan: WorldPlan = ONE_SKILL
+    """The world, with a task for each of its skills."""
     probe: bool = False
     """Whether there is a second task, in which more data raises the slope and not the elbow."""
+    second_axis: bool = False
+    """Whether the table also has the loss on language without exercises, and beside accuracy the
+    probability of the right choice."""
+
+    def tunings_of(self, skill: WorldSkill) -> tuple[Tuning, ...]:
+        """How models are finetuned on this skill's task."""
+        if not skill.amounts:
+            return self.tunings
+        return tuple(each for each in self.tunings if each.examples in skill.amounts)
 
     @property
     def training_prompts(self) -> int:
@@ -159,6 +184,17 @@ PRESETS: Final = {
             tunings=(*TUNINGS, LARGEST_TUNING),
             targets=(*TARGETS, PROBE_TARGET),
             probe=True,
+        ),
+        Preset(
+            name="skills",
+            sizes=(replace(L, seconds=270), replace(M, seconds=190)),
+            seeds=(0, 1),
+            tunings=SKILLS_TUNINGS,
+            targets=SKILLS_TARGETS,
+            most_steps=1200,
+            stop=3.3,
+            plan=EIGHT_SKILLS,
+            second_axis=True,
         ),
     )
 }

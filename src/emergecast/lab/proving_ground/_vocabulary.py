@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emergecast.lab.proving_ground._world import LABELS, WORDS, Ids
+from emergecast.lab.proving_ground._skill import ONE_SKILL
+from emergecast.lab.proving_ground._world import LABELS, Ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -21,29 +22,30 @@ _VOWELS: Final = "aeiou"
 _SPELLING_SEED: Final = 7
 
 
-def vocabulary() -> tuple[str, ...]:
+def vocabulary(words: int = ONE_SKILL.words) -> tuple[str, ...]:
     """The text of every token: words of two syllables, labels A to P, then the special ones."""
     syllables = [c + v for c in _CONSONANTS for v in _VOWELS]
     spellings = [first + second for first in syllables for second in syllables]
-    chosen = np.random.default_rng(_SPELLING_SEED).permutation(len(spellings))[:WORDS]
-    words = [spellings[i] for i in chosen]
-    return (*words, *(chr(ord("A") + i) for i in range(LABELS)), PAD, END, UNKNOWN)
+    chosen = np.random.default_rng(_SPELLING_SEED).permutation(len(spellings))[:words]
+    spelt = [spellings[i] for i in chosen]
+    return (*spelt, *(chr(ord("A") + i) for i in range(LABELS)), PAD, END, UNKNOWN)
 
 
-def text(tokens: Ids) -> list[str]:
+def text(tokens: Ids, words: int = ONE_SKILL.words) -> list[str]:
     """Documents [n, time] as text, words joined by a space."""
-    spelling = vocabulary()
+    spelling = vocabulary(words)
     return [" ".join(spelling[token] for token in row) for row in tokens.tolist()]
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
-    """The word-level tokenizer of the proving ground; it adds no special token."""
+def tokenizer(words: int = ONE_SKILL.words) -> PreTrainedTokenizerFast:
+    """The word-level tokenizer of a world of so many words; it adds no special token."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import WhitespaceSplit
     from transformers import PreTrainedTokenizerFast
 
-    made = Tokenizer(WordLevel({word: i for i, word in enumerate(vocabulary())}, unk_token=UNKNOWN))
+    numbers = {word: i for i, word in enumerate(vocabulary(words))}
+    made = Tokenizer(WordLevel(numbers, unk_token=UNKNOWN))
     made.pre_tokenizer = WhitespaceSplit()
     return PreTrainedTokenizerFast(
         tokenizer_object=made,

@@ -9,7 +9,7 @@ on more examples than there are, and to run code of a task folder that nobody ha
 from __future__ import annotations
 
 from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
-from emergecast.lab.tasks._items import Item, ItemScore
+from emergecast.lab.tasks._items import CHOICE_PROB, Item, ItemScore
 from emergecast.lab.tasks._load_task import load_task
 from emergecast.lab.tasks._loaded_task import LoadedTask
 from emergecast.lab.tasks._pool import FinetuningPool
@@ -21,6 +21,7 @@ from emergecast.lab.tasks._trust import code_lines, trust, untrusted_code
 from emergecast.lab.tasks._yaml_faults import YamlFault, yaml_faults
 
 __all__ = [
+    "CHOICE_PROB",
     "BesideMetric",
     "ChanceRule",
     "ColumnKind",

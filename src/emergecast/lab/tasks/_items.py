@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
 
 
+CHOICE_PROB: Final = "choice_prob"
+"""Name of a metric: mean probability of the right choice among the choices."""
 GENERATING: Final = "generate_until"
 """Type of a task whose answers a model writes."""
 
@@ -28,6 +30,8 @@ class Item:
     """Which task of a group it belongs to."""
     requests: tuple[int, ...]
     """Numbers of its requests."""
+    choices: tuple[int, ...]
+    """Those of its choices, each after the prompt; empty where nothing is chosen."""
     right: int | None
     """Number of the request whose log-probability is that of the right answer; None if unknown."""
     prompt: str
@@ -59,8 +63,6 @@ class ItemScore(NamedTuple):
     """Whether the completion ended at the limit of tokens and not by itself."""
     proxy: Mapping[str, float] | None = None
     """Signals of the reference solution by name; None where the task does not ask for them."""
-    choice_prob: float | None = None
-    """Probability of the right choice among the choices; None where it is not measured."""
 
 
 def target_of(part: ConfigurableTask, doc: Any) -> str:  # noqa: ANN401  a document of any data set

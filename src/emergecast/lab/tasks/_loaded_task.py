@@ -18,6 +18,7 @@ from emergecast.errors import LabError
 from emergecast.lab.tasks._definition import Definition, define
 from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
 from emergecast.lab.tasks._items import (
+    CHOICE_PROB,
     GENERATING,
     Item,
     ItemScore,
@@ -105,8 +106,11 @@ class LoadedTask:
 
     @property
     def chances(self) -> Mapping[str, float]:
-        """Chance levels of these, where theory gives one."""
-        levels = {str(name): uniform_chance(name, self._choices or 1) for name in self.besides}
+        """Chance levels of what is measured beside a settled task, where theory gives one."""
+        if self._task.settled is None:
+            return {}
+        names = [*self.besides, *([CHOICE_PROB] if self._choices else [])]
+        levels = {str(name): uniform_chance(name, self._choices or 1) for name in names}
         return {name: level for name, level in levels.items() if level is not None}
 
     @cached_property
@@ -357,10 +361,6 @@ class LoadedTask:
         results = part.process_results(doc, [chosen[i] for i in item.requests])
         said = None if item.right is None else responses[item.right]
         completion, answer = self._said(item, chosen, responses)
-        prob = None
-        if BesideMetric.CHOICE_PROB in self.besides and isinstance(said, tuple):
-            nats = np.array([responses[i][0] for i in item.requests])
-            prob = float(np.exp(said[0] - np.logaddexp.reduce(nats)))
         return ItemScore(
             id=item.id,
             correct=float(results[self.metric]),
@@ -369,7 +369,6 @@ class LoadedTask:
             completion=completion,
             target=item.target,
             answer=answer,
-            choice_prob=prob,
         )
 
     def _said(
@@ -381,19 +380,18 @@ class LoadedTask:
         if isinstance(text, str):
             answer = kept if isinstance(kept, str) else json.dumps(kept, default=str)
             return text, None if answer == text else answer
-        part = self._parts[item.part]
-        if part.OUTPUT_TYPE != _PICKING:
+        if not item.choices:
             return None, None
-        twice = "acc_mutual_info" in part.aggregation()  # each choice is asked without prompt too
-        choices = item.requests[: len(item.requests) // (2 if twice else 1)]
-        likely = max(choices, key=lambda i: responses[i][0])
+        likely = max(item.choices, key=lambda i: responses[i][0])
         return str(self.requests[likely].args[1]), None
 
     def _item(self, place: int, doc_id: int, numbers: list[int]) -> Item:
         part = self._parts[place]
         first = self.requests[numbers[0]]
-        right = None
+        right, choices = None, 0
         if part.OUTPUT_TYPE == _PICKING:
+            twice = "acc_mutual_info" in part.aggregation()  # each is asked without prompt too
+            choices = len(numbers) // (2 if twice else 1)
             gold = right_choice(part, first.doc)
             right = None if gold is None else numbers[gold]
         elif part.OUTPUT_TYPE == "loglikelihood":
@@ -407,6 +405,7 @@ class LoadedTask:
             id=f"{prefix}{doc_id}",
             part=place,
             requests=tuple(numbers),
+            choices=tuple(numbers[:choices]),
             right=right,
             prompt=prompt,
             prompt_hash=hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest()[:_BEGIN],

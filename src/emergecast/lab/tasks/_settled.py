@@ -30,8 +30,6 @@ class ChanceRule(StrEnum):
 class BesideMetric(StrEnum):
     """A metric that is measured beside the main one."""
 
-    CHOICE_PROB = "choice_prob"
-    """Probability of the right choice among the choices, `exp(l_right) / sum_k exp(l_k)`."""
     MCC = "mcc"
     """Matthews correlation of the choices made and the right ones."""
     LOGPROB_PER_TOKEN = "logprob_per_token"  # noqa: S105  no password
