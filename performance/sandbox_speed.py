@@ -49,6 +49,7 @@ def plain(program: str, count: int) -> None:
         done = subprocess.run(
             [sys.executable, "-c", program],
             input=TEST.given, capture_output=True, text=True, timeout=20, check=False,
+            start_new_session=True,  # as the sandbox does: Linux shares cores out by session
         )  # fmt: skip
         return done.stdout == TEST.expected
 
