@@ -151,7 +151,9 @@ def test_they_are_in_the_ledger_and_in_the_table(place: Path):
     found = survey(experiment, remember=True)
     table = make_table(found.plan, found.results)
     assert table.without_chance == tuple(
-        f"{name} of words" for name in PROXIES if name not in {"proxy_rank", "proxy_top5"}
+        f"{name} of words"
+        for name in ("choice_prob", *PROXIES)
+        if name not in {"proxy_rank", "proxy_top5"}
     )
     rows = [row for row in table.table.frame.to_dicts() if row["metric"] in PROXIES]
     assert len(rows) == 2 * 2 * 2
