@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
 
 CHOICE_PROB: Final = "choice_prob"
 """Name of a metric: mean probability of the right choice among the choices."""
+PICKING: Final = "multiple_choice"
+"""What the harness calls tasks whose answers are chosen."""
 GENERATING: Final = "generate_until"
 """Type of a task whose answers a model writes."""
+
+_BEGIN: Final = 12
+"""Characters kept of the hash of a prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +69,46 @@ class ItemScore(NamedTuple):
     """Whether the completion ended at the limit of tokens and not by itself."""
     proxy: Mapping[str, float] | None = None
     """Signals of the reference solution by name; None where the task does not ask for them."""
+
+
+def item_of(
+    task: ConfigurableTask,
+    requests: Sequence[Instance],
+    numbers: tuple[int, ...],
+    *,
+    part: int,
+    several: bool,
+) -> Item:
+    """The item that these requests ask for.
+
+    Args:
+        task: the task of the harness that it belongs to.
+        requests: all requests.
+        numbers: which of them ask for this item.
+        part: number of the task among those of its group.
+        several: whether its group has several tasks.
+    """
+    first = requests[numbers[0]]
+    right, choices = None, 0
+    if task.OUTPUT_TYPE == PICKING:
+        twice = "acc_mutual_info" in task.aggregation()  # each is asked without prompt too
+        choices = len(numbers) // (2 if twice else 1)
+        gold = right_choice(task, first.doc)
+        right = None if gold is None else numbers[gold]
+    elif task.OUTPUT_TYPE == "loglikelihood":
+        right = numbers[0]
+    prompt = "\n".join(dict.fromkeys(filter(None, (str(requests[i].args[0]) for i in numbers))))
+    target = target_of(task, first.doc) if right is None else requests[right].args[1]
+    return Item(
+        id=f"{first.task_name}/{first.doc_id or 0}" if several else str(first.doc_id or 0),
+        part=part,
+        requests=numbers,
+        choices=numbers[:choices],
+        right=right,
+        prompt=prompt,
+        prompt_hash=hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest()[:_BEGIN],
+        target=str(target),
+    )
 
 
 def target_of(part: ConfigurableTask, doc: Any) -> str:  # noqa: ANN401  a document of any data set

@@ -20,11 +20,11 @@ from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
 from emergecast.lab.tasks._items import (
     CHOICE_PROB,
     GENERATING,
+    PICKING,
     Item,
     ItemScore,
+    item_of,
     reference_of,
-    right_choice,
-    target_of,
 )
 from emergecast.lab.tasks._named_metric import filter_of_parts, metric_of_parts
 from emergecast.lab.tasks._pool import FinetuningPool, make_pool, training_docs, training_pair
@@ -41,10 +41,7 @@ if TYPE_CHECKING:
 Response = tuple[float, bool] | str
 """What a model says to a request: log-probability and whether it is the most likely, or a text."""
 
-_PICKING: Final = "multiple_choice"
-_SCORED: Final = (_PICKING, GENERATING, "loglikelihood")
-_BEGIN: Final = 12
-"""Characters kept of the hash of a prompt."""
+_SCORED: Final = (PICKING, GENERATING, "loglikelihood")
 
 
 class LoadedTask:
@@ -192,7 +189,11 @@ class LoadedTask:
             for request in part.instances:
                 grouped[place, int(request.doc_id or 0)].append(number)
                 number += 1
-        return tuple(self._item(place, doc, mine) for (place, doc), mine in grouped.items())
+        several = len(self._parts) > 1
+        return tuple(
+            item_of(self._parts[place], self.requests, tuple(mine), part=place, several=several)
+            for (place, _), mine in grouped.items()
+        )
 
     @cached_property
     def example(self) -> tuple[str, str]:
@@ -342,7 +343,7 @@ class LoadedTask:
     @cached_property
     def _choices(self) -> int | None:
         """Answers to choose from; None where there is no choice, or not always the same number."""
-        if any(part.OUTPUT_TYPE != _PICKING for part in self._parts):
+        if any(part.OUTPUT_TYPE != PICKING for part in self._parts):
             return None
         choices = {
             len(self._parts[item.part].doc_to_choice(self.requests[item.requests[0]].doc))
@@ -384,30 +385,3 @@ class LoadedTask:
             return None, None
         likely = max(item.choices, key=lambda i: responses[i][0])
         return str(self.requests[likely].args[1]), None
-
-    def _item(self, place: int, doc_id: int, numbers: list[int]) -> Item:
-        part = self._parts[place]
-        first = self.requests[numbers[0]]
-        right, choices = None, 0
-        if part.OUTPUT_TYPE == _PICKING:
-            twice = "acc_mutual_info" in part.aggregation()  # each is asked without prompt too
-            choices = len(numbers) // (2 if twice else 1)
-            gold = right_choice(part, first.doc)
-            right = None if gold is None else numbers[gold]
-        elif part.OUTPUT_TYPE == "loglikelihood":
-            right = numbers[0]
-        prefix = f"{first.task_name}/" if len(self._parts) > 1 else ""
-        prompt = "\n".join(
-            dict.fromkeys(filter(None, (str(self.requests[i].args[0]) for i in numbers)))
-        )
-        target = target_of(part, first.doc) if right is None else self.requests[right].args[1]
-        return Item(
-            id=f"{prefix}{doc_id}",
-            part=place,
-            requests=tuple(numbers),
-            choices=tuple(numbers[:choices]),
-            right=right,
-            prompt=prompt,
-            prompt_hash=hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest()[:_BEGIN],
-            target=str(target),
-        )
