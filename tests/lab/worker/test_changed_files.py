@@ -20,6 +20,7 @@ from emergecast.lab.executors import RunOptions, run_all
 from emergecast.lab.experiment import LATER, Run, RunKind, canonical, read_experiment
 from emergecast.lab.ledger import Ledger, State
 from emergecast.lab.plan import Survey, look_up, make_table, survey
+from emergecast.lab.tasks import CHOICE_PROB
 from emergecast.lab.worker._model_measurer import ModelMeasurer
 
 
@@ -148,7 +149,7 @@ COLUMNS = "key, kind, title, identity, outcome, items, started, seconds, timings
 
 
 def as_version_0_1_0_wrote_it(place: Path) -> None:
-    """The ledger in the form of that version, whose keys knew no definitions."""
+    """The ledger in the form of that version, whose keys knew no definitions: fewer scores too."""
     ledger = read_experiment(place / "small.yaml").ledger
     with sqlite3.connect(ledger) as connection:
         rows = connection.execute(f"SELECT {COLUMNS} FROM results").fetchall()  # noqa: S608
@@ -159,10 +160,12 @@ def as_version_0_1_0_wrote_it(place: Path) -> None:
         connection.execute(RESULTS_OF_0_1_0)
         connection.executescript(OTHERS_OF_0_1_0)
         connection.execute("PRAGMA user_version = 1")
-        for _, kind, title, identity, *rest in rows:
+        for _, kind, title, identity, outcome, *rest in rows:
+            said = json.loads(outcome)
+            said["scores"] = [each for each in said["scores"] if each["metric"] != CHOICE_PROB]
             old = {k: v for k, v in json.loads(identity).items() if k not in LATER}
             run = Run(series="", checkpoint="", task="", identity=json.loads(identity))
-            values = (run.first_key, kind, title, canonical(old), *rest)
+            values = (run.first_key, kind, title, canonical(old), json.dumps(said), *rest)
             marks = ", ".join("?" * len(values))
             connection.execute(f"INSERT INTO results VALUES ({marks})", values)  # noqa: S608
     connection.close()
