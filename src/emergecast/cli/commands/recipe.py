@@ -45,7 +45,7 @@ def recipe(
         if out is not None or beside:
             raise OptionError("which recipe? Name it: emergecast recipe lists them.")
         known = [catalogued_recipe(each) for each in recipe_names()]
-        print(json.dumps(record(known)) if as_json else "\n".join(recipe_lines(known)))
+        print(json.dumps({"recipes": record(known)}) if as_json else "\n".join(recipe_lines(known)))
         return
     found = catalogued_recipe(name)
     ours = [each for path in beside or () for each in forecasts_in(path)]
@@ -56,9 +56,10 @@ def recipe(
             raise OptionError(f'-o: "{out}" is there already. Choose another name.') from None
     if as_json:
         print(json.dumps({**record(found), "ours": record(ours)}))
-    elif beside:
+        return
+    if beside:
         print("\n".join(beside_lines(found, ours)))
     elif out is None:
         print(found.text, end="")
-    else:
+    if out is not None:
         print(f"Wrote {out}. Next: emergecast plan {out}")

@@ -44,7 +44,7 @@ def check(
     else:
         for trial in found.trials:
             verdict = "held" if trial.held else "NOT HELD"
-            print(f"{verdict:<8}  {trial.name}: {trial.ending}")
+            print(f"{verdict:<8}  {trial.name} (the program: {trial.ending})")
             if trial.why:
                 print(f"          {trial.why}")
         held = sum(trial.held for trial in found.trials)

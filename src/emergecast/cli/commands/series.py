@@ -27,9 +27,14 @@ def list(  # noqa: A001  the command's name
     Example: `emergecast series list --match 'pythia*'`
     """
     from emergecast.cli.texts.catalogue import list_lines, summary
+    from emergecast.errors import OptionError, near
     from emergecast.lab.catalogue.series import catalogued_series, left_out_families, series_names
 
     taken = [catalogued_series(name) for name in series_names() if _fits(name, match)]
+    if not taken:
+        raise OptionError(
+            f'--match: no series is called like "{match}". {near(match, series_names())}'
+        )
     left_out = dict(left_out_families())
     if as_json:
         print(json.dumps({"series": [summary(each) for each in taken], "left_out": left_out}))

@@ -123,7 +123,9 @@ def verify_lines(series: CataloguedSeries, found: Verification) -> Iterator[str]
             yield from wrapped(f"missing: {name}: {reason}", "  ")
     elif found.missing:
         yield f"{len(found.missing)} are not in the cache, and were not looked at."
-    if not found.suspicions:
+    if not found.hashes:
+        yield "Nothing was compared."
+    elif not found.suspicions:
         yield "No two of them share a weight file."
 
 

@@ -53,7 +53,10 @@ def forecasts_in(path: Path) -> list[OwnForecast]:
         content = json.loads(read_whole(path))
         several = content.get("forecasts", [content]) if isinstance(content, dict) else [content]
         records = [from_json(ForecastRecord, each, what=str(path)) for each in several]
-    except (OSError, ValueError, RecordError) as error:
+    except OSError as error:
+        why = error.strerror or "it is not a regular file"
+        raise OptionError(f'--beside: "{path}" cannot be read: {why}. Check the path.') from None
+    except (ValueError, RecordError) as error:
         raise OptionError(
             f'--beside: "{path}" is not a forecast.json ({error}). emergecast fit -o writes one.'
         ) from None
@@ -105,11 +108,11 @@ def beside_lines(recipe: Recipe, ours: Sequence[OwnForecast]) -> Iterator[str]:
     corpora = sorted({each.corpus for each in ours if each.corpus})
     if recipe.published and corpora:
         yield from wrapped(
-            f"Losses of ours are on {', '.join(corpora)}; the published ones are on the paper's own"
-            " text. Compare how far apart elbows are, not where they lie."
+            f"Losses of ours are on the text {', '.join(corpora)}; the published ones are on the"
+            " paper's own. Compare how far apart elbows are, not where they lie."
         )
 
 
 def _line(what: str, who: str, p05: float | None, p50: float | None, p95: float | None) -> str:
     values = " ".join("     -" if each is None else f"{each:6.3f}" for each in (p05, p50, p95))
-    return f"{what[:22]:<22} {who[:13]:<13} {values}"
+    return f"{what:<22} {who:<13} {values}"

@@ -192,11 +192,10 @@ def published_params(checkpoint: Checkpoint) -> int:
 def revisions_of(repository: str) -> tuple[str, ...]:
     """Branches and tags of a repository, as the hub says; none where it cannot be asked."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     try:
         refs = HfApi().list_repo_refs(repository)
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
+    except hub_errors():
         return ()
     return tuple(each.name for each in (*refs.branches, *refs.tags))
 
@@ -273,14 +272,7 @@ def _fetch(checkpoint: Checkpoint, patterns: tuple[str, ...]) -> Path:
 @contextmanager
 def _explained(checkpoint: Checkpoint) -> Iterator[None]:
     """What the hub raises, as a message with both names and what to do."""
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
 
     repository, revision = str(checkpoint.repo), checkpoint.revision
     at = "its main branch" if revision is None else f'revision "{revision}"'
@@ -296,19 +288,28 @@ def _explained(checkpoint: Checkpoint) -> Iterator[None]:
         near = nearest(revision or "", revisions_of(repository))
         meant = f'The most alike is "{near}". ' if near else ""
         raise LabError(f"{wanted} it has no such revision. {meant}{hub_advice()}") from error
-    except (
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        HFValidationError,
-        OfflineModeIsEnabled,
-        OSError,
-    ) as error:
+    except hub_errors() as error:
         gated = checkpoint.source is not None and checkpoint.source.gated
         ask = f" It is gated: accept its conditions at https://huggingface.co/{repository}."
         raise LabError(
             f"{wanted} that could not be read ({type(error).__name__}).{ask if gated else ''}"
             f" {hub_advice()}"
         ) from error
+
+
+def hub_errors() -> tuple[type[Exception], ...]:
+    """What huggingface_hub raises where the hub does not give something, or cannot be reached."""
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+    )
+
+    # The errors of a connection are those of the library below it, from which its own descend.
+    below = [each for each in HfHubHTTPError.__mro__ if each.__name__ == "HTTPError"]
+    known = (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OfflineModeIsEnabled)
+    return (*known, OSError, *below)
 
 
 def hub_advice() -> str:

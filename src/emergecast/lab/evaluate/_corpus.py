@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from emergecast.errors import LabError, OptionError
-from emergecast.lab.checkpoints import hub_advice
+from emergecast.lab.checkpoints import hub_advice, hub_errors
 
 C4: Final = "c4"
 """Name of the validation split of C4 in English, which the hub has."""
@@ -149,12 +149,11 @@ def _files(text: Corpus) -> Iterator[Path]:
         yield text.path
         return
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     for name in _C4_FILES:
         try:
             yield Path(hf_hub_download(_C4_REPOSITORY, name, repo_type="dataset"))
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        except hub_errors() as error:
             raise LabError(
                 f'the loss corpus "{C4}" is "{name}" of "{_C4_REPOSITORY}" on the hub, and that'
                 f" could not be read ({type(error).__name__}). Give a copy of that file,"

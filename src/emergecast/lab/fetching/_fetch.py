@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
 from emergecast.errors import LabError, OptionError
-from emergecast.lab.checkpoints import Checkpoint, fetch_settings, folders_of
+from emergecast.lab.checkpoints import Checkpoint, fetch_settings, folders_of, hub_errors
 from emergecast.lab.fetching._needs import Need, NeedKind, Needs
 
 
@@ -61,11 +61,10 @@ def fetch(
 def _get(need: Need) -> None:
     if need.kind is NeedKind.DATA:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError
 
         try:
             snapshot_download(need.repository, repo_type="dataset")
-        except (HfHubHTTPError, OSError) as error:
+        except hub_errors() as error:
             what = f"{type(error).__name__}: {error}"
             raise LabError(f'the data set "{need.repository}" cannot be read ({what}).') from error
     elif need.checkpoint is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from emergecast.errors import LabError
-from emergecast.lab.checkpoints import Checkpoint, cached, listing
+from emergecast.lab.checkpoints import Checkpoint, cached, hub_errors, listing
 from emergecast.lab.experiment import Experiment
 from emergecast.lab.tasks import Task, read_task_folder
 
@@ -197,7 +197,6 @@ def _data_sets(tasks: Sequence[Task]) -> Iterator[str]:
 def _data(name: str, cache: Path) -> Need:
     """A data set; its files are few and small beside weights, and not counted where absent."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     place = cache / f"datasets--{name.replace('/', '--')}" / "snapshots"
     here = place.is_dir() and any(place.iterdir())
@@ -206,8 +205,9 @@ def _data(name: str, cache: Path) -> Need:
         try:
             said = HfApi().dataset_info(name, files_metadata=True)
             size = sum(each.size or 0 for each in said.siblings or ())
-        except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
-            problem = f'the data set "{name}" cannot be read ({type(error).__name__}).'
+        except hub_errors() as error:
+            why = type(error).__name__
+            problem = f'the data set "{name}" cannot be read ({why}). Check the connection.'
     return Need(
         kind=NeedKind.DATA, repository=name, revision=None, bytes=size, here=here, problem=problem
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from emergecast.errors import LabError
-from emergecast.lab.checkpoints import hub_advice
+from emergecast.lab.checkpoints import hub_advice, hub_errors
 from emergecast.lab.tasks._settled import ColumnKind, SettledTask
 
 if TYPE_CHECKING:
@@ -79,12 +79,11 @@ def _find(settled: SettledTask, split: str, folder: Path | None) -> Sequence[Pat
 def _downloaded(settled: SettledTask, place: str) -> Path:
     """The folder of the data set in the hub's cache, with these files if the hub has them."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     patterns = [f"{place}{end}" for end in (".*", "-*")]
     try:
         return Path(snapshot_download(settled.repo, repo_type="dataset", allow_patterns=patterns))
-    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
+    except hub_errors() as error:
         raise LabError(
             f'task "{settled.name}": the data set {settled.repo} could not be read from the hub'
             f" ({type(error).__name__}). {hub_advice()} Or name a local copy: data: FOLDER."

@@ -64,9 +64,9 @@ class Verification:
 
     @property
     def sound(self) -> bool:
-        """Whether all that was looked at is there, and nothing is shared that is not known."""
+        """Whether something was compared, all is there, and nothing is shared that is not known."""
         gone = self.missing if self.asked is WhoSaid.HUB else {}
-        return not gone and all(each.known for each in self.suspicions)
+        return bool(self.hashes) and not gone and all(each.known for each in self.suspicions)
 
 
 def verify(
