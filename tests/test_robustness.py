@@ -17,7 +17,7 @@ from emergecast.errors import EmergecastError
 from emergecast.forecasts import ForecastOptions, Verdict
 from tests.designs import asked
 
-CASES, CHUNKS = 125, 2
+CASES, CHUNKS = 70, 2
 """Tables of a chunk, and chunks; `performance/robustness.py` runs forty of them."""
 
 Row = dict[str, Any]

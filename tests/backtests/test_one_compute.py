@@ -73,7 +73,7 @@ def test_of_the_bundled_table():
     check(proving_ground(), ("seed-0", "seed-1"), **rows)
 
 
-@pytest.mark.parametrize("seed", [3, 4, 5])
+@pytest.mark.parametrize("seed", [3])
 def test_of_simulated_tables(seed: int):
     """Two series with laws of their own."""
     design = load_design("two-series")

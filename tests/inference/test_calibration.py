@@ -10,7 +10,7 @@ import pytest
 from performance.calibration import _laws
 from scipy.stats import binom, kstest
 
-TABLES = 28
+TABLES = 18
 LAWS = ("log-power", "log-power+deviation", "log-power+student", "hill+slopes+deviation")
 
 

@@ -84,21 +84,21 @@ def select_well(table: Measurements, options: SelectOptions) -> None:
     assert found.rows["score"].is_finite().all()
 
 
-@settings(max_examples=2500)
+@settings(max_examples=1000)
 @given(st.lists(st.dictionaries(columns, cells, max_size=12) | likely, max_size=6))
 def test_records_end_in_a_table_or_a_table_error(records):
     """Whatever the cells hold."""
     end_well(records, chance=0.25, loss_from="epoch")
 
 
-@settings(max_examples=1000)
+@settings(max_examples=500)
 @given(st.lists(likely, min_size=1, max_size=6))
 def test_likely_records_end_well_too(records):
     """Nearly good tables, which reach the later rules."""
     end_well(records)
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(st.dictionaries(columns, st.lists(cells, max_size=4) | cells, max_size=12))
 def test_columns_end_in_a_table_or_a_table_error(source):
     """Also where they are ragged or no lists at all."""
@@ -129,7 +129,7 @@ def _polars(records) -> pl.DataFrame:
     return pl.DataFrame(tame, strict=False, infer_schema_length=None)
 
 
-@settings(max_examples=700)
+@settings(max_examples=300)
 @given(st.binary(max_size=80), st.sampled_from([".csv", ".jsonl", ".parquet"]))
 def test_bytes_end_in_a_table_or_a_table_error(content, suffix):
     """Any file under any of the extensions."""
@@ -139,7 +139,7 @@ def test_bytes_end_in_a_table_or_a_table_error(content, suffix):
         end_well(path)
 
 
-@settings(max_examples=700)
+@settings(max_examples=300)
 @given(st.lists(st.lists(words | st.text('",\r\n;a1 ', max_size=4), max_size=7), max_size=6))
 def test_csv_text_ends_in_a_table_or_a_table_error(lines):
     """A good header over rows of anything."""
@@ -151,7 +151,7 @@ def test_csv_text_ends_in_a_table_or_a_table_error(lines):
         end_well(path)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(st.data())
 def test_a_cut_parquet_file_ends_in_a_table_error(data):
     """Cut anywhere, as by a full disk or a broken download, with or without its end mark."""

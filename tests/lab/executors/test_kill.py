@@ -35,7 +35,9 @@ def test_kills_just_after_a_write_lose_nothing_in_silence(tmp_path: Path):
 @pytest.mark.slow
 def test_finetunings_killed_at_random_moments_end_in_the_same_table(tmp_path: Path):
     """The smoke preset, its model pretrained for a moment only, with training checkpoints."""
-    preset = replace(PRESETS["smoke"], most_steps=12, targets=(7.0,))
+    smoke = PRESETS["smoke"]
+    tunings = tuple(replace(each, steps=min(each.steps, 150)) for each in smoke.tunings)
+    preset = replace(smoke, most_steps=12, targets=(7.0,), tunings=tunings)
     file = make(Order(preset=preset, seeds=(0,)), tmp_path / "ground").experiment
     text = file.read_text("utf-8")
     file.write_text(text.replace("finetune:\n", "finetune:\n  save_every_seconds: 1\n"), "utf-8")
