@@ -68,7 +68,7 @@ class Backend(HFLM):  # type: ignore[misc]  # the harness has no types
             self.on_text(request[0], text)
 
 
-class DrawEach(LogitsProcessor):  # type: ignore[misc]  # transformers has no types here
+class DrawEach(LogitsProcessor):
     """Makes the most likely token a drawn one, each sequence by a seed of its own.
 
     The largest of `logit / temperature + g`, with g of a standard Gumbel distribution, is token i
@@ -80,7 +80,7 @@ class DrawEach(LogitsProcessor):  # type: ignore[misc]  # transformers has no ty
         self._draws = [torch.Generator().manual_seed(each) for each in seeds]
         self._temperature = temperature
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # noqa: ARG002  as transformers calls it
         """Noisy scores, [sequences, vocabulary]; `input_ids` [sequences, time] is of no account."""
         size = scores.shape[-1]
         drawn = torch.stack(

@@ -257,6 +257,7 @@ def _scores(
     if programs.options.official:
         official = [sum(each.official is True for each in mine) / count for mine in counted]
         found.append(mean_score(OFFICIAL, official))
-    for k in programs.ks:
-        found.append(mean_score(f"pass@{k}", [pass_at_k(count, each, k) for each in right]))
+    found += [
+        mean_score(f"pass@{k}", [pass_at_k(count, each, k) for each in right]) for k in programs.ks
+    ]
     return tuple(found)
