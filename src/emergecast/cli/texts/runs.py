@@ -105,7 +105,7 @@ def _program_lines(
     notes = [shown or "no tests"]
     notes += ["cut at the limit of tokens"] * bool(program.get("cut"))
     notes += ["APPS's own grader takes it"] * (program.get("official") is True)
-    notes += [f"not counted: {item['masked']}"] * ("masked" in item)
+    notes += [f"not counted: {item['masked']}"] if "masked" in item else []
     yield f"\nitem {printable(name)}, program {number}: {'; '.join(notes)}"
     tests = program.get("tests", ())
     yield "  tests " + " ".join(f"{i}:{printable(str(each))}" for i, each in enumerate(tests, 1))

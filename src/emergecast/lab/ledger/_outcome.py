@@ -11,7 +11,6 @@ from emergecast.lab.evaluate import Loss, Score
 from emergecast.lab.experiment import Run
 from emergecast.lab.ledger._owner import machine
 
-
 GRADING: Final = "tests"
 """Among the timings: seconds on a core that the tests of programs took, beside everything else."""
 

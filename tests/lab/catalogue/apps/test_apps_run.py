@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from tests.lab.catalogue.apps.apps_data import write_apps
 from tests.lab.executors.in_process import InProcess
-from tests.lab.hub_cache import HubCache, fast_tokenizer, pythia
+from tests.lab.hub_cache import HubCache, pythia
 from typer.testing import CliRunner
 
 from emergecast.cli import app
