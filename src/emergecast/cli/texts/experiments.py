@@ -129,9 +129,10 @@ def _grading_line(grading: Grading) -> str:
     mask = f" and {grading.reference_tests:,} of reference solutions" * bool(
         grading.reference_tests
     )
+    took = duration(grading.core_seconds / grading.cores)
     return (
-        f"Grading runs {grading.tests:,} tests of programs{mask}, at {grading.seconds_per_test:.2g} s"
-        f" of a core each ({rests}): {duration(grading.core_seconds / grading.cores)} on"
+        f"Grading runs {grading.tests:,} tests of programs{mask}, at"
+        f" {grading.seconds_per_test:.2g} s of a core each ({rests}): {took} on"
         f" {grading.cores} cores, beside the generation."
     )
 

@@ -37,7 +37,11 @@ class Backend(HFLM):  # type: ignore[misc]  # the harness has no types
         return super().tok_batch_encode(strings, *arguments, **options)
 
     def _model_generate(
-        self, context: Tensor, max_length: int, stop: list[str], **options: Any
+        self,
+        context: Tensor,
+        max_length: int,
+        stop: list[str],
+        **options: Any,  # noqa: ANN401  as above
     ) -> Tensor:
         """The tokens of a batch, [sequences, time], each beginning with its context."""
         if options.get("do_sample") is False and (heat := options.pop("temperature", 0.0)):

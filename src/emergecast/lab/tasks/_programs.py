@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -96,12 +97,49 @@ class LoadedPrograms:
             kept=kept,
         )
 
-    def completions(self, solutions: str, subset: int) -> list[str]:
-        """Those of a problem's solutions that finetuning may see, in the order of a subset."""
-        found = solutions_of(solutions)
-        name = int.from_bytes(hashlib.sha256(solutions.encode(errors="replace")).digest()[:8])
-        order = np.random.default_rng([subset, name]).permutation(len(found)).tolist()
-        return [DELIMITER + found[i] for i in order]
+    def pairs(
+        self,
+        docs: Iterable[dict[str, Any]],
+        subset: int,
+        examples: int,
+        fits: Callable[[Pair], bool],
+    ) -> ProgramPairs:
+        """Solutions of the first `examples` training problems of which one fits, if there are.
+
+        Args:
+            docs: The problems.
+            subset: Decides which of a problem's solutions are taken.
+            examples: How many problems.
+            fits: Whether a model takes the whole of an example.
+        """
+        found: list[Pair] = []
+        solutions = problems = 0
+        wanted = self.options.solutions
+        for doc in docs:
+            if len(found) == examples * wanted:
+                break
+            fine: list[Pair] = []
+            for text in _in_order(doc["solutions"], subset):
+                pair = Pair(doc["prompt"], DELIMITER + text, ends=True)
+                if fits(pair):
+                    fine.append(pair)
+                else:
+                    solutions += 1
+                if len(fine) == wanted:
+                    break
+            if fine:
+                found += [fine[i % len(fine)] for i in range(wanted)]
+            else:
+                problems += 1
+        return ProgramPairs(found, solutions_too_long=solutions, problems_too_long=problems)
+
+
+def _in_order(solutions: str, subset: int) -> list[str]:
+    """A problem's solutions, in the order of a subset."""
+    found = solutions_of(solutions)
+    name = int.from_bytes(hashlib.sha256(solutions.encode(errors="replace")).digest()[:8])
+    order = np.random.default_rng([subset, name]).permutation(len(found)).tolist()
+    return [found[i] for i in order]
 
 
 class ProgramParts(NamedTuple):

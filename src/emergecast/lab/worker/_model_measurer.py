@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from emergecast.errors import LabError
-from emergecast.lab import checkpoints, evaluate, finetune, grading, sandbox, tasks
+from emergecast.lab import checkpoints, evaluate, finetune, sandbox, tasks
 from emergecast.lab.experiment import DEFINITION, Corpus, Experiment, Run, Training
 from emergecast.lab.ledger import GRADING, Outcome
 from emergecast.lab.worker._check_files import check_model, check_part
@@ -24,10 +24,10 @@ from emergecast.lab.worker._measurer import (
     CorpusFacts,
     ModelFacts,
     OnProgress,
-    ProgramFacts,
     TaskFacts,
 )
 from emergecast.lab.worker._offline import keep_to_this_machine
+from emergecast.lab.worker._program_facts import pairs_of, program_facts
 
 _LIBRARIES: Final = (
     "emergecast",
@@ -136,7 +136,7 @@ class ModelMeasurer:
             leaked=None if pool is None else pool.leaked,
             programs=None
             if few_shot.programs is None
-            else _program_facts(few_shot.programs, self._grades),
+            else program_facts(few_shot.programs, self._grades),
         )
 
     def corpus_facts(self, corpus: Corpus) -> CorpusFacts:
@@ -188,7 +188,7 @@ class ModelMeasurer:
         said: dict[str, Any] | None = None
         if run.training is not None:
             session = self._session(run, run.training, folder, progress)
-            pairs, left_out = _pairs(task, run.training, held)
+            pairs, left_out = pairs_of(task, run.training, held)
             trained = self._resume_or_start(run, run.training, pairs, session)
             model, tokenizer = trained.model, held.tokenizer
             said = _said(trained) | left_out
@@ -308,37 +308,6 @@ class ModelMeasurer:
         import torch
 
         return torch.cuda.get_device_name() if self._device == "cuda" else "cpu"
-
-
-def _program_facts(programs: tasks.LoadedPrograms, grades: Path) -> ProgramFacts:
-    mask = grading.known_mask(programs.problems, programs.grading(grades))
-    counts = {} if mask is None else mask.counts
-    return ProgramFacts(
-        samples=programs.options.samples,
-        tests=sum(len(each.tests.tests) for each in programs.problems),
-        reference_tests=sum(len(e.tests.tests) for e in programs.problems if e.solutions),
-        without_tests=programs.left_out.without_tests,
-        without_solutions=programs.left_out.without_solutions,
-        masked=None if mask is None else counts[grading.ReferenceState.FAILS],
-    )
-
-
-def _pairs(
-    task: tasks.LoadedTask, how: Training, held: checkpoints.Loaded
-) -> tuple[Sequence[tasks.Pair], dict[str, int]]:
-    """What a run is finetuned on, and of programs what was passed over."""
-    if task.programs is None:
-        return task.training_pairs(how.subset, how.examples), {}
-    room = finetune.room(held.model, how.method)
-    found = task.program_pairs(
-        how.subset,
-        how.examples,
-        lambda pair: finetune.tokens_of(pair, held.tokenizer) <= room,
-    )
-    return found.pairs, {
-        "solutions_too_long": found.solutions_too_long,
-        "problems_too_long": found.problems_too_long,
-    }
 
 
 def _kept(items: Sequence[tasks.ItemScore], text: str) -> tuple[dict[str, Any], ...]:

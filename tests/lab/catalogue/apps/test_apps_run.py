@@ -34,7 +34,7 @@ finetune:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, bubblewrap: None) -> Any:
+def done(tmp_path_factory: pytest.TempPathFactory, bubblewrap: None) -> Any:  # noqa: ARG001  it may skip
     """The file of an experiment that is done, and what its plan said before."""
     place = tmp_path_factory.mktemp("apps")
     cache = HubCache(home=place / "home")
