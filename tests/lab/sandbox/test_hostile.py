@@ -76,7 +76,7 @@ ENDINGS = {
     "corners of the kernel": "finished",
     "system calls of later kernels": "finished",
     "restart the machine": "finished",
-    "a bomb of compressed zeros": "out of CPU time",
+    "a bomb of compressed zeros": "out of memory",
     "descriptors on their way": "finished",
     "a storm of timers": "out of CPU time",
 }

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emergecast.errors import LabError
+from emergecast.lab.evaluate._graded_programs import OnPrograms, graded_programs
 from emergecast.lab.evaluate._logprobs import logprobs
-from emergecast.lab.evaluate._programs import OnPrograms, graded_programs
 from emergecast.lab.evaluate._proxies import PROXIES, reference_signals
 from emergecast.lab.evaluate._scores import Score, matthews, mean_score
 from emergecast.lab.tasks import CHOICE_PROB, GENERATING, BesideMetric

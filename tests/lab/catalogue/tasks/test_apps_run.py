@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.lab.catalogue.apps.apps_data import write_apps
+from tests.lab.catalogue.tasks.apps_data import write_apps
 from tests.lab.executors.in_process import InProcess
 from tests.lab.hub_cache import HubCache, pythia
 from typer.testing import CliRunner
@@ -107,8 +107,10 @@ def test_the_plan_knows_the_mask_and_the_measured_time(done):
     experiment = read_experiment(more)
     found = survey(experiment)
     about = found.plan.facts.tasks["apps"].programs
+    assert about is not None
     assert (about.masked, about.without_tests, about.without_solutions) == (1, 1, 1)
     left = estimate(found.plan, found.results, workers=1).grading
+    assert left is not None
     assert (left.tests, left.reference_tests, left.measured) == (2 * 2 * 15, 0, True)
     assert 0 < left.seconds_per_test < 5
     (mask,) = (file.parent / "apps-results" / "grades").glob("mask-*.json")

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
-from tests.lab.catalogue.apps.apps_data import HUGE, write_apps
+from tests.lab.catalogue.tasks.apps_data import HUGE, write_apps
 from tests.lab.hub_cache import HubCache
 
 from emergecast.cli.texts.recipes import beside_lines
@@ -129,7 +129,9 @@ def test_settings_are_part_of_what_is_measured(folder):
         for each in ({"samples": 2}, {"official": True}, {"cpu_seconds": 5.0}, {"max_tokens": 9})
     ]
     assert len({plain.hash, *others}) == 5
-    assert loaded(folder, samples=20).programs.ks == (10, 20)
+    many = loaded(folder, samples=20).programs
+    assert many is not None
+    assert many.ks == (10, 20)
 
 
 def test_what_is_refused(folder, tmp_path):
