@@ -16,9 +16,9 @@ from emergecast.lab.tasks._pool import FinetuningPool
 from emergecast.lab.tasks._programs import (
     OFFICIAL,
     UNMASKED,
-    LeftOut,
     LoadedPrograms,
     ProgramPairs,
+    UnusedProblems,
 )
 from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._settled import (
@@ -45,7 +45,6 @@ __all__ = [
     "FinetuningPool",
     "Item",
     "ItemScore",
-    "LeftOut",
     "LoadedPrograms",
     "LoadedTask",
     "Pair",
@@ -55,6 +54,7 @@ __all__ = [
     "SettledTask",
     "Task",
     "TaskFolder",
+    "UnusedProblems",
     "YamlFault",
     "code_lines",
     "encode_pairs",

@@ -48,7 +48,7 @@ class ProgramPairs(NamedTuple):
     """Problems of which no solution fits."""
 
 
-class LeftOut(NamedTuple):
+class UnusedProblems(NamedTuple):
     """Problems that nothing can be done with."""
 
     without_tests: int
@@ -65,7 +65,7 @@ class LoadedPrograms:
     """How programs are asked for and graded."""
     problems: tuple[ReferenceProblem, ...]
     """Those that are evaluated, in their order, with their tests and solutions."""
-    left_out: LeftOut
+    left_out: UnusedProblems
     """How many problems of the data are not used."""
 
     @property
@@ -201,7 +201,7 @@ def load_programs(
         LoadedPrograms(
             options=options,
             problems=problems,
-            left_out=LeftOut(without_tests, unsolved),
+            left_out=UnusedProblems(without_tests, unsolved),
         ),
     )
 
