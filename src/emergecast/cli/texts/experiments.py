@@ -12,7 +12,7 @@ from emergecast.lab.ledger import State
 
 if TYPE_CHECKING:
     from emergecast.lab.ledger import Damage, Failure
-    from emergecast.lab.plan import Estimate, Plan
+    from emergecast.lab.plan import Estimate, Grading, Plan
 
 _WORDS = {
     RunKind.LOSS: "loss",
@@ -34,6 +34,7 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
         f"  corpora     {', '.join(corpus.name for corpus in experiment.corpora)}",
         f"  tasks       {', '.join(task.name for task in experiment.tasks)}",
     ]
+    lines += program_lines(plan)
     finetuning = experiment.finetuning
     if finetuning.examples:
         lines.append(f"  examples    {', '.join(f'{d:,}' for d in finetuning.examples)}")
@@ -116,8 +117,41 @@ def left_lines(plan: Plan, estimate: Estimate) -> Iterator[str]:
         f"What is left takes about {duration(estimate.wall_seconds)} on {workers}"
         f" ({estimate.basis}), and {size(estimate.bytes_needed)} of disk."
     )
+    if estimate.grading is not None:
+        yield _grading_line(estimate.grading)
     if estimate.cost is not None:
         yield f"At the stated price per hour that costs about {estimate.cost:.2f}."
+
+
+def _grading_line(grading: Grading) -> str:
+    """What grading takes, mask included."""
+    rests = "measured" if grading.measured else "assumed or stated"
+    mask = f" and {grading.reference_tests:,} of reference solutions" * bool(
+        grading.reference_tests
+    )
+    took = duration(grading.core_seconds / grading.cores)
+    return (
+        f"Grading runs {grading.tests:,} tests of programs{mask}, at"
+        f" {grading.seconds_per_test:.2g} s of a core each ({rests}): {took} on"
+        f" {grading.cores} cores, beside the generation."
+    )
+
+
+def program_lines(plan: Plan) -> Iterator[str]:
+    """What is graded of each task of programs, and what is left out."""
+    for name, about in plan.facts.tasks.items():
+        if (found := about.programs) is None:
+            continue
+        masked = (
+            "the first run finds those whose own solutions fail"
+            if found.masked is None
+            else f"{found.masked:,} are left out since their own solutions fail"
+        )
+        yield (
+            f"  programs    {name}: {found.samples:,} for each of {about.items:,} problems with"
+            f" {found.tests:,} tests; {masked}; left out {found.without_tests:,} without tests and"
+            f" {found.without_solutions:,} training problems without solutions"
+        )
 
 
 def failure_lines(failures: list[Failure], *, all_of_them: bool = False) -> Iterator[str]:

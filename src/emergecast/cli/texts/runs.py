@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,9 @@ def _counted(items: tuple[Mapping[str, Any], ...]) -> str:
     wrong = sum(item.get("correct") == 0 for item in items)
     cut = sum(bool(item.get("cut")) for item in items)
     said = f"{len(items):,}, of which {right:,} right and {wrong:,} wrong"
-    return said + (f", {cut:,} cut at the limit of tokens" if cut else "")
+    said += f", {cut:,} cut at the limit of tokens" if cut else ""
+    masked = sum("masked" in item for item in items)
+    return said + (f", {masked:,} not counted (their own solutions fail)" if masked else "")
 
 
 def item_table(items: tuple[Mapping[str, Any], ...]) -> Iterator[str]:
@@ -88,6 +91,26 @@ def item_table(items: tuple[Mapping[str, Any], ...]) -> Iterator[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         yield "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+    for item in items:
+        for number, program in enumerate(item.get("programs", ()), start=1):
+            yield from _program_lines(str(item.get("id", ".")), number, item, program)
+
+
+def _program_lines(
+    name: str, number: int, item: Mapping[str, Any], program: Mapping[str, Any]
+) -> Iterator[str]:
+    """A program of an item, and what each of its tests said."""
+    outcomes = Counter(map(str, program.get("tests", ())))
+    shown = ", ".join(f"{count} {printable(each)}" for each, count in outcomes.items())
+    notes = [shown or "no tests"]
+    notes += ["cut at the limit of tokens"] * bool(program.get("cut"))
+    notes += ["APPS's own grader takes it"] * (program.get("official") is True)
+    notes += [f"not counted: {item['masked']}"] if "masked" in item else []
+    yield f"\nitem {printable(name)}, program {number}: {'; '.join(notes)}"
+    tests = program.get("tests", ())
+    yield "  tests " + " ".join(f"{i}:{printable(str(each))}" for i, each in enumerate(tests, 1))
+    text = str(program.get("text", item.get("completion", "")))
+    yield from (f"    | {printable(line)}".rstrip() for line in text.split("\n"))
 
 
 def example_lines(item: Mapping[str, Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from emergecast.errors import LabError, nearest
 from emergecast.lab.catalogue.series import Expansion, catalogued_series, expand, series_names
-from emergecast.lab.catalogue.tasks import settle, task_names
+from emergecast.lab.catalogue.tasks import catalogued_task, settle, task_names
 from emergecast.lab.checkpoints import Checkpoint, series_in
 from emergecast.lab.evaluate import C4, Corpus, named_corpus
 from emergecast.lab.experiment._contents import (
@@ -144,6 +144,10 @@ def _task(part: Section) -> Task:
                 f'"{name}" belongs to tasks of the catalogue ({shown}), and this is none of them.',
                 "Remove it; the YAML file of a task says where its data lie.",
             )
+    if "programs" in part.parts and (task.settled is None or task.settled.programs is None):
+        shown = ", ".join(name for name in task_names() if catalogued_task(name).programs)
+        what = f'"programs" belongs to tasks whose answers are programs ({shown}).'
+        part.wrong("programs", what, "Remove it.")
     return task
 
 

@@ -8,7 +8,7 @@ machine, interrupted or not. It refuses a training whose loss is no longer a num
 from __future__ import annotations
 
 from emergecast.lab.finetune._adapters import no_prefix, takes_prefix
-from emergecast.lab.finetune._finetune import Finetuned, Tried, finetune
+from emergecast.lab.finetune._finetune import Finetuned, Tried, finetune, room, tokens_of
 from emergecast.lab.finetune._method import (
     DEFAULT_BATCH,
     FEWEST_HELD_OUT,
@@ -42,5 +42,7 @@ __all__ = [
     "finetune",
     "is_method",
     "no_prefix",
+    "room",
     "takes_prefix",
+    "tokens_of",
 ]

@@ -19,6 +19,7 @@ from emergecast.lab.finetune._adapters import with_adapters
 from emergecast.lab.finetune._method import EarlyStopping, FinetuneMethod, Schedule
 from emergecast.lab.finetune._saved import last_whole_checkpoint, step_of
 from emergecast.lab.finetune._session import Session, Tracker
+from emergecast.lab.tasks import encode_pairs
 from emergecast.measurements import MethodKind
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def finetune(
 
     session = session or Session()
     _freeze_existing_objects()
-    longest = _room(model, method)
+    longest = room(model, method)
     trained_on, held = method.split(pairs)
     examples = examples_of(trained_on, tokenizer, longest=longest)
     held_out = examples_of(held, tokenizer, longest=longest) if held else None
@@ -232,7 +233,14 @@ def _freeze_existing_objects() -> None:
     gc.freeze()
 
 
-def _room(model: PreTrainedModel, method: FinetuneMethod) -> int:
+def tokens_of(pair: Pair, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Tokens of an example, its end token among them."""
+    ((context, completion),) = encode_pairs([(pair.prompt, pair.completion)], tokenizer)
+    ends = pair.ends and tokenizer.eos_token_id is not None
+    return len(context) + len(completion) + int(ends)
+
+
+def room(model: PreTrainedModel, method: FinetuneMethod) -> int:
     """Tokens of an example at most: what the model takes, less its prefix.
 
     Raises:

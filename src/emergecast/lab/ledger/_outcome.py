@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from emergecast.lab.evaluate import Loss, Score
 from emergecast.lab.experiment import Run
 from emergecast.lab.ledger._owner import machine
+
+GRADING: Final = "tests"
+"""Among the timings: seconds on a core that the tests of programs took, beside everything else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ before anything expensive, and every mistake is quoted at its line.
 from __future__ import annotations
 
 from emergecast.lab.plan._chosen import Chosen, Shard
-from emergecast.lab.plan._estimate import Estimate, estimate, seconds_each
+from emergecast.lab.plan._estimate import Estimate, Grading, estimate, seconds_each
 from emergecast.lab.plan._export import Exported, make_table, older_words
 from emergecast.lab.plan._facts import gather_facts
 from emergecast.lab.plan._look_up import RunFound, look_up
@@ -18,6 +18,7 @@ __all__ = [
     "Chosen",
     "Estimate",
     "Exported",
+    "Grading",
     "Plan",
     "RunFound",
     "Shard",

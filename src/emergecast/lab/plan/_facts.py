@@ -19,7 +19,7 @@ from emergecast.lab.ledger import Ledger
 from emergecast.lab.tasks import Task
 from emergecast.lab.worker import CorpusFacts, Measurer, ModelFacts, TaskFacts
 from emergecast.measurements import MethodKind
-from emergecast.records import from_json
+from emergecast.records import as_json, from_json
 
 _F = TypeVar("_F", ModelFacts, TaskFacts, CorpusFacts)
 _MOST_FILES: Final = 10_000
@@ -191,6 +191,8 @@ def _described(entry: Checkpoint | Task | Corpus, limit: int | None) -> list[obj
     if entry.settled is not None:
         data = None if entry.data is None else str(entry.data.absolute())
         told += [data, entry.finetune_on_shots]
+        if entry.settled.programs is not None:
+            told.append(as_json(entry.programs))
     return told if entry.leak_check else [*told, "no leak check"]
 
 

@@ -38,6 +38,24 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramFacts:
+    """What grading a task's programs takes, and what is not graded."""
+
+    samples: int
+    """Programs of each problem."""
+    tests: int
+    """Tests of all problems."""
+    reference_tests: int
+    """Tests of the problems that have a reference solution."""
+    without_tests: int
+    """Problems left out, since no program can pass."""
+    without_solutions: int
+    """Training problems left out, since there is nothing to learn."""
+    masked: int | None
+    """Problems of which every reference solution fails; None where they were not run yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFacts:
     """What a task is."""
 
@@ -76,6 +94,8 @@ class TaskFacts:
     """Training items left out of `training_size` since few-shot prompts hold them."""
     leaked: int | None = None
     """Further ones left out since they hold an evaluated item; None where nobody looked."""
+    programs: ProgramFacts | None = None
+    """Of a task whose answers are programs; None for others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,13 +15,19 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from emergecast.errors import LabError
-from emergecast.lab import checkpoints, evaluate, finetune, tasks
+from emergecast.lab import checkpoints, evaluate, finetune, sandbox, tasks
 from emergecast.lab.experiment import DEFINITION, Corpus, Experiment, Run, Training
-from emergecast.lab.ledger import Outcome
+from emergecast.lab.ledger import GRADING, Outcome
 from emergecast.lab.worker._check_files import check_model, check_part
 from emergecast.lab.worker._full_disk import disk_is_full
-from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, OnProgress, TaskFacts
+from emergecast.lab.worker._measurer import (
+    CorpusFacts,
+    ModelFacts,
+    OnProgress,
+    TaskFacts,
+)
 from emergecast.lab.worker._offline import keep_to_this_machine
+from emergecast.lab.worker._program_facts import pairs_of, program_facts
 
 _LIBRARIES: Final = (
     "emergecast",
@@ -99,6 +105,10 @@ class ModelMeasurer:
             ) from error
 
     def _task_facts(self, task: tasks.Task) -> TaskFacts:
+        if task.settled is not None and task.settled.programs is not None:
+            refusal = sandbox.why_not()
+            if refusal is not None:
+                raise LabError(f'task "{task.name}": {refusal}')
         few_shot = self._task(task)
         zero_shot = few_shot.zero_shot
         finetuned = bool(self._experiment.amounts[task.name])
@@ -124,6 +134,9 @@ class ModelMeasurer:
             chances=few_shot.chances,
             held_back=0 if pool is None else pool.shots,
             leaked=None if pool is None else pool.leaked,
+            programs=None
+            if few_shot.programs is None
+            else program_facts(few_shot.programs, self._grades),
         )
 
     def corpus_facts(self, corpus: Corpus) -> CorpusFacts:
@@ -175,16 +188,20 @@ class ModelMeasurer:
         said: dict[str, Any] | None = None
         if run.training is not None:
             session = self._session(run, run.training, folder, progress)
-            trained = self._resume_or_start(run, run.training, task, session)
+            pairs, left_out = pairs_of(task, run.training, held)
+            trained = self._resume_or_start(run, run.training, pairs, session)
             model, tokenizer = trained.model, held.tokenizer
-            said = _said(trained)
+            said = _said(trained) | left_out
             if task.pool.size < task.pool.whole:
                 said |= {"held_back": task.pool.shots, "leaked": task.pool.leaked}
             clock.stop("finetune")
         else:
             model, tokenizer = self._load(run)
-        evaluation = evaluate.evaluate(model, tokenizer, task)
+        kept = self._grades
+        evaluation = evaluate.evaluate(model, tokenizer, task, kept=kept, tell=progress)
         clock.stop("evaluate")
+        if evaluation.core_seconds is not None:
+            clock.seconds[GRADING] = evaluation.core_seconds
         return Outcome(
             scores=evaluation.scores,
             training=said,
@@ -219,13 +236,12 @@ class ModelMeasurer:
         )
 
     def _resume_or_start(
-        self, run: Run, how: Training, task: tasks.LoadedTask, session: finetune.Session
+        self, run: Run, how: Training, pairs: Sequence[tasks.Pair], session: finetune.Session
     ) -> finetune.Finetuned:
         """Finetune the checkpoint, from what an interrupted run has kept if there is something.
 
         That may be damaged in any way; then it starts over.
         """
-        pairs = task.training_pairs(how.subset, how.examples)
 
         def train() -> finetune.Finetuned:
             return finetune.choose_and_finetune(
@@ -272,6 +288,11 @@ class ModelMeasurer:
         if task.name not in self._tasks:
             self._tasks[task.name] = tasks.load_task(task, limit=self._experiment.limit)
         return self._tasks[task.name]
+
+    @property
+    def _grades(self) -> Path:
+        """Where the grades of programs are kept, for all runs of the experiment."""
+        return self._experiment.output / "grades"
 
     @cached_property
     def _device(self) -> str:

@@ -23,7 +23,8 @@ from emergecast.lab.executors import run_all
 from emergecast.lab.experiment import Experiment, read_experiment
 from emergecast.lab.plan import make_table, survey
 
-SPLIT = {"mmlu": 99_842, "gsm8k": 7_473, "commonsense_qa": 9_741, "cola": 8_551}
+SPLIT = {"mmlu": 99_842, "gsm8k": 7_473, "commonsense_qa": 9_741, "cola": 8_551,
+    "apps": 5_000, "apps_introductory": 2_639}  # fmt: skip
 """Training items as the data sets' cards state them."""
 PAPER = {
     ("openllama-v1-sweep", "gsm8k", None): (1.813, 1.937, 2.003, 2.006, 1.984),
@@ -32,6 +33,7 @@ PAPER = {
     ("openllama-v1-sweep", "cola", None): (1.712, 1.761, 1.804, 1.769, 1.833),
     ("openllama-v1-v2-c4", "mmlu", "open_llama_v1_3b"): (2.207, 2.246, 2.261, 2.254, 2.226),
     ("openllama-v1-v2-c4", "mmlu", "open_llama_v2_3b"): (2.264, 2.306, 2.320, 2.311, 2.318),
+    ("llama2-apps", "apps", None): (1.324, 1.357, 1.386, 1.361, None),
 }
 """Table 2 of arXiv 2411.16035: 5, 50 and 95%, the most likely value, the truth."""
 
