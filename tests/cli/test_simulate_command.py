@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import re
@@ -14,8 +15,16 @@ import pytest
 from typer.testing import CliRunner
 
 from emergecast.cli import app
-from emergecast.measurements import read_table
-from emergecast.simulation import Departure, design_names, load_design, random_truth, simulate
+from emergecast.measurements import SelectOptions, read_table, select
+from emergecast.simulation import (
+    Departure,
+    design_names,
+    load_design,
+    random_design,
+    random_truth,
+    simulate,
+    truth_ahead,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "simulation.md"
 
@@ -93,10 +102,29 @@ def test_a_law_without_a_k_shows_none(tmp_path: Path):
 def test_what_there_is_can_be_listed():
     """Every design and every departure, for people and for programs."""
     text, record = call("--list").stdout, json.loads(call("--list", "--json").stdout)
-    assert list(record["designs"]) == list(design_names())
+    assert list(record["designs"]) == [*design_names(), "random"]
     assert list(record["departures"]) == [*Departure]
-    for name in (*design_names(), *Departure):
+    for name in (*design_names(), "random", *Departure):
         assert f"  {name} " in text
+
+
+def test_a_pool_like_real_ones_and_a_distance(tmp_path: Path):
+    """As Python draws it: design, elbow ten times the FLOPs ahead, and what is at chance."""
+    out = tmp_path / "t.csv"
+    asked = ("--design", "random", "--ahead", 10, "--truth", "alpha=1", "--at-chance-only")
+    done = call(*asked, "--seed", 1, "-o", out)
+    assert done.exit_code == 0, done.output
+    rng = np.random.default_rng(1)
+    design = random_design(rng)
+    truth = truth_ahead(design, 10, dataclasses.replace(design.truth, alpha=1.0))
+    wanted = simulate(design, truth, at_chance_only=True, rng=rng)
+    assert read_table(out).hash == wanted.table.hash
+    record = json.loads((tmp_path / "t.truth.json").read_text())
+    assert (record["crossing"], record["at_chance_only"]) == (wanted.crossing, True)
+    assert record["truth"]["elbow"] == pytest.approx(design.loss_at_flops(10))
+    assert f"Crossing: {wanted.crossing:.4f} nats" in done.output
+    kept = select(wanted.table, SelectOptions(pool=True, where=(("future", "false"),)))
+    assert f"of {kept.rows.unique(['series', 'checkpoint']).height} present" in done.output
 
 
 @pytest.mark.parametrize(
@@ -122,6 +150,10 @@ def test_what_there_is_can_be_listed():
         (
             ("--design", "small", "--departure", "series-offsets", "-o", "t.csv"),
             'the design "small" has one series',
+        ),
+        (
+            ("--design", "small", "--ahead", "1e30", "-o", "t.csv"),
+            "no checkpoint reaches 1e+30 times the FLOPs",
         ),
         (("--design", "small", "-o", "none/t.csv"), '"none/t.csv": No such file or directory'),
     ],
