@@ -26,6 +26,8 @@ from emergecast.simulation import (
     simulate,
 )
 from emergecast.simulation._departures import departed
+from emergecast.simulation._noiseless import rows_of
+from emergecast.simulation._simulate import _scores
 
 SMALL = load_design("small")
 PAIR = load_design("two-series")
@@ -96,7 +98,9 @@ def test_scores_without_noise_are_the_law(law):
     assert (~few).sum() == 8 * 4 * 2
 
 
-def departed_scores(departure: Departure, design: Design, simulated: Simulated):
+def departed_scores(  # noqa: C901  a branch for each departure
+    departure: Departure, design: Design, simulated: Simulated
+):
     """The noiseless scores that each departure's definition gives, written out."""
     truth = quiet(design)
     loss, examples, few, _ = columns(simulated)
@@ -182,9 +186,14 @@ def test_a_departure_leaves_every_other_score_as_it_was(departure: Departure):
 
 
 def many(departure=None, n: int = 400, *, design: Design, truth: Truth) -> np.ndarray:
-    """Scores of n tables, shape (n, rows)."""
-    tables = [drawn(design, truth, departure, seed) for seed in range(n)]
-    return np.array([each.table.frame["score"].to_numpy() for each in tables])
+    """Scores of n tables, shape (n, rows); without the tables, which take most of the time."""
+    effects = departure if isinstance(departure, Effects) else Effects()
+    effects = departed(departure, design) if isinstance(departure, str) else effects
+    roots = [int(np.random.default_rng(seed).integers(2**63)) for seed in range(n)]
+    found = [_scores(design, truth, effects, rows_of(design), root) for root in roots]
+    table = drawn(design, truth, departure, n - 1).table
+    assert (found[-1] == table.frame["score"].to_numpy()).all()
+    return np.array(found)
 
 
 TINY = dataclasses.replace(
@@ -246,7 +255,7 @@ def test_noise_grows_with_the_gain():
     mean = drawn(design, quiet(TINY)).table.frame["score"].to_numpy()
     scatter = many("growing-noise", design=design, truth=truth) - mean
     wanted = 0.02 + 0.15 * (mean - 0.25)
-    assert wanted.max() > 3 * wanted.min()
+    assert wanted.max() > 2 * wanted.min()
     assert np.abs((scatter / wanted).std(axis=0) - 1).max() < 4 / math.sqrt(800)
     assert stats.kstest((scatter / wanted).ravel(), "norm").pvalue > 0.01
 
