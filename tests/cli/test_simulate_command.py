@@ -108,20 +108,22 @@ def test_what_there_is_can_be_listed():
         assert f"  {name} " in text
 
 
-def test_a_pool_like_real_ones_and_a_distance(tmp_path: Path):
-    """As Python draws it: design, elbow ten times the FLOPs ahead, and what is at chance."""
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_pool_like_real_ones_and_a_distance(tmp_path: Path, ahead: bool):  # noqa: FBT001
+    """As Python draws it: design, and elbow ten times the FLOPs ahead or what is at chance."""
     out = tmp_path / "t.csv"
-    asked = ("--design", "random", "--ahead", 10, "--truth", "alpha=1", "--at-chance-only")
-    done = call(*asked, "--seed", 2, "-o", out)
+    asked = ("--ahead", 10, "--truth", "alpha=1") if ahead else ("--future-by-chance",)
+    done = call("--design", "random", *asked, "--seed", 2, "-o", out)
     assert done.exit_code == 0, done.output
     rng = np.random.default_rng(2)
     design = random_design(rng)
-    truth = truth_ahead(design, 10, dataclasses.replace(design.truth, alpha=1.0))
-    wanted = simulate(design, truth, at_chance_only=True, rng=rng)
+    shape = dataclasses.replace(design.truth, alpha=1.0)
+    truth = truth_ahead(design, 10, shape) if ahead else design.truth
+    wanted = simulate(design, truth, future_by_chance=not ahead, rng=rng)
     assert read_table(out).hash == wanted.table.hash
     record = json.loads((tmp_path / "t.truth.json").read_text())
-    assert (record["crossing"], record["at_chance_only"]) == (wanted.crossing, True)
-    assert record["truth"]["elbow"] == pytest.approx(design.loss_at_flops(10))
+    assert (record["crossing"], record["future_by_chance"]) == (wanted.crossing, not ahead)
+    assert record["truth"]["elbow"] == truth.elbow
     assert f"Crossing: {wanted.crossing:.4f} nats" in done.output
     kept = select(wanted.table, SelectOptions(pool=True, where=(("future", "false"),)))
     assert f"of {kept.rows.unique(['series', 'checkpoint']).height} present" in done.output
@@ -154,6 +156,10 @@ def test_a_pool_like_real_ones_and_a_distance(tmp_path: Path):
         (
             ("--design", "small", "--ahead", "1e30", "-o", "t.csv"),
             "no checkpoint reaches 1e+30 times the FLOPs",
+        ),
+        (
+            ("--design", "small", "--ahead", "2", "--future-by-chance", "-o", "t.csv"),
+            "Leave one of them out.",
         ),
         (("--design", "small", "-o", "none/t.csv"), '"none/t.csv": No such file or directory'),
     ],

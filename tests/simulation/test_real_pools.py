@@ -109,6 +109,9 @@ def test_the_estimand_stays_where_the_law_is_not_bent():
     wanted = dict.fromkeys(("growing-noise", "weak-checkpoints", "annealing"), 2.18)
     for name, elbow in {**wanted, "one-elbow": 2.66}.items():
         assert drawn(SMALL, departure=name).estimand == pytest.approx(elbow, abs=1e-9)
+    early = dataclasses.replace(QUIET, elbow=2.35)  # c08 is past it, and runs on
+    annealing = departed("annealing", SMALL)
+    assert estimand(SMALL, early, annealing) == pytest.approx(2.35, abs=1e-9)
     toe = drawn(SMALL, departure="toe").estimand
     assert toe is not None
     assert toe > 2.18
@@ -204,7 +207,7 @@ def test_snapshots_share_the_noise_of_their_run():
 def test_what_is_at_chance_is_present(seed: int):
     """What a fit hides by the scores is what the column says; later ones are finetuned too."""
     design = random_design(np.random.default_rng(seed))
-    plain, found = drawn(design, seed=seed), drawn(design, seed=seed, at_chance_only=True)
+    plain, found = drawn(design, seed=seed), drawn(design, seed=seed, future_by_chance=True)
     assert scores(plain).items() <= scores(found).items()
     assert len(found.table) == len(design.checkpoints) * (1 + len(design.examples) * design.subsets)
     chosen = select(found.table, SelectOptions(pool=True, at_chance_only=True))
@@ -217,10 +220,10 @@ def test_what_is_at_chance_is_present(seed: int):
 def test_without_emergence_all_is_present():
     """And where the weakest checkpoint is above chance by now, nothing is."""
     truth = dataclasses.replace(QUIET, elbow=1.5)
-    found = drawn(SMALL, truth, at_chance_only=True).table.frame
+    found = drawn(SMALL, truth, future_by_chance=True).table.frame
     assert not found["future"].any()
     known = dataclasses.replace(QUIET, few_shot_offset=0.3)
-    assert drawn(SMALL, known, at_chance_only=True).table.frame["future"].all()
+    assert drawn(SMALL, known, future_by_chance=True).table.frame["future"].all()
 
 
 @pytest.mark.parametrize("ratio", [1.5, 3.0, 10.0, 30.0])

@@ -104,7 +104,7 @@ def _families(
     found = []
     for i in range(count):
         family = i % families
-        params = int(least * clusters[i % clusters.size] * rng.uniform(0.9, 1.1))
+        params = int(least * clusters[i * clusters.size // count] * rng.uniform(0.9, 1.1))
         tokens = int(params * 20 * rng.uniform(1.0, 3.0))
         each = _checkpoint(f"family-{family + 1}", i, params, tokens, law)
         found.append(replace(each, loss=each.loss + float(shifts[family])))

@@ -62,7 +62,7 @@ def simulate(
     truth: Truth | None = None,
     *,
     departure: Departure | Effects | str | None = None,
-    at_chance_only: bool = False,
+    future_by_chance: bool = False,
     rng: np.random.Generator,
 ) -> Simulated:
     """A table of measurements drawn from `truth`.
@@ -75,9 +75,9 @@ def simulate(
         design: what is measured.
         truth: the law; None: the design's own.
         departure: one by name, at its default strength, or `Effects` of any strength.
-        at_chance_only: finetune later checkpoints too, and mark as `future` not what lies past the
-            design's horizon but what `SelectOptions(at_chance_only=True)` hides: what scores above
-            chance few-shot, and all that is stronger.
+        future_by_chance: finetune later checkpoints too, and mark as `future` not what lies past
+            the design's horizon but what `SelectOptions(at_chance_only=True)` hides: what scores
+            above chance few-shot, and all that is stronger.
         rng: gives one number per table.
 
     Raises:
@@ -94,10 +94,10 @@ def simulate(
         effects = departed(named, design)
     refuse_meaningless(design, effects, truth.elbow)
     design = design.with_weak(effects.weak)
-    rows = rows_of(design, later=at_chance_only)
+    rows = rows_of(design, later=future_by_chance)
     score = _scores(design, truth, effects, rows, int(rng.integers(2**63)))
     columns = {**_columns(design, rows), "score": score.tolist(), "invented": [True] * len(score)}
-    if at_chance_only:
+    if future_by_chance:
         columns["future"] = _emerged(design, rows, score).tolist()
     if effects.annealing:
         columns[LR_FRACTION] = running(design).astype(float)[rows.checkpoint].tolist()

@@ -26,6 +26,10 @@ def truth_ahead(design: Design, ratio: float, truth: Truth | None = None) -> Tru
     show the elbows of two amounts, each with two finetuned losses at or past it, and its slope then
     lowered such that the best finetuned gain stays.
 
+    The distance is from the design's horizon: `simulate` without `future_by_chance`, since later
+    checkpoints that are at chance, as most before the elbow are, would count as present there. To
+    hide present ones that stand out of chance, select with `at_chance_only` and future=false.
+
     Args:
         design: what is measured; every checkpoint needs params and tokens, see `loss_at_flops`.
         ratio: 1 is the strongest checkpoint itself.

@@ -47,10 +47,10 @@ def simulate(
     departure: Annotated[
         str | None, typer.Option(help="How to depart from the law; --list names them.")
     ] = None,
-    at_chance_only: Annotated[
+    future_by_chance: Annotated[
         bool,
         typer.Option(
-            "--at-chance-only",
+            "--future-by-chance",
             help="Finetune later checkpoints too, and mark as future those that fit"
             " --at-chance-only hides.",
         ),
@@ -93,6 +93,11 @@ def simulate(
         )
     if out is None:
         raise OptionError("nothing says where to write the table. Give -o TABLE.")
+    if ahead is not None and future_by_chance:
+        raise OptionError(
+            "--ahead puts the elbow past the design's horizon, and --future-by-chance counts every"
+            " checkpoint before the elbow as present. Leave one of them out."
+        )
     check_suffix(out)
     for path in (out, out.with_name(f"{out.stem}.truth.json")):
         if path.exists() and not force:
@@ -106,9 +111,9 @@ def simulate(
     drawn = random_truth(found, rng) if at_random else found.truth
     drawn = _overridden(drawn, changes)
     drawn = drawn if ahead is None else truth_ahead(found, ahead, drawn)
-    simulated = draw(found, drawn, departure=departure, at_chance_only=at_chance_only, rng=rng)
+    simulated = draw(found, drawn, departure=departure, future_by_chance=future_by_chance, rng=rng)
     simulated.table.write(out, raw=raw, digest=digest)
-    record = {"seed": seed, "at_chance_only": at_chance_only, **_record(found, simulated)}
+    record = {"seed": seed, "future_by_chance": future_by_chance, **_record(found, simulated)}
     beside = save_text(json.dumps(record, indent=2) + "\n", out.parent, f"{out.stem}.truth.json")
     if as_json:
         print(json.dumps({**record, "table": str(out), "sidecar": str(beside)}, indent=2))
