@@ -26,9 +26,8 @@ SHARPNESS = 0.1
 BREAKS, POWERS = 60, 24
 STEEPEST = 200.0
 """Largest exponent of the broken power law."""
-EXPONENTS = (0.01, 2.0)
-"""Range of the exponent of a power law in compute; the smallest is nearly a line in its logarithm.
-"""
+EXPONENTS = np.geomspace(0.01, 2.0, 120)
+"""Exponents of a power law in compute; the smallest is nearly a line in its logarithm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +117,11 @@ def power_law(less: Floats, scores: Floats, scale: Scale, /) -> tuple[Floats, Fl
 
     The exponent c by grid, (a, b) by least squares.
     """
-    exponents = np.geomspace(*EXPONENTS, POWERS)
-    shape = -(less[None, :] ** exponents[:, None])
+    shape = -(less[None, :] ** EXPONENTS[:, None])
     base, gain, fitted, best = _best_of_grid(shape, scores)
     risen = (gain > 0) & (base > scale.bar)
     share = (base - scale.bar) / np.where(gain > 0, gain, 1.0)
-    crossing = np.where(risen, share, 1.0) ** (1 / exponents[best])
+    crossing = np.where(risen, share, 1.0) ** (1 / EXPONENTS[best])
     return fitted, _possible(np.where(risen, crossing, np.nan))
 
 

@@ -63,18 +63,18 @@ def _ladder(rows: list[BacktestRow]) -> Iterator[str]:
 
 
 def _not_defined(rows: list[BacktestRow]) -> Iterator[str]:
-    """Each baseline that is not defined on some rungs, once, with the first reason."""
+    """Each baseline that is not defined on some rungs, once, with the first reason, told once."""
     found: dict[str, list[BacktestRow]] = {}
     for row in rows:
         if row.outcome is BacktestOutcome.NOT_DEFINED:
             found.setdefault(row.forecaster, []).append(row)
     rungs = len({row.setting for row in rows})
+    told: dict[str, str] = {}
     for name, gone in found.items():
-        yield from wrapped(
-            f"{name} is not defined on {len(gone)} of {rungs} rungs. {gone[0].setting}: "
-            f"{gone[0].reasons[0]}",
-            "  ",
-        )
+        reason = f"{gone[0].setting}: {gone[0].reasons[0]}"
+        why = f", as {told[reason]}." if reason in told else f". {reason}"
+        told.setdefault(reason, name)
+        yield from wrapped(f"{name} is not defined on {len(gone)} of {rungs} rungs{why}", "  ")
 
 
 def _ahead(row: BacktestRow) -> str:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from emergecast.track_record import SkillScore
 
 HEAD = (
-    f"{'tables':>6} {'rungs':>5} {'scored':>6} {'over no-change':>20} {'over cut-prior':>20} "
-    f"{'in 90%':>8} {'in 50%':>8} {'interval':>8} {'bias':>7} {'s':>6}  PIT by fifths"
+    f"{'tables':>6} {'rungs':>5} {'scored':>6} {'failed':>8} {'over no-change':>20} "
+    f"{'over cut-prior':>20} {'in 90%':>8} {'in 50%':>8} {'interval':>8} {'bias':>7} {'s':>6}  "
+    "PIT by fifths"
 )
 
 
@@ -24,13 +25,19 @@ def leaderboard_text(board: Leaderboard) -> str:
     lines = [f"BENCHMARK  emergecast {board.version}{days}, seed {board.seed}"]
     lines += wrapped(
         "Skill: 1 - mean CRPS / mean CRPS of the rival, then the mean of ln(CRPS of the rival / "
-        "CRPS) per rung with one standard error over tables. Coverage in %, interval score (90%) "
-        "and bias (median minus truth) in nats, seconds for one forecast."
+        "CRPS) per rung, ± one standard error over tables. Failed: refused/errors/no distribution. "
+        "Coverage in %, interval score (90%) and bias (median minus truth) in nats, seconds for "
+        "one forecast."
     )
     width = max([len("all simulated"), *(len(row.method) for row in board.rows)])
-    for group, rows in groupby(board.rows, key=lambda row: row.group):
+    for group, of in groupby(board.rows, key=lambda row: row.group):
+        rows = list(of)
         lines += ["", f"{group:<{width}} {HEAD}"]
-        lines += [line for row in rows for line in _row(row, width)]
+        lines += [_row(row, width) for row in rows if row.scored]
+        unanswered = [f"{row.method} ({_failed(row)})" for row in rows if not row.scored]
+        if unanswered:
+            lines += wrapped(f"nothing to score: {', '.join(unanswered)}", "    ")
+    lines += ["", *_reasons(board)]
     lines += ["", *wrapped(_left_out(board))] if board.left_out else []
     return "\n".join(lines)
 
@@ -50,23 +57,31 @@ def until(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _row(row: LeaderboardRow, width: int) -> Iterator[str]:
+def _row(row: LeaderboardRow, width: int) -> str:
     shares = "" if row.pit is None else " ".join(f"{100 * share:.0f}" for share in row.pit)
-    yield (
-        f"{row.method:<{width}} {row.tables:>6} {row.rungs:>5} {row.scored:>6} "
+    return (
+        f"{row.method:<{width}} {row.tables:>6} {row.rungs:>5} {row.scored:>6} {_failed(row):>8} "
         f"{_skill(row.over_no_change):>20} {_skill(row.over_cut_prior):>20} "
         f"{_share(row.covered_90):>8} {_share(row.covered_50):>8} "
         f"{_nats(row.interval_score, '.3f'):>8} {_nats(row.bias, '+.3f'):>7} {row.seconds:6.2f}  "
         f"{shares}"
-    ).rstrip()
-    counts = {
-        "refused": row.refused,
-        "errors": row.errors,
-        "no distribution": row.no_distribution,
-    }
-    failed = [f"{number} {name}" for name, number in counts.items() if number]
-    if failed:
-        yield from wrapped(f"{', '.join(failed)}. The first: {row.reason}", "    ", first="    ")
+    )
+
+
+def _failed(row: LeaderboardRow) -> str:
+    return f"{row.refused}/{row.errors}/{row.no_distribution}"
+
+
+def _reasons(board: Leaderboard) -> Iterator[str]:
+    """The first failure of each method."""
+    first: dict[str, LeaderboardRow] = {}
+    for row in board.rows:
+        if row.reason:
+            first.setdefault(row.method, row)
+    if first:
+        yield "First failure of each method:"
+    for method, row in first.items():
+        yield from wrapped(f"{method}, {row.group}: {row.reason}", "    ", first="  ")
 
 
 def _skill(skill: SkillScore | None) -> str:
