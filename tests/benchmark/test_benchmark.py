@@ -18,7 +18,6 @@ from emergecast.benchmark import (
     Attempt,
     AttemptOutcome,
     BenchmarkOptions,
-    BundledCell,
     Leaderboard,
     LeaderboardRow,
     ResultLine,
@@ -31,7 +30,6 @@ from emergecast.benchmark._cells import Rung
 from emergecast.benchmark._entrants import entrant
 from emergecast.benchmark._leaderboard import leaderboard
 from emergecast.benchmark._run_benchmark import run_job
-from emergecast.emergence_law import LawForm
 from emergecast.errors import FitError, OptionError
 from emergecast.inference import LossDistribution, fit
 from emergecast.measurements import Measurements, SelectOptions
@@ -122,9 +120,8 @@ def test_the_ladder_of_a_bundled_table_is_that_of_the_backtest():
 # ------------------------------------------------------------------------------ who forecasts
 
 
-def test_a_function_gets_rows_and_no_answer(tmp_path: Path):
+def test_a_function_gets_rows_and_no_answer():
     """The table, the options that select from it, and D0; its distribution is what is scored."""
-    del tmp_path
     seen.clear()
     board = benchmark(replace(FAST, methods=(f"{PLUGIN}:certain",), tables=1))
     ((table, rows, few_shot_examples),) = seen
@@ -262,7 +259,7 @@ def line(method: str, table: str, attempts: list[Attempt], cell: str = "matching
 def scored(rung: str, value: float, place: float = 0.5) -> Attempt:
     """A normal forecast of sd 1 nat whose truth has this place in it."""
     truth = float(stats.norm.ppf(place))
-    p05, p25, p50, p75, p95 = map(float, stats.norm.ppf([0.05, 0.25, 0.5, 0.75, 0.95]))
+    p05, p25, p50, p75, p95 = (float(stats.norm.ppf(p)) for p in (0.05, 0.25, 0.5, 0.75, 0.95))
     return Attempt(
         rung=rung, outcome=AttemptOutcome.SCORED, truth=truth, seconds=2.0, p05=p05, p25=p25,
         p50=p50, p75=p75, p95=p95, crps=value, interval_score=value, pit=place,
@@ -329,9 +326,3 @@ def test_a_table_that_cannot_be_made_is_an_error_of_every_method(monkeypatch: py
     row = row_of(benchmark(replace(FAST, cells=("far",), tables=1)), "no-change")
     assert (row.errors, row.scored) == (1, 0)
     assert "FLOPs" in row.reason
-
-
-def test_registries_hold_what_they_say():
-    """Bundled cells state their split; forms of truths are those of the plain laws."""
-    assert all(isinstance(c, BundledCell) for n, c in CELLS.items() if n in {"matching", "probe"})
-    assert {LawForm.LOG_POWER, LawForm.POWER} == {LawForm("log-power"), LawForm("power")}
