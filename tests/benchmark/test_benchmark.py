@@ -15,14 +15,14 @@ from scipy import stats
 from emergecast.baselines import StudentT
 from emergecast.benchmark import (
     CELLS,
-    Attempt,
-    AttemptOutcome,
+    Answer,
+    AnswerOutcome,
     BenchmarkOptions,
+    HeldSplit,
     Leaderboard,
     LeaderboardRow,
     ResultLine,
     SimulatedCell,
-    Split,
     benchmark,
     planned,
 )
@@ -182,7 +182,7 @@ def test_what_cannot_be_is_refused():
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A cell that is held out."""
-    cell = SimulatedCell(name="secret", split=Split.HELD)
+    cell = SimulatedCell(name="secret", split=HeldSplit.HELD)
     monkeypatch.setitem(CELLS, "secret", cell)
     return iter(["secret"])
 
@@ -248,20 +248,20 @@ def test_processes_change_nothing():
 # ------------------------------------------------------------------------------ how it is counted
 
 
-def line(method: str, table: str, attempts: list[Attempt], cell: str = "matching") -> ResultLine:
+def line(method: str, table: str, answers: list[Answer], cell: str = "matching") -> ResultLine:
     """A line of results made by hand."""
     return ResultLine(
         version="1", method=method, table=table, seed=0, cell=cell, date="2026-01-02",
-        rungs=tuple(attempts),
+        rungs=tuple(answers),
     )  # fmt: skip
 
 
-def scored(rung: str, value: float, place: float = 0.5) -> Attempt:
+def scored(rung: str, value: float, place: float = 0.5) -> Answer:
     """A normal forecast of sd 1 nat whose truth has this place in it."""
     truth = float(stats.norm.ppf(place))
     p05, p25, p50, p75, p95 = (float(stats.norm.ppf(p)) for p in (0.05, 0.25, 0.5, 0.75, 0.95))
-    return Attempt(
-        rung=rung, outcome=AttemptOutcome.SCORED, truth=truth, seconds=2.0, p05=p05, p25=p25,
+    return Answer(
+        rung=rung, outcome=AnswerOutcome.SCORED, truth=truth, seconds=2.0, p05=p05, p25=p25,
         p50=p50, p75=p75, p95=p95, crps=value, interval_score=value, pit=place,
     )  # fmt: skip
 
@@ -298,7 +298,7 @@ def test_the_best_method_stands_first():
         line("worse", "a", [scored("1", 4)]),
         line("no-change", "a", [scored("1", 2)]),
         line("better", "a", [scored("1", 1)]),
-        line("none", "a", [replace(scored("1", 1), outcome=AttemptOutcome.REFUSED, crps=None)]),
+        line("none", "a", [replace(scored("1", 1), outcome=AnswerOutcome.REFUSED, crps=None)]),
     ]
     board = leaderboard(lines, version="1", seed=0)
     assert [row.method for row in board.rows if row.group == "matching"] == [

@@ -6,28 +6,28 @@ at chance and nothing else. What it cannot answer is counted, and never dropped.
 
 from __future__ import annotations
 
-from emergecast.benchmark._attempt import Attempt, AttemptOutcome
-from emergecast.benchmark._cells import CELLS, BundledCell, Cell, SimulatedCell, Split
-from emergecast.benchmark._entrants import DEFAULT_METHODS, Method
+from emergecast.benchmark._answer import Answer, AnswerOutcome
+from emergecast.benchmark._cells import CELLS, BenchmarkCell, BundledCell, HeldSplit, SimulatedCell
+from emergecast.benchmark._entrants import DEFAULT_METHODS, ForecastMethod
 from emergecast.benchmark._leaderboard import Leaderboard, LeaderboardRow, TableMean
 from emergecast.benchmark._result_lines import ResultLine
-from emergecast.benchmark._run_benchmark import BenchmarkOptions, Plan, benchmark, planned
+from emergecast.benchmark._run_benchmark import BenchmarkOptions, BenchmarkPlan, benchmark, planned
 
 __all__ = [
     "CELLS",
     "DEFAULT_METHODS",
-    "Attempt",
-    "AttemptOutcome",
+    "Answer",
+    "AnswerOutcome",
+    "BenchmarkCell",
     "BenchmarkOptions",
+    "BenchmarkPlan",
     "BundledCell",
-    "Cell",
+    "ForecastMethod",
+    "HeldSplit",
     "Leaderboard",
     "LeaderboardRow",
-    "Method",
-    "Plan",
     "ResultLine",
     "SimulatedCell",
-    "Split",
     "TableMean",
     "benchmark",
     "planned",

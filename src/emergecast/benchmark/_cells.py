@@ -30,7 +30,7 @@ DRAWS: Final = 50
 """Draws of a simulated table until its few-shot scores show where it emerged."""
 
 
-class Split(StrEnum):
+class HeldSplit(StrEnum):
     """Whether a task may be looked at while a method is made."""
 
     DEVELOPMENT = "development"
@@ -67,7 +67,7 @@ class BundledCell:
     table: Callable[[], Measurements]
     rows: Callable[[Measurements], SelectOptions]
     """Which rows of the table."""
-    split: Split = Split.DEVELOPMENT
+    split: HeldSplit = HeldSplit.DEVELOPMENT
 
     @property
     def about(self) -> str:
@@ -102,7 +102,7 @@ class SimulatedCell:
     """How tables depart from the law; None: not at all."""
     ahead: float | None = None
     """FLOPs at the elbow over those of the strongest checkpoint; None: as it comes."""
-    split: Split = Split.DEVELOPMENT
+    split: HeldSplit = HeldSplit.DEVELOPMENT
 
     @property
     def about(self) -> str:
@@ -136,14 +136,14 @@ class SimulatedCell:
         )
 
 
-Cell: TypeAlias = BundledCell | SimulatedCell
+BenchmarkCell: TypeAlias = BundledCell | SimulatedCell
 
 
 def _probe(table: Measurements) -> SelectOptions:
     return replace(proving_ground_options(table), task="proving_ground_probe")
 
 
-_CELLS: Final[tuple[Cell, ...]] = (
+_CELLS: Final[tuple[BenchmarkCell, ...]] = (
     BundledCell(name="matching", table=proving_ground, rows=proving_ground_options),
     BundledCell(name="probe", table=proving_ground, rows=_probe),
     SimulatedCell(name="no-departure"),

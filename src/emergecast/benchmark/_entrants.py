@@ -30,7 +30,7 @@ DEFAULT_METHODS: Final = (
 """What is tried where no method is named."""
 
 
-class Method(Protocol):
+class ForecastMethod(Protocol):
     """A function of the user that forecasts: the one thing to write to enter the benchmark."""
 
     def __call__(
@@ -67,7 +67,7 @@ def entrant(name: str) -> Entrant:
 
     A law (`log-power`), several joined by commas (a mixture of equal weights), `mixture` (the
     default one); of a mixture, with `:stacking` at the end, weights by held-out prediction; a
-    baseline (`no-change`); or `module:function`, a `Method`.
+    baseline (`no-change`); or `module:function`, a `ForecastMethod`.
 
     Raises:
         OptionError: there is no such method.
@@ -130,7 +130,7 @@ def _plugin(name: str) -> Callable[[Rung], LossDistribution | None]:
     if here not in sys.path:
         sys.path.append(here)  # a module beside the user; a command has only its own folder
     try:
-        method: Method = getattr(import_module(module), function)
+        method: ForecastMethod = getattr(import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise OptionError(
             f"there is no method {name!r} ({error}): a method is a law, several laws joined by "

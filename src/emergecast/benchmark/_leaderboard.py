@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from emergecast.baselines import Baseline
-from emergecast.benchmark._attempt import Attempt, AttemptOutcome
+from emergecast.benchmark._answer import Answer, AnswerOutcome
 from emergecast.benchmark._cells import CELLS, BundledCell
 from emergecast.records import as_json
 from emergecast.track_record import SkillScore, skill_over
@@ -23,7 +23,7 @@ SIMULATED: Final = "all simulated"
 FIFTHS: Final = 5
 """Bins of the PIT."""
 
-Answers = Mapping[str, Sequence[Attempt]]
+Answers = Mapping[str, Sequence[Answer]]
 """What one method said, by table."""
 
 
@@ -119,7 +119,7 @@ def leaderboard(
 
 
 def _rows(group: str, lines: Sequence[ResultLine]) -> list[LeaderboardRow]:
-    said: dict[str, dict[str, tuple[Attempt, ...]]] = {}
+    said: dict[str, dict[str, tuple[Answer, ...]]] = {}
     for line in lines:
         said.setdefault(line.method, {})[line.table] = line.rungs
     rows = [_row(group, method, said) for method in said]
@@ -136,10 +136,10 @@ def _rank(row: LeaderboardRow) -> float:
 def _row(group: str, method: str, said: Mapping[str, Answers]) -> LeaderboardRow:
     own = said[method]
     every = [each for rungs in own.values() for each in rungs]
-    failed = [each for each in every if each.outcome is not AttemptOutcome.SCORED]
+    failed = [each for each in every if each.outcome is not AnswerOutcome.SCORED]
     pits = _by_table(own, _pit)
 
-    def count(outcome: AttemptOutcome) -> int:
+    def count(outcome: AnswerOutcome) -> int:
         return sum(each.outcome is outcome for each in every)
 
     return LeaderboardRow(
@@ -147,10 +147,10 @@ def _row(group: str, method: str, said: Mapping[str, Answers]) -> LeaderboardRow
         method=method,
         tables=len(own),
         rungs=len(every),
-        scored=count(AttemptOutcome.SCORED),
-        refused=count(AttemptOutcome.REFUSED),
-        errors=count(AttemptOutcome.ERROR),
-        no_distribution=count(AttemptOutcome.NO_DISTRIBUTION),
+        scored=count(AnswerOutcome.SCORED),
+        refused=count(AnswerOutcome.REFUSED),
+        errors=count(AnswerOutcome.ERROR),
+        no_distribution=count(AnswerOutcome.NO_DISTRIBUTION),
         over_no_change=_skill(method, Baseline.NO_CHANGE, said),
         over_cut_prior=_skill(method, Baseline.CUT_PRIOR, said),
         covered_90=_mean(own, lambda each: _inside(each.p05, each.truth, each.p95)),
@@ -178,13 +178,13 @@ def _skill(method: str, rival: str, said: Mapping[str, Answers]) -> SkillScore |
     return skill_over(pairs)
 
 
-def _by_table(own: Answers, value: Callable[[Attempt], float | None]) -> list[list[float]]:
+def _by_table(own: Answers, value: Callable[[Answer], float | None]) -> list[list[float]]:
     """The values of each table that has any."""
     found = [[x for each in rungs if (x := value(each)) is not None] for rungs in own.values()]
     return [values for values in found if values]
 
 
-def _mean(own: Answers, value: Callable[[Attempt], float | None]) -> TableMean | None:
+def _mean(own: Answers, value: Callable[[Answer], float | None]) -> TableMean | None:
     means = np.array([np.mean(values) for values in _by_table(own, value)])
     if not means.size:
         return None
@@ -196,7 +196,7 @@ def _inside(low: float | None, truth: float, high: float | None) -> float | None
     return None if low is None or high is None else float(low <= truth <= high)
 
 
-def _pit(each: Attempt) -> float | None:
+def _pit(each: Answer) -> float | None:
     return each.pit
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from emergecast.benchmark._attempt import Attempt
+from emergecast.benchmark._answer import Answer
 from emergecast.errors import RecordError
 from emergecast.files import read_whole
 from emergecast.records import as_json, from_json
@@ -39,7 +39,7 @@ class ResultLine:
     cell: str
     date: str
     """Day on which it was made."""
-    rungs: tuple[Attempt, ...]
+    rungs: tuple[Answer, ...]
 
     @property
     def key(self) -> LineKey:

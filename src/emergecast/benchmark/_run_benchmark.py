@@ -12,8 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emergecast.benchmark._attempt import Attempt, AttemptOutcome, attempt
-from emergecast.benchmark._cells import CELLS, BundledCell, Split
+from emergecast.benchmark._answer import Answer, AnswerOutcome, answer
+from emergecast.benchmark._cells import CELLS, BundledCell, HeldSplit
 from emergecast.benchmark._entrants import DEFAULT_METHODS, entrant, with_references
 from emergecast.benchmark._leaderboard import Leaderboard, leaderboard
 from emergecast.benchmark._result_lines import LineKey, ResultLine, add_line, read_lines
@@ -52,7 +52,7 @@ class BenchmarkOptions:
         for name in self.cells:
             if name not in CELLS:
                 raise OptionError(f'there is no cell "{name}". {near(name, list(CELLS))}')
-            if CELLS[name].split is Split.HELD and not self.held:
+            if CELLS[name].split is HeldSplit.HELD and not self.held:
                 raise OptionError(f"cell {name} is held out: add --held to look at it.")
         if min(self.tables, self.workers) < 1 or self.seed < 0:
             raise OptionError("tables and workers are at least 1, and a seed is at least 0.")
@@ -61,12 +61,12 @@ class BenchmarkOptions:
     def chosen(self) -> tuple[str, ...]:
         """The cells to forecast."""
         named = self.cells or tuple(CELLS)
-        return tuple(each for each in named if self.held or CELLS[each].split is not Split.HELD)
+        return tuple(each for each in named if self.held or CELLS[each].split is not HeldSplit.HELD)
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """Cells that are held out and were not asked for."""
-        held = (name for name, cell in CELLS.items() if cell.split is Split.HELD)
+        held = (name for name, cell in CELLS.items() if cell.split is HeldSplit.HELD)
         return () if self.held else tuple(held)
 
 
@@ -86,7 +86,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class BenchmarkPlan:
     """What a benchmark would do."""
 
     jobs: tuple[Job, ...]
@@ -103,7 +103,7 @@ class Plan:
         return sum(len(job.methods) for job in self.jobs)
 
 
-def planned(options: BenchmarkOptions, folder: Path | None = None) -> Plan:
+def planned(options: BenchmarkOptions, folder: Path | None = None) -> BenchmarkPlan:
     """What is missing, in an order that serves all cells alike.
 
     Raises:
@@ -133,14 +133,16 @@ def planned(options: BenchmarkOptions, folder: Path | None = None) -> Plan:
             if missing:
                 jobs.append(Job(cell=cell, number=number, methods=missing, seed=options.seed))
                 seconds += (RUNGS if bundled else 1) * sum(each_takes[name] for name in missing)
-    return Plan(jobs=tuple(jobs), known=known, damaged=damaged, seconds=seconds / options.workers)
+    return BenchmarkPlan(
+        jobs=tuple(jobs), known=known, damaged=damaged, seconds=seconds / options.workers
+    )
 
 
 def benchmark(
     options: BenchmarkOptions | None = None,
     folder: Path | None = None,
     *,
-    plan: Plan | None = None,
+    plan: BenchmarkPlan | None = None,
     on_line: OnLine | None = None,
 ) -> Leaderboard:
     """Every method on every table, each line kept the moment it is done.
@@ -191,15 +193,15 @@ def run_job(job: Job) -> list[ResultLine]:
     try:
         rungs = list(CELLS[job.cell].rungs(job.number, job.seed))
     except EmergecastError as error:  # no table, so no method can have an answer
-        none = Attempt(
-            rung="", outcome=AttemptOutcome.ERROR, truth=0.0, seconds=0.0, reason=str(error)
+        none = Answer(
+            rung="", outcome=AnswerOutcome.ERROR, truth=0.0, seconds=0.0, reason=str(error)
         )
         return [_line(job, name, (none,)) for name in job.methods]
     methods = [entrant(name) for name in job.methods]
-    return [_line(job, one.name, tuple(attempt(one, rung) for rung in rungs)) for one in methods]
+    return [_line(job, one.name, tuple(answer(one, rung) for rung in rungs)) for one in methods]
 
 
-def _line(job: Job, method: str, rungs: tuple[Attempt, ...]) -> ResultLine:
+def _line(job: Job, method: str, rungs: tuple[Answer, ...]) -> ResultLine:
     return ResultLine(
         version=_version(),
         method=method,

@@ -13,7 +13,7 @@ from emergecast.track_record._proper_scores import crps, interval_score, log_sco
 from emergecast.track_record._read_frozen import read_frozen
 from emergecast.track_record._score import FrozenScore, score_frozen
 from emergecast.track_record._signature import signature_of
-from emergecast.track_record._skill import LARGEST_FACTOR, SkillScore, skill_over
+from emergecast.track_record._skill_score import LARGEST_FACTOR, SkillScore, skill_over
 from emergecast.track_record._tally import TrackRecord, track_record
 from emergecast.track_record._tally_file import TallyFile, add_to_tally
 from emergecast.track_record._update import Change, OldForecast, read_old, what_changed

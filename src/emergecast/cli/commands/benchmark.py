@@ -22,7 +22,7 @@ from emergecast.cli.texts.benchmarks import leaderboard_text, plan_text, until
 from emergecast.files import save_text
 
 if TYPE_CHECKING:
-    from emergecast.benchmark import Leaderboard, Plan
+    from emergecast.benchmark import BenchmarkPlan, Leaderboard
 
 
 def benchmark(
@@ -72,7 +72,7 @@ def benchmark(
     )
 
 
-def _run(options: BenchmarkOptions, out: Path | None, plan: Plan) -> Leaderboard:
+def _run(options: BenchmarkOptions, out: Path | None, plan: BenchmarkPlan) -> Leaderboard:
     """The leaderboard; progress says what was done and how long the rest takes."""
     began = time.monotonic()
     with progress("benchmark", plan.lines) as move:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from emergecast.cli._output import wrapped
 
 if TYPE_CHECKING:
-    from emergecast.benchmark import Leaderboard, LeaderboardRow, Plan, TableMean
+    from emergecast.benchmark import BenchmarkPlan, Leaderboard, LeaderboardRow, TableMean
     from emergecast.track_record import SkillScore
 
 HEAD = (
@@ -42,7 +42,7 @@ def leaderboard_text(board: Leaderboard) -> str:
     return "\n".join(lines)
 
 
-def plan_text(plan: Plan) -> str:
+def plan_text(plan: BenchmarkPlan) -> str:
     """What would be done."""
     return (
         f"{len(plan.jobs)} tables and {plan.lines} lines are missing, {len(plan.known)} lines are "

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from emergecast.inference import LossDistribution
 
 
-class AttemptOutcome(StrEnum):
+class AnswerOutcome(StrEnum):
     """How it ended; all but the first are failures."""
 
     SCORED = "scored"
@@ -32,11 +32,11 @@ class AttemptOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Answer:
     """One forecast beside the truth; losses in nats, None where there is nothing to score."""
 
     rung: str
-    outcome: AttemptOutcome
+    outcome: AnswerOutcome
     truth: float
     seconds: float
     reason: str = ""
@@ -54,29 +54,29 @@ class Attempt:
     """P(elbow <= truth)."""
 
 
-def attempt(entrant: Entrant, rung: Rung) -> Attempt:
+def answer(entrant: Entrant, rung: Rung) -> Answer:
     """The forecast of a method on a rung; whatever goes wrong is part of the record."""
     began = time.perf_counter()
 
-    def ended(outcome: AttemptOutcome, reason: str) -> Attempt:
+    def ended(outcome: AnswerOutcome, reason: str) -> Answer:
         spent = time.perf_counter() - began
-        return Attempt(
+        return Answer(
             rung=rung.name, outcome=outcome, truth=rung.truth, seconds=spent, reason=reason
         )
 
     try:
         distribution = entrant.forecast(rung)
         if distribution is None:
-            return ended(AttemptOutcome.NO_DISTRIBUTION, "It returned None.")
-        return _scored(ended(AttemptOutcome.SCORED, ""), distribution)
+            return ended(AnswerOutcome.NO_DISTRIBUTION, "It returned None.")
+        return _scored(ended(AnswerOutcome.SCORED, ""), distribution)
     except FitError as error:
-        return ended(AttemptOutcome.REFUSED, str(error))
+        return ended(AnswerOutcome.REFUSED, str(error))
     except Exception as error:  # noqa: BLE001  a method of the user may raise anything
-        return ended(AttemptOutcome.ERROR, f"{type(error).__name__}: {error}")
+        return ended(AnswerOutcome.ERROR, f"{type(error).__name__}: {error}")
 
 
-def _scored(bare: Attempt, distribution: LossDistribution) -> Attempt:
-    """The attempt with its scores, or what is wrong with the distribution."""
+def _scored(bare: Answer, distribution: LossDistribution) -> Answer:
+    """The answer with its scores, or what is wrong with the distribution."""
     p05, p25, p50, p75, p95 = map(float, distribution.quantile(list(QUANTILES.values())))
     if not -math.inf < p05 <= p25 <= p50 <= p75 <= p95 < math.inf:
         return _none(bare, "Its quantiles are not finite numbers in order.")
@@ -96,5 +96,5 @@ def _scored(bare: Attempt, distribution: LossDistribution) -> Attempt:
     )
 
 
-def _none(bare: Attempt, reason: str) -> Attempt:
-    return replace(bare, outcome=AttemptOutcome.NO_DISTRIBUTION, reason=reason)
+def _none(bare: Answer, reason: str) -> Answer:
+    return replace(bare, outcome=AnswerOutcome.NO_DISTRIBUTION, reason=reason)
