@@ -36,7 +36,7 @@ from emergecast.backtests._settings import (
     settings_of,
 )
 from emergecast.baselines import Baseline
-from emergecast.baselines._baselines import NormalMixture
+from emergecast.baselines._guess import NormalMixture
 from emergecast.errors import FitError, OptionError, SelectionError
 from emergecast.forecasts import ForecastOptions
 from emergecast.inference import FitOptions, fit
@@ -419,7 +419,7 @@ def scored(forecaster: str, setting: str, value: float, **more: Any) -> Backtest
 
 
 def test_skill_by_hand():
-    """1 - (1 + 2 + 3) / (2 + 2 + 8), over the rungs that both have, with the jackknife's error."""
+    """1 - (1 + 2 + 3) / (2 + 2 + 8), over the rungs that both have; per rung ln 2, 0, ln 8/3."""
     mine = [scored("forecast", name, value) for name, value in zip("abc", (1, 2, 3), strict=True)]
     theirs = [scored("no-change", name, v) for name, v in zip("abcd", (2, 2, 8, 99), strict=True)]
     found = {(s.forecaster, s.against): s for s in made_up(*mine, *theirs).skill}
@@ -427,15 +427,13 @@ def test_skill_by_hand():
     skill = found["forecast", "no-change"]
     assert skill.rungs == 3
     assert skill.value == pytest.approx(0.5)
-    left_out = np.array([1 - 5 / 10, 1 - 4 / 10, 1 - 3 / 4])
-    expected = math.sqrt(2 / 3 * np.sum((left_out - left_out.mean()) ** 2))
-    assert skill.stderr == pytest.approx(expected)
+    assert skill.per_rung == pytest.approx(math.log(2 * 1 * 8 / 3) / 3)
 
 
-def test_one_rung_has_no_standard_error():
-    """And a refused forecast has no skill at all."""
+def test_one_rung_has_skill():
+    """And a refused forecast has none at all."""
     pair = made_up(scored("forecast", "a", 1.0), scored("prior", "a", 2.0))
-    assert [(s.value, s.stderr) for s in pair.skill] == [(0.5, None)]
+    assert [(s.value, s.rungs) for s in pair.skill] == [(0.5, 1)]
     refused = scored("forecast", "a", 1.0, outcome=BacktestOutcome.REFUSED, crps=None, error=None)
     assert made_up(refused, scored("prior", "a", 2.0)).skill == ()
 

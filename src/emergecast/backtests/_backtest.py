@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 from emergecast.backtests._rows import FORECAST, Backtest, BacktestOutcome, BacktestRow
 from emergecast.backtests._settings import (
@@ -18,11 +17,11 @@ from emergecast.backtests._settings import (
     ground_of,
     settings_of,
 )
-from emergecast.baselines import Baseline, Guess, baselines
+from emergecast.baselines import Baseline, Guess, baselines, continuous_metrics
 from emergecast.errors import FitError, SelectionError, given
 from emergecast.forecasts import ForecastOptions, Verdict, forecast
 from emergecast.inference import FitOptions
-from emergecast.measurements import Measurements, SelectOptions, read_table, select
+from emergecast.measurements import Measurements, SelectOptions, read_table
 from emergecast.track_record import crps, log_score
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 PLAIN = "log-power"
 """Law whose prior the baselines take."""
-CONTINUOUS = ("logprob", "log_prob", "loglikelihood", "log_likelihood", "brier_score")
-"""Metrics that two-step takes, the first that the table has."""
 FAILURES = (FitError, SelectionError, ArithmeticError, np.linalg.LinAlgError)
 
 OnRow = Callable[[int, int, BacktestRow], None]
@@ -113,7 +110,7 @@ def _run(ground: Ground, setting: BacktestSetting) -> Iterator[BacktestRow]:
     started = time.perf_counter()
     try:
         plain = ground.fit(table, PLAIN, setting.few_shot_examples)
-        continuous = _continuous(ground, table) if Baseline.TWO_STEP in setting.rivals else None
+        continuous = continuous_metrics(table, ground.rows, plain.selection)
     except FAILURES:
         return  # the forecast's own row holds the error
     for name in setting.rivals:
@@ -200,26 +197,3 @@ def _rival(
     )
     row = bare if guess.distribution is None else _scored(ground, bare, guess.distribution)
     return replace(row, seconds=seconds)
-
-
-def _continuous(ground: Ground, table: Measurements) -> pl.DataFrame | None:
-    """Scores of the first continuous metric there is, beside those of the fit; higher is better."""
-    own = ground.selection.metric
-    there = set(table.frame.filter(pl.col("task") == ground.selection.task)["metric"].to_list())
-    name = next((each for each in CONTINUOUS if each in there and each != own), None)
-    if name is None:
-        return None
-    key = ["series", "checkpoint", "loss", "few_shot", "examples", "subset", "seed", "snapshot"]
-    try:
-        other = select(table, replace(ground.rows, metric=name, lower_is_better=None))
-    except SelectionError:
-        return None
-    means = [
-        chosen.rows.group_by(key).agg(pl.col("score").mean().alias(column))
-        for chosen, column in (
-            (select(table, replace(ground.rows, metric=own)), "score"),
-            (other, "continuous"),
-        )
-    ]
-    joined = means[0].join(means[1], on=key, nulls_equal=True)
-    return joined.sort(key).select("loss", "few_shot", "continuous", "score")

@@ -19,7 +19,7 @@ from emergecast.forecasts._forecast_record import (
 from emergecast.forecasts._make_forecast import forecast
 from emergecast.forecasts._overrides import Override, overrides
 from emergecast.forecasts._thresholds import Thresholds, default_thresholds
-from emergecast.forecasts._verdict import NEGLIGIBLE, Sensitivity, Verdict
+from emergecast.forecasts._verdict import NEGLIGIBLE, Sensitivity, Verdict, refusal
 
 __all__ = [
     "NEGLIGIBLE",
@@ -41,4 +41,5 @@ __all__ = [
     "name_of",
     "overrides",
     "read_forecast",
+    "refusal",
 ]
