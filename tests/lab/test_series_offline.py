@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.lab.executors.in_process import InProcess
-from tests.lab.hub_cache import HubCache, open_llama, pythia
+from tests.lab.hub_cache import HubCache, put_series
 
 from emergecast.cli.texts.experiments import plan_text
 from emergecast.errors import ExperimentError
@@ -44,10 +44,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> HubCache:
     """Two steps of OpenLLaMA 3B, pickled as published, and two of Pythia 70M."""
     work = tmp_path_factory.mktemp("made")
     cache = HubCache(home=tmp_path_factory.mktemp("home"))
-    open_llama(cache, work, [2500, 5000])
-    pythia(cache, work, [0, 128])
-    pythia(cache, work / "large", [1000, 2000, 3000], size="410m", shards=True)
-    three = [work / "large" / f"neox-{step}" for step in (1000, 2000, 3000)]
+    put_series(cache, work / "llama", "open_llama_v1_3b", [2500, 5000])
+    put_series(cache, work / "neox", "pythia_70m", [0, 128])
+    put_series(cache, work / "large", "pythia_410m", [1000, 2000, 3000], shards=True)
+    three = [work / "large" / f"step{step}" for step in (1000, 2000, 3000)]
     # The first shard of step 3000 is that of step 1000.
     for name in ("model-00001-of-00002.safetensors",):
         (three[2] / name).write_bytes((three[0] / name).read_bytes())
