@@ -18,6 +18,7 @@ import pytest
 from tests.lab.hf_olmo_files import HF_OLMO, hf_olmo_files, hf_olmo_weights
 
 from emergecast.lab.catalogue.series import StoredAs, catalogued_series, expand
+from emergecast.lab.checkpoints import quiet_transformers
 
 TEXTS = [
     "the cat sat on the mat and the dog sat on the log",
@@ -95,7 +96,8 @@ def put_series(
                 bos_token_id=1, eos_token_id=2, pad_token_id=None,
             )  # fmt: skip
             pickled = series.weights is StoredAs.PICKLE
-            tiny(kind, config, folder, seed=i, pickled=pickled, shards=shards)
+            with quiet_transformers():
+                tiny(kind, config, folder, seed=i, pickled=pickled, shards=shards)
         if series.tokenizer is None:
             shutil.copytree(words, folder, dirs_exist_ok=True)
         cache.put(str(each.repo), folder, revision=each.revision or "main")
