@@ -16,7 +16,7 @@ from emergecast.lab.tasks._pool import FinetuningPool
 from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._settled import BesideMetric, ChanceRule, ColumnKind, SettledTask
 from emergecast.lab.tasks._task import Pair, Task
-from emergecast.lab.tasks._task_folder import TaskFolder, read_task_folder
+from emergecast.lab.tasks._task_folder import TaskFolder, data_sets_of, read_task_folder
 from emergecast.lab.tasks._trust import code_lines, trust, untrusted_code
 from emergecast.lab.tasks._yaml_faults import YamlFault, yaml_faults
 
@@ -36,6 +36,7 @@ __all__ = [
     "TaskFolder",
     "YamlFault",
     "code_lines",
+    "data_sets_of",
     "encode_pairs",
     "load_task",
     "quiet_harness",
