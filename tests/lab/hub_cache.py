@@ -6,7 +6,6 @@ files. In this process `in_use` points huggingface_hub at it; a child process ge
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from tests.lab.hf_olmo_files import HF_OLMO, hf_olmo_files, hf_olmo_weights
+from tests.lab.hub_server import commit_of
 
 from emergecast.lab.catalogue.series import StoredAs, catalogued_series, expand
 from emergecast.lab.checkpoints import quiet_transformers
@@ -42,7 +42,7 @@ class HubCache:
 
         Files that the revision holds already stay. `kind` is models or datasets.
         """
-        commit = hashlib.sha1(f"{repository} {revision}".encode()).hexdigest()  # noqa: S324  as git
+        commit = commit_of(repository, revision)
         place = self.home / "hub" / f"{kind}--{repository.replace('/', '--')}"
         ref = place / "refs" / revision
         ref.parent.mkdir(parents=True, exist_ok=True)

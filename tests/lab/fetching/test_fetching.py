@@ -45,7 +45,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
         num_attention_heads=2, max_position_embeddings=64,
     )  # fmt: skip
     folders = {}
-    for name, seed in (("step0", 0), ("step1", 1), ("step128", 1), ("step256", 2)):
+    for name, seed in (("step0", 0), ("step1", 1), ("step128", 1), ("step256", 2), ("mine", 3)):
         folders[name] = tiny(GPTNeoXForCausalLM, config, work / name, seed=seed)
         words.save_pretrained(folders[name])
     (work / "c4" / "en").mkdir(parents=True)
@@ -57,6 +57,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
             PYTHIA: folders,
             "meta-llama/Llama-2-7b-hf": {"main": folders["step0"]},
             C4: {"main": work / "c4"},
+            "me/mine": {"half": folders.pop("mine")},
         },
         gated=frozenset({"meta-llama/Llama-2-7b-hf"}),
     )
@@ -116,7 +117,9 @@ def test_fetch_says_how_much_it_is_fetches_it_and_goes_on(hub, file, tmp_path):
 def test_of_c4_the_files_that_hold_the_documents_are_fetched(hub, file, tmp_path):
     """Of 50,000 documents two files by name, with their size before; then the one that is gone."""
     home = tmp_path / "home"
-    text = EXPERIMENT.replace("{name: held-out, path: held-out.txt}", "{name: c4, documents: 50000}")
+    text = EXPERIMENT.replace(
+        "{name: held-out, path: held-out.txt}", "{name: c4, documents: 50000}"
+    )
     file.write_text(text.replace("[0, 128, 256]", "[0]"), "utf-8")
     said = called(hub, home, "fetch", str(file), "--json")
     (need,) = (each for each in said["needs"] if each["kind"] == "corpus")
@@ -201,7 +204,12 @@ print(json.dumps({
 
 
 def test_a_run_fetches_measures_and_lets_go(hub, file, tmp_path):
-    """Planned without a download of weights; what was there before stays, the rest is deleted."""
+    """Planned without a download of weights; what was there before stays, the rest is deleted.
+
+    So it is with a series of the catalogue, and with revisions that the user lists.
+    """
+    mine = "{name: mine, keep: none, checkpoints: [{name: a, repo: me/mine, revision: half}]}"
+    file.write_text(EXPERIMENT.replace("keep: none}]", f"keep: none}}, {mine}]"), "utf-8")
     (tmp_path / "tasks").mkdir()
     task = (
         "task: gases\ndataset_path: json\ndataset_kwargs: {data_files: {test: test.jsonl}}\n"
@@ -222,11 +230,12 @@ def test_a_run_fetches_measures_and_lets_go(hub, file, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     said = json.loads(done.stdout.splitlines()[-1])
     assert said == {
-        "planned": 6, "problems": [], "found": [True, False, False], "done": 6, "failed": 0,
-        "left": [True, False, False], "again": 0, "keys": [True] * 6,
+        "planned": 8, "problems": [], "found": [True, False, False, False], "done": 8,
+        "failed": 0, "left": [True, False, False, False], "again": 0, "keys": [True] * 8,
     }  # fmt: skip
     assert json.loads((tmp_path / "results" / "fetched.json").read_text("utf-8")) == [
+        "mine/a",
         "pythia_70m/step128",
         "pythia_70m/step256",
     ]
-    assert len(list(home.rglob("config.json"))) == 3, "settings stay"
+    assert len(list(home.rglob("config.json"))) == 4, "settings stay"

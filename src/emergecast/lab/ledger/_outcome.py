@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from emergecast.lab.evaluate import Loss, Score
 from emergecast.lab.experiment import Run
 from emergecast.lab.ledger._owner import machine
+
+HUB: Final = "hub "
+"""What names in `versions` begin with that are revisions of the hub; their version is a commit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +65,15 @@ class Result:
     timings: Mapping[str, float]
     """Seconds by part of the run."""
     versions: Mapping[str, str]
-    """Of the libraries that made it, by name."""
+    """Of the libraries that made it, by name; and what it read of the hub (`HUB`)."""
     machine: Mapping[str, Any]
     """On which it was done, in a few words."""
+
+    @property
+    def commits(self) -> Mapping[str, str]:
+        """Commits of the revisions of the hub that it read, by repository and revision."""
+        found = self.versions.items()
+        return {name.removeprefix(HUB): each for name, each in found if name.startswith(HUB)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,8 +117,9 @@ class _Grams:
         hits = np.flatnonzero(self.filter[_first_bits(hashes)])
         places = np.searchsorted(self.hashes, hashes[hits])
         places[places == len(self.hashes)] = 0
-        found = words[hits[:, None] + np.arange(GRAM)]
-        return hits[(found == self.words[places]).all(axis=1)]
+        same = words[hits[:, None] + np.arange(GRAM)] == self.words[places]
+        real: np.ndarray = hits[same.all(axis=1)]
+        return real
 
 
 def _rare_grams(rows: Sequence[np.ndarray], most: int) -> _Grams | None:
@@ -209,7 +210,8 @@ def _hashes(words: np.ndarray) -> np.ndarray:
         """Of stretches and of those of `size` words behind them."""
         power = np.uint64(pow(int(factor), size, 1 << 64))
         count = min(len(left), len(right))
-        return left[:count] * power + right[:count]
+        both: np.ndarray = left[:count] * power + right[:count]
+        return both
 
     two = joined(one, one[1:], 1)
     four = joined(two, two[2:], 2)

@@ -83,7 +83,6 @@ def data_sets_of(task: Task) -> tuple[str, ...]:
     return () if task.settled is None or task.data is not None else (task.settled.repo,)
 
 
-
 def _nodes(file: Path) -> yaml.Node | None:
     """The root of a YAML file; None where it is none: the harness passes over it."""
     loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -66,7 +66,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def cut(name: str, steps: dict[str, str] | None = None) -> str:
     """A recipe with other amounts, fewer items and documents; on some steps of some series."""
     text = catalogued_recipe(name).text
-    amounts = {each for found in re.findall(r" examples: \[(.*)\]", text) for each in found.split(", ")}
+    amounts = {
+        each for found in re.findall(r" examples: \[(.*)\]", text) for each in found.split(", ")
+    }
     smaller = {each: str(8 + 2 * i) for i, each in enumerate(sorted(amounts, key=int))}
     text = re.sub(
         r" examples: \[(.*)\]",
@@ -78,7 +80,9 @@ def cut(name: str, steps: dict[str, str] | None = None) -> str:
     if steps is not None:
         lines = text.splitlines()
         text = "\n".join(
-            each for each in lines if "keep: none}" not in each or any(f"{s}," in each for s in steps)
+            each
+            for each in lines
+            if "keep: none}" not in each or any(f"{s}," in each for s in steps)
         )
     text = re.sub(r"documents: \d+", "documents: 8", text)
     text = text.replace("validation: 0.1", "validation: 0.5").replace(f"results-{name}", "results")
@@ -136,7 +140,17 @@ def test_no_shots_against_five(hub):
     few = pl.read_csv(both).filter((pl.col("setting") == "few_shot") & (pl.col("metric") == "acc"))
     assert sorted(few["shots"]) == [0, 0, 5, 5]
     assert few["loss"].n_unique() == 2, "measured once for both"
-    said = called("fit", both, "--task", "mmlu", "--metric", "choice_prob", "--where", "shots=5", status=(0, 3))
+    said = called(
+        "fit",
+        both,
+        "--task",
+        "mmlu",
+        "--metric",
+        "choice_prob",
+        "--where",
+        "shots=5",
+        status=(0, 3),
+    )
     assert "choice_prob" in said
 
 
@@ -172,7 +186,9 @@ def test_datadecide_chooses_by_loss(hub):
     steps = dict.fromkeys(CORPORA, "[1250, 2500, 3750]")
     text = few_amounts(cut("datadecide", steps)).replace("count: 8", "count: 2")
     table = run(hub, "datadecide", text)
-    rows = pl.read_csv(table).filter((pl.col("setting") == "few_shot") & (pl.col("metric") == "acc"))
+    rows = pl.read_csv(table).filter(
+        (pl.col("setting") == "few_shot") & (pl.col("metric") == "acc")
+    )
     assert rows.group_by("series").len().sort("series").rows() == [(each, 2) for each in CORPORA]
     assert set(rows["tokens"]) <= {step * 320 * 2048 for step in (1250, 2500, 3750)}
     names = [part for each in CORPORA for part in ("--series", each)]
@@ -189,9 +205,7 @@ def test_llama_2_with_estimated_losses(hub):
     assert sorted(rows["params"].unique()) == [6_738_415_616, 13_015_864_320, 68_976_648_192]
     bare = hub / "bare.csv"
     rows.drop(name for name in rows.columns if name.startswith("loss")).write_csv(bare)
-    said = called(
-        "fit", bare, "--task", "commonsense_qa", "--loss-from", "hoffmann", status=(0, 3)
-    )
+    said = called("fit", bare, "--task", "commonsense_qa", "--loss-from", "hoffmann", status=(0, 3))
     assert "estimated" in said
 
 
