@@ -171,6 +171,12 @@ def test_verify_hashes_what_is_in_the_cache(experiment):
             "keep: none, checkpoints: [{name: a, path: tasks}]",
             "is a folder of yours, from which nothing is deleted.",
         ),
+        (
+            "pythia_70m, steps: [0, 128]",
+            "a, keep: none, checkpoints:"
+            " [{name: b, repo: openlm-research/open_llama_3b_step_2500}]",
+            "are pickled (pytorch_model.bin)",
+        ),
         ("[0, 128]", "[0, 1000]", 'revision "step1000" of "EleutherAI/pythia-70m" on the hub'),
     ],
 )
