@@ -227,6 +227,7 @@ def status(
     Example: `emergecast status experiment.yaml --failed`
     """
     from emergecast.cli.texts.experiments import (
+        commit_lines,
         damage_lines,
         failure_lines,
         left_lines,
@@ -236,20 +237,21 @@ def status(
     from emergecast.lab.executors import default_workers
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.ledger import State
-    from emergecast.lab.plan import estimate, survey
+    from emergecast.lab.plan import commits_read, estimate, survey
 
     found = survey(read_experiment(file), remember=True)
     count, on_gpu = default_workers()
     left = estimate(found.plan, found.results, workers=count, on_gpu=on_gpu)
+    read = commits_read(found.plan, found.results)
     if as_json:
         failures = [
             {"key": f.key, "title": f.title, "error": f.error, "traceback": f.traceback}
             for f in found.failures
         ]
-        more = {"failures": failures, "damaged": _damage_records(found)}
+        more = {"failures": failures, "damaged": _damage_records(found), "commits": read}
         print(json.dumps({**plan_as_json(found.plan, left), **more}))
         return
-    lines = [*state_lines(found.plan), *damage_lines(found.damaged)]
+    lines = [*state_lines(found.plan), *damage_lines(found.damaged), *commit_lines(read)]
     print("\n".join([*lines, *left_lines(found.plan, left)]))
     for each in found.plan.runs:
         if found.plan.states[each.key] is State.RUNNING:
@@ -281,7 +283,7 @@ def export(
     from emergecast.cli.texts.next_fit import next_command
     from emergecast.errors import LedgerError
     from emergecast.lab.experiment import read_experiment
-    from emergecast.lab.plan import make_table, older_words, survey
+    from emergecast.lab.plan import commits_read, make_table, moved_words, older_words, survey
     from emergecast.measurements import check_suffix
 
     check_suffix(out)
@@ -300,6 +302,8 @@ def export(
     warnings = [f"left out, because it is damaged: {each}" for each in damaged]
     warnings += [str(problem) for problem in found.plan.problems]
     warnings += older_words(exported.older)
+    read = commits_read(found.plan, found.results)
+    warnings += moved_words(read)
     if exported.missing:
         warnings.append(f"{exported.missing:,} runs have no result yet, or failed.")
     if exported.without_loss:
@@ -319,6 +323,7 @@ def export(
             "missing": exported.missing,
             "older": sum(exported.older.values()),
             "damaged": _damage_records(found),
+            "commits": read,
             "warnings": warnings,
         }
         print(json.dumps(report))

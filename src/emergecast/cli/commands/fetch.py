@@ -24,7 +24,8 @@ def fetch(
 ) -> None:
     """Download what an experiment needs of the hub, and say before how much that is.
 
-    Weights, tokenizers, and data sets of tasks as far as they are known. A download that was
+    Weights, tokenizers, data sets of tasks as far as they are known, and the files that hold the
+    first documents of C4. A download that was
     stopped goes on where it stopped. What is fetched so stays, also with `keep: none`.
 
     Example: `emergecast fetch experiment.yaml --dry-run`

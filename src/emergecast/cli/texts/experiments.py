@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emergecast.cli.texts.runs import plan_example_lines, plan_examples
 from emergecast.lab.experiment import RunKind
 from emergecast.lab.ledger import State
+from emergecast.lab.plan import moved_words
 
 if TYPE_CHECKING:
     from emergecast.lab.ledger import Damage, Failure
@@ -162,6 +163,16 @@ def failure_lines(failures: list[Failure], *, all_of_them: bool = False) -> Iter
         yield f"        {failure.error}"
     if len(failures) > len(shown):
         yield f"... and {len(failures) - len(shown):,} more: emergecast status FILE --failed"
+
+
+def commit_lines(read: Mapping[str, Counter[str]]) -> Iterator[str]:
+    """What was read of the hub, where something was, and what has moved there meanwhile."""
+    if read:
+        yield (
+            f"Results are of {len(read):,} revisions of the hub; the commit of each: emergecast"
+            " status FILE --json."
+        )
+    yield from moved_words(read)
 
 
 def damage_lines(damaged: Sequence[Damage]) -> Iterator[str]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from emergecast.lab.ledger import HUB
+
 if TYPE_CHECKING:
     from emergecast.lab.ledger import Result
     from emergecast.lab.plan import Plan, RunFound
@@ -46,7 +48,9 @@ def _result_lines(result: Result) -> Iterator[str]:
     yield f"  seconds     {result.seconds:.1f}" + (f" ({parts})" if parts else "")
     when = datetime.fromtimestamp(result.started, UTC).strftime("%Y-%m-%d %H:%M UTC")
     yield f"  measured    {when} on {result.machine.get('host', 'an unknown machine')}"
-    yield f"  with        {', '.join(f'{k} {v}' for k, v in result.versions.items())}"
+    made = (f"{k} {v}" for k, v in result.versions.items() if not k.startswith(HUB))
+    yield f"  with        {', '.join(made)}"
+    yield from (f"  hub         {name}: {commit}" for name, commit in result.commits.items())
 
 
 def _training_lines(name: str, value: object) -> Iterator[str]:

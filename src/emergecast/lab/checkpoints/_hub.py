@@ -30,8 +30,8 @@ class Folders:
     """What the repository holds; `model` is made of it where it cannot be loaded as it is."""
     tokenizer: Path
     """The tokenizer."""
-    catalogued: bool = False
-    """Whether the checkpoint is of the catalogue."""
+    file_by_file: bool = False
+    """Whether the weights are hashed file by file, as the hub does it."""
     slow_tokenizer: bool = False
     """Whether sentencepiece itself reads tokenizer.model."""
 
@@ -97,13 +97,17 @@ def folders_of(checkpoint: Checkpoint, *, weights: bool = True) -> Folders:
     if published is None:
         patterns = _SAFETENSORS if weights else _SETTINGS
         published = _inside(checkpoint, _fetch(checkpoint, patterns))
-        if weights and not named_weights(published):
+        if weights and source.catalogued and not named_weights(published):
             published = _inside(checkpoint, _fetch(checkpoint, _PICKLES))
     return Folders(
-        model=loadable(published, str(checkpoint.repo)) if weights else published,
+        model=(
+            loadable(published, str(checkpoint.repo))
+            if weights and source.catalogued
+            else published
+        ),
         published=published,
         tokenizer=_tokenizer(checkpoint, published),
-        catalogued=True,
+        file_by_file=True,
         slow_tokenizer=source.slow_tokenizer,
     )
 
@@ -198,6 +202,32 @@ def revisions_of(repository: str) -> tuple[str, ...]:
     except hub_errors():
         return ()
     return tuple(each.name for each in (*refs.branches, *refs.tags))
+
+
+def commits_of(checkpoint: Checkpoint, folders: Folders) -> Iterator[tuple[str, str]]:
+    """Repository and revision of a checkpoint and of its tokenizer, each with the commit read."""
+    if checkpoint.repo is None:
+        return
+    at = "" if checkpoint.revision is None else f"@{checkpoint.revision}"
+    named = {f"{checkpoint.repo}{at}": folders.published}
+    if checkpoint.source is not None and checkpoint.source.tokenizer is not None:
+        named[checkpoint.source.tokenizer] = folders.tokenizer
+    for name, folder in named.items():
+        parts = folder.absolute().parts
+        if "snapshots" in parts[:-1]:
+            yield name, parts[len(parts) - parts[::-1].index("snapshots")]
+
+
+def data_commit(repository: str) -> str | None:
+    """The commit of a data set's main branch that the cache has; None where it has none."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    place = repo_folder_name(repo_id=repository, repo_type="dataset")
+    try:
+        return (Path(constants.HF_HUB_CACHE) / place / "refs" / "main").read_text("utf-8").strip()
+    except OSError:
+        return None
 
 
 def fetch_settings(checkpoint: Checkpoint) -> Path:

@@ -38,6 +38,7 @@ from emergecast.lab.checkpoints._weights import (
     hash_of_hashes,
     named_weights,
     read_object,
+    refuse_pickled,
     stored_tensors,
     weight_files,
 )
@@ -105,6 +106,8 @@ def _asked(checkpoint: Checkpoint) -> CheckpointFacts:
     folders = folders_of(checkpoint, weights=False)
     folder = folders.published
     files = listing(checkpoint).weights(checkpoint.subfolder, folder)
+    if checkpoint.source is not None and not checkpoint.source.catalogued:
+        refuse_pickled(str(checkpoint.repo), [file.name for file in files])
     each = tuple(file.sha256 for file in files if file.sha256 is not None)
     if not files or len(each) < len(files):
         raise LabError(
@@ -133,7 +136,7 @@ def file_hashes(folders: Folders) -> FileHashes:
         LabError: A file is missing or corrupt.
     """
     files = _published(folders)
-    each = hash_of_hashes(hash_each(files)) if folders.catalogued else hash_files(files)
+    each = hash_of_hashes(hash_each(files)) if folders.file_by_file else hash_files(files)
     return FileHashes(
         weights=each, config=_config_hash(folders), tokenizer=_tokenizer_hash(folders)
     )

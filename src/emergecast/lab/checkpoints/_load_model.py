@@ -110,8 +110,23 @@ def _read_tokenizer(folders: Folders) -> PreTrainedTokenizerBase:
 
     if folders.slow_tokenizer:
         return read_sentencepiece(folders.tokenizer)
-    found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folders.tokenizer, **_LOCAL)
+    # transformers looks at the settings of the model too, and warns of those it has no class for.
+    with _without_warnings(folders.model != folders.published):
+        found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folders.tokenizer, **_LOCAL)
     return found
+
+
+@contextmanager
+def _without_warnings(wanted: bool) -> Iterator[None]:  # noqa: FBT001  its only argument
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    if wanted:
+        logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def _check_model(checkpoint: Checkpoint, folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from emergecast.errors import LabError, nearest
 from emergecast.lab.catalogue.series import Expansion, catalogued_series, expand, series_names
 from emergecast.lab.catalogue.tasks import catalogued_task, settle, task_names
-from emergecast.lab.checkpoints import Checkpoint, series_in
+from emergecast.lab.checkpoints import CatalogueSource, Checkpoint, series_in
 from emergecast.lab.evaluate import C4, Corpus, named_corpus
 from emergecast.lab.experiment._contents import (
     CHECKPOINT,
@@ -25,6 +25,7 @@ from emergecast.lab.experiment._experiment import (
     Costs,
     Experiment,
     Finetuning,
+    Keep,
     Rehearsal,
     Series,
     WorkerKind,
@@ -197,8 +198,10 @@ def _series(entries: Iterable[Entry]) -> Iterator[_ListedSeries]:
             listed = [(each, part.entry) for each in found.checkpoints]
             left_out = found.left_out
         else:
-            for each in {"steps", "keep"} & part.parts.keys():
-                part.wrong(each, "it is for series of the catalogue alone.", "Remove it.")
+            if "steps" in part.parts:
+                part.wrong("steps", "it is for series of the catalogue alone.", "Remove it.")
+            if part.values.get("keep") is Keep.NONE:
+                listed = list(_not_kept(part, listed))
         shown = [(checkpoint.name, entry) for checkpoint, entry in listed]
         report_repeated(shown, f'checkpoints of series "{name}"')
         if "name" in part.values:
@@ -210,6 +213,18 @@ def _series(entries: Iterable[Entry]) -> Iterator[_ListedSeries]:
                 **part.some("keep"),
             )
             yield _ListedSeries(series=series, listed=listed)
+
+
+def _not_kept(
+    series: Section, listed: Iterable[tuple[Checkpoint, Entry]]
+) -> Iterator[tuple[Checkpoint, Entry]]:
+    """The checkpoints of a series of the user, each to be fetched when it is needed."""
+    for checkpoint, entry in listed:
+        if checkpoint.repo is None:
+            what = f'"{checkpoint.name}" is a folder of yours, from which nothing is deleted.'
+            series.wrong("keep", what, "Remove it: it is for checkpoints of the hub.")
+            return
+        yield replace(checkpoint, source=CatalogueSource(catalogued=False)), entry
 
 
 def _in_catalogue(series: Section, name: str) -> Expansion:

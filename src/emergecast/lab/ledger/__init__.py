@@ -13,6 +13,7 @@ from emergecast.lab.ledger._ledger import Ledger
 from emergecast.lab.ledger._merge import Merged, merge
 from emergecast.lab.ledger._outcome import (
     GRADING,
+    HUB,
     Attempt,
     Failure,
     Outcome,
@@ -24,6 +25,7 @@ from emergecast.lab.ledger._repair import Repaired, repair
 
 __all__ = [
     "GRADING",
+    "HUB",
     "SILENCE",
     "Attempt",
     "Damage",

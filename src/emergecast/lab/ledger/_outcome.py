@@ -13,6 +13,8 @@ from emergecast.lab.ledger._owner import machine
 
 GRADING: Final = "tests"
 """Among the timings: seconds on a core that the tests of programs took, beside everything else."""
+HUB: Final = "hub "
+"""What names in `versions` begin with that are revisions of the hub; their version is a commit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +67,15 @@ class Result:
     timings: Mapping[str, float]
     """Seconds by part of the run."""
     versions: Mapping[str, str]
-    """Of the libraries that made it, by name."""
+    """Of the libraries that made it, by name; and what it read of the hub (`HUB`)."""
     machine: Mapping[str, Any]
     """On which it was done, in a few words."""
+
+    @property
+    def commits(self) -> Mapping[str, str]:
+        """Commits of the revisions of the hub that it read, by repository and revision."""
+        found = self.versions.items()
+        return {name.removeprefix(HUB): each for name, each in found if name.startswith(HUB)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

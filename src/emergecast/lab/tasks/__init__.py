@@ -29,7 +29,7 @@ from emergecast.lab.tasks._settled import (
     SettledTask,
 )
 from emergecast.lab.tasks._task import Pair, ProgramOptions, Task
-from emergecast.lab.tasks._task_folder import TaskFolder, read_task_folder
+from emergecast.lab.tasks._task_folder import TaskFolder, data_sets_of, read_task_folder
 from emergecast.lab.tasks._trust import code_lines, trust, untrusted_code
 from emergecast.lab.tasks._yaml_faults import YamlFault, yaml_faults
 
@@ -57,6 +57,7 @@ __all__ = [
     "UnusedProblems",
     "YamlFault",
     "code_lines",
+    "data_sets_of",
     "encode_pairs",
     "load_task",
     "quiet_harness",

@@ -27,7 +27,13 @@ from emergecast.lab.tasks._items import (
     reference_of,
 )
 from emergecast.lab.tasks._named_metric import filter_of_parts, metric_of_parts
-from emergecast.lab.tasks._pool import FinetuningPool, make_pool, training_docs, training_pair
+from emergecast.lab.tasks._pool import (
+    FinetuningPool,
+    make_pool,
+    rows_of,
+    training_docs,
+    training_pair,
+)
 from emergecast.lab.tasks._programs import LoadedPrograms, ProgramPairs, program_metric
 from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._settled import BesideMetric, ChanceRule
@@ -234,7 +240,7 @@ class LoadedTask:
             digest.update(json.dumps([request.request_type, request.args], default=str).encode())
         digest.update(json.dumps([item.right for item in self.items]).encode())
         for docs in self._training:
-            for doc in docs:
+            for doc in rows_of(docs):
                 digest.update(json.dumps(doc, default=str).encode())
         return digest.hexdigest()
 

@@ -138,8 +138,8 @@ class Measurer(Protocol):
         """What `corpus` is. LabError: it cannot be used."""
         ...
 
-    def versions(self) -> Mapping[str, str]:
-        """Versions of the libraries that made the result."""
+    def versions(self, run: Run) -> Mapping[str, str]:
+        """Versions of the libraries that made the result, and commits of what it read (`HUB`)."""
         ...
 
     def measure(self, run: Run, folder: Path, progress: OnProgress) -> Outcome:

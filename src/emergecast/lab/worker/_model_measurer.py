@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from emergecast.errors import LabError
 from emergecast.lab import checkpoints, evaluate, finetune, sandbox, tasks
 from emergecast.lab.experiment import DEFINITION, Corpus, Experiment, Run, Training
-from emergecast.lab.ledger import GRADING, Outcome
+from emergecast.lab.ledger import GRADING, HUB, Outcome
 from emergecast.lab.worker._check_files import check_model, check_part
 from emergecast.lab.worker._full_disk import disk_is_full
 from emergecast.lab.worker._measurer import (
@@ -157,9 +157,29 @@ class ModelMeasurer:
             raise LabError(f'the corpus "{corpus.path}" is empty. Give one with text.')
         return CorpusFacts(hash=digest.hexdigest(), bytes=size)
 
-    def versions(self) -> Mapping[str, str]:
-        """Versions of the libraries, and the device."""
-        return {**_versions(), "device": self._device_name}
+    def versions(self, run: Run) -> Mapping[str, str]:
+        """Versions of the libraries, the device, and the commits of what was read of the hub."""
+        read = {f"{HUB}{name}": commit for name, commit in self._commits(run)}
+        return {**_versions(), "device": self._device_name, **read}
+
+    def _commits(self, run: Run) -> Iterator[tuple[str, str]]:
+        checkpoint = self._experiment.checkpoint(run)
+        if self._held is not None and self._held.checkpoint == checkpoint:
+            yield from checkpoints.commits_of(checkpoint, self._held.folders)
+        names: tuple[str, ...] = ()
+        if run.corpus is None:
+            names = tasks.data_sets_of(self._task_of(run))
+        elif evaluate.hub_files(self._corpus_of(run)):
+            names = (evaluate.C4_REPOSITORY,)
+        for name in names:
+            if (commit := checkpoints.data_commit(name)) is not None:
+                yield f"datasets/{name}", commit
+
+    def _task_of(self, run: Run) -> tasks.Task:
+        return next(task for task in self._experiment.tasks if task.name == run.task)
+
+    def _corpus_of(self, run: Run) -> Corpus:
+        return next(corpus for corpus in self._experiment.corpora if corpus.name == run.corpus)
 
     def measure(self, run: Run, folder: Path, progress: OnProgress) -> Outcome:
         """Do one run; the checkpoint stays in memory for the next one.
@@ -172,13 +192,12 @@ class ModelMeasurer:
         clock.stop("load")
         if run.corpus is not None:
             model, tokenizer = self._load(run)
-            corpus = next(c for c in self._experiment.corpora if c.name == run.corpus)
+            corpus = self._corpus_of(run)
             loss = evaluate.held_out_loss(model, tokenizer, corpus).loss
             check_part(run, "corpus", self.corpus_facts(corpus).hash, f"the corpus {corpus}")
             clock.stop("loss")
             return Outcome(loss=loss, timings=clock.seconds)
-        about = next(task for task in self._experiment.tasks if task.name == run.task)
-        task = self._task(about)
+        task = self._task(self._task_of(run))
         if run.training is not None:
             task = task.zero_shot
         asked = task.hash if run.training is None else task.finetuning_hash

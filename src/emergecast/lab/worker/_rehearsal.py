@@ -82,7 +82,7 @@ class RehearsalMeasurer:
         """Facts made of the corpus's name; the file need not exist."""
         return CorpusFacts(hash=_hash("corpus", corpus.name), bytes=1_000_000)
 
-    def versions(self) -> Mapping[str, str]:
+    def versions(self, run: Run) -> Mapping[str, str]:  # noqa: ARG002  it reads nothing
         """Numpy alone."""
         return {"numpy": np.__version__}
 
