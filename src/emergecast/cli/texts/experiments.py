@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from emergecast.cli._output import wrapped
 from emergecast.cli.texts.runs import plan_example_lines, plan_examples
 from emergecast.lab.experiment import RunKind
 from emergecast.lab.ledger import State
@@ -20,6 +21,7 @@ _WORDS = {
     RunKind.FINETUNED: "finetuned",
 }
 _FAILURES_SHOWN = 8
+_INDENT = " " * 14
 
 
 def plan_text(plan: Plan, estimate: Estimate) -> str:
@@ -29,7 +31,8 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
     for series in experiment.series:
         choice = "" if series.choice.takes_all else ", chosen by loss"
         lines.append(f"  series      {series.name}: {len(series.checkpoints)} checkpoints{choice}")
-        lines += [f"              {sentence}" for sentence in series.left_out]
+        for sentence in series.left_out:
+            lines += wrapped(sentence, _INDENT, first=_INDENT)
     lines += [
         f"  corpora     {', '.join(corpus.name for corpus in experiment.corpora)}",
         f"  tasks       {', '.join(task.name for task in experiment.tasks)}",
@@ -42,6 +45,8 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
     lines.append(f"  ledger      {experiment.ledger}")
     if str(plan.chosen):
         lines.append(f"  chosen      {plan.chosen}")
+    for sentence in plan.facts.notes:
+        lines += wrapped(sentence, _INDENT, first="  note        ")
     lines += ["", *state_lines(plan)]
     if not plan.problems:  # else nobody knows what that will take
         lines += ["", *left_lines(plan, estimate), *plan_example_lines(plan)]
@@ -150,6 +155,7 @@ def plan_as_json(plan: Plan, estimate: Estimate) -> dict[str, Any]:
         "states": {str(state): plan.count()[state] for state in State},
         "undecided": len(plan.undecided),
         "left_out": list(plan.experiment.left_out),
+        "notes": list(plan.facts.notes),
         "estimate": dataclasses.asdict(estimate),
         "problems": [dataclasses.asdict(problem) for problem in plan.problems],
         "training": {

@@ -35,6 +35,7 @@ from emergecast.lab.checkpoints._load_model import (
     check_loading,
     copy_model,
     load,
+    load_tokenizer,
     quiet_transformers,
 )
 from emergecast.lab.checkpoints._manifest import (
@@ -43,6 +44,7 @@ from emergecast.lab.checkpoints._manifest import (
     series_in,
     write_series,
 )
+from emergecast.lab.checkpoints._read_config import context_length
 
 __all__ = [
     "MANIFEST",
@@ -56,6 +58,7 @@ __all__ = [
     "Loaded",
     "cached",
     "check_loading",
+    "context_length",
     "copy_model",
     "fetch_settings",
     "file_hashes",
@@ -68,6 +71,7 @@ __all__ = [
     "known_params",
     "listing",
     "load",
+    "load_tokenizer",
     "published_hashes",
     "quiet_transformers",
     "read_series",

@@ -16,6 +16,7 @@ from emergecast.lab.checkpoints import Checkpoint, hub_advice
 from emergecast.lab.experiment import Corpus, Experiment, WorkerKind, canonical
 from emergecast.lab.finetune import Tracker, no_prefix, takes_prefix
 from emergecast.lab.ledger import Ledger
+from emergecast.lab.plan._room import look_at_room
 from emergecast.lab.tasks import Task
 from emergecast.lab.worker import CorpusFacts, Measurer, ModelFacts, TaskFacts
 from emergecast.measurements import MethodKind
@@ -37,6 +38,8 @@ class Facts:
     """By name."""
     problems: list[Mistake] = field(default_factory=list)
     """What prevents the start."""
+    notes: list[str] = field(default_factory=list)
+    """What a user should know before the start, in sentences."""
 
 
 def gather_facts(
@@ -70,6 +73,11 @@ def gather_facts(
         text = finder.find(CorpusFacts, partial(measurer.corpus_facts, corpus), corpus)
         if text is not None:
             facts.corpora[corpus.name] = text
+    if not remember:
+        usable = [task for task in experiment.tasks if task.name in facts.tasks]
+        room = look_at_room(experiment, facts.models, usable, measurer)
+        facts.problems += room.problems
+        facts.notes += room.notes
     _advise_once(facts.problems)
     return facts
 

@@ -17,6 +17,7 @@ from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._settled import BesideMetric, ChanceRule, ColumnKind, SettledTask
 from emergecast.lab.tasks._task import Pair, Task
 from emergecast.lab.tasks._task_folder import TaskFolder, read_task_folder
+from emergecast.lab.tasks._too_long import TooLong, too_long
 from emergecast.lab.tasks._trust import code_lines, trust, untrusted_code
 from emergecast.lab.tasks._yaml_faults import YamlFault, yaml_faults
 
@@ -34,6 +35,7 @@ __all__ = [
     "SettledTask",
     "Task",
     "TaskFolder",
+    "TooLong",
     "YamlFault",
     "code_lines",
     "encode_pairs",
@@ -41,6 +43,7 @@ __all__ = [
     "quiet_harness",
     "read_task_folder",
     "tokenizer_key",
+    "too_long",
     "trust",
     "untrusted_code",
     "yaml_faults",
