@@ -19,22 +19,53 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
+
+SHOWN: Final = 8
+"""Names that a message lists at most."""
 
 
-def nearest(name: str, names: Iterable[str], *, alike: float = 0.6) -> str | None:
-    """The name most like `name`; None where none is alike enough (0 to 1, 1 is the same)."""
-    from difflib import get_close_matches  # most runs make no mistake
+def alike(name: str, names: Iterable[str], *, least: float = 0.6) -> tuple[str, ...]:
+    """The names most like `name`, all of those that are equally so; capitals do not matter.
 
-    found = get_close_matches(name, tuple(names), n=1, cutoff=alike)
-    return found[0] if found else None
+    None where no name is as much as `least` alike, of 0 to 1, where 1 is the same.
+    """
+    from difflib import SequenceMatcher  # most runs make no mistake
+
+    found: list[str] = []
+    matcher = SequenceMatcher(None, "", name.casefold(), autojunk=False)
+    for each in dict.fromkeys(names):
+        matcher.set_seq1(each.casefold())
+        if matcher.real_quick_ratio() < least or matcher.quick_ratio() < least:
+            continue
+        ratio = matcher.ratio()
+        if ratio > least or (ratio == least and not found):
+            found, least = [each], ratio
+        elif ratio == least:
+            found.append(each)
+    return tuple(found)
+
+
+def nearest(name: str, names: Iterable[str], *, least: float = 0.6) -> str | None:
+    """The first of the names most like `name`; None where none is alike enough."""
+    return next(iter(alike(name, names, least=least)), None)
+
+
+def meant(name: str, names: Iterable[str], *, least: float = 0.6) -> str:
+    """A question that suggests the names most like `name`; empty where none is alike enough."""
+    found = alike(name, names, least=least)
+    if not found:
+        return ""
+    quoted = [f'"{each}"' for each in found[:SHOWN]]
+    quoted += [f"one of {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    *most, last = quoted
+    return f"Did you mean {', '.join(most)} or {last}?" if most else f"Did you mean {last}?"
 
 
 def near(name: str, names: Sequence[str]) -> str:
-    """A sentence that suggests the name most like `name`, or lists those there are."""
-    found = nearest(name, names)
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return f'Did you mean "{found}"?' if found else f"There are: {shown}."
+    """A sentence that suggests the names most like `name`, or lists those there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return meant(name, names) or f"There are: {', '.join(names[:SHOWN])}{more}."
 
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from emergecast.errors import LabError, nearest
+from emergecast.errors import LabError, meant
 from emergecast.lab.checkpoints._checkpoint import Checkpoint
 from emergecast.lab.checkpoints._converted import converted_folder, loadable
 from emergecast.lab.checkpoints._weights import hash_each, named_weights, weights_among
@@ -285,9 +285,9 @@ def _explained(checkpoint: Checkpoint) -> Iterator[None]:
             " and set HF_TOKEN to a token of that account."
         ) from error
     except RevisionNotFoundError as error:
-        near = nearest(revision or "", revisions_of(repository))
-        meant = f'The most alike is "{near}". ' if near else ""
-        raise LabError(f"{wanted} it has no such revision. {meant}{hub_advice()}") from error
+        question = meant(revision or "", revisions_of(repository))
+        question += " " if question else ""
+        raise LabError(f"{wanted} it has no such revision. {question}{hub_advice()}") from error
     except hub_errors() as error:
         gated = checkpoint.source is not None and checkpoint.source.gated
         ask = f" It is gated: accept its conditions at https://huggingface.co/{repository}."
