@@ -17,12 +17,16 @@ A message says what happened, the value seen, and what to do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 SHOWN: Final = 8
 """Names that a message lists at most."""
+
+FEW: Final = 3
+"""Names that stand for many."""
 
 
 def alike(name: str, names: Iterable[str], *, least: float = 0.6) -> tuple[str, ...]:
@@ -66,6 +70,33 @@ def near(name: str, names: Sequence[str]) -> str:
     """A sentence that suggests the names most like `name`, or lists those there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return meant(name, names) or f"There are: {', '.join(names[:SHOWN])}{more}."
+
+
+_QUOTED: Final = re.compile(r'"[^"]*"')
+
+
+def said_once(named: Iterable[tuple[str, str]]) -> list[tuple[str, tuple[str, ...]]]:
+    """Texts that differ in nothing but what they quote, once each, with the names of all of them.
+
+    Args:
+        named: Of each text whose it is, and the text.
+
+    Returns:
+        The first text of each kind, and the names in their order.
+    """
+    kinds: dict[str, tuple[str, list[str]]] = {}
+    for name, text in named:
+        kinds.setdefault(_QUOTED.sub('""', text), (text, []))[1].append(name)
+    return [(text, tuple(names)) for text, names in kinds.values()]
+
+
+def others(names: Sequence[str]) -> str:
+    """A sentence that says of whom else a text is true; empty where there is nobody."""
+    if not names:
+        return ""
+    more = f" and {len(names) - FEW:,} more" if len(names) > FEW else ""
+    shown = ", ".join(f'"{name}"' for name in names[:FEW])
+    return f"The same goes for {len(names):,} more: {shown}{more}."
 
 
 T = TypeVar("T")

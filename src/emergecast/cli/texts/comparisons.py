@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from emergecast.cli._output import wrapped
+from emergecast.cli._wrap import wrapped
 from emergecast.cli.texts.forecasts import changed_lines, hidden_text
 from emergecast.comparison import DECIDED, ComparedAt
 

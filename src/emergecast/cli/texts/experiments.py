@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from emergecast.cli._output import wrapped
+from emergecast.cli._wrap import folded, wrapped
 from emergecast.cli.texts.runs import plan_example_lines, plan_examples
 from emergecast.lab.experiment import RunKind
 from emergecast.lab.ledger import State
@@ -130,7 +130,7 @@ def failure_lines(failures: list[Failure], *, all_of_them: bool = False) -> Iter
     shown = failures if all_of_them else failures[:_FAILURES_SHOWN]
     for failure in shown:
         yield f"failed: {failure.title}"
-        yield f"        {failure.error}"
+        yield folded(f"        {failure.error}")
     if len(failures) > len(shown):
         yield f"... and {len(failures) - len(shown):,} more: emergecast status FILE --failed"
 
@@ -138,7 +138,7 @@ def failure_lines(failures: list[Failure], *, all_of_them: bool = False) -> Iter
 def damage_lines(damaged: Sequence[Damage]) -> Iterator[str]:
     """What is damaged in the ledger, and what becomes of it."""
     for each in damaged[:_FAILURES_SHOWN]:
-        yield f"damaged: {each}"
+        yield folded(f"damaged: {each}")
     if len(damaged) > _FAILURES_SHOWN:
         yield f"... and {len(damaged) - _FAILURES_SHOWN:,} more: emergecast ledger check FILE"
     if damaged:

@@ -275,25 +275,28 @@ def _explained(checkpoint: Checkpoint) -> Iterator[None]:
     from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
 
     repository, revision = str(checkpoint.repo), checkpoint.revision
-    at = "its main branch" if revision is None else f'revision "{revision}"'
-    wanted = f'checkpoint "{checkpoint.name}" should be {at} of "{repository}" on the hub, and'
+    at = "the main branch" if revision is None else f'revision "{revision}"'
+    wanted = f'checkpoint "{checkpoint.name}"'
     try:
         yield
     except GatedRepoError as error:
         raise LabError(
-            f"{wanted} that is gated. Accept its conditions at https://huggingface.co/{repository}"
-            " and set HF_TOKEN to a token of that account."
+            f'{wanted} is in "{repository}" on the hub, which is gated. Accept its conditions at'
+            f" https://huggingface.co/{repository} and set HF_TOKEN to a token of that account."
         ) from error
     except RevisionNotFoundError as error:
         question = meant(revision or "", revisions_of(repository))
         question += " " if question else ""
-        raise LabError(f"{wanted} it has no such revision. {question}{hub_advice()}") from error
+        raise LabError(
+            f'{wanted} cannot be read: "{repository}" on the hub has no {at}. {question}'
+            f"{hub_advice()}"
+        ) from error
     except hub_errors() as error:
         gated = checkpoint.source is not None and checkpoint.source.gated
         ask = f" It is gated: accept its conditions at https://huggingface.co/{repository}."
         raise LabError(
-            f"{wanted} that could not be read ({type(error).__name__}).{ask if gated else ''}"
-            f" {hub_advice()}"
+            f'{wanted} cannot be read from {at} of "{repository}" on the hub'
+            f" ({type(error).__name__}).{ask if gated else ''} {hub_advice()}"
         ) from error
 
 
