@@ -136,14 +136,17 @@ class Problem:
     line: int | None = None
     """1-based line of the file, as an editor counts; None where it is not known."""
 
-    def __str__(self) -> str:
+    @property
+    def place(self) -> str:
+        """File, line, row and column, as far as they are known."""
         where = self.file if self.line is None else f"{self.file}, line {self.line}"
         if self.row is not None:
             where += f", row {self.row}"
-        if self.column is not None:
-            where += f", column {self.column}"
+        return where if self.column is None else f"{where}, column {self.column}"
+
+    def __str__(self) -> str:
         seen = f" (value {self.value})" if self.value is not None else ""
-        return f"{where}: {self.what}{seen} {self.remedy}"
+        return f"{self.place}: {self.what}{seen} {self.remedy}"
 
 
 class TableError(EmergecastError):
@@ -201,11 +204,15 @@ class Mistake:
     remedy: str
     """What to do, in one sentence."""
 
+    @property
+    def place(self) -> str:
+        """File and line."""
+        return self.file if self.line is None else f"{self.file}, line {self.line}"
+
     def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}, line {self.line}"
         entry = "" if self.where is None else f"{self.where}: "
         quoted = "" if self.text is None else f"\n    | {self.text}"
-        return f"{place}: {entry}{self.what} {self.remedy}{quoted}"
+        return f"{self.place}: {entry}{self.what} {self.remedy}".rstrip() + quoted
 
 
 class ExperimentError(LabError):

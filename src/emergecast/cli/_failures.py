@@ -100,13 +100,13 @@ def report(error: EmergecastError | OSError, *, as_json: bool) -> None:
     message = message_of(error)
     if as_json:
         print(json.dumps({"error": message, "problems": problems_as_json(error)}))
-    print(folded(f"emergecast: {message}", whole=_files(error)), file=sys.stderr)
+    print(folded(f"emergecast: {message}", whole=_places(error)), file=sys.stderr)
 
 
-def _files(error: EmergecastError | OSError) -> set[str]:
-    """Files that the message names."""
+def _places(error: EmergecastError | OSError) -> set[str]:
+    """Where the problems are, as the message says it."""
     problems = error.problems if isinstance(error, TableError | ExperimentError) else ()
-    return {problem.file for problem in problems}
+    return {problem.place for problem in problems}
 
 
 def problems_as_json(error: BaseException) -> list[dict[str, Any]]:
