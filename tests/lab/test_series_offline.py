@@ -162,7 +162,7 @@ def test_verify_hashes_what_is_in_the_cache(experiment):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("pythia_70m", "pythia_70n", 'Or did you mean "pythia_70m" of the catalogue?'),
+        ("pythia_70m", "pythia_70n", 'series of the catalogue? Did you mean "pythia_70m"?'),
         ("[0, 128]", "[0, 129]", "no checkpoint at step 129; the nearest are 64 and 128"),
         ("[0, 128]", "[0], keep: some", "Use all, none."),
         ("steps: [0, 128]", "steps: [0], folder: tasks", "it is for series of the catalogue alone"),
@@ -173,8 +173,10 @@ def test_verify_hashes_what_is_in_the_cache(experiment):
         ),
         (
             "pythia_70m, steps: [0, 128]",
-            "a, keep: none, checkpoints:"
-            " [{name: b, repo: openlm-research/open_llama_3b_step_2500}]",
+            (
+                "a, keep: none, checkpoints:"
+                " [{name: b, repo: openlm-research/open_llama_3b_step_2500}]"
+            ),
             "are pickled (pytorch_model.bin)",
         ),
         ("[0, 128]", "[0, 1000]", 'revision "step1000" of "EleutherAI/pythia-70m" on the hub'),
@@ -246,6 +248,21 @@ def _measured(text: str, file: Path) -> Mapping[str, Result]:
     return survey(experiment).results
 
 
+def test_what_is_wrong_with_many_checkpoints_is_said_once(experiment):
+    """With the count and the first names, where one line names them all; the advice once too."""
+    text = EXPERIMENT.replace("[0, 128]", "[0, 1000, 2000, 3000, 4000, 5000]")
+    text = text.replace("[2500, 5000]", "[2500, 7500]")
+    one, many = survey(parse_experiment(text, experiment.file)).plan.problems
+    at = 'cannot be read from revision "step1000" of "EleutherAI/pythia-70m" on the hub (Local'
+    assert many.what.startswith(f'checkpoint "step1000" {at}')
+    wanted = 'The same goes for 4 more: "step2000", "step3000", "step4000" and 1 more.'
+    assert many.remedy == wanted
+    assert one.what.startswith('checkpoint "step7500" cannot be read from the main branch of')
+    assert one.remedy == "The last one of these says more."
+    assert "HF_HOME" in many.what
+    assert "HF_HOME" not in one.what
+
+
 def mistakes(text: str, file: Path) -> ExperimentError:
     """Those of the file, or else what prevents the start."""
     try:
@@ -261,7 +278,9 @@ def test_bad_revisions_are_left_out_with_a_sentence(experiment):
     assert [each.name for each in found.series[1].checkpoints] == ["step49000"]
     assert "step50000 of pythia_12b is left out: a chimera" in found.left_out[0]
     plan = survey(found).plan
-    assert found.left_out[0] in plan_text(plan, estimate(plan, {}, workers=1))
+    shown = plan_text(plan, estimate(plan, {}, workers=1))
+    assert found.left_out[0] in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 100 or str(experiment.file.parent) in shown
     events: list[Event] = []
     with pytest.raises(ExperimentError, match="step49000"):
         run_all(found, executor=lambda e, _: InProcess(e), listener=events.append)

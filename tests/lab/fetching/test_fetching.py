@@ -150,7 +150,7 @@ def test_verify_asks_for_hashes_and_names_what_is_equal_or_missing(hub, tmp_path
         (["step1", "step128"], True, False)
     ]
     assert len(said["missing"]) == 154 - 4
-    assert 'no revision "step2". The most alike is "step2' in said["missing"]["step2"]
+    assert 'no revision "step2". Did you mean "step128" or "step256"?' in said["missing"]["step2"]
 
 
 def test_gated_and_missing_repositories_are_named_with_what_to_do(hub, file, tmp_path):
@@ -160,7 +160,7 @@ def test_gated_and_missing_repositories_are_named_with_what_to_do(hub, file, tmp
     failed = called(hub, tmp_path / "home", "fetch", str(file), "--json", status=2)["failed"]
     gated = "meta-llama/Llama-2-7b-hf"
     assert f"gated. Accept its conditions at https://huggingface.co/{gated}" in failed[gated]
-    assert "could not be read (RepositoryNotFound" in failed["meta-llama/Llama-2-70b-hf"]
+    assert "on the hub (RepositoryNotFound" in failed["meta-llama/Llama-2-70b-hf"]
     assert "no such revision" in failed[f"{PYTHIA}@step4"]
     assert f"{PYTHIA}@step0" not in failed
 

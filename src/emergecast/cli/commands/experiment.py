@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emergecast.cli._experiment_options import ask_for_trust, chosen_runs, seconds
-from emergecast.cli._failures import BAD_INPUT, INTERRUPTED
+from emergecast.cli._failures import BAD_INPUT, INTERRUPTED, report
 from emergecast.cli._options import DigestOption, JsonOption, RawOption, out_file
 from emergecast.cli._output import say
 
@@ -103,7 +103,7 @@ def _refuse(found: Survey, *, as_json: bool) -> None:
     from emergecast.errors import ExperimentError
 
     if not as_json:
-        print(f"\nemergecast: {ExperimentError(found.plan.problems)}", file=sys.stderr)
+        report(ExperimentError(found.plan.problems), as_json=False)
     raise typer.Exit(BAD_INPUT)
 
 
@@ -169,10 +169,9 @@ def _measure(experiment: Experiment, options: RunOptions) -> Report:
         with run_progress(options.workers) as listener:
             return run_all(experiment, options=options, listener=listener)
     except KeyboardInterrupt:
-        print(
+        say(
             f"Stopped. What was recorded is in {experiment.ledger};"
-            f" continue with: emergecast run {experiment.file}",
-            file=sys.stderr,
+            f" continue with: emergecast run {experiment.file}"
         )
         raise typer.Exit(INTERRUPTED) from None
 
@@ -198,7 +197,7 @@ def _print_report(experiment: Experiment, report: Report, *, as_json: bool) -> N
     else:
         print("\n".join(state_lines(report.plan)))
         for problem in report.plan.problems:
-            print(f"Left out: {problem}", file=sys.stderr)
+            say(f"Left out: {problem}")
         for line in failure_lines(failures):
             print(line, file=sys.stderr)
         file = experiment.file
@@ -262,7 +261,7 @@ def status(
         for failure in found.failures:
             print(f"\n{failure.title}\n{failure.traceback.rstrip()}")
     for problem in found.plan.problems:
-        print(f"Warning: {problem}", file=sys.stderr)
+        say(f"Warning: {problem}")
 
 
 def export(
@@ -330,7 +329,7 @@ def export(
         return
     print(exported.table)
     for warning in warnings:
-        print(f"Warning: {warning}", file=sys.stderr)
+        say(f"Warning: {warning}")
     print(f"Wrote {out}. Next: {next_command(exported.table, str(out))}")
 
 

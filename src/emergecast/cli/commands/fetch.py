@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -61,7 +60,7 @@ def fetch(
     elif not dry_run:
         for title, error in found.failed.items():
             if title not in {each.title for each in needs.problems}:
-                print(f"failed: {title}: {error}", file=sys.stderr)
+                say(f"failed: {title}: {error}")
         if not found.failed:
             print(f"Everything is here. Next: emergecast run {file}")
     if found.failed:

@@ -18,7 +18,8 @@ from emergecast.cli._options import (
     TableArgument,
     out_file,
 )
-from emergecast.cli._output import as_text, deliver, wrapped
+from emergecast.cli._output import as_text, deliver
+from emergecast.cli._wrap import wrapped
 from emergecast.errors import FrozenError, OptionError
 from emergecast.forecasts import ForecastOptions, forecast
 from emergecast.inference import FitOptions

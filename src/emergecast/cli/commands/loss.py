@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,8 @@ import typer
 
 from emergecast.cli._failures import INTERRUPTED
 from emergecast.cli._options import JsonOption, out_file
-from emergecast.cli._output import as_text, progress
+from emergecast.cli._output import as_text, progress, say
+from emergecast.errors import others, said_once
 from emergecast.lab.evaluate import C4, LossOptions, Precision
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def loss(
     )
     ask_nobody(offline=order.is_local)
     for sentence in found.left_out:
-        print(sentence, file=sys.stderr)
+        say(sentence)
     if dry_run:
         left = estimate_losses(order)
         shown = as_text(estimate_record(left)) if as_json else f"{estimate_text(left, out)}\n"
@@ -93,14 +93,14 @@ def loss(
         with progress("losses", total=len(order.checkpoints) * len(order.texts)) as move:
             report = measure_losses(order, on_loss=lambda done, what: move(done, what=what))
     except KeyboardInterrupt:
-        print(f"Stopped. What was measured is in {out}; the same command goes on.", file=sys.stderr)
+        say(f"Stopped. What was measured is in {out}; the same command goes on.")
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
         print(as_text({"out": str(out), **record_of(report)}), end="")
     else:
         print(report_text(report, out))
-    for failure in report.failures:
-        print(f"failed: {failure.title}: {failure.error}", file=sys.stderr)
+    for error, titles in said_once((each.title, each.error) for each in report.failures):
+        say(f"failed: {titles[0]}: {error} {others(titles[1:])}".rstrip())
     if report.failures:
         raise typer.Exit(FAILED)
 

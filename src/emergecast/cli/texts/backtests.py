@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from emergecast.backtests import FORECAST, RIVALS, BacktestOutcome, Part
-from emergecast.cli._output import wrapped
+from emergecast.cli._wrap import wrapped
 from emergecast.cli.texts.forecasts import changed_lines
 
 if TYPE_CHECKING:

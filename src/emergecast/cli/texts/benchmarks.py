@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from emergecast.cli._output import wrapped
+from emergecast.cli._wrap import wrapped
 
 if TYPE_CHECKING:
     from emergecast.benchmark import BenchmarkPlan, Leaderboard, LeaderboardRow, TableMean

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from emergecast.cli._output import wrapped
+from emergecast.cli._wrap import wrapped
 from emergecast.cli.texts.forecasts import changed_lines, hidden_text
 from emergecast.comparison import DECIDED, ComparedAt
 
@@ -313,11 +313,17 @@ def _no_place(comparison: Comparison) -> Iterator[str]:
 def _ranking_of_many(ranking: Ranking) -> str:
     size = f"{ranking.params[0]:,} parameters" if ranking.same_size else "nearest in compute"
     scored = dict(zip(ranking.series, ranking.scores, strict=True))
-    scores = ", ".join(f"{name} {abs(scored[name]):.3f}" for name in ranking.order)
+    place = dict(zip(ranking.series, ranking.places, strict=True))
+    scores, before = "", 0
+    for name in ranking.order:
+        joint = (" = " if place[name] == before else ", ") if scores else ""
+        scores += f"{joint}{name} {abs(scored[name]):.3f}"
+        before = place[name]
     widest = max(ranking.stderrs)
     error = f" (standard errors up to {widest:.3f})" if widest > 0 else ""
     noise = "; all at chance, so this ranks noise" if ranking.at_chance else ""
-    return f"- {ranking.setting}, {size}, the best first: {scores}{error}{noise}"
+    equal = "; = is equal within the standard error" if " = " in scores else ""
+    return f"- {ranking.setting}, {size}, the best first: {scores}{error}{equal}{noise}"
 
 
 def _decisions(found: Sequence[Decisions]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from emergecast.cli._wrap import folded, wrapped
 from emergecast.cli.texts.runs import plan_example_lines, plan_examples
 from emergecast.lab.experiment import RunKind
 from emergecast.lab.ledger import State
@@ -21,6 +22,7 @@ _WORDS = {
     RunKind.FINETUNED: "finetuned",
 }
 _FAILURES_SHOWN = 8
+_INDENT = " " * 14
 
 
 def plan_text(plan: Plan, estimate: Estimate) -> str:
@@ -30,7 +32,8 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
     for series in experiment.series:
         choice = "" if series.choice.takes_all else ", chosen by loss"
         lines.append(f"  series      {series.name}: {len(series.checkpoints)} checkpoints{choice}")
-        lines += [f"              {sentence}" for sentence in series.left_out]
+        for sentence in series.left_out:
+            lines += wrapped(sentence, _INDENT, first=_INDENT)
     lines += [
         f"  corpora     {', '.join(corpus.name for corpus in experiment.corpora)}",
         f"  tasks       {', '.join(task.name for task in experiment.tasks)}",
@@ -44,6 +47,8 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
     lines.append(f"  ledger      {experiment.ledger}")
     if str(plan.chosen):
         lines.append(f"  chosen      {plan.chosen}")
+    for sentence in plan.facts.notes:
+        lines += wrapped(sentence, _INDENT, first="  note        ")
     lines += ["", *state_lines(plan)]
     if not plan.problems:  # else nobody knows what that will take
         lines += ["", *left_lines(plan, estimate), *plan_example_lines(plan)]
@@ -160,7 +165,7 @@ def failure_lines(failures: list[Failure], *, all_of_them: bool = False) -> Iter
     shown = failures if all_of_them else failures[:_FAILURES_SHOWN]
     for failure in shown:
         yield f"failed: {failure.title}"
-        yield f"        {failure.error}"
+        yield folded(f"        {failure.error}")
     if len(failures) > len(shown):
         yield f"... and {len(failures) - len(shown):,} more: emergecast status FILE --failed"
 
@@ -178,7 +183,7 @@ def commit_lines(read: Mapping[str, Counter[str]]) -> Iterator[str]:
 def damage_lines(damaged: Sequence[Damage]) -> Iterator[str]:
     """What is damaged in the ledger, and what becomes of it."""
     for each in damaged[:_FAILURES_SHOWN]:
-        yield f"damaged: {each}"
+        yield folded(f"damaged: {each}")
     if len(damaged) > _FAILURES_SHOWN:
         yield f"... and {len(damaged) - _FAILURES_SHOWN:,} more: emergecast ledger check FILE"
     if damaged:
@@ -195,6 +200,7 @@ def plan_as_json(plan: Plan, estimate: Estimate) -> dict[str, Any]:
         "states": {str(state): plan.count()[state] for state in State},
         "undecided": len(plan.undecided),
         "left_out": list(plan.experiment.left_out),
+        "notes": list(plan.facts.notes),
         "estimate": dataclasses.asdict(estimate),
         "problems": [dataclasses.asdict(problem) for problem in plan.problems],
         "training": {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emergecast.cli._output import wrapped
+from emergecast.cli._wrap import wrapped
 from emergecast.cli.texts.experiments import duration, size
 from emergecast.lab.evaluate import BYTES_PER_TOKEN
 from emergecast.scaling import CPU_FLOPS_PER_SECOND, GPU_FLOPS_PER_SECOND

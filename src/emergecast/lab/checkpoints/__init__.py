@@ -37,6 +37,7 @@ from emergecast.lab.checkpoints._load_model import (
     check_loading,
     copy_model,
     load,
+    load_tokenizer,
     quiet_transformers,
 )
 from emergecast.lab.checkpoints._manifest import (
@@ -45,6 +46,7 @@ from emergecast.lab.checkpoints._manifest import (
     series_in,
     write_series,
 )
+from emergecast.lab.checkpoints._read_config import context_length
 
 __all__ = [
     "MANIFEST",
@@ -59,6 +61,7 @@ __all__ = [
     "cached",
     "check_loading",
     "commits_of",
+    "context_length",
     "copy_model",
     "data_commit",
     "fetch_settings",
@@ -72,6 +75,7 @@ __all__ = [
     "known_params",
     "listing",
     "load",
+    "load_tokenizer",
     "published_hashes",
     "quiet_transformers",
     "read_series",

@@ -105,6 +105,8 @@ class CheckpointFacts:
     """SHA-256 over what the settings of model, tokenizer and generation say, in hexadecimal."""
     weight_files: tuple[str, ...]
     """SHA-256 of each weight file, in the order of their names."""
+    width: int | None
+    """Numbers that a token becomes in the model; None where its configuration does not say it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

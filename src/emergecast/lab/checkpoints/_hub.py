@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from emergecast.errors import LabError, nearest
+from emergecast.errors import LabError, meant
 from emergecast.lab.checkpoints._checkpoint import Checkpoint
 from emergecast.lab.checkpoints._converted import converted_folder, loadable
 from emergecast.lab.checkpoints._weights import hash_each, named_weights, weights_among
@@ -305,25 +305,28 @@ def _explained(checkpoint: Checkpoint) -> Iterator[None]:
     from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
 
     repository, revision = str(checkpoint.repo), checkpoint.revision
-    at = "its main branch" if revision is None else f'revision "{revision}"'
-    wanted = f'checkpoint "{checkpoint.name}" should be {at} of "{repository}" on the hub, and'
+    at = "the main branch" if revision is None else f'revision "{revision}"'
+    wanted = f'checkpoint "{checkpoint.name}"'
     try:
         yield
     except GatedRepoError as error:
         raise LabError(
-            f"{wanted} that is gated. Accept its conditions at https://huggingface.co/{repository}"
-            " and set HF_TOKEN to a token of that account."
+            f'{wanted} is in "{repository}" on the hub, which is gated. Accept its conditions at'
+            f" https://huggingface.co/{repository} and set HF_TOKEN to a token of that account."
         ) from error
     except RevisionNotFoundError as error:
-        near = nearest(revision or "", revisions_of(repository))
-        meant = f'The most alike is "{near}". ' if near else ""
-        raise LabError(f"{wanted} it has no such revision. {meant}{hub_advice()}") from error
+        question = meant(revision or "", revisions_of(repository))
+        question += " " if question else ""
+        raise LabError(
+            f'{wanted} cannot be read: "{repository}" on the hub has no {at}. {question}'
+            f"{hub_advice()}"
+        ) from error
     except hub_errors() as error:
         gated = checkpoint.source is not None and checkpoint.source.gated
         ask = f" It is gated: accept its conditions at https://huggingface.co/{repository}."
         raise LabError(
-            f"{wanted} that could not be read ({type(error).__name__}).{ask if gated else ''}"
-            f" {hub_advice()}"
+            f'{wanted} cannot be read from {at} of "{repository}" on the hub'
+            f" ({type(error).__name__}).{ask if gated else ''} {hub_advice()}"
         ) from error
 
 

@@ -29,6 +29,7 @@ from emergecast.lab.checkpoints._read_config import (
     check_fit,
     named_dtype,
     read_config,
+    width_of,
 )
 from emergecast.lab.checkpoints._sentencepiece import sentencepiece_model
 from emergecast.lab.checkpoints._weights import (
@@ -86,6 +87,7 @@ def inspect(checkpoint: Checkpoint) -> CheckpointFacts:
         dtype=named_dtype(config) or first_dtype(tensors),
         config_hash=hashes.config,
         weight_files=hash_each(_published(folders)),
+        width=width_of(config),
     )
 
 
@@ -126,6 +128,7 @@ def _asked(checkpoint: Checkpoint) -> CheckpointFacts:
         dtype=named_dtype(config) or ("float16" if two_bytes else "float32"),
         config_hash=_config_hash(folders),
         weight_files=each,
+        width=width_of(config),
     )
 
 

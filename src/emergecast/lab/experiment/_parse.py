@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from emergecast.errors import LabError, nearest
+from emergecast.errors import LabError, meant
 from emergecast.lab.catalogue.series import Expansion, catalogued_series, expand, series_names
 from emergecast.lab.catalogue.tasks import catalogued_task, settle, task_names
 from emergecast.lab.checkpoints import CatalogueSource, Checkpoint, series_in
@@ -233,10 +233,10 @@ def _in_catalogue(series: Section, name: str) -> Expansion:
     if "name" not in series.values:
         return nothing
     if name not in series_names():
-        near = nearest(name, series_names(), alike=0.75)
-        meant = f' Or did you mean "{near}" of the catalogue?' if near else ""
+        question = meant(name, series_names(), least=0.75)
+        known = f" Or is it a series of the catalogue? {question}" if question else ""
         what = '"checkpoints" is missing.'
-        series.entry.wrong(what, f"List them, or name the folder they lie in.{meant}")
+        series.entry.wrong(what, f"List them, or name the folder they lie in.{known}")
         return nothing
     try:
         found = expand(catalogued_series(name), series.values.get("steps", ()))

@@ -12,6 +12,7 @@ from emergecast.lab.finetune._finetune import Finetuned, Tried, finetune, room, 
 from emergecast.lab.finetune._method import (
     DEFAULT_BATCH,
     FEWEST_HELD_OUT,
+    FEWEST_TOKENS,
     METHODS,
     MOST_HELD_OUT,
     PREFIX_LEARNING_RATE,
@@ -27,6 +28,7 @@ from emergecast.lab.finetune._sweep import choose_and_finetune
 __all__ = [
     "DEFAULT_BATCH",
     "FEWEST_HELD_OUT",
+    "FEWEST_TOKENS",
     "METHODS",
     "MOST_HELD_OUT",
     "PREFIX_LEARNING_RATE",

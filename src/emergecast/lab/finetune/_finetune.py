@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 from emergecast.errors import LabError
 from emergecast.lab.evaluate import max_length
 from emergecast.lab.finetune._adapters import with_adapters
-from emergecast.lab.finetune._method import EarlyStopping, FinetuneMethod, Schedule
+from emergecast.lab.finetune._method import (
+    FEWEST_TOKENS,
+    EarlyStopping,
+    FinetuneMethod,
+    Schedule,
+)
 from emergecast.lab.finetune._saved import last_whole_checkpoint, step_of
 from emergecast.lab.finetune._session import Session, Tracker
 from emergecast.lab.tasks import encode_pairs
@@ -249,7 +254,7 @@ def room(model: PreTrainedModel, method: FinetuneMethod) -> int:
     kind, size = method.parsed
     longest = max_length(model)
     left = longest - (size or 0) if kind is MethodKind.PREFIX else longest
-    if left < _FEWEST_TOKENS:
+    if left < FEWEST_TOKENS:
         raise LabError(
             f"{method.name} leaves no room for text in a model that takes {longest:,} tokens."
             " Take a shorter prefix."
@@ -259,8 +264,6 @@ def room(model: PreTrainedModel, method: FinetuneMethod) -> int:
 
 _FULL_BYTES: Final = 4
 """Bytes of a number in full precision."""
-_FEWEST_TOKENS: Final = 2
-"""Of an example: something to go by, and something to learn."""
 _TRACKED_LOSSES: Final = 50
 """Losses that a tracker is sent of a finetuning, or one a step where that is less."""
 _SCHEDULERS: Final = {

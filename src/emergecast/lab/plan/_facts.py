@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from emergecast.errors import LabError, LedgerError, Mistake, RecordError
+from emergecast.errors import LabError, LedgerError, Mistake, RecordError, others, said_once
 from emergecast.lab.checkpoints import Checkpoint, hub_advice
 from emergecast.lab.experiment import Corpus, Experiment, WorkerKind, canonical
 from emergecast.lab.finetune import Tracker, no_prefix, takes_prefix
 from emergecast.lab.ledger import Ledger
+from emergecast.lab.plan._room import look_at_room
 from emergecast.lab.tasks import Task
 from emergecast.lab.worker import CorpusFacts, Measurer, ModelFacts, TaskFacts
 from emergecast.measurements import MethodKind
@@ -37,6 +38,8 @@ class Facts:
     """By name."""
     problems: list[Mistake] = field(default_factory=list)
     """What prevents the start."""
+    notes: list[str] = field(default_factory=list)
+    """What a user should know before the start, in sentences."""
 
 
 def gather_facts(
@@ -57,6 +60,7 @@ def gather_facts(
         model = finder.find(ModelFacts, partial(measurer.model_facts, each), each)
         if model is not None:
             facts.models[each.series, each.name] = model
+    facts.problems += _once_a_line(experiment, finder.unusable)
     _compare(experiment, facts)
     if not remember:
         _check_methods(experiment, facts)
@@ -70,8 +74,25 @@ def gather_facts(
         text = finder.find(CorpusFacts, partial(measurer.corpus_facts, corpus), corpus)
         if text is not None:
             facts.corpora[corpus.name] = text
+    if not remember:
+        usable = [task for task in experiment.tasks if task.name in facts.tasks]
+        room = look_at_room(experiment, facts.models, usable, measurer)
+        facts.problems += room.problems
+        facts.notes += room.notes
     _advise_once(facts.problems)
     return facts
+
+
+def _once_a_line(
+    experiment: Experiment, unusable: Sequence[tuple[Checkpoint, str]]
+) -> Iterator[Mistake]:
+    """What is wrong with checkpoints, once where one line names many with the same trouble."""
+    lines: dict[int | None, list[tuple[Checkpoint, str]]] = {}
+    for each, error in unusable:
+        lines.setdefault(experiment.mistake(each, "", "").line, []).append((each, error))
+    for mine in lines.values():
+        for error, names in said_once((each.name, error) for each, error in mine):
+            yield experiment.mistake(mine[0][0], error, others(names[1:]))
 
 
 def _advise_once(problems: list[Mistake]) -> None:
@@ -80,7 +101,8 @@ def _advise_once(problems: list[Mistake]) -> None:
     advised = [i for i, problem in enumerate(problems) if problem.what.endswith(advice)]
     for i in advised[:-1]:
         what = problems[i].what.removesuffix(advice).rstrip()
-        problems[i] = replace(problems[i], what=what, remedy="The last one of these says more.")
+        remedy = f"{problems[i].remedy} The last one of these says more.".lstrip()
+        problems[i] = replace(problems[i], what=what, remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +114,8 @@ class _Finder:
     facts: Facts
     ledger: Ledger | None
     remember: bool
+    unusable: list[tuple[Checkpoint, str]] = field(default_factory=list)
+    """Checkpoints, and why they cannot be used."""
 
     def find(
         self, kind: type[_F], look: Callable[[], _F], entry: Checkpoint | Task | Corpus
@@ -111,7 +135,9 @@ class _Finder:
         except LabError as error:
             fetched = isinstance(entry, Checkpoint) and entry.source is not None
             last = self._known(kind, name) if self.remember or fetched else None
-            if last is None:
+            if last is None and isinstance(entry, Checkpoint):
+                self.unusable.append((entry, str(error)))
+            elif last is None:
                 self.facts.problems.append(self.experiment.mistake(entry, str(error), ""))
             return last
         if self.ledger is not None:

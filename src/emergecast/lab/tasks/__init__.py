@@ -30,6 +30,7 @@ from emergecast.lab.tasks._settled import (
 )
 from emergecast.lab.tasks._task import Pair, ProgramOptions, Task
 from emergecast.lab.tasks._task_folder import TaskFolder, data_sets_of, read_task_folder
+from emergecast.lab.tasks._too_long import TooLong, too_long
 from emergecast.lab.tasks._trust import code_lines, trust, untrusted_code
 from emergecast.lab.tasks._yaml_faults import YamlFault, yaml_faults
 
@@ -54,6 +55,7 @@ __all__ = [
     "SettledTask",
     "Task",
     "TaskFolder",
+    "TooLong",
     "UnusedProblems",
     "YamlFault",
     "code_lines",
@@ -63,6 +65,7 @@ __all__ = [
     "quiet_harness",
     "read_task_folder",
     "tokenizer_key",
+    "too_long",
     "trust",
     "untrusted_code",
     "yaml_faults",

@@ -14,7 +14,7 @@ from typing import Protocol
 from emergecast.lab.checkpoints import Checkpoint
 from emergecast.lab.experiment import Corpus, Run
 from emergecast.lab.ledger import Outcome
-from emergecast.lab.tasks import Task
+from emergecast.lab.tasks import Task, TooLong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,10 @@ class ModelFacts:
     """SHA-256 over its settings; None where nothing is loaded, or where version 0.1.0 looked."""
     weight_files: Sequence[str] = ()
     """SHA-256 of each of its weight files; none where nothing is loaded, or nobody asked."""
+    context: int | None = None
+    """Tokens of the longest sequence that it takes; None where nothing is loaded."""
+    width: int | None = None
+    """Numbers that a token becomes in it; None where nothing is loaded, or nothing says it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +140,16 @@ class Measurer(Protocol):
 
     def corpus_facts(self, corpus: Corpus) -> CorpusFacts:
         """What `corpus` is. LabError: it cannot be used."""
+        ...
+
+    def too_long(
+        self, task: Task, checkpoint: Checkpoint, *, few_shot: bool, rooms: Sequence[int]
+    ) -> Mapping[int, TooLong]:
+        """Items of `task` that do not fit into each number of tokens.
+
+        They are the items with examples in the prompt, if it is `few_shot`, as the tokenizer of
+        `checkpoint` cuts them. LabError: it cannot be used.
+        """
         ...
 
     def versions(self, run: Run) -> Mapping[str, str]:

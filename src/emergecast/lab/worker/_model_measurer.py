@@ -80,7 +80,7 @@ class ModelMeasurer:
     def model_facts(self, checkpoint: checkpoints.Checkpoint) -> ModelFacts:
         """What the files of the checkpoint say; loads no weights."""
         found = checkpoints.inspect(checkpoint)
-        checkpoints.check_loading(checkpoint)
+        context = checkpoints.check_loading(checkpoint)
         return ModelFacts(
             weights_hash=found.weights_hash,
             architecture=found.architecture,
@@ -89,6 +89,8 @@ class ModelMeasurer:
             half_precision=found.dtype in {"bfloat16", "float16"},
             config_hash=found.config_hash,
             weight_files=found.weight_files,
+            context=context,
+            width=found.width,
         )
 
     def task_facts(self, task: tasks.Task) -> TaskFacts:
@@ -156,6 +158,18 @@ class ModelMeasurer:
         if size == 0:
             raise LabError(f'the corpus "{corpus.path}" is empty. Give one with text.')
         return CorpusFacts(hash=digest.hexdigest(), bytes=size)
+
+    def too_long(
+        self,
+        task: tasks.Task,
+        checkpoint: checkpoints.Checkpoint,
+        *,
+        few_shot: bool,
+        rooms: Sequence[int],
+    ) -> Mapping[int, tasks.TooLong]:
+        """Items that do not fit; tokenises those whose text is longer than the room in bytes."""
+        asked = self._task(task) if few_shot else self._task(task).zero_shot
+        return tasks.too_long(asked, rooms, lambda: checkpoints.load_tokenizer(checkpoint))
 
     def versions(self, run: Run) -> Mapping[str, str]:
         """Versions of the libraries, the device, and the commits of what was read of the hub."""

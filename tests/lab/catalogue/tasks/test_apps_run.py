@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from tests.lab.catalogue.tasks.apps_data import write_apps
 from tests.lab.executors.in_process import InProcess
-from tests.lab.hub_cache import HubCache, pythia
+from tests.lab.hub_cache import HubCache, put_series
 from typer.testing import CliRunner
 
 from emergecast.cli import app
@@ -39,7 +39,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, bubblewrap: None) -> Any:  # 
     place = tmp_path_factory.mktemp("apps")
     cache = HubCache(home=place / "home")
     with pytest.MonkeyPatch.context() as patch:
-        pythia(cache, place / "made", [1, 2])
+        put_series(cache, place / "made", "pythia_70m", [1, 2])
         cache.put("codeparrot/apps", write_apps(place / "data"), kind="datasets")
         cache.in_use(patch)
         (place / "words.txt").write_text("print one\nthe cat sat\n")
