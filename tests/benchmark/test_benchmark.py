@@ -26,7 +26,7 @@ from emergecast.benchmark import (
     benchmark,
     planned,
 )
-from emergecast.benchmark._cells import Rung
+from emergecast.benchmark._cells import RANDOM, Rung
 from emergecast.benchmark._entrants import entrant
 from emergecast.benchmark._leaderboard import leaderboard
 from emergecast.benchmark._run_benchmark import run_job
@@ -90,7 +90,8 @@ def test_every_departure_and_both_bundled_tasks_have_a_cell():
     assert {"matching", "probe", "no-departure", *Departure} <= set(CELLS)
     for cell in CELLS.values():
         if isinstance(cell, SimulatedCell):
-            assert [load_design(name) for name in cell.designs]
+            assert [load_design(name) for name in cell.designs if name != RANDOM]
+            assert cell.designs
 
 
 @pytest.mark.parametrize("cell", [name for name in CELLS if name not in {"matching", "probe"}])
@@ -103,9 +104,9 @@ def test_a_method_sees_no_later_checkpoint(cell: str):
 
 
 def test_the_distance_is_the_one_stated():
-    """The elbow of a table 4 times the FLOPs ahead is where the design's curve has them."""
-    rung = rung_of("4x-ahead")
-    assert rung.truth == pytest.approx(load_design("small").loss_at_flops(4.0), abs=0.02)
+    """The elbow of a table 3 times the FLOPs ahead is where the design's curve has them."""
+    rung = rung_of("3x-ahead")
+    assert rung.truth == pytest.approx(load_design("small").loss_at_flops(3.0), abs=0.02)
 
 
 def test_the_ladder_of_a_bundled_table_is_that_of_the_backtest():

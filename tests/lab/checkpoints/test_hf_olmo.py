@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,11 @@ def first() -> Checkpoint:
         ({**NO_WEIGHTS, "mlp_hidden_size": 48, "rope_theta": 500}, "OlmoForCausalLM"),
     ],
 )
-def test_a_converted_model_computes_what_the_original_does(tmp_path, monkeypatch, changes, kind):
-    """Logits of a sequence to 1e-5, from the cache under the real names."""
+def test_a_converted_model_computes_what_the_original_does(
+    tmp_path, monkeypatch, caplog, changes, kind
+):
+    """Logits of a sequence to 1e-5, from the cache under the real names, without a warning."""
+    logging.getLogger("transformers").addHandler(caplog.handler)
     config = HF_OLMO | changes
     weights = hf_olmo_weights(config)
     cache = HubCache(home=tmp_path / "home")
@@ -94,6 +98,8 @@ def test_a_converted_model_computes_what_the_original_does(tmp_path, monkeypatch
     folder = published(tmp_path, weights, config)
     cache.put("allenai/DataDecide-c4-4M", folder, revision="step1250-seed-default")
     loaded = load(first())
+    logging.getLogger("transformers").removeHandler(caplog.handler)
+    assert not [each for each in caplog.messages if "hf_olmo" in each]
     assert type(loaded.model).__name__ == kind
     ids = torch.randint(0, VOCABULARY, (40,), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

@@ -63,6 +63,8 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         TableError: values that have no place on the axis, or that are not amounts of the shift.
     """
     axis, shift = Axis.parse(options.axis), Shift.parse(options.shift)
+    if table.frame.is_empty():
+        raise SelectionError("the table has no rows.")
     frame = _where(table.frame.with_row_index(ROW, offset=1), options)
     frame = _one(frame, "task", options.task, "--task")
     frame = _one_metric(frame, options.metric)
