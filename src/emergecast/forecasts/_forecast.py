@@ -35,6 +35,7 @@ from emergecast.forecasts._record_parts import (
     resampled_record,
     rows_record,
 )
+from emergecast.forecasts._targets import NoDistribution, only_of_the_elbow
 from emergecast.forecasts._thresholds import Thresholds
 from emergecast.forecasts._verdict import Sensitivity, Verdict
 from emergecast.forecasts._words import basis, html, lines, number, title
@@ -47,6 +48,7 @@ from emergecast.inference import (
     FitStatus,
     Resample,
 )
+from emergecast.observed import Target
 from emergecast.records import as_json, finite
 from emergecast.suggestions import Repeat, repeats
 
@@ -172,6 +174,14 @@ class Forecast:
         return number(self.axis, self.elbow, value, places)
 
     # -------------------------------------------------------------------- the distribution
+
+    def distribution_of(self, target: Target) -> ElbowOnAxis | NoDistribution:
+        """The distribution of the elbow; of another point of the few-shot curve there is none."""
+        if target is not Target.ELBOW:
+            return only_of_the_elbow(target)
+        if self.elbow is None:
+            return NoDistribution(target=target, reason=self.reasons[0])
+        return self.on_axis
 
     def density(self, loss: ArrayLike) -> NDArray[np.float64]:
         """Posterior density of the few-shot elbow per nat, any shape."""

@@ -10,15 +10,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from emergecast.errors import FitError, OptionError
-from emergecast.measurements import Selection, default_few_shot_examples, sampling_error
+from emergecast.measurements import (
+    RESOLUTION,
+    Selection,
+    default_few_shot_examples,
+    sampling_error,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 SMALLEST, LARGEST = 1e-100, 1e100
 """Scales outside these overflow where they are squared."""
-RESOLUTION = 5e-4
-"""Smallest sampling error, as a share of the metric's range: printed scores are rounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,7 @@ from emergecast.measurements.selecting._at_chance import (
     ABOVE_CHANCE,
     CHANCE_MARGIN,
     CHANCE_STDERRS,
+    RESOLUTION,
     above_chance,
     sampling_error,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "METHOD_FORMS",
     "PROVING_GROUND_TASK",
     "RANDOM_WEIGHTS",
+    "RESOLUTION",
     "RUN_COLUMNS",
     "Axis",
     "AxisRecord",

@@ -11,7 +11,7 @@ from emergecast.track_record._freeze import freeze, printed_rows
 from emergecast.track_record._frozen import ROW_KEY, FrozenDistribution, FrozenForecast
 from emergecast.track_record._proper_scores import crps, log_score, pit
 from emergecast.track_record._read_frozen import read_frozen
-from emergecast.track_record._score import FrozenScore, score_frozen
+from emergecast.track_record._score import Against, FrozenScore, score_frozen
 from emergecast.track_record._signature import signature_of
 from emergecast.track_record._tally import TrackRecord, track_record
 from emergecast.track_record._tally_file import TallyFile, add_to_tally
@@ -19,6 +19,7 @@ from emergecast.track_record._update import Change, OldForecast, read_old, what_
 
 __all__ = [
     "ROW_KEY",
+    "Against",
     "Change",
     "FrozenDistribution",
     "FrozenForecast",

@@ -199,8 +199,8 @@ def _expectations(forecast: Forecast, at_loss: list[dict[str, Any]]) -> Iterator
 def _later(forecast: Forecast, elbow: Elbow, truth: GroundTruth) -> Iterator[str]:
     axis = forecast.axis
     number = axis.number
-    seen, strongest = (axis.to_axis(x) for x in (truth.elbow, forecast.fit.data.strongest_loss))
-    low, high = sorted(axis.to_axis(x) for x in (truth.p05, truth.p95))
+    strongest, truth = axis.to_axis(forecast.fit.data.strongest_loss), truth.on(axis)
+    seen, low, high = truth.loss, truth.p05, truth.p95
     inside = "inside" if elbow.p05 <= seen <= elbow.p95 else "OUTSIDE"
     yield from wrapped(
         f"What came later: the few-shot elbow of all {truth.n} few-shot scores is "

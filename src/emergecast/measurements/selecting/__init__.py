@@ -10,6 +10,7 @@ from emergecast.measurements.selecting._at_chance import (
     ABOVE_CHANCE,
     CHANCE_MARGIN,
     CHANCE_STDERRS,
+    RESOLUTION,
     above_chance,
     sampling_error,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "ABOVE_CHANCE",
     "CHANCE_MARGIN",
     "CHANCE_STDERRS",
+    "RESOLUTION",
     "Cell",
     "ChanceDoubt",
     "Grid",

@@ -6,6 +6,7 @@ import dataclasses
 import fnmatch
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from emergecast.errors import SelectionError, near
@@ -106,6 +107,7 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         chance=chance,
         rows=rows,
         all_few_shot=everything.filter(pl.col("few_shot")),
+        finetuned_spread=_spread(everything.filter(~pl.col("few_shot"))),
         warnings=(
             *[INVENTED_SCORES] * invented,
             *said,
@@ -336,6 +338,10 @@ def _oriented(frame: pl.DataFrame, sign: float) -> pl.DataFrame:
         .sort([pl.col(name) for name in order], nulls_last=False, maintain_order=True)
         .select(_ROW_COLUMNS)
     )
+
+
+def _spread(rows: pl.DataFrame) -> float | None:
+    return None if rows.is_empty() else float(np.ptp(rows["score"].to_numpy()))
 
 
 def _hide(

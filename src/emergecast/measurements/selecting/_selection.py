@@ -102,6 +102,9 @@ class Selection:
     the internal values of `axis` and `shift`, and `few_shot` rows are those that nothing shifts."""
     all_few_shot: pl.DataFrame
     """The few-shot rows before checkpoints above chance were hidden, in the columns of `rows`."""
+    finetuned_spread: float | None
+    """Largest less smallest finetuned score before checkpoints were hidden; None where no row is
+    finetuned."""
     warnings: tuple[str, ...]
     """What a reader of the forecast must know, in sentences."""
     suspicions: tuple[str, ...]
