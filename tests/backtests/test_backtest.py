@@ -130,7 +130,7 @@ def test_a_rung_is_the_fit_of_what_it_keeps(rows: Rows, ladder: Backtest):
 )
 def test_a_row_is_scored_by_hand(truth: float, covered: bool):  # noqa: FBT001  a table of cases
     """A normal distribution of mean 2.0 and sd 0.1: its 90% interval is 2.0 -+ 0.1645."""
-    ground: Any = SimpleNamespace(truth=SimpleNamespace(elbow=truth))
+    ground: Any = SimpleNamespace(truth=SimpleNamespace(loss=truth))
     distribution = NormalMixture(centres=np.array([2.0]), width=0.1)
     row = _scored(ground, scored("forecast", "a", 0.0), distribution)
     assert row.covered is covered

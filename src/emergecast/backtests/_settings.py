@@ -118,7 +118,8 @@ class Ground:
         """The fit of some of the rows."""
         own = law == self.law
         fitting = self.fitting if own else replace(self.fitting, law=law, weights="fixed")
-        return fit(table, self.rows, replace(fitting, few_shot_examples=few_shot_examples))
+        options = replace(fitting, few_shot_examples=few_shot_examples)
+        return fit(table, self.rows, options, few_shot_only=True)
 
 
 def ground_of(
@@ -293,7 +294,7 @@ def _laws(ground: Ground) -> Iterator[BacktestSetting]:
 def _amounts(ground: Ground) -> Iterator[BacktestSetting]:
     base = ground.few_shot_examples
     rows = select(ground.at_chance, ground.rows).rows
-    smallest = float(rows["examples"].drop_nulls().min())  # type: ignore[arg-type]
+    smallest = float(rows["examples"].drop_nulls().to_numpy().min(initial=np.inf))
     names = {value: f"D0 = {value:g}" for value in sorted({*AMOUNTS, base})}
     names |= {
         factor * base: f"D0 = {factor * base:g} ({factor:g} x {base:g})" for factor in MULTIPLES

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from emergecast.errors import SelectionError
+from emergecast.forecasts import Verdict
 from emergecast.measurements import LossSource
 from emergecast.observed import ObservedCompute, ground_truths
 
@@ -63,6 +64,13 @@ class SeriesForecast:
     """What came true, by that or by what the user says; None where it is not known."""
     sources: LossSources
     """What its losses mean."""
+
+    @property
+    def no_place(self) -> str:
+        """Why its forecast has no distribution to compare."""
+        made = self.forecast
+        what = "is refused" if made.verdict is Verdict.REFUSED else "has no distribution"
+        return f"{what}: {made.reasons[0]}"
 
     def with_truth(self, elbow: float) -> SeriesForecast:
         """The same where the user knows the few-shot elbow, in the unit of the axis."""

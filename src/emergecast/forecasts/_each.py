@@ -70,7 +70,7 @@ def forecast_each(
         if on_fit is not None:
             on_fit(done, len(wanted), name)
         try:
-            fitted = fit(table, each, fitting)
+            fitted = fit(table, each, fitting, few_shot_only=True)
             truth = ground_truths(fitted.selection).elbow if fitted.selection.hidden else None
             made = forecast(fitted, options=options, on_elbow=on_elbow)
         except (SelectionError, FitError) as error:
