@@ -294,7 +294,8 @@ def _laws(ground: Ground) -> Iterator[BacktestSetting]:
 def _amounts(ground: Ground) -> Iterator[BacktestSetting]:
     base = ground.few_shot_examples
     rows = select(ground.at_chance, ground.rows).rows
-    smallest = float(rows["examples"].drop_nulls().to_numpy().min(initial=np.inf))
+    amounts = rows["examples"].drop_nulls().cast(pl.Float64).to_numpy()
+    smallest = float(amounts.min(initial=np.inf))
     names = {value: f"D0 = {value:g}" for value in sorted({*AMOUNTS, base})}
     names |= {
         factor * base: f"D0 = {factor * base:g} ({factor:g} x {base:g})" for factor in MULTIPLES

@@ -68,9 +68,9 @@ class SeriesForecast:
     @property
     def no_place(self) -> str:
         """Why its forecast has no distribution to compare."""
-        made = self.forecast
-        what = "is refused" if made.verdict is Verdict.REFUSED else "has no distribution"
-        return f"{what}: {made.reasons[0]}"
+        if self.forecast.verdict is Verdict.REFUSED:
+            return f"is refused: {self.forecast.reasons[0]}"
+        return "has no distribution: nothing is finetuned, and its elbow is measured"
 
     def with_truth(self, elbow: float) -> SeriesForecast:
         """The same where the user knows the few-shot elbow, in the unit of the axis."""
