@@ -27,14 +27,14 @@ from tests.observed.split_halves import (
 )
 
 from emergecast.measurements import above_chance
-from emergecast.observed import Target, ground_truths
+from emergecast.observed import Estimand, ground_truths
 
 
 def halves(name: str, series: Sequence[Series], cuts: int) -> list[list[object]]:
     """A row for each definition: how often the halves agree, and how wide their intervals are."""
     found = [both(each.scores, cut) for each in series for cut in range(cuts)]
     rows: list[list[object]] = []
-    for target in Target:
+    for target in Estimand:
         each = agreement(found, target)
         rows.append(
             [
@@ -48,7 +48,7 @@ def halves(name: str, series: Sequence[Series], cuts: int) -> list[list[object]]
 def covered(series: Sequence[Series]) -> list[list[object]]:
     """A row for each definition: how often the interval holds what noiseless scores show."""
     rows: list[list[object]] = []
-    for target in Target:
+    for target in Estimand:
         inside, widths, errors = [], [], []
         for each in series:
             if each.noiseless is None:
@@ -70,7 +70,7 @@ def covered(series: Sequence[Series]) -> list[list[object]]:
 
 def without_strongest(name: str, series: Sequence[Series]) -> list[list[object]]:
     """A row for each definition: how far the truth moves without the strongest models."""
-    moved: dict[Target, list[float]] = {target: [] for target in Target}
+    moved: dict[Estimand, list[float]] = {target: [] for target in Estimand}
     for each in series:
         scores = each.scores
         few = scores.all_few_shot
@@ -78,7 +78,7 @@ def without_strongest(name: str, series: Sequence[Series]) -> list[list[object]]
         limit = above["loss"].median()
         kept = few if limit is None else few.filter(pl.col("loss") >= limit)
         whole, part = ground_truths(scores), ground_truths(replace(scores, all_few_shot=kept))
-        for target in Target:
+        for target in Estimand:
             one, other = whole.of(target), part.of(target)
             if one is not None and other is not None:
                 moved[target].append(abs(other.loss - one.loss))

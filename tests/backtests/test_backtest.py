@@ -41,7 +41,7 @@ from emergecast.errors import FitError, OptionError, SelectionError
 from emergecast.forecasts import ForecastOptions
 from emergecast.inference import FitOptions, fit
 from emergecast.measurements import SelectOptions, read_table, select
-from emergecast.observed import GroundTruth, ObservedCompute, Target
+from emergecast.observed import Estimand, GroundTruth, ObservedCompute
 from emergecast.track_record import crps, log_score
 
 TRUTH = 2.28
@@ -384,7 +384,7 @@ def test_a_forecast_is_made_once_for_each_table_law_and_d0(
 
 def made_up(*rows: BacktestRow) -> Backtest:
     """A backtest with these rows."""
-    truth = GroundTruth(target=Target.ELBOW, loss=2.0, p05=1.9, p95=2.1, n=9)
+    truth = GroundTruth(target=Estimand.ELBOW, loss=2.0, p05=1.9, p95=2.1, n=9)
     return Backtest(
         task="t",
         metric="acc",

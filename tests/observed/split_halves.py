@@ -21,7 +21,7 @@ from emergecast.measurements import (
     read_table,
     select,
 )
-from emergecast.observed import GroundTruth, GroundTruths, Target, ground_truths
+from emergecast.observed import Estimand, GroundTruth, GroundTruths, ground_truths
 
 CHANCE = 0.25
 ELBOW = 2.5
@@ -155,7 +155,7 @@ class Agreement(NamedTuple):
     """Median distance between the estimates of two halves, nats."""
 
 
-def agreement(cuts: Sequence[tuple[GroundTruths, GroundTruths]], target: Target) -> Agreement:
+def agreement(cuts: Sequence[tuple[GroundTruths, GroundTruths]], target: Estimand) -> Agreement:
     """How often the halves of these series agree."""
     pairs = [
         (one, other)

@@ -8,7 +8,7 @@ from scipy.optimize import curve_fit, lsq_linear
 from tests.observed.split_halves import agreement, both, bundled, simulated
 
 from emergecast.measurements import SelectOptions, read_table, select
-from emergecast.observed import GroundTruth, GroundTruths, Target, ground_truths
+from emergecast.observed import Estimand, GroundTruth, GroundTruths, ground_truths
 from emergecast.observed._crossing import crossings
 from emergecast.observed._ground_truth import profile_interval
 from emergecast.observed._relu import profile
@@ -198,7 +198,7 @@ def test_the_bar_is_a_fiftieth_of_the_way_to_the_best_score():
     assert found is not None
     assert found.bar == pytest.approx(0.265)
     assert found.loss == pytest.approx(2.52, abs=0.002)
-    assert found.target is Target.CROSSING
+    assert found.target is Estimand.CROSSING
 
 
 def test_without_a_best_score_the_spread_of_the_finetuned_ones_counts():
@@ -226,7 +226,7 @@ def test_elbow_and_crossing_say_which_they_are_and_hold_their_own_estimate():
     """On 30 simulated series of every kind."""
     for number in range(30):
         found = ground_truths(simulated(number).scores)
-        for target in Target:
+        for target in Estimand:
             truth = found.of(target)
             assert (truth is None) == (found.why_not(target) is not None)
             if truth is not None:
@@ -255,9 +255,9 @@ def cut() -> dict[str, list[tuple[GroundTruths, GroundTruths]]]:
     }
 
 
-@pytest.mark.parametrize("target", Target)
+@pytest.mark.parametrize("target", Estimand)
 @pytest.mark.parametrize("name", ["simulated", "bundled"])
-def test_halves_of_a_series_agree(cut, name: str, target: Target):
+def test_halves_of_a_series_agree(cut, name: str, target: Estimand):
     """In at least 85% within their 90% intervals (docs/truth.md), which are no wider than usual."""
     found = agreement(cut[name], target)
     assert found.pairs > 10

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from emergecast.measurements import marked
-from emergecast.observed import Target
+from emergecast.observed import Estimand
 from emergecast.records import as_json, finite
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class BacktestRow:
     few_shot_examples: float
     """D0."""
     outcome: BacktestOutcome
-    target: Target = Target.ELBOW
+    target: Estimand = Estimand.ELBOW
     """What the truth is that it is scored against."""
     stands_in: bool = False
     """Whether a distribution of the elbow was scored against another target, as asked for."""

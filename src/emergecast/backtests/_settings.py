@@ -17,7 +17,7 @@ from emergecast.errors import FitError, OptionError
 from emergecast.forecasts import Thresholds, default_thresholds, overrides
 from emergecast.inference import SEED, FitOptions, fit
 from emergecast.measurements import Measurements, SelectOptions, select
-from emergecast.observed import IT_TAKES, GroundTruth, ObservedCompute, Target, ground_truths
+from emergecast.observed import IT_TAKES, Estimand, GroundTruth, ObservedCompute, ground_truths
 
 if TYPE_CHECKING:
     from emergecast.forecasts import Override
@@ -52,7 +52,7 @@ class BacktestOptions:
     default."""
     seed: int = SEED
     """Of the baselines' resampling."""
-    target: Target = Target.ELBOW
+    target: Estimand = Estimand.ELBOW
     """What the truth is: the elbow of a ReLU through all few-shot scores, or their crossing of a
     bar a little above chance (docs/truth.md)."""
     stand_in: bool = False
@@ -163,7 +163,7 @@ def ground_of(
     )
 
 
-def _shown(selection: Selection, target: Target) -> tuple[float, GroundTruth, GroundTruth | None]:
+def _shown(selection: Selection, target: Estimand) -> tuple[float, GroundTruth, GroundTruth | None]:
     """The horizon, the truth and that by the other definition, or an error that says why not."""
     if selection.all_few_shot.is_empty():
         raise FitError(
@@ -189,7 +189,7 @@ def _shown(selection: Selection, target: Target) -> tuple[float, GroundTruth, Gr
             "that of the weakest one above chance few-shot, so none is left to forecast from: add "
             "weaker checkpoints."
         )
-    other = next(truths.of(each) for each in Target if each is not target)
+    other = next(truths.of(each) for each in Estimand if each is not target)
     return limit, truth, other
 
 

@@ -51,7 +51,7 @@ from emergecast.inference import (
     FitStatus,
     Resample,
 )
-from emergecast.observed import GroundTruths, Target, ground_truths
+from emergecast.observed import Estimand, GroundTruths, annealing_offset, ground_truths
 from emergecast.records import as_json, finite
 from emergecast.suggestions import Repeat, repeats
 
@@ -143,7 +143,8 @@ class Forecast:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What else a reader must know, in sentences."""
-        return self.fit.selection.warnings
+        offset = annealing_offset(self.fit.selection)
+        return self.fit.selection.warnings + (() if offset is None else (offset.sentence,))
 
     @cached_property
     def overridden(self) -> tuple[Override, ...]:
@@ -186,9 +187,9 @@ class Forecast:
 
     # -------------------------------------------------------------------- the distribution
 
-    def distribution_of(self, target: Target) -> ElbowOnAxis | NoDistribution:
+    def distribution_of(self, target: Estimand) -> ElbowOnAxis | NoDistribution:
         """The distribution of the elbow; of another point of the few-shot curve there is none."""
-        if target is not Target.ELBOW:
+        if target is not Estimand.ELBOW:
             return only_of_the_elbow(target)
         if self.elbow is None:
             return NoDistribution(target=target, reason=self.reasons[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from emergecast.observed import Target
+from emergecast.observed import Estimand
 
 if TYPE_CHECKING:
     from emergecast.inference import LossDistribution
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class NoDistribution:
     """A forecast says nothing of one point of the few-shot curve."""
 
-    target: Target
+    target: Estimand
     """Which point."""
     reason: str
     """Why, and what to do, in a sentence."""
@@ -24,12 +24,12 @@ class NoDistribution:
 class Targeted(Protocol):
     """What has a distribution of one point of the few-shot curve, or of several."""
 
-    def distribution_of(self, target: Target, /) -> LossDistribution | NoDistribution:
+    def distribution_of(self, target: Estimand, /) -> LossDistribution | NoDistribution:
         """The distribution of that point, or why there is none."""
         ...
 
 
-def only_of_the_elbow(target: Target) -> NoDistribution:
+def only_of_the_elbow(target: Estimand) -> NoDistribution:
     """What a forecast of the elbow answers where another point is asked for."""
     return NoDistribution(
         target=target,
@@ -40,7 +40,7 @@ def only_of_the_elbow(target: Target) -> NoDistribution:
 
 
 def to_score(
-    forecast: Targeted, target: Target, *, stand_in: bool
+    forecast: Targeted, target: Estimand, *, stand_in: bool
 ) -> LossDistribution | NoDistribution:
     """The distribution that is scored against this target.
 
@@ -51,5 +51,5 @@ def to_score(
     """
     found = forecast.distribution_of(target)
     if stand_in and isinstance(found, NoDistribution):
-        return forecast.distribution_of(Target.ELBOW)
+        return forecast.distribution_of(Estimand.ELBOW)
     return found

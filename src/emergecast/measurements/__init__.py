@@ -63,6 +63,7 @@ from emergecast.measurements.selecting._doubted_chance import (
 from emergecast.measurements.selecting._grid import Cell, Grid, GridRow, grid
 from emergecast.measurements.selecting._select import fits_of, select
 from emergecast.measurements.selecting._selection import (
+    ANNEALED,
     Selection,
     SelectOptions,
     default_few_shot_examples,
@@ -71,6 +72,7 @@ from emergecast.measurements.selecting._selection import (
 
 __all__ = [
     "ABOVE_CHANCE",
+    "ANNEALED",
     "CHANCE_MARGIN",
     "CHANCE_STDERRS",
     "COLUMNS",

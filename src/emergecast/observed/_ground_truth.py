@@ -35,7 +35,7 @@ IT_TAKES: Final = (
 """When few-shot scores show where emergence happened, in words."""
 
 
-class Target(StrEnum):
+class Estimand(StrEnum):
     """Which point of the few-shot curve is meant (docs/truth.md)."""
 
     ELBOW = "elbow"
@@ -48,7 +48,7 @@ class Target(StrEnum):
 class GroundTruth:
     """Where few-shot emergence was seen to happen, by one definition; losses in nats."""
 
-    target: Target
+    target: Estimand
     """By which definition."""
     loss: float
     """The estimate, nats, or the unit of another axis."""
@@ -86,18 +86,18 @@ class GroundTruths:
     no_crossing: str | None = None
     """Why they show no crossing, in a sentence; None where they do."""
 
-    def of(self, target: Target) -> GroundTruth | None:
+    def of(self, target: Estimand) -> GroundTruth | None:
         """The truth by one definition."""
-        return self.elbow if target is Target.ELBOW else self.crossing
+        return self.elbow if target is Estimand.ELBOW else self.crossing
 
     def on(self, axis: Axis) -> GroundTruths:
         """The same with their losses as values of the axis."""
         elbow, crossing = (each and each.on(axis) for each in (self.elbow, self.crossing))
         return replace(self, elbow=elbow, crossing=crossing)
 
-    def why_not(self, target: Target) -> str | None:
+    def why_not(self, target: Estimand) -> str | None:
         """Why there is none by one definition."""
-        return self.no_elbow if target is Target.ELBOW else self.no_crossing
+        return self.no_elbow if target is Estimand.ELBOW else self.no_crossing
 
 
 class _Scores(NamedTuple):
@@ -197,7 +197,7 @@ def _elbow(scores: _Scores, weight: Floats) -> GroundTruth | None:
     again = resampled_elbows(loss, score, weight, elbows[::COARSE])
     ends = np.quantile(again, ENDS) if again.size else (found, found)
     return GroundTruth(
-        target=Target.ELBOW,
+        target=Estimand.ELBOW,
         loss=found,
         p05=min(low, float(ends[0]), found),
         p95=max(high, float(ends[1]), found),
@@ -237,7 +237,7 @@ def _crossing(
     again = crossings(loss, scores.score + noise, scores.weight * weight, bar)
     low, high = np.quantile(np.clip(again, loss.min(), loss.max()), ENDS)
     return GroundTruth(
-        target=Target.CROSSING,
+        target=Estimand.CROSSING,
         loss=found,
         p05=min(float(low), found),
         p95=max(float(high), found),

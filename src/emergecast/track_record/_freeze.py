@@ -45,8 +45,8 @@ def freeze(
         invented: freeze invented scores all the same; no tally counts such a file.
 
     Raises:
-        FrozenError: the scores are invented, nothing is forecast, or the file could not be read again, as where the
-            clock of this machine is wrong.
+        FrozenError: the scores are invented, nothing is forecast, or the file could not be read
+            again, as where the clock of this machine is wrong.
     """
     from importlib.metadata import version
 

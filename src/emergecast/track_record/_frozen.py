@@ -18,7 +18,7 @@ from emergecast.errors import FrozenError
 from emergecast.files import write_new, write_whole
 from emergecast.forecasts import NoDistribution, Verdict, only_of_the_elbow
 from emergecast.measurements import SelectOptions, marked
-from emergecast.observed import Target
+from emergecast.observed import Estimand
 from emergecast.track_record._signature import signature, signature_of
 
 if TYPE_CHECKING:
@@ -222,9 +222,9 @@ class FrozenForecast:
             densities=np.asarray(table["density"], dtype=np.float64),
         )
 
-    def distribution_of(self, target: Target) -> FrozenDistribution | NoDistribution:
+    def distribution_of(self, target: Estimand) -> FrozenDistribution | NoDistribution:
         """The distribution of the elbow; of another point of the few-shot curve there is none."""
-        if target is not Target.ELBOW:
+        if target is not Estimand.ELBOW:
             return only_of_the_elbow(target)
         if self.elbow is None:
             return NoDistribution(target=target, reason=self.forecast["reasons"][0])

@@ -12,7 +12,7 @@ import numpy as np
 from emergecast.baselines import FREEDOM, NEAREST, SHARE, StudentT
 from emergecast.errors import FrozenError, OptionError
 from emergecast.forecasts import NoDistribution, Verdict, to_score
-from emergecast.observed import Target, ground_truths
+from emergecast.observed import Estimand, ground_truths
 from emergecast.records import misfits
 from emergecast.track_record._check_score import ScoreStatus
 from emergecast.track_record._later import (
@@ -48,7 +48,7 @@ class FrozenScore:
     """Of the frozen forecast."""
     unit: str = "nats"
     """Of every loss and of the CRPS; the log score is per this unit."""
-    target: Target = Target.ELBOW
+    target: Estimand = Estimand.ELBOW
     """Which point of the few-shot curve the truth is; lines without it are of the elbow."""
     stands_in: bool = False
     """Whether a distribution of the elbow was scored against another target, as asked for."""
@@ -112,7 +112,7 @@ class FrozenScore:
             **plain,
             "verdict": Verdict(plain["verdict"]),
             "status": ScoreStatus(plain["status"]),
-            "target": Target(plain.get("target", Target.ELBOW)),
+            "target": Estimand(plain.get("target", Estimand.ELBOW)),
             "warnings": tuple(plain.get("warnings", ())),
             "known": plain["known"] if "known" in plain else _warned_of_known(plain),
         }
@@ -125,7 +125,7 @@ class FrozenScore:
 class Against:
     """What a frozen forecast is scored against."""
 
-    target: Target = Target.ELBOW
+    target: Estimand = Estimand.ELBOW
     """Which point of the few-shot curve."""
     stand_in: bool = False
     """Score the distribution of the elbow where there is none of the target; the score says so."""
@@ -240,7 +240,7 @@ def _unscored(
     frozen: FrozenForecast,
     later: Selection | None,
     shown: GroundTruths | None,
-    target: Target,
+    target: Estimand,
 ) -> FrozenScore:
     refused = frozen.elbow is None
     return FrozenScore(
@@ -279,7 +279,7 @@ def _differ(truth: float, found: GroundTruth, unit: str) -> tuple[str, ...]:
 
 
 def _came_true(
-    target: Target, unit: str, truth: float, low: float | None, high: float | None
+    target: Estimand, unit: str, truth: float, low: float | None, high: float | None
 ) -> str:
     if low is None or high is None:
         return f"The few-shot {target} is {truth:.3f} {unit}, as given."
@@ -287,7 +287,7 @@ def _came_true(
 
 
 def _not_yet(
-    frozen: FrozenForecast, later: Selection | None, shown: GroundTruths | None, target: Target
+    frozen: FrozenForecast, later: Selection | None, shown: GroundTruths | None, target: Estimand
 ) -> str:
     """Why the truth is not visible, and what the forecast said of the models there are."""
     few_shot = None if later is None else later.all_few_shot

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import beta
 
 from emergecast.forecasts import Verdict
-from emergecast.observed import Target
+from emergecast.observed import Estimand
 from emergecast.track_record._check_score import ScoreStatus
 from emergecast.track_record._score import FrozenScore
 
@@ -30,7 +30,7 @@ class TrackRecord:
 
     n: int
     """Scored."""
-    target: Target = Target.ELBOW
+    target: Estimand = Estimand.ELBOW
     """Which point of the few-shot curve the truths are; scores against another do not count."""
     pending: int
     refused: int
@@ -77,7 +77,9 @@ class TrackRecord:
         return record
 
 
-def track_record(scores: Sequence[FrozenScore], *, target: Target = Target.ELBOW) -> TrackRecord:
+def track_record(
+    scores: Sequence[FrozenScore], *, target: Estimand = Estimand.ELBOW
+) -> TrackRecord:
     """The track record over many forecasts; the last score of each frozen forecast counts.
 
     Of scores against another target none does.
@@ -122,7 +124,7 @@ def _shown(score: FrozenScore) -> str:
     return f"{score.name} (frozen {score.frozen_at[:19]}, {score.sha256[:12]})"
 
 
-def _tally(scores: list[FrozenScore], target: Target, *, split: bool) -> TrackRecord:
+def _tally(scores: list[FrozenScore], target: Estimand, *, split: bool) -> TrackRecord:
     done = [score for score in scores if score.status is ScoreStatus.SCORED]
     alike = done if len({score.unit for score in done}) == 1 else []
     losses, guesses, logs = (_column(alike, n) for n in ("crps", "no_change", "log_score"))

@@ -94,9 +94,8 @@ def _of_two(comparison: Comparison) -> Iterator[str]:
             f"(90%: {d.p05:+.3f} to {d.p95:+.3f})"
         )
     elif comparison.true_difference is not None:
-        yield (
-            f"Measured elbow of {a} minus that of {b}: {comparison.true_difference:+.3f} {axis.unit}"
-        )
+        measured = f"{comparison.true_difference:+.3f} {axis.unit}"
+        yield f"Measured elbow of {a} minus that of {b}: {measured}"
     yield ""
     yield from _table(comparison)
     for name, forecast in zip(comparison.series, comparison.forecasts, strict=True):

@@ -22,6 +22,7 @@ from emergecast.measurements.selecting._doubted_chance import (
 from emergecast.measurements.selecting._grid import Cell, Grid, GridRow, grid
 from emergecast.measurements.selecting._select import fits_of, select
 from emergecast.measurements.selecting._selection import (
+    ANNEALED,
     Selection,
     SelectOptions,
     default_few_shot_examples,
@@ -30,6 +31,7 @@ from emergecast.measurements.selecting._selection import (
 
 __all__ = [
     "ABOVE_CHANCE",
+    "ANNEALED",
     "CHANCE_MARGIN",
     "CHANCE_STDERRS",
     "RESOLUTION",
