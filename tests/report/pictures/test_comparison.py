@@ -37,7 +37,8 @@ def compared(one: Forecast, other: Forecast, apart: str | None = None) -> Compar
     first, difference = at_equal_loss(both, refused or apart)
     truths = [
         None if each.truth is None else GroundTruth(
-            target=Estimand.ELBOW, loss=each.truth, p05=each.truth - 0.01, p95=each.truth + 0.01, n=9,
+            target=Estimand.ELBOW, n=9,
+            loss=each.truth, p05=each.truth - 0.01, p95=each.truth + 0.01,
         )
         for each in both
     ]  # fmt: skip
