@@ -41,7 +41,7 @@ from emergecast.errors import FitError, OptionError, SelectionError
 from emergecast.forecasts import ForecastOptions
 from emergecast.inference import FitOptions, fit
 from emergecast.measurements import SelectOptions, read_table, select
-from emergecast.observed import GroundTruth, ObservedCompute
+from emergecast.observed import Estimand, GroundTruth, ObservedCompute
 from emergecast.track_record import crps, log_score
 
 TRUTH = 2.28
@@ -93,7 +93,7 @@ def test_the_ladder_hides_what_it_says(rows: Rows, ladder: Backtest):
     """The first rung hides the weakest checkpoint above chance few-shot and all stronger ones."""
     above = [r["loss"] for r in rows if r["examples"] is None and r["score"] - 0.006 > 0.27]
     assert ladder.horizon == pytest.approx(max(above))
-    assert ladder.truth.elbow == pytest.approx(TRUTH, abs=0.02)
+    assert ladder.truth.loss == pytest.approx(TRUTH, abs=0.02)
     first, *further = forecasts(ladder, Part.LADDER)
     kept = [loss for loss in LOSSES if loss > max(above)]
     assert first.strongest_loss == pytest.approx(min(kept))
@@ -118,11 +118,11 @@ def test_a_rung_is_the_fit_of_what_it_keeps(rows: Rows, ladder: Backtest):
             continue
         low, half, high = made.quantile([0.05, 0.5, 0.95])
         assert (row.p05, row.p50, row.p95) == pytest.approx((low, half, high))
-        assert row.error == pytest.approx(half - ladder.truth.elbow)
-        assert row.covered == (low <= ladder.truth.elbow <= high)
-        assert row.crps == pytest.approx(crps(made, ladder.truth.elbow))
-        assert row.log_score == pytest.approx(log_score(made, ladder.truth.elbow))
-        assert row.ahead_nats == pytest.approx(row.strongest_loss - ladder.truth.elbow)
+        assert row.error == pytest.approx(half - ladder.truth.loss)
+        assert row.covered == (low <= ladder.truth.loss <= high)
+        assert row.crps == pytest.approx(crps(made, ladder.truth.loss))
+        assert row.log_score == pytest.approx(log_score(made, ladder.truth.loss))
+        assert row.ahead_nats == pytest.approx(row.strongest_loss - ladder.truth.loss)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_rung_is_the_fit_of_what_it_keeps(rows: Rows, ladder: Backtest):
 )
 def test_a_row_is_scored_by_hand(truth: float, covered: bool):  # noqa: FBT001  a table of cases
     """A normal distribution of mean 2.0 and sd 0.1: its 90% interval is 2.0 -+ 0.1645."""
-    ground: Any = SimpleNamespace(truth=SimpleNamespace(elbow=truth))
+    ground: Any = SimpleNamespace(truth=SimpleNamespace(loss=truth))
     distribution = NormalMixture(centres=np.array([2.0]), width=0.1)
     row = _scored(ground, scored("forecast", "a", 0.0), distribution)
     assert row.covered is covered
@@ -384,7 +384,7 @@ def test_a_forecast_is_made_once_for_each_table_law_and_d0(
 
 def made_up(*rows: BacktestRow) -> Backtest:
     """A backtest with these rows."""
-    truth = GroundTruth(elbow=2.0, p05=1.9, p95=2.1, slope=1, base=0.25, residual=0.01, n=9)
+    truth = GroundTruth(target=Estimand.ELBOW, loss=2.0, p05=1.9, p95=2.1, n=9)
     return Backtest(
         task="t",
         metric="acc",

@@ -398,9 +398,9 @@ def test_several_fits_make_a_summary(several: Path):
     assert lines[0].split() == ["task", "/", "series", "verdict", "5%", "50%", "95%"]
     starts = [line.split("  ")[0] for line in lines[1:5]]
     assert starts == ["bare / a", "none / a", "quiz / a", "quiz / b"]
-    assert "no fit" in lines[1]
+    assert "refused" in lines[1]
     assert "refused" in lines[2]
-    assert "bare / a: task 'bare' has no finetuned rows here" in result.stdout
+    assert "bare / a: There are no finetuned rows" in result.stdout
     assert "none / a: There are 2 finetuning amounts" in result.stdout
     assert lines[-1].endswith("name its row: --task NAME --series NAME.")
 
@@ -411,19 +411,36 @@ def test_several_fits_as_json(several: Path):
     assert result.exit_code == 0
     record = only_object(result.stdout)
     assert list(record) == ["forecasts"]
-    bare, *others = record["forecasts"]
-    assert bare["name"] == "bare / a"
-    assert "no finetuned rows" in bare["error"]
-    for other in others:
-        jsonschema.Draft202012Validator(json_schema()).validate(other)
-    names = [f"{other['task']} / {other['series']}" for other in others]
-    assert names == ["none / a", "quiz / a", "quiz / b"]
+    for each in record["forecasts"]:
+        jsonschema.Draft202012Validator(json_schema()).validate(each)
+    names = [f"{each['task']} / {each['series']}" for each in record["forecasts"]]
+    assert names == ["bare / a", "none / a", "quiz / a", "quiz / b"]
+    assert "no finetuned rows" in record["forecasts"][0]["reasons"][0]
 
 
 def test_status_of_several_fits_without_a_forecast(several: Path):
     """3 if one was refused, 2 if none could even be fitted."""
     assert call("fit", several, *QUICK, "--task", "none", "--task", "bare").exit_code == 3
-    assert call("fit", several, *QUICK, "--task", "bare").exit_code == 2
+    none = call("fit", several, *QUICK, "--task", "none", "--task", "bare", "--method", "lora-8")
+    assert none.exit_code == 2
+
+
+def test_few_shot_rows_alone_are_measured(tmp_path: Path):
+    """Verdict, both points of the curve, no law; status 0, and 3 from checkpoints at chance."""
+    rows = designs.rows(amounts=(), at=lambda _: 2.4)
+    file = write(rows, tmp_path / "few.csv")
+    result = call("fit", file, "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    text = " ".join(result.stdout.split())
+    assert text.startswith("OBSERVED quiz (default): few-shot emergence at")
+    assert "the elbow at" in text
+    assert "the crossing at" in text
+    assert "none of them finetuned" in text
+    assert "Law:" not in text
+    assert (tmp_path / "out" / "fan.svg").exists()
+    refused = call("fit", file, "--at-chance-only")
+    assert refused.exit_code == 3
+    assert "Finetune these checkpoints" in " ".join(refused.stdout.split())
 
 
 def test_pool_fits_several_series_as_one(several: Path):

@@ -19,12 +19,13 @@ from emergecast.backtests._settings import (
 )
 from emergecast.baselines import Baseline, Guess, baselines, continuous_metrics
 from emergecast.errors import FitError, SelectionError, given
-from emergecast.forecasts import ForecastOptions, Verdict, forecast
+from emergecast.forecasts import ForecastOptions, NoDistribution, Verdict, forecast, to_score
 from emergecast.inference import FitOptions
 from emergecast.measurements import Measurements, SelectOptions, read_table
 from emergecast.track_record import crps, log_score
 
 if TYPE_CHECKING:
+    from emergecast.forecasts import Forecast
     from emergecast.inference import Fit, LossDistribution
 
 PLAIN = "log-power"
@@ -74,6 +75,7 @@ def backtest(
         metric=ground.selection.metric,
         series=ground.selection.series,
         truth=ground.truth,
+        other_truth=ground.other_truth,
         horizon=ground.horizon,
         law=ground.law,
         few_shot_examples=ground.few_shot_examples,
@@ -94,6 +96,7 @@ def _run(ground: Ground, setting: BacktestSetting) -> Iterator[BacktestRow]:
         law=setting.law,
         few_shot_examples=setting.few_shot_examples,
         outcome=BacktestOutcome.NOT_POSSIBLE,
+        target=ground.truth.target,
         reasons=(setting.reason,),
     )
     table = setting.table
@@ -137,7 +140,7 @@ def _forecast(ground: Ground, table: Measurements, row: BacktestRow) -> Backtest
     if made.verdict is Verdict.REFUSED:
         row = replace(row, outcome=BacktestOutcome.REFUSED)
     else:
-        row = _scored(ground, row, made)
+        row = _by_target(ground, row, made)
         if made.compute is not None and made.compute.flops is not None:
             flops = made.compute.flops
             row = replace(row, flops_p05=flops.p05, flops_p50=flops.p50, flops_p95=flops.p95)
@@ -146,7 +149,7 @@ def _forecast(ground: Ground, table: Measurements, row: BacktestRow) -> Backtest
 
 def _sized(ground: Ground, row: BacktestRow, fitted: Fit) -> BacktestRow:
     """The row with what it rests on and how far ahead the truth lies."""
-    data, truth = fitted.data, ground.truth.elbow
+    data, truth = fitted.data, ground.truth.loss
     ratio = ground.compute.ratio(data.strongest_loss, truth) if ground.compute else None
     return replace(
         row,
@@ -159,9 +162,19 @@ def _sized(ground: Ground, row: BacktestRow, fitted: Fit) -> BacktestRow:
     )
 
 
+def _by_target(ground: Ground, row: BacktestRow, made: Forecast) -> BacktestRow:
+    """The row scored by its distribution of the target, or by that of the elbow where asked to."""
+    target, stand_in = ground.truth.target, ground.options.stand_in
+    found = to_score(made, target, stand_in=stand_in)
+    if isinstance(found, NoDistribution):
+        return replace(row, outcome=BacktestOutcome.NOT_DEFINED, reasons=(found.reason,))
+    own = not isinstance(made.distribution_of(target), NoDistribution)
+    return replace(_scored(ground, row, found), stands_in=not own)
+
+
 def _scored(ground: Ground, row: BacktestRow, distribution: LossDistribution) -> BacktestRow:
     """The row with its quantiles and scores."""
-    truth = ground.truth.elbow
+    truth = ground.truth.loss
     p05, p50, p95 = (float(value) for value in distribution.quantile([0.05, 0.5, 0.95]))
     return replace(
         row,
@@ -187,6 +200,7 @@ def _rival(
         law=None,
         few_shot_examples=made.few_shot_examples,
         outcome=BacktestOutcome.NOT_DEFINED,
+        target=ground.truth.target,
         reasons=(guess.reason,),
         n_rows=made.n_rows,
         n_checkpoints=made.n_checkpoints,

@@ -12,6 +12,7 @@ import polars as pl
 
 from emergecast.baselines import REFERENCES, Baseline
 from emergecast.measurements import marked
+from emergecast.observed import Estimand
 from emergecast.records import as_json, finite
 from emergecast.track_record import skill_over
 
@@ -48,7 +49,7 @@ class BacktestOutcome(StrEnum):
     REFUSED = "refused"
     """The forecast was refused by its verdict, so there is nothing to score."""
     NOT_DEFINED = "not defined"
-    """The baseline has nothing to go by."""
+    """The baseline has nothing to go by, or the forecast has no distribution of the target."""
     NOT_POSSIBLE = "not possible"
     """The table does not allow the setting."""
     FAILED = "failed"
@@ -69,6 +70,10 @@ class BacktestRow:
     few_shot_examples: float
     """D0."""
     outcome: BacktestOutcome
+    target: Estimand = Estimand.ELBOW
+    """What the truth is that it is scored against."""
+    stands_in: bool = False
+    """Whether a distribution of the elbow was scored against another target, as asked for."""
     verdict: str | None = None
     reasons: tuple[str, ...] = ()
     n_rows: int | None = None
@@ -149,7 +154,9 @@ class Backtest:
     metric: str
     series: tuple[str, ...]
     truth: GroundTruth
-    """Few-shot elbow of all few-shot scores."""
+    """What all few-shot scores show, by the definition that forecasts are scored against."""
+    other_truth: GroundTruth | None = None
+    """What they show by the other definition; None where they do not."""
     horizon: float
     """Loss of the weakest checkpoint above chance few-shot, nats."""
     law: str
@@ -176,7 +183,7 @@ class Backtest:
         """Truth, law and D0 in a few words."""
         truth = self.truth
         return (
-            f"few-shot elbow measured at {truth.elbow:.3f} nats (90% {truth.p05:.3f} to "
+            f"few-shot {truth.target} measured at {truth.loss:.3f} nats (90% {truth.p05:.3f} to "
             f"{truth.p95:.3f}); {self.law} law, D0 = {self.few_shot_examples:g}"
             + "".join(f"; changed: {each.kind} {each.name}" for each in self.overridden)
         )
@@ -219,7 +226,7 @@ class Backtest:
 
     def to_frame(self) -> pl.DataFrame:
         """One row per record, in the fields of `BacktestRow`; reasons joined into one text."""
-        texts = {"part", "setting", "forecaster", "law", "outcome", "verdict", "reasons"}
+        texts = {"part", "setting", "forecaster", "law", "outcome", "target", "verdict", "reasons"}
         counts = {"n_rows", "n_checkpoints", "n_amounts"}
         schema: dict[str, pl.DataType] = {
             name: pl.String()
@@ -227,7 +234,7 @@ class Backtest:
             else pl.Int64()
             if name in counts
             else pl.Boolean()
-            if name == "covered"
+            if name in {"covered", "stands_in"}
             else pl.Float64()
             for name in BacktestRow.__slots__
         }
@@ -241,8 +248,8 @@ class Backtest:
             if each.against == Baseline.CUT_PRIOR and each.forecaster == FORECAST
         )
         return (
-            f"Backtest({self.title}: truth {self.truth.elbow:.3f} nats, {len(self.rows)} rows"
-            + (f", skill over the cut prior: {shown})" if shown else ")")
+            f"Backtest({self.title}: {self.truth.target} {self.truth.loss:.3f} nats, "
+            f"{len(self.rows)} rows" + (f", skill over the cut prior: {shown})" if shown else ")")
         )
 
 

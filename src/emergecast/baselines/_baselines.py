@@ -134,7 +134,7 @@ def prior(fit: Fit) -> Guess:
     data, priors = fit.data, fit.priors
     share = (np.arange(NODES) + 0.5) / NODES
     alpha = priors.alpha_median * np.exp(priors.alpha_sd_ln * ndtri(share))
-    anchors = Anchors.of(float(data.amounts[-1]))
+    anchors = Anchors.of(float(data.amounts.max(initial=0.0)))
     low = data.few_shot_examples
     at = shift_fraction(LawForm.LOG_POWER, anchors, low=low, high=anchors.high, alpha=alpha)
     ratio = anchors.decades * at[:, 0] / (at[:, 1] - at[:, 0])

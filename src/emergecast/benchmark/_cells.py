@@ -98,7 +98,7 @@ class BundledCell:
                     table=setting.table,
                     rows=ground.rows,
                     few_shot_examples=setting.few_shot_examples,
-                    truth=ground.truth.elbow,
+                    truth=ground.truth.loss,
                 )
 
 

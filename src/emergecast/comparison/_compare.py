@@ -123,7 +123,8 @@ def forecast_series(
     errors: list[SelectionError | FitError] = []
     for name in series:
         try:
-            fitted = fit(table, replace(rows, series=name, pool=False), fitting)
+            chosen = replace(rows, series=name, pool=False)
+            fitted = fit(table, chosen, fitting, few_shot_only=True)
         except (SelectionError, FitError) as error:
             errors.append(error)
             if name not in table.series or len(series) - len(errors) < 2:

@@ -212,7 +212,7 @@ def _with_elbow(
     """The series whose forecast is not refused, and the others with the reason."""
     able = [each for each in found if each.forecast.elbow is not None]
     gone = [
-        LeftOut(series=each.series, reason=f"the forecast is refused: {each.forecast.reasons[0]}")
+        LeftOut(series=each.series, reason=f"the forecast {each.no_place}")
         for each in found
         if each.forecast.elbow is None
     ]

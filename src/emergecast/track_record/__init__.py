@@ -11,7 +11,7 @@ from emergecast.track_record._freeze import freeze, printed_rows
 from emergecast.track_record._frozen import ROW_KEY, FrozenDistribution, FrozenForecast
 from emergecast.track_record._proper_scores import crps, interval_score, log_score, pit
 from emergecast.track_record._read_frozen import read_frozen
-from emergecast.track_record._score import FrozenScore, score_frozen
+from emergecast.track_record._score import Against, FrozenScore, score_frozen
 from emergecast.track_record._signature import signature_of
 from emergecast.track_record._skill_score import LARGEST_FACTOR, SkillScore, skill_over
 from emergecast.track_record._tally import TrackRecord, track_record
@@ -21,6 +21,7 @@ from emergecast.track_record._update import Change, OldForecast, read_old, what_
 __all__ = [
     "LARGEST_FACTOR",
     "ROW_KEY",
+    "Against",
     "Change",
     "FrozenDistribution",
     "FrozenForecast",

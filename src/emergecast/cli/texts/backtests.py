@@ -36,12 +36,26 @@ def _headline(backtest: Backtest) -> Iterator[str]:
     truth = backtest.truth
     yield f"BACKTEST  {backtest.title}"
     yield from wrapped(
-        f"Truth: the few-shot elbow of all {truth.n} few-shot scores is {truth.elbow:.3f} nats "
-        f"(90% {truth.p05:.3f} to {truth.p95:.3f}). The weakest checkpoint above chance few-shot "
-        f"has loss {backtest.horizon:.3f}; no forecast below sees it or any stronger one."
+        f"Truth: the few-shot {truth.target} of all {truth.n} few-shot scores is {truth.loss:.3f} "
+        f"nats (90% {truth.p05:.3f} to {truth.p95:.3f}){_other(backtest)}. The "
+        f"weakest checkpoint above chance few-shot has loss {backtest.horizon:.3f}; no forecast "
+        "below sees it or any stronger one."
     )
+    if any(row.stands_in for row in backtest.rows):
+        yield from wrapped(
+            f"The forecasts are of the elbow, and they are scored against the {truth.target}, as "
+            "--stand-in asks for."
+        )
     yield from changed_lines(backtest.overridden)
     yield f"Law: {backtest.law}. D0 = {backtest.few_shot_examples:g}. Losses, errors, CRPS in nats."
+
+
+def _other(backtest: Backtest) -> str:
+    """The truth by the other definition, in brackets."""
+    other = backtest.other_truth
+    if other is None:
+        return ""
+    return f"; the {other.target} is {other.loss:.3f} ({other.p05:.3f} to {other.p95:.3f})"
 
 
 def _ladder(rows: list[BacktestRow]) -> Iterator[str]:
