@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from emergecast.lab.evaluate import Loss, Score
 from emergecast.lab.experiment import Run
 from emergecast.lab.ledger._owner import machine
+
+LAST_STEP: Final = "last_step"
+"""In what a finetuning says of itself: the step with which it ended, where something was held out;
+`steps` are those behind the weights. Results of earlier versions lack it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
