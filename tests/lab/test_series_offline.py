@@ -251,11 +251,11 @@ def test_what_is_wrong_with_many_checkpoints_is_said_once(experiment):
     text = EXPERIMENT.replace("[0, 128]", "[0, 1000, 2000, 3000, 4000, 5000]")
     text = text.replace("[2500, 5000]", "[2500, 7500]")
     one, many = survey(parse_experiment(text, experiment.file)).plan.problems
-    at = 'cannot be read from revision "step1000" of "EleutherAI/pythia-70m" on the hub (Local'
+    at = 'could not be read from revision "step1000" of "EleutherAI/pythia-70m" on the hub (Local'
     assert many.what.startswith(f'checkpoint "step1000" {at}')
     wanted = 'The same goes for 4 more: "step2000", "step3000", "step4000" and 1 more.'
     assert many.remedy == wanted
-    assert one.what.startswith('checkpoint "step7500" cannot be read from the main branch of')
+    assert one.what.startswith('checkpoint "step7500" could not be read from the main branch of')
     assert one.remedy == "The last one of these says more."
     assert "HF_HOME" in many.what
     assert "HF_HOME" not in one.what

@@ -387,7 +387,7 @@ def test_revisions_of_the_hub_are_different_checkpoints(folder, second):
 def test_what_the_hub_does_not_have_is_refused_with_both_names(checkpoint):
     """The message names repository and revision, and what may be wrong with either."""
     with pytest.raises(
-        LabError, match=r"cannot be read from (the main branch|revision) .*on the hub"
+        LabError, match=r"could not be read from (the main branch|revision) .*on the hub"
     ) as caught:
         folder_of(checkpoint)
     assert str(checkpoint.repo) in str(caught.value)

@@ -95,6 +95,11 @@ def test_fetch_says_how_much_it_is_fetches_it_and_goes_on(hub, file, tmp_path):
     whole = sum(each.stat().st_size for folder in folders for each in folder.iterdir())
     assert said["bytes_to_fetch"] == said["bytes_on_disk"] == whole
     assert [each["here"] for each in said["needs"]] == [False] * 3
+    (file.parent / "own.txt").write_text("some text", "utf-8")
+    words = ("loss", str(file), "--corpus", str(file.parent / "own.txt"), "-o", "own.csv")
+    said = called(hub, home, *words, "--dry-run", "--json")
+    assert said["bytes_to_fetch"] == whole
+    assert said["cannot_be_fetched"] == {}
     assert len(hub.asked) == before, "a dry run downloads nothing"
 
     said = called(hub, home, "fetch", str(file), "--json", "--jobs", "2")
@@ -161,7 +166,7 @@ def test_gated_and_missing_repositories_are_named_with_what_to_do(hub, file, tmp
     gated = "meta-llama/Llama-2-7b-hf"
     assert f"gated. Accept its conditions at https://huggingface.co/{gated}" in failed[gated]
     assert "on the hub (RepositoryNotFound" in failed["meta-llama/Llama-2-70b-hf"]
-    assert "no such revision" in failed[f"{PYTHIA}@step4"]
+    assert 'has no revision "step4"' in failed[f"{PYTHIA}@step4"]
     assert f"{PYTHIA}@step0" not in failed
 
 

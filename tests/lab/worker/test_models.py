@@ -159,7 +159,13 @@ class Trainings(list[Any]):
         """As `finetune` is called."""
         self.append((pairs, method, seed, list(session.folder.iterdir()), model))
         return finetune.Finetuned(
-            model=model, method=method, steps=12, resumed_from=0, seconds=0.0, final_loss=1.0
+            model=model,
+            method=method,
+            steps=12,
+            last_step=12,
+            resumed_from=0,
+            seconds=0.0,
+            final_loss=1.0,
         )
 
 

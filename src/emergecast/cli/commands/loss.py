@@ -67,6 +67,7 @@ def loss(
     from emergecast.cli.texts.losses import estimate_record, estimate_text, report_text
     from emergecast.lab.evaluate import LossOrder, estimate_losses, measure_losses
     from emergecast.lab.experiment import named_series
+    from emergecast.lab.fetching import weights_of
     from emergecast.lab.worker import ask_nobody
     from emergecast.measurements import check_suffix
     from emergecast.records import as_json as record_of
@@ -86,7 +87,10 @@ def loss(
         say(sentence)
     if dry_run:
         left = estimate_losses(order)
-        shown = as_text(estimate_record(left)) if as_json else f"{estimate_text(left, out)}\n"
+        needs = weights_of(left.absent)
+        shown = f"{estimate_text(left, needs, out)}\n"
+        if as_json:
+            shown = as_text(estimate_record(left, needs))
         print(shown, end="")
         return
     try:

@@ -72,7 +72,7 @@ def training_lines(plan: Plan) -> Iterator[str]:
 
 
 def state_lines(plan: Plan) -> Iterator[str]:
-    """How many runs of each kind are in each state."""
+    """How many runs of each kind are in each state; nothing where there are no runs."""
     rows = [["", *(str(state) for state in State), "all"]]
     total: Counter[State] = Counter()
     for kind in RunKind:
@@ -84,6 +84,8 @@ def state_lines(plan: Plan) -> Iterator[str]:
         rows.append(
             [_WORDS[kind], *(f"{count[s]:,}" if count[s] else "." for s in State), f"{len(keys):,}"]
         )
+    if not total:  # nothing that the experiment names could be used
+        return
     rows.append(
         ["all", *(f"{total[s]:,}" if total[s] else "." for s in State), f"{total.total():,}"]
     )

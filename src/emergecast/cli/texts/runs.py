@@ -8,7 +8,11 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+<<<<<<< HEAD
 from emergecast.lab.ledger import HUB
+=======
+from emergecast.lab.ledger import LAST_STEP
+>>>>>>> p16-words
 
 if TYPE_CHECKING:
     from emergecast.lab.ledger import Result
@@ -42,8 +46,11 @@ def _result_lines(result: Result) -> Iterator[str]:
     for score in result.scores:
         error = _error(score.stderr)
         yield f"  {score.metric:11} {score.score:.6g}{error}, {score.n_items:,} items"
-    for name, value in (result.training or {}).items():
-        yield from _training_lines(name, value)
+    if result.training is not None:
+        yield f"  steps       {_steps(result.training, result.identity.get('recipe', {}))}"
+        for name, value in result.training.items():
+            if name not in {"steps", LAST_STEP}:
+                yield from _training_lines(name, value)
     parts = ", ".join(f"{part} {seconds:.1f}" for part, seconds in result.timings.items())
     yield f"  seconds     {result.seconds:.1f}" + (f" ({parts})" if parts else "")
     when = datetime.fromtimestamp(result.started, UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -51,6 +58,22 @@ def _result_lines(result: Result) -> Iterator[str]:
     made = (f"{k} {v}" for k, v in result.versions.items() if not k.startswith(HUB))
     yield f"  with        {', '.join(made)}"
     yield from (f"  hub         {name}: {commit}" for name, commit in result.commits.items())
+
+
+def _steps(training: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """How many steps were trained, whether that was early, and after which the weights were taken.
+
+    Nobody knows when a training of an earlier version ended that looked at a held-out loss.
+    """
+    scored = training["steps"]
+    planned = training.get("chosen", recipe).get("steps", scored)
+    last = training.get(LAST_STEP, None if "early_stopping" in recipe else scored)
+    if last is None:
+        return f"{scored:,}, of {planned:,} at most: the weights of that step were scored"
+    said = f"{last:,}"
+    if last < planned:
+        said = f"stopped early after {last:,} of {planned:,}"
+    return said if scored == last else f"{said}; the weights of step {scored:,} were scored"
 
 
 def _training_lines(name: str, value: object) -> Iterator[str]:

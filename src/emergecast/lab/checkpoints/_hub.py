@@ -325,7 +325,7 @@ def _explained(checkpoint: Checkpoint) -> Iterator[None]:
         gated = checkpoint.source is not None and checkpoint.source.gated
         ask = f" It is gated: accept its conditions at https://huggingface.co/{repository}."
         raise LabError(
-            f'{wanted} cannot be read from {at} of "{repository}" on the hub'
+            f'{wanted} could not be read from {at} of "{repository}" on the hub'
             f" ({type(error).__name__}).{ask if gated else ''} {hub_advice()}"
         ) from error
 

@@ -121,7 +121,15 @@ def needs_of(experiment: Experiment) -> Needs:
     from huggingface_hub import constants
 
     cache = Path(constants.HF_HUB_CACHE)
-    remote = [each for each in experiment.checkpoints if each.repo is not None]
+    found = weights_of(experiment.checkpoints)
+    found += [_data(name, cache) for name in _data_sets(experiment.tasks)]
+    there = next(each for each in (cache, *cache.parents) if each.is_dir())
+    return Needs(needs=tuple(found), free_bytes=shutil.disk_usage(there).free, cache=cache)
+
+
+def weights_of(checkpoints: Sequence[Checkpoint]) -> list[Need]:
+    """The weights of those that are on the hub, and tokenizers from other repositories."""
+    remote = [each for each in checkpoints if each.repo is not None]
     tokenizers = {
         each.source.tokenizer: each.series
         for each in remote
@@ -133,6 +141,7 @@ def needs_of(experiment: Experiment) -> Needs:
         for repository, series in tokenizers.items()
     ]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
+<<<<<<< HEAD
         found = list(pool.map(lambda each: _need(*each), wanted))
     names = dict.fromkeys(name for task in experiment.tasks for name in data_sets_of(task))
     found += [_data(name, cache) for name in names]
@@ -140,6 +149,9 @@ def needs_of(experiment: Experiment) -> Needs:
     found += [_corpus(tuple(files))] if files else []
     there = next(each for each in (cache, *cache.parents) if each.is_dir())
     return Needs(needs=tuple(found), free_bytes=shutil.disk_usage(there).free, cache=cache)
+=======
+        return list(pool.map(lambda each: _need(*each), wanted))
+>>>>>>> p16-words
 
 
 def _need(kind: NeedKind, checkpoint: Checkpoint) -> Need:

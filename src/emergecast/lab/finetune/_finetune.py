@@ -58,6 +58,9 @@ class Finetuned:
     """How, with the settings that were chosen."""
     steps: int
     """Optimiser steps behind the weights, those before an interruption included."""
+    last_step: int
+    """The step with which training ended; above `steps` where the weights of an earlier one were
+    better on what was held out."""
     resumed_from: int
     """Steps that an interrupted run had done already; 0 for a run from the start."""
     seconds: float
@@ -178,6 +181,7 @@ def _train(trainer: LeanTrainer, method: FinetuneMethod, session: Session) -> Fi
         model=trained,
         method=method,
         steps=trainer.state.global_step if lowest is None else lowest.step,
+        last_step=trainer.state.global_step,
         resumed_from=0 if before is None else step_of(before),
         seconds=time.perf_counter() - start,
         final_loss=trainer.last_loss,

@@ -17,7 +17,11 @@ from typing import Any, Final, NamedTuple
 from emergecast.errors import LabError
 from emergecast.lab import checkpoints, evaluate, finetune, sandbox, tasks
 from emergecast.lab.experiment import DEFINITION, Corpus, Experiment, Run, Training
+<<<<<<< HEAD
 from emergecast.lab.ledger import GRADING, HUB, Outcome
+=======
+from emergecast.lab.ledger import LAST_STEP, Outcome
+>>>>>>> p16-words
 from emergecast.lab.worker._check_files import check_model, check_part
 from emergecast.lab.worker._full_disk import disk_is_full
 from emergecast.lab.worker._measurer import (
@@ -364,7 +368,7 @@ def _said(trained: finetune.Finetuned) -> dict[str, Any]:
         "resumed_from": trained.resumed_from,
     }
     if trained.held_out_loss is not None:
-        said["held_out_loss"] = trained.held_out_loss
+        said |= {"held_out_loss": trained.held_out_loss, LAST_STEP: trained.last_step}
     if trained.tried:
         chosen = {"steps": trained.method.steps, "learning_rate": trained.method.learning_rate}
         said |= {"chosen": chosen, "tried": [asdict(each) for each in trained.tried]}
