@@ -8,11 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD
-from emergecast.lab.ledger import HUB
-=======
-from emergecast.lab.ledger import LAST_STEP
->>>>>>> p16-words
+from emergecast.lab.ledger import HUB, LAST_STEP
 
 if TYPE_CHECKING:
     from emergecast.lab.ledger import Result

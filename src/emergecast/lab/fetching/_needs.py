@@ -122,7 +122,10 @@ def needs_of(experiment: Experiment) -> Needs:
 
     cache = Path(constants.HF_HUB_CACHE)
     found = weights_of(experiment.checkpoints)
-    found += [_data(name, cache) for name in _data_sets(experiment.tasks)]
+    names = dict.fromkeys(name for task in experiment.tasks for name in data_sets_of(task))
+    found += [_data(name, cache) for name in names]
+    files = dict.fromkeys(name for each in experiment.corpora for name in hub_files(each))
+    found += [_corpus(tuple(files))] if files else []
     there = next(each for each in (cache, *cache.parents) if each.is_dir())
     return Needs(needs=tuple(found), free_bytes=shutil.disk_usage(there).free, cache=cache)
 
@@ -141,17 +144,7 @@ def weights_of(checkpoints: Sequence[Checkpoint]) -> list[Need]:
         for repository, series in tokenizers.items()
     ]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-<<<<<<< HEAD
-        found = list(pool.map(lambda each: _need(*each), wanted))
-    names = dict.fromkeys(name for task in experiment.tasks for name in data_sets_of(task))
-    found += [_data(name, cache) for name in names]
-    files = dict.fromkeys(name for each in experiment.corpora for name in hub_files(each))
-    found += [_corpus(tuple(files))] if files else []
-    there = next(each for each in (cache, *cache.parents) if each.is_dir())
-    return Needs(needs=tuple(found), free_bytes=shutil.disk_usage(there).free, cache=cache)
-=======
         return list(pool.map(lambda each: _need(*each), wanted))
->>>>>>> p16-words
 
 
 def _need(kind: NeedKind, checkpoint: Checkpoint) -> Need:

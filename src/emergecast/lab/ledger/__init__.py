@@ -11,29 +11,23 @@ from emergecast.lab.ledger._damage import Damage, LedgerCheck
 from emergecast.lab.ledger._examine import examine
 from emergecast.lab.ledger._ledger import Ledger
 from emergecast.lab.ledger._merge import Merged, merge
-<<<<<<< HEAD
 from emergecast.lab.ledger._outcome import (
     GRADING,
     HUB,
+    LAST_STEP,
     Attempt,
     Failure,
     Outcome,
     Result,
     State,
 )
-=======
-from emergecast.lab.ledger._outcome import LAST_STEP, Attempt, Failure, Outcome, Result, State
->>>>>>> p16-words
 from emergecast.lab.ledger._owner import SILENCE, Owner, this_process
 from emergecast.lab.ledger._repair import Repaired, repair
 
 __all__ = [
-<<<<<<< HEAD
     "GRADING",
     "HUB",
-=======
     "LAST_STEP",
->>>>>>> p16-words
     "SILENCE",
     "Attempt",
     "Damage",

@@ -11,16 +11,13 @@ from emergecast.lab.evaluate import Loss, Score
 from emergecast.lab.experiment import Run
 from emergecast.lab.ledger._owner import machine
 
-<<<<<<< HEAD
 GRADING: Final = "tests"
 """Among the timings: seconds on a core that the tests of programs took, beside everything else."""
 HUB: Final = "hub "
 """What names in `versions` begin with that are revisions of the hub; their version is a commit."""
-=======
 LAST_STEP: Final = "last_step"
 """In what a finetuning says of itself: the step with which it ended, where something was held out;
 `steps` are those behind the weights. Results of earlier versions lack it."""
->>>>>>> p16-words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

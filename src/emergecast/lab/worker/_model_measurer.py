@@ -17,11 +17,7 @@ from typing import Any, Final, NamedTuple
 from emergecast.errors import LabError
 from emergecast.lab import checkpoints, evaluate, finetune, sandbox, tasks
 from emergecast.lab.experiment import DEFINITION, Corpus, Experiment, Run, Training
-<<<<<<< HEAD
-from emergecast.lab.ledger import GRADING, HUB, Outcome
-=======
-from emergecast.lab.ledger import LAST_STEP, Outcome
->>>>>>> p16-words
+from emergecast.lab.ledger import GRADING, HUB, LAST_STEP, Outcome
 from emergecast.lab.worker._check_files import check_model, check_part
 from emergecast.lab.worker._full_disk import disk_is_full
 from emergecast.lab.worker._measurer import (
