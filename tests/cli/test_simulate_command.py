@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.cli.flat import flat
 from typer.testing import CliRunner
 
 from emergecast.cli import app
@@ -83,8 +84,8 @@ def test_what_is_there_is_overwritten_only_by_force(there: str, tmp_path: Path):
     path.write_text("mine")
     done = call("--design", "small", "-o", tmp_path / "t.csv")
     assert done.exit_code == 2
-    assert "is there already" in done.stderr
-    assert "--force" in done.stderr
+    assert "is there already" in flat(done.stderr)
+    assert "--force" in flat(done.stderr)
     assert there in "".join(done.stderr.split())
     assert path.read_text() == "mine"
     assert [each.name for each in tmp_path.iterdir()] == [there]
@@ -169,7 +170,7 @@ def test_bad_input_is_an_error_with_a_remedy(arguments, message, tmp_path: Path,
     monkeypatch.chdir(tmp_path)
     done = call(*arguments)
     assert done.exit_code == 2
-    assert message in done.stderr
+    assert message in flat(done.stderr)
     assert not list(tmp_path.iterdir())
     assert message in json.loads(call(*arguments, "--json").stdout)["error"]
 
