@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 import polars as pl
@@ -113,9 +114,10 @@ def bundled() -> Iterator[Series]:
 
 
 def halves(scores: Selection, cut: int) -> tuple[Selection, Selection]:
-    """The checkpoints in two halves at random; the same for the same `cut`."""
+    """The checkpoints in two halves at random; the same for the same scores and `cut`."""
     few = scores.all_few_shot
-    order = np.random.default_rng([19, cut, few.height]).permutation(few.height)
+    names = f"{scores.task} {scores.series} {few['checkpoint'].to_list()}"
+    order = np.random.default_rng([cut, crc32(names.encode())]).permutation(few.height)
     first, second = np.sort(order[::2]), np.sort(order[1::2])
     return (
         replace(scores, all_few_shot=few[first.tolist()]),

@@ -14,6 +14,8 @@ from emergecast.observed._ground_truth import profile_interval
 from emergecast.observed._relu import profile
 
 CHANCE = 0.25
+WIDEST = {"simulated": 0.25, "bundled": 0.45}
+"""Median width of the 90% interval of a half, nats; bundled halves have eight checkpoints."""
 
 
 def relu(loss, elbow, slope, base):
@@ -262,4 +264,4 @@ def test_halves_of_a_series_agree(cut, name: str, target: Estimand):
     found = agreement(cut[name], target)
     assert found.pairs > 10
     assert found.share >= 0.85
-    assert found.width < 0.25
+    assert found.width < WIDEST[name]
