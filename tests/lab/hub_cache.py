@@ -71,7 +71,7 @@ def open_llama(
     cache.put(final, tokenizer)
     config = LlamaConfig(
         vocab_size=96, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
-        num_attention_heads=2, max_position_embeddings=128,
+        num_attention_heads=2, max_position_embeddings=8192,
     )  # fmt: skip
     for step in steps:
         folder = tiny(LlamaForCausalLM, config, work / f"llama-{step}", seed=step, pickled=pickled)
@@ -90,7 +90,7 @@ def pythia(
     words = fast_tokenizer()
     config = GPTNeoXConfig(
         vocab_size=len(words) + 8, hidden_size=16, intermediate_size=32, num_hidden_layers=2,
-        num_attention_heads=2, max_position_embeddings=128,
+        num_attention_heads=2, max_position_embeddings=8192,
     )  # fmt: skip
     for step in steps:
         folder = tiny(GPTNeoXForCausalLM, config, work / f"neox-{step}", seed=step, shards=shards)
