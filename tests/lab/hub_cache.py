@@ -92,7 +92,7 @@ def put_series(
             # No settings of ours may name a token that the tiny vocabulary lacks.
             config = kind.config_class(
                 vocab_size=312, hidden_size=16, intermediate_size=32, num_hidden_layers=2,
-                num_attention_heads=2, max_position_embeddings=128,
+                num_attention_heads=2, max_position_embeddings=8192,
                 bos_token_id=1, eos_token_id=2, pad_token_id=None,
             )  # fmt: skip
             pickled = series.weights is StoredAs.PICKLE

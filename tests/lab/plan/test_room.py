@@ -94,7 +94,14 @@ def test_prompts_that_lose_their_beginning_are_counted(place: Path):
         " beginning, since with their answers they are longer than the 8 tokens that prefix-4"
         ' leaves of the 12 tokens that models of "short" take.'
     )
-    assert "with 2 shots lose" in planned(place, "full", shots=2).facts.notes[0]
+    assert "with 1 shot lose" in planned(place, "full", shots=1).facts.notes[0]
+
+
+def test_shots_that_fit_before_no_item_are_refused(place: Path):
+    """A score would be called one with twelve shots, and be one with fewer."""
+    (problem,) = planned(place, "full", shots=12).problems
+    assert problem.what.startswith('all prompts of task "words" with 12 shots are longer than the')
+    assert "Ask with fewer shots" in problem.remedy
 
 
 def test_a_prefix_as_long_as_the_context_is_refused(place: Path):

@@ -11,7 +11,7 @@ import typer
 from emergecast.cli._failures import INTERRUPTED
 from emergecast.cli._options import JsonOption, out_file
 from emergecast.cli._output import as_text, progress, say
-from emergecast.errors import others, said_once
+from emergecast.errors import meant, others, said_once
 from emergecast.lab.evaluate import C4, LossOptions, Precision
 
 if TYPE_CHECKING:
@@ -124,6 +124,12 @@ def _texts(series: NamedSeries, corpora: list[str], documents: int | None) -> tu
             own[each.name] = replace(each, documents=documents)
     if not corpora and not own:
         raise OptionError("which text? Name a file, or c4, with --corpus.")
+    for name in corpora:
+        if "=" in name or name in own or Path(name).exists():
+            continue
+        question = meant(name, (*own, C4))
+        if question and name != C4:
+            raise OptionError(f'--corpus: there is no file "{name}". {question}')
     return tuple(
         own[name] if name in own else named_corpus(name, documents=documents)
         for name in corpora or own

@@ -139,8 +139,11 @@ def needs_lines(needs: Needs) -> Iterator[str]:
         yield f"{each.kind:<9}  {each.title:<{width}}  {amount:>9}  {state}"
     for problem, titles in said_once((each.title, str(each.problem)) for each in needs.problems):
         yield from wrapped(f"{titles[0]}: {problem} {others(titles[1:])}", "  ")
+    if not needs.needs:
+        yield "Nothing of it is on the hub."
+        return
     amount = f"{size(needs.bytes_to_fetch)} ({size(needs.bytes_on_disk)} on disk)"
-    yield (
+    yield from wrapped(
         f"{len(needs.missing)} of {len(needs.needs)} are to be fetched, {amount}, into"
         f" {needs.cache}, where {size(needs.free_bytes)} are free."
     )

@@ -49,7 +49,8 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
         lines.append(f"  chosen      {plan.chosen}")
     for sentence in plan.facts.notes:
         lines += wrapped(sentence, _INDENT, first="  note        ")
-    lines += ["", *state_lines(plan)]
+    states = [*state_lines(plan)]
+    lines += ["", *states] if states else []
     if not plan.problems:  # else nobody knows what that will take
         lines += ["", *left_lines(plan, estimate), *plan_example_lines(plan)]
     return "\n".join(lines)

@@ -27,7 +27,8 @@ def report_text(report: LossReport, out: Path) -> str:
     said = f"{report.measured:,} losses measured, {kept:,} kept"
     if report.unseen:
         said += f", {report.unseen:,} of them of checkpoints that are not on this machine any more"
-    lines += ["", *wrapped(f"{said}. Wrote {out}.")]
+    wrote = f" Wrote {out}." if report.rows else ""
+    lines += ["", *wrapped(f"{said}.{wrote}")] if lines else wrapped(f"{said}.{wrote}")
     if report.rows:
         lines += wrapped(f"Next: emergecast join SCORES.csv {out} -o table.csv")
     return "\n".join(lines)

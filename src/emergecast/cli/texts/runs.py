@@ -8,12 +8,15 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from emergecast.cli._wrap import wrapped
 from emergecast.lab.ledger import HUB, LAST_STEP
 
 if TYPE_CHECKING:
     from emergecast.lab.ledger import Result
     from emergecast.lab.plan import Plan, RunFound
 
+_CALLED = {"held_out_loss": "held-out", "resumed_from": "resumed at"}
+"""What parts of a training are called where their name is too long."""
 _TASKS_SHOWN = 3
 """Tasks of which a plan shows an example."""
 
@@ -52,7 +55,7 @@ def _result_lines(result: Result) -> Iterator[str]:
     when = datetime.fromtimestamp(result.started, UTC).strftime("%Y-%m-%d %H:%M UTC")
     yield f"  measured    {when} on {result.machine.get('host', 'an unknown machine')}"
     made = (f"{k} {v}" for k, v in result.versions.items() if not k.startswith(HUB))
-    yield f"  with        {', '.join(made)}"
+    yield from wrapped(", ".join(made), " " * 14, first="  with        ")
     yield from (f"  hub         {name}: {commit}" for name, commit in result.commits.items())
 
 
@@ -74,7 +77,7 @@ def _steps(training: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
 
 def _training_lines(name: str, value: object) -> Iterator[str]:
     """What a finetuning says of itself; of a sweep, each of the settings that it tried."""
-    title = f"  {name.replace('_', ' '):11} "
+    title = f"  {_CALLED.get(name, name).replace('_', ' '):11} "
     if isinstance(value, Mapping):
         yield title + ", ".join(
             f"{key.replace('_', ' ')} {each:.6g}" for key, each in value.items()

@@ -96,11 +96,11 @@ def _once_a_line(
 
 
 def _advise_once(problems: list[Mistake]) -> None:
-    """Leave advice about the hub to the last of the mistakes that end with it."""
+    """Leave advice about the hub to the last of the mistakes that have it."""
     advice = hub_advice() if problems else ""
-    advised = [i for i, problem in enumerate(problems) if problem.what.endswith(advice)]
+    advised = [i for i, problem in enumerate(problems) if advice in problem.what]
     for i in advised[:-1]:
-        what = problems[i].what.removesuffix(advice).rstrip()
+        what = " ".join(problems[i].what.replace(advice, "").split())
         remedy = f"{problems[i].remedy} The last one of these says more.".lstrip()
         problems[i] = replace(problems[i], what=what, remedy=remedy)
 

@@ -100,6 +100,10 @@ class _Look:
                 shorter = "Take a shorter prefix" if size else "Lower max_gen_toks in the task"
                 remedy = f"{shorter}, or leave out the task or these models."
                 found.problems.append(self.experiment.mistake(self.task, what, remedy))
+            elif few_shot and self.task.shots and fit.cut == fit.items:
+                what = f"all prompts {of} are longer than {where}: none has all of its shots there."
+                remedy = "Ask with fewer shots, or leave out the task or these models."
+                found.problems.append(self.experiment.mistake(self.task, what, remedy))
             elif fit.cut:
                 found.notes.append(
                     f"{fit.cut:,} of {fit.items:,} prompts {of} lose their beginning, since with"
@@ -108,7 +112,8 @@ class _Look:
 
     def _which(self, prefix: int, *, few_shot: bool) -> str:
         if few_shot:
-            return f" with {self.task.shots} shots" if self.task.shots else ""
+            shots = self.task.shots
+            return f" with {shots} shot{'' if shots == 1 else 's'}" if shots else ""
         return f" after finetuning with prefix-{prefix}" if prefix else " after finetuning"
 
 
