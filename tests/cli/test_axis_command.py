@@ -173,7 +173,10 @@ def test_several_tasks_name_the_axis_once(table: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--axis", "nosuch"), "There are: params, tokens, flops, loss, shots, examples, epochs"),
+        (
+            ("--axis", "nosuch"),
+            "There are: params, tokens, flops, lr_fraction, loss, shots, examples",
+        ),
         (("--axis", "flop"), 'there is no column "flop". Did you mean "flops"'),
         (("--axis", "flops:big"), 'not "big"'),
         (("--axis", "task"), "which is not a number"),

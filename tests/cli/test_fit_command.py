@@ -484,10 +484,14 @@ def test_a_refused_forecast_is_written_too(hopeless: Path, tmp_path: Path):
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"forecast.json", *REFUSED_PICTURES}
 
 
-def test_several_forecasts_get_a_folder_each(several: Path, tmp_path: Path):
+def test_several_forecasts_get_a_folder_each(tmp_path: Path):
     """Named by task and series; none for what could not be fitted."""
     out = tmp_path / "out"
-    result = call("fit", several, *QUICK, "-o", out, "--task", "none", "--task", "bare")
+    rows = [
+        *designs.rows(losses=designs.DENSE[::4], amounts=(64, 512), task="none"),
+        *designs.rows(losses=(2.0,), amounts=(64,), task="one-loss"),
+    ]
+    result = call("fit", write(rows, tmp_path / "two.csv"), *QUICK, "-o", out)
     assert result.exit_code == 3
     (folder,) = out.iterdir()
     assert {path.name for path in folder.iterdir()} == {"forecast.json", *REFUSED_PICTURES}

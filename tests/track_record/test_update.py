@@ -99,7 +99,7 @@ def test_what_cannot_be_compared_is_named(old: dict[str, Path], tmp_path: Path):
     other = write(tmp_path / "other.csv", SEEN, task="other")
     done = call("fit", other, *QUICK, "--update", old["frozen"])
     assert done.exit_code == 2
-    assert "is a forecast of quiz / default in nats, and this is one of other" in done.stderr
+    assert "is a forecast of quiz / default in nats, and this is one of other" in " ".join(done.stderr.split())
     done = call("fit", old["table"], *QUICK, "--update", old["table"])
     assert done.exit_code == 2
     assert "is not JSON" in done.stderr

@@ -86,6 +86,8 @@ def cut(name: str, steps: dict[str, str] | None = None) -> str:
         )
     text = re.sub(r"documents: \d+", "documents: 8", text)
     text = text.replace("validation: 0.1", "validation: 0.5").replace(f"results-{name}", "results")
+    if "\nevaluation:" in text:
+        return re.sub(r"limit: \d+", "limit: 2", text)
     return f"{text}\nevaluation: {{limit: 2}}\n"
 
 
