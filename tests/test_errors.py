@@ -29,6 +29,7 @@ def test_all_equally_near_names_are_offered():
 def test_capitals_do_not_matter():
     """A name that is the same but for them is the nearest."""
     assert nearest("MMLU", ["mmlu", "MML"]) == "mmlu"
+    assert nearest("s-108", ["s-10", "S-108"]) == "S-108"
 
 
 @given(st.text("abc", min_size=1, max_size=6), st.lists(st.text("abc", max_size=6), max_size=8))

@@ -121,4 +121,6 @@ def test_long_messages_are_wrapped_and_no_name_is_broken():
     assert folded(f"  {'x ' * 44}{place}", whole=[place]).split("\n")[1] == f"    {place}"
     path = f'"/{"very/" * 30}long folder"'
     assert path in folded(f"there is no {path}. {'Look again. ' * 10}").split("\n")[1]
+    told = f"{'x ' * 40}Go on with: emergecast run experiment.yaml"
+    assert folded(told).endswith("\n  emergecast run experiment.yaml")
     assert folded("short") == "short"

@@ -30,7 +30,7 @@ HF_OLMO: dict[str, Any] = {
     "layer_norm_eps": 1e-6,
     "attention_layer_norm": False,
     "weight_tying": False,
-    "max_sequence_length": 64,
+    "max_sequence_length": 8192,
     "vocab_size": 300,
     "embedding_size": VOCABULARY,
     "eos_token_id": 0,

@@ -1,4 +1,4 @@
-"""Text as lines of one width, in which no name, path or quoted line is broken."""
+"""Text as lines of one width, in which no name, path, command or quoted line is broken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ WIDTH: Final = 100
 """Characters of a line of prose."""
 _KEPT: Final = "\x1f"
 """Stands for a space that no line may end at; no text that reaches a terminal holds it."""
-_QUOTED: Final = re.compile(r'"[^"]*"')
+_WHOLE: Final = re.compile(r'"[^"]*"|\bemergecast [a-z-]+ [^ ]+')
+"""What stands in quotes, and the begin of a command with its file."""
 
 
 def wrapped(text: str, indent: str = "", *, first: str = "") -> list[str]:
@@ -29,7 +30,8 @@ def wrapped(text: str, indent: str = "", *, first: str = "") -> list[str]:
 def folded(message: str, *, whole: Iterable[str] = ()) -> str:
     """A message whose long lines are wrapped, each under its own indentation.
 
-    What stands in double quotes is not broken, nor is a line that a file is quoted by (`| ...`).
+    What stands in double quotes is not broken, nor is a command before its options, or a line that
+    a file is quoted by (`| ...`).
 
     Args:
         message: Of one line or several.
@@ -46,5 +48,5 @@ def _lines(line: str, names: list[str]) -> list[str]:
     indent = " " * (len(line) - len(text))
     for name in names:
         text = text.replace(name, name.replace(" ", _KEPT))
-    text = _QUOTED.sub(lambda found: found[0].replace(" ", _KEPT), text)
+    text = _WHOLE.sub(lambda found: found[0].replace(" ", _KEPT), text)
     return [each.replace(_KEPT, " ") for each in wrapped(text, f"{indent}  ", first=indent)]

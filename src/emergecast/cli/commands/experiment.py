@@ -170,8 +170,8 @@ def _measure(experiment: Experiment, options: RunOptions) -> Report:
             return run_all(experiment, options=options, listener=listener)
     except KeyboardInterrupt:
         say(
-            f"Stopped. What was recorded is in {experiment.ledger};"
-            f" continue with: emergecast run {experiment.file}"
+            f"Stopped. What was recorded is in {experiment.ledger};\n"
+            f"continue with: emergecast run {experiment.file}"
         )
         raise typer.Exit(INTERRUPTED) from None
 

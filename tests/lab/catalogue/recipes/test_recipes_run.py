@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.lab.catalogue.tasks.apps_data import write_apps
 from tests.lab.catalogue.tasks.published import PUBLISHED, write_cache
 from tests.lab.executors.in_process import InProcess
 from tests.lab.hub_cache import HubCache, put_series
@@ -28,6 +29,7 @@ from emergecast.lab.plan import survey
 RUNS = {
     "datadecide": (3 * 37, 3 * 8 * (1 + 4)),
     "llama2": (3 * (1 + 4 * (1 + 3)), 0),
+    "llama2-apps": (3 * (1 + 1 + 3 * 2), 0),
     "olmo2-1b": (37, 12 * (2 + 3 + 3)),
     "openllama-v1-continuous": (18 * (1 + 1 + 2), 0),
     "openllama-v1-methods": (9 * (1 + 1 + 6 * 2), 0),
@@ -35,6 +37,7 @@ RUNS = {
     "openllama-v1-sweep": (9 * (1 + 4 + 2 * (5 + 4 + 4 + 4)), 0),
     "openllama-v1-v2-c4": (15 * (1 + 2 + 2 * (5 + 4)), 0),
     "openllama-v1-zero-shot": (18 * (1 + 1), 0),
+    "pythia-apps": (4 * (1 + 1 + 2), 0),
     "pythia-first-try": (8 * (1 + 2 + 2 * 3), 0),
 }
 """By hand: checkpoints times corpora, few-shot and finetuned scores; what waits for losses."""
@@ -52,6 +55,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         put_series(cache, work / name, name)
     for name in PUBLISHED:
         write_cache(name, cache.home)
+    cache.put("codeparrot/apps", write_apps(work / "apps"), kind="datasets")
     c4 = work / "c4" / "en"
     c4.mkdir(parents=True)
     for number in range(8):
