@@ -77,6 +77,7 @@ def put_series(
 
     series = catalogued_series(name)
     words = work / "words"
+    begin, end = (1, 2) if series.slow_tokenizer else (0, 0)
     if series.slow_tokenizer:
         sentencepiece_tokenizer(words)
     else:
@@ -93,7 +94,7 @@ def put_series(
             config = kind.config_class(
                 vocab_size=312, hidden_size=16, intermediate_size=32, num_hidden_layers=2,
                 num_attention_heads=2, max_position_embeddings=8192,
-                bos_token_id=1, eos_token_id=2, pad_token_id=None,
+                bos_token_id=begin, eos_token_id=end, pad_token_id=None,
             )  # fmt: skip
             pickled = series.weights is StoredAs.PICKLE
             with quiet_transformers():

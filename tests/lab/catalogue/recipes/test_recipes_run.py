@@ -55,7 +55,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         put_series(cache, work / name, name)
     for name in PUBLISHED:
         write_cache(name, cache.home)
-    cache.put("codeparrot/apps", write_apps(work / "apps"), kind="datasets")
+    cache.put("codeparrot/apps", write_apps(work / "apps", training=48), kind="datasets")
     c4 = work / "c4" / "en"
     c4.mkdir(parents=True)
     for number in range(8):

@@ -30,13 +30,13 @@ def problem(number: int, split: str) -> dict[str, Any]:
     }
 
 
-def apps() -> dict[str, list[dict[str, Any]]]:
-    """By split: 24 training problems, one without a solution; 9 evaluated ones, some of them odd.
+def apps(training: int = 24) -> dict[str, list[dict[str, Any]]]:
+    """By split: some training problems, one without a solution; 9 evaluated ones, some of them odd.
 
     Number 0 has no tests, 1 is one that its own solution fails, 3 has no solution, 4 has a huge
     integer among its tests, which no program here prints.
     """
-    train = [problem(number, "train") for number in range(24)]
+    train = [problem(number, "train") for number in range(training)]
     train[0]["solutions"] = ""
     test = [problem(number, "test") for number in range(9)]
     test[0]["input_output"] = ""
@@ -47,10 +47,10 @@ def apps() -> dict[str, list[dict[str, Any]]]:
     return {"train": train, "test": test}
 
 
-def write_apps(folder: Path, *, lines: bool = False) -> Path:
+def write_apps(folder: Path, *, lines: bool = False, training: int = 24) -> Path:
     """The data in a folder, as Parquet or as lines of JSON."""
     folder.mkdir(parents=True, exist_ok=True)
-    for split, rows in apps().items():
+    for split, rows in apps(training).items():
         frame = pl.DataFrame(rows)
         if lines:
             frame.write_ndjson(folder / f"{split}.jsonl")

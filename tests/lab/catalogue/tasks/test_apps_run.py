@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.cli.flat import flat
 from tests.lab.catalogue.tasks.apps_data import write_apps
 from tests.lab.executors.in_process import InProcess
 from tests.lab.hub_cache import HubCache, put_series
@@ -135,4 +136,4 @@ def test_without_a_sandbox_nothing_is_planned_or_run(done, monkeypatch):
     for command in ("plan", "run"):
         said = CliRunner().invoke(app, [command, str(file)])
         assert said.exit_code == 2, said.output
-        assert "Install bubblewrap." in said.output
+        assert "Install bubblewrap." in flat(said.output)
