@@ -312,6 +312,7 @@ def test_a_line_is_the_score_of_its_forecast():
     job = next(iter(planned(replace(FAST, methods=(f"{PLUGIN}:certain",), tables=1)).jobs))
     made = next(each for each in run_job(job) if "certain" in each.method).rungs[0]
     exact = stats.t(30, 2.2, 0.01)
+    assert made.truth is not None
     assert made.p05 == pytest.approx(exact.ppf(0.05))
     assert made.pit == pytest.approx(exact.cdf(made.truth))
     assert made.crps == pytest.approx(
@@ -323,6 +324,8 @@ def test_a_table_that_cannot_be_made_is_an_error_of_every_method(monkeypatch: py
     """It is told in the leaderboard, and stops nothing."""
     far = SimulatedCell(name="far", ahead=1e9, designs=("small",))
     monkeypatch.setitem(CELLS, "far", far)
-    row = row_of(benchmark(replace(FAST, cells=("far",), tables=1)), "no-change")
-    assert (row.errors, row.scored) == (1, 0)
+    options = replace(FAST, cells=("far",), tables=1)
+    assert {each.rungs[0].truth for each in run_job(planned(options).jobs[0])} == {None}
+    row = row_of(benchmark(options), "no-change")
+    assert (row.errors, row.scored, row.bias) == (1, 0, None)
     assert "FLOPs" in row.reason

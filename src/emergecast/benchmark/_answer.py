@@ -37,7 +37,8 @@ class Answer:
 
     rung: str
     outcome: AnswerOutcome
-    truth: float
+    truth: float | None
+    """None where no table could be made."""
     seconds: float
     reason: str = ""
     """Why there is no score."""
@@ -68,19 +69,19 @@ def answer(entrant: Entrant, rung: Rung) -> Answer:
         distribution = entrant.forecast(rung)
         if distribution is None:
             return ended(AnswerOutcome.NO_DISTRIBUTION, "It returned None.")
-        return _scored(ended(AnswerOutcome.SCORED, ""), distribution)
+        return _scored(ended(AnswerOutcome.SCORED, ""), distribution, rung.truth)
     except FitError as error:
         return ended(AnswerOutcome.REFUSED, str(error))
     except Exception as error:  # noqa: BLE001  a method of the user may raise anything
         return ended(AnswerOutcome.ERROR, f"{type(error).__name__}: {error}")
 
 
-def _scored(bare: Answer, distribution: LossDistribution) -> Answer:
+def _scored(bare: Answer, distribution: LossDistribution, truth: float) -> Answer:
     """The answer with its scores, or what is wrong with the distribution."""
     p05, p25, p50, p75, p95 = map(float, distribution.quantile(list(QUANTILES.values())))
     if not -math.inf < p05 <= p25 <= p50 <= p75 <= p95 < math.inf:
         return _none(bare, "Its quantiles are not finite numbers in order.")
-    scores = (crps(distribution, bare.truth), pit(distribution, bare.truth))
+    scores = (crps(distribution, truth), pit(distribution, truth))
     if not all(map(math.isfinite, scores)) or not 0 <= scores[1] <= 1:
         return _none(bare, f"Its CRPS and PIT are {scores[0]:g} and {scores[1]:g}.")
     return replace(
@@ -91,7 +92,7 @@ def _scored(bare: Answer, distribution: LossDistribution) -> Answer:
         p75=p75,
         p95=p95,
         crps=scores[0],
-        interval_score=interval_score(p05, p95, bare.truth),
+        interval_score=interval_score(p05, p95, truth),
         pit=scores[1],
     )
 

@@ -157,7 +157,7 @@ def _row(group: str, method: str, said: Mapping[str, Answers]) -> LeaderboardRow
         covered_50=_mean(own, lambda each: _inside(each.p25, each.truth, each.p75)),
         pit=_fifths(pits) if pits else None,
         interval_score=_mean(own, lambda each: each.interval_score),
-        bias=_mean(own, lambda each: None if each.p50 is None else each.p50 - each.truth),
+        bias=_mean(own, _bias),
         seconds=float(np.mean([each.seconds for each in every])),
         reason=failed[0].reason if failed else "",
     )
@@ -192,8 +192,14 @@ def _mean(own: Answers, value: Callable[[Answer], float | None]) -> TableMean | 
     return TableMean(value=float(means.mean()), stderr=error)
 
 
-def _inside(low: float | None, truth: float, high: float | None) -> float | None:
-    return None if low is None or high is None else float(low <= truth <= high)
+def _inside(low: float | None, truth: float | None, high: float | None) -> float | None:
+    if low is None or truth is None or high is None:
+        return None
+    return float(low <= truth <= high)
+
+
+def _bias(each: Answer) -> float | None:
+    return None if each.p50 is None or each.truth is None else each.p50 - each.truth
 
 
 def _pit(each: Answer) -> float | None:

@@ -194,7 +194,7 @@ def run_job(job: Job) -> list[ResultLine]:
         rungs = list(CELLS[job.cell].rungs(job.number, job.seed))
     except EmergecastError as error:  # no table, so no method can have an answer
         none = Answer(
-            rung="", outcome=AnswerOutcome.ERROR, truth=0.0, seconds=0.0, reason=str(error)
+            rung="", outcome=AnswerOutcome.ERROR, truth=None, seconds=0.0, reason=str(error)
         )
         return [_line(job, name, (none,)) for name in job.methods]
     methods = [entrant(name) for name in job.methods]

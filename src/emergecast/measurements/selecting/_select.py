@@ -387,8 +387,9 @@ def _annealing(checkpoints: pl.DataFrame) -> tuple[str, ...]:
         return ()
     shown = ", ".join(names[:NAMES_SHOWN]) + (" ..." if len(names) > NAMES_SHOWN else "")
     text = (
-        f"{len(names)} of the {known.height} checkpoints of known lr_fraction are annealed (their"
-        f" learning rate is at most {ANNEALED:g} of its peak): {shown}. An annealed checkpoint has"
+        f"{len(names)} of the {known.height} checkpoints of known lr_fraction"
+        f" {'is' if len(names) == 1 else 'are'} annealed (learning rate at most {ANNEALED:g} of its"
+        f" peak): {shown}. An annealed checkpoint has"
         " a lower loss at the same skill than one that is still training, so the two do not share"
         " one axis of loss. Leave one kind out with --exclude."
     )
