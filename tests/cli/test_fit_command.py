@@ -489,7 +489,7 @@ def test_several_forecasts_get_a_folder_each(tmp_path: Path):
     out = tmp_path / "out"
     rows = [
         *designs.rows(losses=designs.DENSE[::4], amounts=(64, 512), task="none"),
-        *designs.rows(losses=(2.0,), amounts=(64,), task="one-loss"),
+        *designs.rows(losses=designs.DENSE[:1], amounts=(64,), task="one-loss"),
     ]
     result = call("fit", write(rows, tmp_path / "two.csv"), *QUICK, "-o", out)
     assert result.exit_code == 3
