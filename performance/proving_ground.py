@@ -28,7 +28,7 @@ from emergecast.measurements import (
     proving_ground_options,
     read_table,
 )
-from emergecast.observed import ground_truth
+from emergecast.observed import ground_truths
 
 CHANCE = 0.25
 SIZES = tuple(size.name for size in sorted(PRESETS["full"].sizes, key=lambda each: each.width))
@@ -91,7 +91,7 @@ def forecasts(measured: Measurements, chosen: dict[str, tuple[str, ...]]) -> str
         options = proving_ground_options(measured, series)
         fitted = emergecast.fit(measured, options)
         forecast = emergecast.forecast(fitted)
-        truth = ground_truth(fitted.selection)
+        truth = ground_truths(fitted.selection).elbow
         if truth is None or forecast.elbow is None:
             lines.append([name, forecast.verdict, *["-"] * 7])
             continue
@@ -104,16 +104,16 @@ def forecasts(measured: Measurements, chosen: dict[str, tuple[str, ...]]) -> str
         ]
         flops = record["compute"]["flops"]
         ahead = record["compute"]["multiple_of_strongest"]
-        fewest = _fewest_flops(measured, fitted.selection.series, truth.elbow)
+        fewest = _fewest_flops(measured, fitted.selection.series, truth.loss)
         strongest = record["compute"]["strongest_flops"]
         lines.append(
             [
                 name,
                 f"{middle:.3f} ({low:.3f} to {high:.3f}), {forecast.verdict}",
-                f"{truth.elbow:.3f} ({truth.p05:.3f} to {truth.p95:.3f})",
-                "inside" if low <= truth.elbow <= high else "outside",
-                f"{middle - truth.elbow:+.3f}",
-                f"{record['strongest_loss'] - truth.elbow:+.3f}",
+                f"{truth.loss:.3f} ({truth.p05:.3f} to {truth.p95:.3f})",
+                "inside" if low <= truth.loss <= high else "outside",
+                f"{middle - truth.loss:+.3f}",
+                f"{record['strongest_loss'] - truth.loss:+.3f}",
                 "; ".join(read_off),
                 (
                     f"{flops['p50']:.2e}, {ahead['p50']:.2f}x ({ahead['p05']:.2f}x to"

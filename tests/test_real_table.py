@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from emergecast.cli import app
 from emergecast.measurements import SelectOptions, read_table, select
-from emergecast.observed import ground_truth
+from emergecast.observed import ground_truths
 
 TRUTH = 2.069
 """Few-shot elbow of the 22 models that method.md states."""
@@ -80,11 +80,11 @@ def test_the_forecast_is_right_or_says_that_it_is_weak(forecast: dict[str, Any])
 def test_the_truth_is_that_of_all_22_models(imported: tuple[Path, Any], forecast: dict[str, Any]):
     """Whether half of them is hidden or none: 2.069, the figure of separate work."""
     options = SelectOptions(task="mmlu", pool=True, where=(("study22", "1"),))
-    truth = ground_truth(select(read_table(imported[0]), options))
+    truth = ground_truths(select(read_table(imported[0]), options)).elbow
     assert truth is not None
     assert truth.n == 22
-    assert truth.elbow == pytest.approx(TRUTH, abs=0.005)
-    assert forecast["truth"] == pytest.approx(truth.elbow, abs=1e-12)
+    assert truth.loss == pytest.approx(TRUTH, abs=0.005)
+    assert forecast["truth"] == pytest.approx(truth.loss, abs=1e-12)
 
 
 def test_a_missing_folder_fails_these_tests(tmp_path: Path):

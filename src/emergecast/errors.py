@@ -17,24 +17,86 @@ A message says what happened, the value seen, and what to do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
+
+SHOWN: Final = 8
+"""Names that a message lists at most."""
+
+FEW: Final = 3
+"""Names that stand for many."""
 
 
-def nearest(name: str, names: Iterable[str], *, alike: float = 0.6) -> str | None:
-    """The name most like `name`; None where none is alike enough (0 to 1, 1 is the same)."""
-    from difflib import get_close_matches  # most runs make no mistake
+def alike(name: str, names: Iterable[str], *, least: float = 0.6) -> tuple[str, ...]:
+    """The names most like `name`, all of those that are equally so; capitals do not matter.
 
-    found = get_close_matches(name, tuple(names), n=1, cutoff=alike)
-    return found[0] if found else None
+    None where no name is as much as `least` alike, of 0 to 1, where 1 is the same.
+    """
+    from difflib import SequenceMatcher  # most runs make no mistake
+
+    found: list[str] = []
+    matcher = SequenceMatcher(None, "", name.casefold(), autojunk=False)
+    for each in dict.fromkeys(names):
+        matcher.set_seq1(each.casefold())
+        if matcher.real_quick_ratio() < least or matcher.quick_ratio() < least:
+            continue
+        ratio = matcher.ratio()
+        if ratio > least or (ratio == least and not found):
+            found, least = [each], ratio
+        elif ratio == least:
+            found.append(each)
+    return tuple(found)
+
+
+def nearest(name: str, names: Iterable[str], *, least: float = 0.6) -> str | None:
+    """The first of the names most like `name`; None where none is alike enough."""
+    return next(iter(alike(name, names, least=least)), None)
+
+
+def meant(name: str, names: Iterable[str], *, least: float = 0.6) -> str:
+    """A question that suggests the names most like `name`; empty where none is alike enough."""
+    found = alike(name, names, least=least)
+    if not found:
+        return ""
+    quoted = [f'"{each}"' for each in found[:SHOWN]]
+    quoted += [f"one of {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    *most, last = quoted
+    return f"Did you mean {', '.join(most)} or {last}?" if most else f"Did you mean {last}?"
 
 
 def near(name: str, names: Sequence[str]) -> str:
-    """A sentence that suggests the name most like `name`, or lists those there are."""
-    found = nearest(name, names)
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return f'Did you mean "{found}"?' if found else f"There are: {shown}."
+    """A sentence that suggests the names most like `name`, or lists those there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return meant(name, names) or f"There are: {', '.join(names[:SHOWN])}{more}."
+
+
+_QUOTED: Final = re.compile(r'"[^"]*"')
+
+
+def said_once(named: Iterable[tuple[str, str]]) -> list[tuple[str, tuple[str, ...]]]:
+    """Texts that differ in nothing but what they quote, once each, with the names of all of them.
+
+    Args:
+        named: Of each text whose it is, and the text.
+
+    Returns:
+        The first text of each kind, and the names in their order.
+    """
+    kinds: dict[str, tuple[str, list[str]]] = {}
+    for name, text in named:
+        kinds.setdefault(_QUOTED.sub('""', text), (text, []))[1].append(name)
+    return [(text, tuple(names)) for text, names in kinds.values()]
+
+
+def others(names: Sequence[str]) -> str:
+    """A sentence that says of whom else a text is true; empty where there is nobody."""
+    if not names:
+        return ""
+    more = f" and {len(names) - FEW:,} more" if len(names) > FEW else ""
+    shown = ", ".join(f'"{name}"' for name in names[:FEW])
+    return f"The same goes for {len(names):,} more: {shown}{more}."
 
 
 T = TypeVar("T")
@@ -74,14 +136,17 @@ class Problem:
     line: int | None = None
     """1-based line of the file, as an editor counts; None where it is not known."""
 
-    def __str__(self) -> str:
+    @property
+    def place(self) -> str:
+        """File, line, row and column, as far as they are known."""
         where = self.file if self.line is None else f"{self.file}, line {self.line}"
         if self.row is not None:
             where += f", row {self.row}"
-        if self.column is not None:
-            where += f", column {self.column}"
+        return where if self.column is None else f"{where}, column {self.column}"
+
+    def __str__(self) -> str:
         seen = f" (value {self.value})" if self.value is not None else ""
-        return f"{where}: {self.what}{seen} {self.remedy}"
+        return f"{self.place}: {self.what}{seen} {self.remedy}"
 
 
 class TableError(EmergecastError):
@@ -139,11 +204,15 @@ class Mistake:
     remedy: str
     """What to do, in one sentence."""
 
+    @property
+    def place(self) -> str:
+        """File and line."""
+        return self.file if self.line is None else f"{self.file}, line {self.line}"
+
     def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}, line {self.line}"
         entry = "" if self.where is None else f"{self.where}: "
         quoted = "" if self.text is None else f"\n    | {self.text}"
-        return f"{place}: {entry}{self.what} {self.remedy}{quoted}"
+        return f"{self.place}: {entry}{self.what} {self.remedy}".rstrip() + quoted
 
 
 class ExperimentError(LabError):

@@ -36,12 +36,12 @@ from emergecast.backtests._settings import (
     settings_of,
 )
 from emergecast.baselines import Baseline
-from emergecast.baselines._baselines import NormalMixture
+from emergecast.baselines._guess import NormalMixture
 from emergecast.errors import FitError, OptionError, SelectionError
 from emergecast.forecasts import ForecastOptions
 from emergecast.inference import FitOptions, fit
 from emergecast.measurements import SelectOptions, read_table, select
-from emergecast.observed import GroundTruth, ObservedCompute
+from emergecast.observed import Estimand, GroundTruth, ObservedCompute
 from emergecast.track_record import crps, log_score
 
 TRUTH = 2.28
@@ -93,7 +93,7 @@ def test_the_ladder_hides_what_it_says(rows: Rows, ladder: Backtest):
     """The first rung hides the weakest checkpoint above chance few-shot and all stronger ones."""
     above = [r["loss"] for r in rows if r["examples"] is None and r["score"] - 0.006 > 0.27]
     assert ladder.horizon == pytest.approx(max(above))
-    assert ladder.truth.elbow == pytest.approx(TRUTH, abs=0.02)
+    assert ladder.truth.loss == pytest.approx(TRUTH, abs=0.02)
     first, *further = forecasts(ladder, Part.LADDER)
     kept = [loss for loss in LOSSES if loss > max(above)]
     assert first.strongest_loss == pytest.approx(min(kept))
@@ -118,11 +118,11 @@ def test_a_rung_is_the_fit_of_what_it_keeps(rows: Rows, ladder: Backtest):
             continue
         low, half, high = made.quantile([0.05, 0.5, 0.95])
         assert (row.p05, row.p50, row.p95) == pytest.approx((low, half, high))
-        assert row.error == pytest.approx(half - ladder.truth.elbow)
-        assert row.covered == (low <= ladder.truth.elbow <= high)
-        assert row.crps == pytest.approx(crps(made, ladder.truth.elbow))
-        assert row.log_score == pytest.approx(log_score(made, ladder.truth.elbow))
-        assert row.ahead_nats == pytest.approx(row.strongest_loss - ladder.truth.elbow)
+        assert row.error == pytest.approx(half - ladder.truth.loss)
+        assert row.covered == (low <= ladder.truth.loss <= high)
+        assert row.crps == pytest.approx(crps(made, ladder.truth.loss))
+        assert row.log_score == pytest.approx(log_score(made, ladder.truth.loss))
+        assert row.ahead_nats == pytest.approx(row.strongest_loss - ladder.truth.loss)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_rung_is_the_fit_of_what_it_keeps(rows: Rows, ladder: Backtest):
 )
 def test_a_row_is_scored_by_hand(truth: float, covered: bool):  # noqa: FBT001  a table of cases
     """A normal distribution of mean 2.0 and sd 0.1: its 90% interval is 2.0 -+ 0.1645."""
-    ground: Any = SimpleNamespace(truth=SimpleNamespace(elbow=truth))
+    ground: Any = SimpleNamespace(truth=SimpleNamespace(loss=truth))
     distribution = NormalMixture(centres=np.array([2.0]), width=0.1)
     row = _scored(ground, scored("forecast", "a", 0.0), distribution)
     assert row.covered is covered
@@ -384,7 +384,7 @@ def test_a_forecast_is_made_once_for_each_table_law_and_d0(
 
 def made_up(*rows: BacktestRow) -> Backtest:
     """A backtest with these rows."""
-    truth = GroundTruth(elbow=2.0, p05=1.9, p95=2.1, slope=1, base=0.25, residual=0.01, n=9)
+    truth = GroundTruth(target=Estimand.ELBOW, loss=2.0, p05=1.9, p95=2.1, n=9)
     return Backtest(
         task="t",
         metric="acc",
@@ -419,7 +419,7 @@ def scored(forecaster: str, setting: str, value: float, **more: Any) -> Backtest
 
 
 def test_skill_by_hand():
-    """1 - (1 + 2 + 3) / (2 + 2 + 8), over the rungs that both have, with the jackknife's error."""
+    """1 - (1 + 2 + 3) / (2 + 2 + 8), over the rungs that both have; per rung ln 2, 0, ln 8/3."""
     mine = [scored("forecast", name, value) for name, value in zip("abc", (1, 2, 3), strict=True)]
     theirs = [scored("no-change", name, v) for name, v in zip("abcd", (2, 2, 8, 99), strict=True)]
     found = {(s.forecaster, s.against): s for s in made_up(*mine, *theirs).skill}
@@ -427,15 +427,13 @@ def test_skill_by_hand():
     skill = found["forecast", "no-change"]
     assert skill.rungs == 3
     assert skill.value == pytest.approx(0.5)
-    left_out = np.array([1 - 5 / 10, 1 - 4 / 10, 1 - 3 / 4])
-    expected = math.sqrt(2 / 3 * np.sum((left_out - left_out.mean()) ** 2))
-    assert skill.stderr == pytest.approx(expected)
+    assert skill.per_rung == pytest.approx(math.log(2 * 1 * 8 / 3) / 3)
 
 
-def test_one_rung_has_no_standard_error():
-    """And a refused forecast has no skill at all."""
+def test_one_rung_has_skill():
+    """And a refused forecast has none at all."""
     pair = made_up(scored("forecast", "a", 1.0), scored("prior", "a", 2.0))
-    assert [(s.value, s.stderr) for s in pair.skill] == [(0.5, None)]
+    assert [(s.value, s.rungs) for s in pair.skill] == [(0.5, 1)]
     refused = scored("forecast", "a", 1.0, outcome=BacktestOutcome.REFUSED, crps=None, error=None)
     assert made_up(refused, scored("prior", "a", 2.0)).skill == ()
 

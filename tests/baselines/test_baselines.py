@@ -13,17 +13,20 @@ from scipy.optimize import curve_fit
 from scipy.special import expit
 from tests import designs
 
-from emergecast.baselines import Baseline, baselines
-from emergecast.baselines._baselines import NormalMixture, StudentT, no_change, prior
+from emergecast.baselines import Baseline, baselines, continuous_metrics
+from emergecast.baselines._baselines import cut_prior, no_change, prior
+from emergecast.baselines._guess import NormalMixture, StudentT, Tabulated
 from emergecast.baselines._rising_curves import (
     Scale,
     broken_power_law,
     crossings,
     line,
+    power_law,
     rises,
     sigmoid,
 )
 from emergecast.inference import Fit, fit
+from emergecast.measurements import SelectOptions, read_table
 from emergecast.track_record import crps, log_score
 
 SCALE = Scale(chance=0.25, best=1.0, bar=0.27)
@@ -57,13 +60,14 @@ def test_scores_of_a_normal_baseline_are_the_closed_form(truth: float):
     [
         StudentT(centre=2.1, scale=0.05, freedom=3.0),
         NormalMixture(centres=np.array([1.5, 2.0, 2.05, 3.0]), width=0.1),
+        Tabulated.of(np.array([0.5, 1.5, 2.0, 3.0, 4.5]), np.array([0.1, 0.5, 2.0, 1.0, 0.2])),
     ],
 )
-def test_a_baseline_is_one_distribution(distribution: StudentT | NormalMixture):
+def test_a_baseline_is_one_distribution(distribution: StudentT | NormalMixture | Tabulated):
     """Density integrates to the cumulative, and the quantile inverts it, for any shape."""
     for low, high in [(1.0, 1.9), (1.9, 2.2), (2.2, 4.0)]:
         mass = integrate.quad(
-            lambda x: float(distribution.density(x)), low, high, points=[2.0, 2.1]
+            lambda x: float(distribution.density(x)), low, high, points=[1.5, 2.0, 2.1, 3.0]
         )[0]
         gap = distribution.cumulative(high) - distribution.cumulative(low)
         assert mass == pytest.approx(float(gap), abs=1e-7)
@@ -210,6 +214,7 @@ def test_flat_scores_say_nothing(flat: Fit):
     assert "no continuous metric" in found[Baseline.TWO_STEP].reason
     assert found[Baseline.NO_CHANGE].distribution is not None
     assert found[Baseline.PRIOR].distribution is not None
+    assert found[Baseline.CUT_PRIOR].distribution is not None
 
 
 def test_few_scores_say_nothing():
@@ -243,7 +248,10 @@ def test_two_step_finds_the_elbow_of_its_own_world():
             "score": 0.25 + 0.75 * expit((seen - middle) / width),
         }
     )
-    guess = baselines(fit_of(designs.rows()), continuous=rows)[Baseline.TWO_STEP].distribution
+    model = fit_of(designs.rows())
+    guess = baselines(model, continuous={"logprob": rows}, which=[Baseline.TWO_STEP])[
+        Baseline.TWO_STEP
+    ].distribution
     assert guess is not None
     low, half, high = guess.quantile([0.05, 0.5, 0.95])
     assert half == pytest.approx(1.0 - reach, abs=0.01)
@@ -260,3 +268,104 @@ def test_the_same_seed_gives_the_same_guess():
     assert theirs is not None
     shares = np.array([0.1, 0.5, 0.9])
     np.testing.assert_array_equal(mine.quantile(shares), theirs.quantile(shares))
+
+
+def test_the_cut_prior_is_bayes_rule_on_one_score(flat: Fit):
+    """Against draws of the prior, kept with the probability that the strongest is seen at chance.
+
+    Probability by drawing that score: chance + slope (E - L) + noise, at chance where two standard
+    errors below it lie within 0.02 of chance. Slope: 0.6745 x 2 x 0.75 / S.
+    """
+    guess = cut_prior(flat).distribution
+    before = prior(flat).distribution
+    assert guess is not None
+    assert isinstance(before, NormalMixture)
+    rng = np.random.default_rng(0)
+    drawn = rng.choice(before.centres, 200_000) + before.width * rng.standard_normal(200_000)
+    past = np.maximum(drawn - 2.0, 0.0)
+    score = 0.25 + 0.6745 * 2 * 0.75 / flat.data.loss_spread * past
+    seen = score + 0.003 * rng.standard_normal(drawn.size) - 2 * 0.003 <= 0.27
+    shares = [0.05, 0.25, 0.5, 0.75, 0.95]
+    expected = np.quantile(drawn[seen], shares)
+    np.testing.assert_allclose(guess.quantile(shares), expected, atol=0.01 * flat.data.loss_spread)
+
+
+def test_the_cut_is_as_soft_as_the_score_is_uncertain(flat: Fit):
+    """A strongest checkpoint known to 0.1 leaves more beyond it than one known to 0.003."""
+    vague = fit_of([row | {"stderr": 0.1} for row in designs.rows()])
+    beyond = []
+    for model in (flat, vague):
+        guess = cut_prior(model).distribution
+        assert guess is not None
+        beyond.append(1 - float(guess.cumulative(2.05)))
+    assert beyond[0] < 0.001
+    assert beyond[1] > 0.02
+
+
+def test_nothing_is_cut_where_no_score_is_at_chance():
+    """And the reason says so."""
+    rows = [row | {"score": 0.9} if row["examples"] is None else row for row in designs.rows()]
+    guess = cut_prior(fit_of(rows))
+    assert guess.distribution is None
+    assert "at chance" in guess.reason
+
+
+def test_the_power_law_recovers_its_own_curve():
+    """Noiseless a - b x^c: fitted within the steps of its grid, and it crosses each own bar."""
+    less = np.geomspace(10.0, 0.1, 15)
+    score = 1.2 - 0.5 * less**0.4
+    bars = np.array([1.0, 1.1, 1.3])
+    fitted, crossing = power_law(
+        less, np.tile(score[:, None], 3), Scale(chance=0, best=1, bar=bars)
+    )
+    assert np.max(np.abs(fitted - score[:, None])) < 0.005
+    np.testing.assert_allclose(crossing[:2], ((1.2 - bars[:2]) / 0.5) ** 2.5, rtol=0.05)
+    assert np.isnan(crossing[2])
+
+
+def metric_rows() -> list[designs.Row]:
+    """Accuracy at chance few-shot, and two metrics: one goes with the accuracy, one is noise.
+
+    choice_prob is a power law in compute, compute one in loss, and accuracy a sigmoid of it.
+    """
+    rng = np.random.default_rng(7)
+    out = []
+    for row in designs.rows(losses=tuple(np.linspace(3.0, 2.2, 12)), amounts=(16, 256, 4096)):
+        loss = float(row["loss"])
+        flops = 1e21 * (loss / 2.5) ** -20
+        prob = 0.6 - 0.3 * (flops / 1e21) ** -0.15 + (0.02 if row["examples"] else 0)
+        prob += 0.02 * math.log(row["examples"]) if row["examples"] else 0
+        score = 0.25 + 0.75 * expit((prob - 0.55) / 0.02) + 1e-4 * rng.standard_normal()
+        shared = {"flops": flops, "stderr": 0.01}
+        out.append(row | shared | {"metric": "acc", "score": score})
+        noisy = prob + 1e-4 * rng.standard_normal()
+        out.append(row | shared | {"metric": "choice_prob", "score": noisy})
+        out.append(row | shared | {"metric": "proxy_top5", "score": rng.random()})
+    return out
+
+
+def test_the_proxy_finds_the_elbow_of_its_own_world():
+    """From whichever metric the scores follow, without being told which it is."""
+    rows = metric_rows()
+    model = fit_of(rows, metric="acc")
+    table = read_table(rows)
+    beside = continuous_metrics(table, SelectOptions(metric="acc"), model.selection)
+    assert list(beside) == ["choice_prob", "proxy_top5"]
+    found = baselines(model, continuous=beside, which=[Baseline.PROXY, Baseline.TWO_STEP])
+    guess = found[Baseline.PROXY]
+    assert guess.distribution is not None
+    assert "choice_prob" in guess.reason
+    needed = 0.55 - 0.02 * math.log(0.75 / 0.02 - 1)
+    flops = ((0.6 - needed) / 0.3) ** (-1 / 0.15)
+    assert float(guess.distribution.quantile(0.5)) == pytest.approx(2.5 * flops**-0.05, abs=0.01)
+    assert "choice_prob" in found[Baseline.TWO_STEP].reason
+
+
+def test_the_proxy_needs_compute():
+    """A table without FLOPs: not defined, with the reason."""
+    rows = [row | {"flops": None} for row in metric_rows()]
+    model = fit_of(rows, metric="acc")
+    beside = continuous_metrics(read_table(rows), SelectOptions(metric="acc"), model.selection)
+    guess = baselines(model, continuous=beside, which=[Baseline.PROXY])[Baseline.PROXY]
+    assert guess.distribution is None
+    assert "compute" in guess.reason

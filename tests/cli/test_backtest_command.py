@@ -89,8 +89,8 @@ def test_json_is_one_object(table: Path):
     assert found["task"] == "quiz"
     assert [row["forecaster"] for row in found["rows"]][:3] == ["forecast", "no-change", "prior"]
     assert set(found["rows"][0]) == set(BacktestRow.__slots__)
-    assert found["truth"]["elbow"] == pytest.approx(2.28, abs=0.02)
-    assert {each["against"] for each in found["skill"]} == {"no-change", "prior"}
+    assert found["truth"]["loss"] == pytest.approx(2.28, abs=0.02)
+    assert {each["against"] for each in found["skill"]} == {"no-change", "cut-prior", "prior"}
 
 
 def test_a_folder_gets_records_and_pictures(early: Path, tmp_path: Path):

@@ -90,6 +90,8 @@ def test_every_command_that_needs_no_other_data_runs(line: str, folder: Path):
         (folder / TABLE).unlink()
     if words[0] in {"fit", "demo"} and "--bootstrap" not in words:
         words += ["--bootstrap", "20"]
+    if words[0] == "benchmark":
+        words += ["--method", "no-change", "--cell", "1.5x-ahead", "--tables", "1"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code in ({0, 3} if words[0] == "fit" else {0}), result.output
 

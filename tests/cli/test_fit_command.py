@@ -13,6 +13,7 @@ import jsonschema
 import polars as pl
 import pytest
 from tests import designs
+from tests.cli.flat import flat
 from typer.testing import CliRunner
 
 from emergecast.cli import app
@@ -107,7 +108,8 @@ def test_status_0_with_a_forecast_verdict_first(table: Path):
     elbow = forecast_of(table)["elbow"]
     assert f"{elbow['p05']:.3f} to {elbow['p95']:.3f}" in lines[1]
     assert max(map(len, lines)) <= 100
-    (early,) = result.stderr.splitlines()  # the answer before its diagnostics
+    early = flat(result.stderr)  # the answer before its diagnostics
+    assert max(map(len, result.stderr.splitlines())) <= 100
     assert early.startswith(f"Few-shot emergence at {elbow['p50']:.3f} nats")
 
 
@@ -175,8 +177,8 @@ def test_bad_values_are_one_clear_line_and_status_2(table: Path, options, says: 
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.startswith("emergecast: ")
-    assert len(result.stderr.splitlines()) == 1
-    assert says in result.stderr
+    assert all(line.startswith("  ") for line in result.stderr.splitlines()[1:])
+    assert says in flat(result.stderr)
     as_json = call("fit", table, *QUICK, *options, "--json")
     assert as_json.exit_code == 2
     assert says in only_object(as_json.stdout)["error"]
@@ -199,8 +201,8 @@ def test_a_bad_table_lists_every_problem(table: Path):
     table.write_text(table.read_text().replace(",2.0,", ",-2.0,").replace("0.25,few", "1.25,few"))
     result = call("fit", table)
     assert result.exit_code == 2
-    assert "column loss" in result.stderr
-    assert "column chance" in result.stderr
+    assert "column loss" in flat(result.stderr)
+    assert "column chance" in flat(result.stderr)
     assert call("fit", table.with_name("missing.csv")).exit_code == 2
 
 
@@ -398,9 +400,9 @@ def test_several_fits_make_a_summary(several: Path):
     assert lines[0].split() == ["task", "/", "series", "verdict", "5%", "50%", "95%"]
     starts = [line.split("  ")[0] for line in lines[1:5]]
     assert starts == ["bare / a", "none / a", "quiz / a", "quiz / b"]
-    assert "no fit" in lines[1]
+    assert "refused" in lines[1]
     assert "refused" in lines[2]
-    assert "bare / a: task 'bare' has no finetuned rows here" in result.stdout
+    assert "bare / a: There are no finetuned rows" in result.stdout
     assert "none / a: There are 2 finetuning amounts" in result.stdout
     assert lines[-1].endswith("name its row: --task NAME --series NAME.")
 
@@ -411,19 +413,36 @@ def test_several_fits_as_json(several: Path):
     assert result.exit_code == 0
     record = only_object(result.stdout)
     assert list(record) == ["forecasts"]
-    bare, *others = record["forecasts"]
-    assert bare["name"] == "bare / a"
-    assert "no finetuned rows" in bare["error"]
-    for other in others:
-        jsonschema.Draft202012Validator(json_schema()).validate(other)
-    names = [f"{other['task']} / {other['series']}" for other in others]
-    assert names == ["none / a", "quiz / a", "quiz / b"]
+    for each in record["forecasts"]:
+        jsonschema.Draft202012Validator(json_schema()).validate(each)
+    names = [f"{each['task']} / {each['series']}" for each in record["forecasts"]]
+    assert names == ["bare / a", "none / a", "quiz / a", "quiz / b"]
+    assert "no finetuned rows" in record["forecasts"][0]["reasons"][0]
 
 
 def test_status_of_several_fits_without_a_forecast(several: Path):
     """3 if one was refused, 2 if none could even be fitted."""
     assert call("fit", several, *QUICK, "--task", "none", "--task", "bare").exit_code == 3
-    assert call("fit", several, *QUICK, "--task", "bare").exit_code == 2
+    none = call("fit", several, *QUICK, "--task", "none", "--task", "bare", "--method", "lora-8")
+    assert none.exit_code == 2
+
+
+def test_few_shot_rows_alone_are_measured(tmp_path: Path):
+    """Verdict, both points of the curve, no law; status 0, and 3 from checkpoints at chance."""
+    rows = designs.rows(amounts=(), at=lambda _: 2.4)
+    file = write(rows, tmp_path / "few.csv")
+    result = call("fit", file, "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    text = " ".join(result.stdout.split())
+    assert text.startswith("OBSERVED quiz (default): few-shot emergence at")
+    assert "the elbow at" in text
+    assert "the crossing at" in text
+    assert "none of them finetuned" in text
+    assert "Law:" not in text
+    assert (tmp_path / "out" / "fan.svg").exists()
+    refused = call("fit", file, "--at-chance-only")
+    assert refused.exit_code == 3
+    assert "Finetune these checkpoints" in " ".join(refused.stdout.split())
 
 
 def test_pool_fits_several_series_as_one(several: Path):
@@ -465,10 +484,14 @@ def test_a_refused_forecast_is_written_too(hopeless: Path, tmp_path: Path):
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"forecast.json", *REFUSED_PICTURES}
 
 
-def test_several_forecasts_get_a_folder_each(several: Path, tmp_path: Path):
+def test_several_forecasts_get_a_folder_each(tmp_path: Path):
     """Named by task and series; none for what could not be fitted."""
     out = tmp_path / "out"
-    result = call("fit", several, *QUICK, "-o", out, "--task", "none", "--task", "bare")
+    rows = [
+        *designs.rows(losses=designs.DENSE[::4], amounts=(64, 512), task="none"),
+        *designs.rows(losses=designs.DENSE[:1], amounts=(64,), task="one-loss"),
+    ]
+    result = call("fit", write(rows, tmp_path / "two.csv"), *QUICK, "-o", out)
     assert result.exit_code == 3
     (folder,) = out.iterdir()
     assert {path.name for path in folder.iterdir()} == {"forecast.json", *REFUSED_PICTURES}
@@ -500,7 +523,7 @@ def test_a_folder_that_cannot_be_made_is_status_2(table: Path):
     """A file stands in its place."""
     result = call("fit", table, *QUICK, "-o", table)
     assert result.exit_code == 2
-    assert str(table) in result.stderr
+    assert str(table) in flat(result.stderr)
 
 
 def test_a_folder_that_cannot_be_made_does_not_swallow_the_forecast(

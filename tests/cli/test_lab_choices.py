@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.cli.flat import flat
 from tests.cli.test_lab_commands import EXPERIMENT, call, file
 from typer.testing import CliRunner
 
@@ -35,8 +36,8 @@ def test_only_and_shard_go_with_plan_run_and_retry(file: Path):
     shares = [call("plan", file, "--shard", f"{i}/2", "--json")["runs"] for i in (1, 2)]
     assert sorted(len(share) for share in shares) != [0, 6]
     assert len({run["key"] for share in shares for run in share}) == 6
-    assert "no share" in call("run", file, "--shard", "3/2", status=2).stderr
-    assert "no run has a title" in call("run", file, "--only", "x", status=2).stderr
+    assert "no share" in flat(call("run", file, "--shard", "3/2", status=2).stderr)
+    assert "no run has a title" in flat(call("run", file, "--only", "x", status=2).stderr)
     file.write_text(EXPERIMENT + 'rehearsal: {fail: "*few_shot*"}\n', "utf-8")
     call("run", file, status=1)
     assert call("retry", file, "--only", "*S-9*", "--json") == {"cleared": 0}
@@ -51,8 +52,8 @@ def test_a_time_limit_has_a_unit(file: Path):
     assert "failed: v1/S-1 loss held-out" in said
     assert "the limit is 0.5 s" in said
     for wrong in ("soon", "-1", "1 week", "1e3"):
-        assert "90s, 30m or 2h" in call("run", file, "--time-limit", wrong, status=2).stderr
-    assert "more than 0" in call("run", file, "--time-limit", "0", status=2).stderr
+        assert "90s, 30m or 2h" in flat(call("run", file, "--time-limit", wrong, status=2).stderr)
+    assert "more than 0" in flat(call("run", file, "--time-limit", "0", status=2).stderr)
 
 
 def test_times_left_agree(file: Path):
@@ -151,7 +152,7 @@ def test_what_the_hub_does_not_give_is_explained_once(file: Path, monkeypatch: p
     file.write_text(text.replace("shots_in_document: 8", f"include_path: {file.parent}"), "utf-8")
     (file.parent / "held-out.jsonl").write_text('{"text": "a b"}\n', "utf-8")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    said = call("plan", file, status=2).stderr
+    said = flat(call("plan", file, status=2).stderr)
     assert said.count('of "no/one" on the hub') == said.count('of "no/two" on the hub') == 1
     assert said.count(hub_advice()) == 1
     assert said.index("no/two") < said.index(hub_advice())

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.cli.flat import flat
 from typer.testing import CliRunner
 
 from emergecast.cli import _app, app
@@ -59,7 +60,7 @@ def test_the_whole_way_from_plan_to_table(file: Path):
     assert "6 of them" not in call("plan", file).stdout
     assert "missing" in call("plan", file).stdout
     ran = call("run", file, "--workers", "1")
-    assert "[6/6] v1/S-2 finetuned matching D=16 subset 0 seed 0 lora-8" in ran.stderr
+    assert "[6/6] v1/S-2 finetuned matching D=16 subset 0 seed 0 lora-8" in flat(ran.stderr)
     assert f"Next: emergecast export {file} -o table.csv" in ran.stdout
     assert call("run", file, "--json")["done"] == 0
     assert call("status", file, "--json")["states"] == ALL
@@ -67,7 +68,7 @@ def test_the_whole_way_from_plan_to_table(file: Path):
     out = file.parent / "table.csv"
     exported = call("export", file, "-o", out)
     assert "Next: emergecast fit" in exported.stdout
-    assert "invented" in exported.stderr
+    assert "invented" in flat(exported.stderr)
     table = read_table(out)
     assert len(table) == 2 * (1 + 1) * 2
     assert exported.exit_code == 0
@@ -127,14 +128,14 @@ def test_a_failed_run_ends_with_status_1_and_can_be_tried_again(file: Path):
     failing = EXPERIMENT + 'rehearsal: {fail: "*S-2 few_shot*"}\n'
     file.write_text(failing, "utf-8")
     ran = call("run", file, status=1)
-    assert "failed: v1/S-2 few_shot matching" in ran.stderr
+    assert "failed: v1/S-2 few_shot matching" in flat(ran.stderr)
     assert f"emergecast retry {file}" in ran.stdout
     assert "because the rehearsal says so" in call("status", file).stdout
     assert "Traceback" in call("status", file, "--failed").stdout
     (failure,) = call("status", file, "--json")["failures"]
     assert "Traceback" in failure["traceback"]
     out = file.parent / "table.csv"
-    assert "1 runs have no result yet, or failed" in call("export", file, "-o", out).stderr
+    assert "1 runs have no result yet, or failed" in flat(call("export", file, "-o", out).stderr)
     assert "No failed run matches" in call("retry", file, "--match", "*S-1*").stdout
     assert call("retry", file, "--json") == {"cleared": 1}
     file.write_text(EXPERIMENT, "utf-8")
@@ -146,8 +147,8 @@ def test_a_mistake_in_the_file_is_a_message_and_status_2(file: Path, command: st
     """The line is quoted, also in the JSON."""
     file.write_text(EXPERIMENT.replace("tokens: 2e6", "tokens: many"), "utf-8")
     said = call(command, file, status=2)
-    assert "line 7: series[0].checkpoints[1].tokens" in said.stderr
-    assert "| - {name: S-2, path: S-2, params: 80614, tokens: many}" in said.stderr
+    assert "line 7: series[0].checkpoints[1].tokens" in flat(said.stderr)
+    assert "| - {name: S-2, path: S-2, params: 80614, tokens: many}" in flat(said.stderr)
     (problem,) = call(command, file, "--json", status=2)["problems"]
     assert problem["line"] == 7
 
@@ -157,14 +158,14 @@ def test_what_forbids_to_begin_ends_with_status_2(file: Path):
     file.write_text(EXPERIMENT + "rehearsal: {training_size: 9}\n", "utf-8")
     planned = call("plan", file, "--json", status=2)
     assert planned["problems"][0]["line"] == 11
-    assert "9 training examples, and 16 are asked for" in call("run", file, status=2).stderr
+    assert "9 training examples, and 16 are asked for" in flat(call("run", file, status=2).stderr)
     assert call("run", file, "--dry-run", status=2)
     assert "takes about" not in call("plan", file, status=2).stdout
     assert call("run", file, "--keep-going", "--json")["states"] == ALL
     (left_out,) = call("run", file, "--keep-going", "--json")["left_out"]
     assert "line 11" in left_out
     again = call("run", file, "--keep-going")
-    assert "line 11" in again.stderr.split("Left out: ")[1]
+    assert "line 11" in flat(again.stderr).split("Left out: ")[1]
     assert "What is left out is not measured" in again.stdout
     assert "Everything is measured" not in again.stdout
     assert call("plan", file, "--workers", "0", status=2)
@@ -186,9 +187,9 @@ def test_the_command_keeps_blas_to_one_thread_unless_told_otherwise(
 def test_exporting_before_anything_was_measured_says_so(file: Path):
     """And an extension that is no table's is refused first."""
     out = file.parent / "table.csv"
-    assert "Run the experiment" in call("export", file, "-o", out, status=2).stderr
+    assert "Run the experiment" in flat(call("export", file, "-o", out, status=2).stderr)
     assert not out.exists()
-    assert "extension .txt" in call("export", file, "-o", "table.txt", status=2).stderr
+    assert "extension .txt" in flat(call("export", file, "-o", "table.txt", status=2).stderr)
 
 
 WITHOUT = """
@@ -205,7 +206,7 @@ def test_without_the_extra_the_commands_say_what_to_install(file: Path):
         [sys.executable, "-c", WITHOUT, str(file)], capture_output=True, text=True, check=False
     )
     assert said.returncode == 2
-    assert "pip install 'emergecast[lab]'" in said.stderr
+    assert "pip install 'emergecast[lab]'" in flat(said.stderr)
     assert "Traceback" not in said.stderr
 
 
@@ -243,8 +244,8 @@ def test_what_is_measured_can_be_seen(measured: Path):
     assert example["target"] == "nuke\x1b[31m"
     ran = call("run", measured, "--limit", "2", "--workers", "1")
     assert f"The first item of {title}:\n  prompt\n    | tesi soba 0\n  said      " in ran.stderr
-    assert f"Warning: all 8 items of {title} score 0." in ran.stderr
-    assert f"Warning: 8 of 8 texts of {title} were cut at the limit of tokens" in ran.stderr
+    assert f"Warning: all 8 items of {title} score 0." in flat(ran.stderr)
+    assert f"Warning: 8 of 8 texts of {title} were cut at the limit of tokens" in flat(ran.stderr)
     shown = call("show", measured, title).stdout
     assert "exact_match 0 +- 0, 8 items" in shown
     assert "8, of which 0 right and 8 wrong, 8 cut at the limit of tokens" in shown
@@ -262,7 +263,7 @@ def test_what_is_measured_can_be_seen(measured: Path):
     assert listed.count('"nuke\\x1b[31m"') == 8
     wrong = call("show", measured, "random", status=2).stderr
     assert f"{key[:8]}  {title}" in wrong
-    assert 'no run is called "nothing"' in call("show", measured, "nothing", status=2).stderr
+    assert 'no run is called "nothing"' in flat(call("show", measured, "nothing", status=2).stderr)
     missing = call("show", measured, "random/b few_shot sums", "--json")
     assert (missing["state"], missing["result"], missing["n_items"]) == ("missing", None, 0)
 

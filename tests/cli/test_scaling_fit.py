@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from tests.cli.flat import flat
 from typer.testing import CliRunner
 
 from emergecast.cli import app
@@ -181,7 +182,7 @@ def test_bad_input_is_an_error_with_a_remedy(words, message, tmp_path: Path):
     path = table(tmp_path)
     done = call(path, *words, *FAST)
     assert done.exit_code == 2
-    assert message in done.stderr
+    assert message in flat(done.stderr)
     assert message in json.loads(call(path, *words, *FAST, "--json").stdout)["error"]
 
 
@@ -189,7 +190,7 @@ def test_a_missing_file_and_a_bad_cell(tmp_path: Path):
     """Named with file, row and column."""
     done = call(tmp_path / "none.csv")
     assert done.exit_code == 2
-    assert "there is no such file" in done.stderr
+    assert "there is no such file" in flat(done.stderr)
     path = tmp_path / "runs.csv"
     path.write_text("params,loss\n1e8,3\n-1e8,2.5\n")
     done = call(path, "--json")

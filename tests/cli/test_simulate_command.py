@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import re
@@ -11,11 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.cli.flat import flat
 from typer.testing import CliRunner
 
 from emergecast.cli import app
-from emergecast.measurements import read_table
-from emergecast.simulation import Departure, design_names, load_design, random_truth, simulate
+from emergecast.measurements import SelectOptions, read_table, select
+from emergecast.simulation import (
+    Departure,
+    design_names,
+    load_design,
+    random_design,
+    random_truth,
+    simulate,
+    truth_ahead,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "simulation.md"
 
@@ -74,8 +84,8 @@ def test_what_is_there_is_overwritten_only_by_force(there: str, tmp_path: Path):
     path.write_text("mine")
     done = call("--design", "small", "-o", tmp_path / "t.csv")
     assert done.exit_code == 2
-    assert "is there already" in done.stderr
-    assert "--force" in done.stderr
+    assert "is there already" in flat(done.stderr)
+    assert "--force" in flat(done.stderr)
     assert there in "".join(done.stderr.split())
     assert path.read_text() == "mine"
     assert [each.name for each in tmp_path.iterdir()] == [there]
@@ -93,10 +103,31 @@ def test_a_law_without_a_k_shows_none(tmp_path: Path):
 def test_what_there_is_can_be_listed():
     """Every design and every departure, for people and for programs."""
     text, record = call("--list").stdout, json.loads(call("--list", "--json").stdout)
-    assert list(record["designs"]) == list(design_names())
+    assert list(record["designs"]) == [*design_names(), "random"]
     assert list(record["departures"]) == [*Departure]
-    for name in (*design_names(), *Departure):
+    for name in (*design_names(), "random", *Departure):
         assert f"  {name} " in text
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_pool_like_real_ones_and_a_distance(tmp_path: Path, ahead: bool):  # noqa: FBT001
+    """As Python draws it: design, and elbow ten times the FLOPs ahead or what is at chance."""
+    out = tmp_path / "t.csv"
+    asked = ("--ahead", 10, "--truth", "alpha=1") if ahead else ("--future-by-chance",)
+    done = call("--design", "random", *asked, "--seed", 2, "-o", out)
+    assert done.exit_code == 0, done.output
+    rng = np.random.default_rng(2)
+    design = random_design(rng)
+    shape = dataclasses.replace(design.truth, alpha=1.0)
+    truth = truth_ahead(design, 10, shape) if ahead else design.truth
+    wanted = simulate(design, truth, future_by_chance=not ahead, rng=rng)
+    assert read_table(out).hash == wanted.table.hash
+    record = json.loads((tmp_path / "t.truth.json").read_text())
+    assert (record["crossing"], record["future_by_chance"]) == (wanted.crossing, not ahead)
+    assert record["truth"]["elbow"] == truth.elbow
+    assert f"Crossing: {wanted.crossing:.4f} nats" in done.output
+    kept = select(wanted.table, SelectOptions(pool=True, where=(("future", "false"),)))
+    assert f"of {kept.rows.unique(['series', 'checkpoint']).height} present" in done.output
 
 
 @pytest.mark.parametrize(
@@ -123,6 +154,14 @@ def test_what_there_is_can_be_listed():
             ("--design", "small", "--departure", "series-offsets", "-o", "t.csv"),
             'the design "small" has one series',
         ),
+        (
+            ("--design", "small", "--ahead", "1e30", "-o", "t.csv"),
+            "no checkpoint reaches 1e+30 times the FLOPs",
+        ),
+        (
+            ("--design", "small", "--ahead", "2", "--future-by-chance", "-o", "t.csv"),
+            "Leave one of them out.",
+        ),
         (("--design", "small", "-o", "none/t.csv"), '"none/t.csv": No such file or directory'),
     ],
 )
@@ -131,7 +170,7 @@ def test_bad_input_is_an_error_with_a_remedy(arguments, message, tmp_path: Path,
     monkeypatch.chdir(tmp_path)
     done = call(*arguments)
     assert done.exit_code == 2
-    assert message in done.stderr
+    assert message in flat(done.stderr)
     assert not list(tmp_path.iterdir())
     assert message in json.loads(call(*arguments, "--json").stdout)["error"]
 
@@ -159,7 +198,7 @@ def test_what_the_documentation_shows_runs(tmp_path: Path, monkeypatch):
     blocks = dict(fence.findall(page))
     lines = [shlex.split(line) for line in blocks["bash"].splitlines()]
     shown = [words[2:] for words in lines if words[:2] == ["emergecast", "simulate"]]
-    assert len(shown) == 2
+    assert len(shown) == 3
     for words in shown:
         assert call(*words).exit_code == 0
     assert json.loads((tmp_path / "table.truth.json").read_text())["truth"]["elbow"] == 2.2

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from emergecast.cli import app
 from emergecast.cli._console import SafeConsole
 from emergecast.cli._terminal import safe_output, spelled
+from emergecast.cli._wrap import folded
 
 EVIL = "a\x1b[2J\x07\x9b31m\u202eb\r\x7f"
 SPELLED = "a\\x1b[2J\\x07\\x9b31m\\u202eb\\r\\x7f"
@@ -101,3 +102,25 @@ def test_the_case_of_names_with_escapes_prints_none():
     done = CliRunner().invoke(app, ["check", str(case)])
     assert "\\x1b" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_long_messages_are_wrapped_and_no_name_is_broken():
+    """What is quoted, a line of a file, and a name that is given stay whole; each indented."""
+    name = '"a folder with spaces in it"'
+    place = "my table of 2026.csv, line 4, row 3, column score"
+    text = f"emergecast: 2 problems:\n  {place}: {'too long ' * 12}for {name}, {name} and {name}."
+    quoted = "    | " + "x " * 80
+    for whole in ((), (place,)):
+        lines = folded(f"{text}\n{quoted}", whole=whole).split("\n")
+        assert lines[0] == "emergecast: 2 problems:"
+        assert lines[-1] == quoted
+        assert max(map(len, lines[:-1])) <= 100
+        assert all(line.startswith("    ") for line in lines[2:])
+        assert sum(line.count(name) for line in lines) == 3
+        assert " ".join(" ".join(lines[:-1]).split()) == " ".join(text.split())
+    assert folded(f"  {'x ' * 44}{place}", whole=[place]).split("\n")[1] == f"    {place}"
+    path = f'"/{"very/" * 30}long folder"'
+    assert path in folded(f"there is no {path}. {'Look again. ' * 10}").split("\n")[1]
+    told = f"{'x ' * 40}Go on with: emergecast run experiment.yaml"
+    assert folded(told).endswith("\n  emergecast run experiment.yaml")
+    assert folded("short") == "short"

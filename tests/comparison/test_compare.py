@@ -143,11 +143,11 @@ def test_what_came_true_stands_beside_both():
     )
     assert found.truths[0] is not None
     assert found.truths[1] is not None
-    assert found.truths[0].elbow == pytest.approx(1.85, abs=0.02)
-    assert found.truths[1].elbow == pytest.approx(1.97, abs=0.02)
+    assert found.truths[0].loss == pytest.approx(1.85, abs=0.02)
+    assert found.truths[1].loss == pytest.approx(1.97, abs=0.02)
     assert found.true_difference == pytest.approx(-0.12, abs=0.03)
     assert found.forecasts[0].fit.data.strongest_loss > 1.8
-    assert found.forecasts[0].truth == found.truths[0].elbow
+    assert found.forecasts[0].truth == found.truths[0].loss
 
 
 # ------------------------------------------------------------------------------------ equal compute

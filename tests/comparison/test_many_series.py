@@ -19,13 +19,15 @@ from emergecast.comparison import (
     ComparedAt,
     Comparison,
     EmergenceOrder,
+    First,
+    PlacedSeries,
     SeriesPair,
     compare,
     comparison_of,
     comparison_schema,
 )
 from emergecast.comparison._emergence_order import order_at_equal_compute, order_at_equal_loss
-from emergecast.comparison._ranking import loss_ranking, rankings
+from emergecast.comparison._ranking import _places, loss_ranking, rankings
 from emergecast.errors import FitError, OptionError, SelectionError
 from emergecast.forecasts import Verdict
 from emergecast.inference import FitOptions
@@ -192,6 +194,62 @@ def test_the_order_is_that_of_the_truth(many: Comparison):
     for each in order.placed:
         assert each.earliest_place <= true.index(each.series) + 1 <= each.latest_place
     assert many.title.startswith("INVENTED SCORES, simulated: d first of 4 placed at equal loss")
+
+
+def ordered(many: Comparison, **chances: tuple[float, float]) -> str | None:
+    """The headline where each series has this P(first) and mean place."""
+    made = [
+        PlacedSeries(
+            series=name, first=first, mean_place=mean, earliest_place=1, latest_place=4,
+            places=(first, 1 - first, 0.0, 0.0),
+        )
+        for name, (first, mean) in chances.items()
+    ]  # fmt: skip
+    order = EmergenceOrder(placed=tuple(made), left_out=(), reason=None)
+    return replace(many, order_at_equal_loss=order).headline(ComparedAt.LOSS)
+
+
+def test_the_title_goes_by_the_order_and_names_all_that_lead(many: Comparison):
+    """Those hardly behind in mean place, and one that is as likely to be first."""
+    task = f"{many.title.split(':')[0]}"
+    clear = ordered(many, a=(0.6, 1.5), b=(0.3, 1.9), c=(0.1, 2.6))
+    assert clear == f"{task}: a first of 3 placed at equal loss with probability 0.60"
+    close = ordered(many, a=(0.384, 1.9), b=(0.379, 1.95), c=(0.2, 2.15))
+    assert close is not None
+    assert "a and b are close at equal loss, of 3 placed: first with probability 0.38 each" in close
+    wide = ordered(many, a=(0.3, 1.6), b=(0.35, 2.3), c=(0.2, 2.5))
+    assert wide is not None
+    assert "a and b are close" in wide
+    assert "first with probability 0.30 and 0.35" in wide
+    all_of_them = ordered(many, a=(0.26, 2.4), b=(0.24, 2.5), c=(0.25, 2.55), d=(0.25, 2.55))
+    assert all_of_them is not None
+    assert "a, b, c and 1 more are close at equal loss, of 4 placed: " in all_of_them
+    names = many.order_at_equal_loss.names
+    assert f"{names[0]} " in many.title.split(":")[1]
+
+
+def test_two_that_are_nearly_tied_are_called_close(many: Comparison):
+    """Both are named, the likelier one first, with the probability of each."""
+    two = comparison_of(many.found[1:3])
+
+    def title(p: float) -> str:
+        pair = replace(two.pairs[0], at_equal_loss=First(probability=p, reason=None))
+        return replace(two, pairs=(pair,)).title
+
+    assert ": c first at equal loss with probability 0.61" in title(0.39)
+    near = title(0.41)
+    assert ": c and b are close at equal loss: first with probability 0.59 and 0.41" in near
+
+
+def test_scores_equal_within_their_error_share_a_place():
+    """Each place begins with a score more than a standard error below the best of the one before.
+
+    Worked by hand: of 0.50, 0.45, 0.41 with errors of 0.04, differences up to 0.0566 are none.
+    """
+    assert _places((0.41, 0.50, 0.45), (0.04, 0.04, 0.04)) == (3, 1, 1)
+    assert _places((0.5, 0.5, 0.4), (0.0, 0.0, 0.0)) == (1, 1, 3)
+    assert _places((-2.0, -2.1), (0.0, 0.0)) == (1, 2)
+    assert _places((0.1, 0.2, 0.3), (0.5, 0.5, 0.5)) == (1, 1, 1)
 
 
 def test_every_pair_and_place_is_a_count_over_draws_of_the_forecasts(many: Comparison):

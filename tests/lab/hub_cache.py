@@ -6,7 +6,6 @@ files. In this process `in_use` points huggingface_hub at it; a child process ge
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -15,6 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.lab.hf_olmo_files import HF_OLMO, hf_olmo_files, hf_olmo_weights
+from tests.lab.hub_server import commit_of
+
+from emergecast.lab.catalogue.series import StoredAs, catalogued_series, expand
+from emergecast.lab.checkpoints import quiet_transformers
 
 TEXTS = [
     "the cat sat on the mat and the dog sat on the log",
@@ -38,7 +42,7 @@ class HubCache:
 
         Files that the revision holds already stay. `kind` is models or datasets.
         """
-        commit = hashlib.sha1(f"{repository} {revision}".encode()).hexdigest()  # noqa: S324  as git
+        commit = commit_of(repository, revision)
         place = self.home / "hub" / f"{kind}--{repository.replace('/', '--')}"
         ref = place / "refs" / revision
         ref.parent.mkdir(parents=True, exist_ok=True)
@@ -60,42 +64,44 @@ class HubCache:
         return {"HF_HOME": str(self.home), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 
-def open_llama(
-    cache: HubCache, work: Path, steps: Sequence[int], *, size: str = "3b", pickled: bool = True
+def put_series(
+    cache: HubCache, work: Path, name: str, steps: Sequence[int] = (), *, shards: bool = False
 ) -> None:
-    """Tiny Llamas as OpenLLaMA's steps, without a tokenizer; that is in the final repository."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+    """A series of the catalogue as it lies on the hub, by what the catalogue says of it; tiny.
 
-    final = f"openlm-research/open_llama_{size}"
-    tokenizer = sentencepiece_tokenizer(work / "tokenizer")
-    cache.put(final, tokenizer)
-    config = LlamaConfig(
-        vocab_size=96, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
-        num_attention_heads=2, max_position_embeddings=128,
-    )  # fmt: skip
-    for step in steps:
-        folder = tiny(LlamaForCausalLM, config, work / f"llama-{step}", seed=step, pickled=pickled)
-        cache.put(f"{final}_step_{step}", folder)
-
-
-def pythia(
-    cache: HubCache, work: Path, steps: Sequence[int], *, size: str = "70m", shards: bool = False
-) -> None:
-    """Tiny GPT-NeoX models as revisions of Pythia, each with its fast tokenizer.
-
-    With `shards` each is stored in two files.
+    The class, the repositories and revisions, how weights are stored, and whose tokenizer it is are
+    the real ones; a tokenizer that sentencepiece reads is one. With `shards` weights are stored in
+    two files.
     """
-    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+    import transformers
 
-    words = fast_tokenizer()
-    config = GPTNeoXConfig(
-        vocab_size=len(words) + 8, hidden_size=16, intermediate_size=32, num_hidden_layers=2,
-        num_attention_heads=2, max_position_embeddings=128,
-    )  # fmt: skip
-    for step in steps:
-        folder = tiny(GPTNeoXForCausalLM, config, work / f"neox-{step}", seed=step, shards=shards)
-        words.save_pretrained(folder)
-        cache.put(f"EleutherAI/pythia-{size}", folder, revision=f"step{step}")
+    series = catalogued_series(name)
+    words = work / "words"
+    begin, end = (1, 2) if series.slow_tokenizer else (0, 0)
+    if series.slow_tokenizer:
+        sentencepiece_tokenizer(words)
+    else:
+        fast_tokenizer().save_pretrained(words)
+    if series.tokenizer is not None:
+        cache.put(series.tokenizer, words)
+    for i, each in enumerate(expand(series, steps).checkpoints):
+        folder = work / each.name
+        if series.weights is StoredAs.HF_OLMO:
+            hf_olmo_files(folder, hf_olmo_weights(HF_OLMO, seed=i))
+        else:
+            kind = getattr(transformers, series.architecture)
+            # No settings of ours may name a token that the tiny vocabulary lacks.
+            config = kind.config_class(
+                vocab_size=312, hidden_size=16, intermediate_size=32, num_hidden_layers=2,
+                num_attention_heads=2, max_position_embeddings=8192,
+                bos_token_id=begin, eos_token_id=end, pad_token_id=None,
+            )  # fmt: skip
+            pickled = series.weights is StoredAs.PICKLE
+            with quiet_transformers():
+                tiny(kind, config, folder, seed=i, pickled=pickled, shards=shards)
+        if series.tokenizer is None:
+            shutil.copytree(words, folder, dirs_exist_ok=True)
+        cache.put(str(each.repo), folder, revision=each.revision or "main")
 
 
 def tiny(

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-LARGE = (".safetensors", ".bin")
+LARGE = (".safetensors", ".bin", ".gz")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class HubServer:
     """What the hub holds, and what was asked of it."""
 
     repositories: dict[str, dict[str, Path]]
-    """Folders by repository and revision."""
+    """Folders by repository and revision; names of data sets begin with "datasets/"."""
     gated: frozenset[str] = frozenset()
     """Repositories that nobody may read."""
     asked: list[str] = field(default_factory=list)
@@ -75,10 +75,22 @@ class _Handler(BaseHTTPRequestHandler):
         parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
         if parts[:2] == ["api", "models"]:
             self._describe("/".join(parts[2:4]), parts[4:])
-        else:
-            self._file("/".join(parts[:2]), parts[3], "/".join(parts[4:]))
+            return
+        names = 3 if parts[0] == "datasets" else 2
+        self._file("/".join(parts[:names]), parts[names + 1], "/".join(parts[names + 2 :]))
 
     do_HEAD = do_GET  # noqa: N815  the name it is called by
+
+    def do_POST(self) -> None:
+        """Describe the files that are asked for by name, and no others."""
+        asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
+        folder = self.hub.folder("/".join(parts[1:4]), parts[5])
+        if folder is None:
+            self._send(404, {"error": "gone"}, error="RepoNotFound")
+            return
+        found = described(folder)
+        self._send(200, [each for each in found if each["path"] in asked["paths"]])
 
     def _describe(self, repository: str, rest: list[str]) -> None:
         revisions = self.hub.repositories.get(repository)
@@ -126,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(names[key], value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(content)
 
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from tests.lab.executors.in_process import InProcess
-from tests.lab.hub_cache import HubCache, open_llama, pythia
+from tests.lab.hub_cache import HubCache, put_series
+from tests.lab.hub_server import commit_of
+from typer.testing import CliRunner
 
+from emergecast.cli import app
 from emergecast.cli.texts.experiments import plan_text
 from emergecast.errors import ExperimentError
 from emergecast.lab.catalogue.series import catalogued_series, verify
 from emergecast.lab.checkpoints import folders_of, load
 from emergecast.lab.executors import Event, RunOptions, run_all
 from emergecast.lab.experiment import Experiment, parse_experiment, read_experiment
+from emergecast.lab.ledger import Result
 from emergecast.lab.plan import estimate, make_table, survey
 
 EXPERIMENT = """\
@@ -44,10 +50,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> HubCache:
     """Two steps of OpenLLaMA 3B, pickled as published, and two of Pythia 70M."""
     work = tmp_path_factory.mktemp("made")
     cache = HubCache(home=tmp_path_factory.mktemp("home"))
-    open_llama(cache, work, [2500, 5000])
-    pythia(cache, work, [0, 128])
-    pythia(cache, work / "large", [1000, 2000, 3000], size="410m", shards=True)
-    three = [work / "large" / f"neox-{step}" for step in (1000, 2000, 3000)]
+    put_series(cache, work / "llama", "open_llama_v1_3b", [2500, 5000])
+    cache.put("o/pickled", work / "llama" / "step2500")
+    put_series(cache, work / "neox", "pythia_70m", [0, 128])
+    put_series(cache, work / "large", "pythia_410m", [1000, 2000, 3000], shards=True)
+    three = [work / "large" / f"step{step}" for step in (1000, 2000, 3000)]
     # The first shard of step 3000 is that of step 1000.
     for name in ("model-00001-of-00002.safetensors",):
         (three[2] / name).write_bytes((three[0] / name).read_bytes())
@@ -156,10 +163,20 @@ def test_verify_hashes_what_is_in_the_cache(experiment):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("pythia_70m", "pythia_70n", 'Or did you mean "pythia_70m" of the catalogue?'),
+        ("pythia_70m", "pythia_70n", 'series of the catalogue? Did you mean "pythia_70m"?'),
         ("[0, 128]", "[0, 129]", "no checkpoint at step 129; the nearest are 64 and 128"),
         ("[0, 128]", "[0], keep: some", "Use all, none."),
         ("steps: [0, 128]", "steps: [0], folder: tasks", "it is for series of the catalogue alone"),
+        (
+            "steps: [0, 128]",
+            "keep: none, checkpoints: [{name: a, path: tasks}]",
+            "is a folder of yours, from which nothing is deleted.",
+        ),
+        (
+            "pythia_70m, steps: [0, 128]",
+            "a, keep: none, checkpoints: [{name: b, repo: o/pickled}]",
+            "are pickled (pytorch_model.bin)",
+        ),
         ("[0, 128]", "[0, 1000]", 'revision "step1000" of "EleutherAI/pythia-70m" on the hub'),
     ],
 )
@@ -168,6 +185,80 @@ def test_mistakes_of_a_catalogued_series_stand_at_their_line(experiment, old, ne
     found = str(mistakes(EXPERIMENT.replace(old, new), experiment.file))
     assert said in found
     assert "line 4" in found
+
+
+def test_revisions_that_a_user_lists_need_not_be_kept(experiment):
+    """Their runs have the keys that they have where all is kept."""
+    mine = "mine, KEEPcheckpoints: [{name: a, repo: EleutherAI/pythia-70m, revision: step0}]"
+    text = EXPERIMENT.replace("pythia_70m, steps: [0, 128]", mine)
+    keys = []
+    for keep in ("", "keep: none, "):
+        found = survey(parse_experiment(text.replace("KEEP", keep), experiment.file)).plan
+        assert not found.problems
+        keys.append([run.key for run in found.runs])
+    assert len(keys[0]) == 6
+    assert keys[0] == keys[1]
+
+
+def test_commits_are_recorded_and_a_moved_tag_is_said(cache, experiment, monkeypatch):
+    """With each result; after a move with the same weights nothing is measured again."""
+    folder = experiment.file.parent
+    mine = HubCache(home=Path(shutil.copytree(cache.home, folder / "home")))
+    mine.in_use(monkeypatch)
+    text = EXPERIMENT.replace("[2500, 5000]", "[2500]").replace("[0, 128]", "[0]")
+    first = _measured(text, experiment.file)
+    commits = {result.title.split()[0]: result.commits for result in first.values()}
+    llama, neox = "openlm-research/open_llama_3b", "EleutherAI/pythia-70m"
+    commit = {name: commit_of(name, "main") for name in (llama, f"{llama}_step_2500")}
+    old = commit_of(neox, "step0")
+    assert commits == {
+        "open_llama_v1_3b/step2500": commit,
+        "pythia_70m/step0": {f"{neox}@step0": old},
+    }
+
+    place, new = mine.home / "hub" / "models--EleutherAI--pythia-70m", "f" * 40
+    (place / "snapshots" / old).rename(place / "snapshots" / new)
+    (place / "refs" / "step0").write_text(new)
+    (folder / "more.txt").write_text("the dog sat on the log\n")
+    text = text.replace("[{name: held-out,", "[{name: more, path: more.txt}, {name: held-out,")
+    both = _measured(text, experiment.file)
+    assert {key: both[key].started for key in first} == {key: first[key].started for key in first}
+    moved = (
+        f"{neox}@step0 moved on the hub between runs: results were measured on commits"
+        f" {old[:12]} (2), then ffffffffffff (1)."
+    )
+    experiment.file.write_text(text, "utf-8")
+    said = CliRunner().invoke(app, ["status", str(experiment.file)]).output
+    assert "Results are of 3 revisions of the hub" in said
+    assert moved in said
+    table = ["export", str(experiment.file), "-o", str(folder / "t.csv"), "--json"]
+    exported = json.loads(CliRunner().invoke(app, table).output)
+    assert moved in exported["warnings"]
+    assert exported["commits"][f"{neox}@step0"] == {old: 2, new: 1}
+    shown = CliRunner().invoke(app, ["show", str(experiment.file), "pythia*more"]).output
+    assert f"hub         {neox}@step0: {new}" in shown
+
+
+def _measured(text: str, file: Path) -> Mapping[str, Result]:
+    """The results after a run of the whole experiment."""
+    experiment = parse_experiment(text, file)
+    run_all(experiment, executor=lambda e, _: InProcess(e))
+    return survey(experiment).results
+
+
+def test_what_is_wrong_with_many_checkpoints_is_said_once(experiment):
+    """With the count and the first names, where one line names them all; the advice once too."""
+    text = EXPERIMENT.replace("[0, 128]", "[0, 1000, 2000, 3000, 4000, 5000]")
+    text = text.replace("[2500, 5000]", "[2500, 7500]")
+    one, many = survey(parse_experiment(text, experiment.file)).plan.problems
+    at = 'could not be read from revision "step1000" of "EleutherAI/pythia-70m" on the hub (Local'
+    assert many.what.startswith(f'checkpoint "step1000" {at}')
+    wanted = 'The same goes for 4 more: "step2000", "step3000", "step4000" and 1 more.'
+    assert many.remedy == wanted
+    assert one.what.startswith('checkpoint "step7500" could not be read from the main branch of')
+    assert one.remedy == "The last one of these says more."
+    assert "HF_HOME" in many.what
+    assert "HF_HOME" not in one.what
 
 
 def mistakes(text: str, file: Path) -> ExperimentError:
@@ -185,7 +276,9 @@ def test_bad_revisions_are_left_out_with_a_sentence(experiment):
     assert [each.name for each in found.series[1].checkpoints] == ["step49000"]
     assert "step50000 of pythia_12b is left out: a chimera" in found.left_out[0]
     plan = survey(found).plan
-    assert found.left_out[0] in plan_text(plan, estimate(plan, {}, workers=1))
+    shown = plan_text(plan, estimate(plan, {}, workers=1))
+    assert found.left_out[0] in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 100 or str(experiment.file.parent) in shown
     events: list[Event] = []
     with pytest.raises(ExperimentError, match="step49000"):
         run_all(found, executor=lambda e, _: InProcess(e), listener=events.append)

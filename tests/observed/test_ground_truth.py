@@ -1,15 +1,21 @@
-"""The few-shot elbow that came true, against other fits of the same line."""
+"""The few-shot elbow that came true, against other fits of the same line; and its crossing."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.optimize import curve_fit
+from scipy.optimize import curve_fit, lsq_linear
+from tests.observed.split_halves import agreement, both, bundled, simulated
 
 from emergecast.measurements import SelectOptions, read_table, select
-from emergecast.observed import GroundTruth, ground_truth
+from emergecast.observed import Estimand, GroundTruth, GroundTruths, ground_truths
+from emergecast.observed._crossing import crossings
+from emergecast.observed._ground_truth import profile_interval
+from emergecast.observed._relu import profile
 
 CHANCE = 0.25
+WIDEST = {"simulated": 0.25, "bundled": 0.45}
+"""Median width of the 90% interval of a half, nats; bundled halves have eight checkpoints."""
 
 
 def relu(loss, elbow, slope, base):
@@ -17,16 +23,26 @@ def relu(loss, elbow, slope, base):
     return base + slope * np.maximum(elbow - loss, 0.0)
 
 
-def truth_of(loss, score, **options) -> GroundTruth | None:
-    """The ground truth of a table of few-shot scores."""
+def crossing(loss, score, weight, bar: float) -> float:
+    """Where one set of scores crosses the bar."""
+    return float(crossings(loss, score[None], weight[None], bar)[0])
+
+
+def truths_of(loss, score, *, stderr: float = 0.001, **options) -> GroundTruths:
+    """What a table of few-shot scores shows."""
     rows = [
         {
             "checkpoint": f"c{i}", "loss": float(at), "task": "t", "setting": "few_shot",
-            "score": float(y), "stderr": 0.001, "chance": CHANCE,
+            "score": float(y), "stderr": stderr, "chance": CHANCE,
         }
         for i, (at, y) in enumerate(zip(loss, score, strict=True))
     ]  # fmt: skip
-    return ground_truth(select(read_table(rows), SelectOptions(**options)))
+    return ground_truths(select(read_table(rows), SelectOptions(**options)))
+
+
+def truth_of(loss, score, **options) -> GroundTruth | None:
+    """The elbow of a table of few-shot scores."""
+    return truths_of(loss, score, **options).elbow
 
 
 def drawn(seed: int, n: int = 20) -> tuple[np.ndarray, np.ndarray, float]:
@@ -55,7 +71,7 @@ def test_the_elbow_is_the_least_squares_one(seed: int):
         if values[1] > 0 and np.sort(loss)[1] <= values[0] <= loss.max() and rss < best:
             best, at = rss, values
     assert at is not None
-    assert found.elbow == pytest.approx(at[0], abs=1e-3)
+    assert found.loss == pytest.approx(at[0], abs=1e-3)
     assert found.slope == pytest.approx(at[1], rel=5e-3)
     assert found.base == pytest.approx(at[2], abs=2e-3)
     assert found.residual == pytest.approx(np.sqrt(best / loss.size), rel=1e-3)
@@ -69,10 +85,15 @@ def test_the_elbow_is_the_least_squares_one(seed: int):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_interval_is_that_of_the_profile(seed: int):
-    """p(E) ~ RSS^(-(n - 2) / 2), integrated by the trapezoid rule over numpy's least squares."""
+    """At least: p(E) ~ RSS^(-(n - 2) / 2), by the trapezoid rule over numpy's least squares."""
     loss, score, _ = drawn(seed, n=12)
+    tried = np.linspace(np.sort(loss)[1], loss.max(), 4001)
+    rss, slope, _ = profile(loss, score, tried)
+    interval = profile_interval(np.where(slope > 0, rss, np.inf), tried, score)
     found = truth_of(loss, score)
     assert found is not None
+    assert found.p05 <= interval[0]
+    assert found.p95 >= interval[1]
     grid = np.linspace(np.sort(loss)[1], loss.max(), 3000)
     density = np.zeros_like(grid)
     for i, elbow in enumerate(grid):
@@ -82,7 +103,7 @@ def test_the_interval_is_that_of_the_profile(seed: int):
         density[i] = rss ** (-(loss.size - 2) / 2) if fitted[1] > 0 else 0.0
     cumulative = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
     low, high = np.interp([0.05, 0.95], cumulative / cumulative[-1], grid)
-    assert (found.p05, found.p95) == pytest.approx((low, high), abs=2e-3)
+    assert interval == pytest.approx((low, high), abs=2e-3)
 
 
 def test_a_line_without_noise_is_found():
@@ -90,8 +111,9 @@ def test_a_line_without_noise_is_found():
     loss = np.linspace(2.0, 3.0, 11)
     found = truth_of(loss, relu(loss, 2.55, 0.5, 0.25))
     assert found is not None
-    assert found.elbow == pytest.approx(2.55, abs=3e-4)
-    assert found.p05 <= found.elbow <= found.p95
+    assert found.loss == pytest.approx(2.55, abs=3e-4)
+    assert found.p05 <= found.loss <= found.p95
+    assert found.residual is not None
     assert found.residual < 1e-4
 
 
@@ -108,15 +130,20 @@ def test_a_line_without_noise_is_found():
 )
 def test_where_nothing_is_seen_there_is_no_truth(loss, score):
     """Too few scores, too few above chance, too few losses, the wrong sign, no rise at all."""
-    assert truth_of(loss, score) is None
+    found = truths_of(loss, score)
+    assert found.elbow is None
+    assert found.crossing is None
+    assert found.no_elbow
+    assert found.no_crossing
 
 
 def test_hidden_scores_count():
     """The truth is what a forecast at chance only could not see."""
     loss = np.linspace(2.0, 3.0, 11)
     score = relu(loss, 2.55, 0.5, 0.25)
-    whole, hidden = truth_of(loss, score), truth_of(loss, score, at_chance_only=True)
-    assert whole is not None
+    whole, hidden = truths_of(loss, score), truths_of(loss, score, at_chance_only=True)
+    assert whole.elbow is not None
+    assert whole.crossing is not None
     assert whole == hidden
 
 
@@ -130,3 +157,111 @@ def test_nine_in_ten_intervals_hold_the_elbow():
         assert found is not None
         inside += found.p05 <= elbow <= found.p95
     assert 165 <= inside <= 195, inside
+
+
+# ------------------------------------------------------------------------------------ the crossing
+
+
+def test_the_crossing_by_hand():
+    """0.3 and 0.36 pool to 0.33, and 0.29 lies half way from there to 0.25."""
+    loss = np.array([1.0, 1.2, 1.4, 1.6, 1.8])
+    score = np.array([0.5, 0.3, 0.36, 0.25, 0.25])
+    assert crossing(loss, score, np.ones(5), 0.29) == pytest.approx(1.5)
+    weighty = np.array([1.0, 3.0, 1.0, 1.0, 1.0])  # the pool is (3 * 0.3 + 0.36) / 4 = 0.315
+    assert crossing(loss, score, weighty, 0.28) == pytest.approx(1.4 + 0.2 * 0.035 / 0.065)
+
+
+def test_a_crossing_beyond_the_losses_is_none():
+    """Minus infinity where no score reaches the bar, plus infinity where the last one does."""
+    loss, score = np.array([1.0, 1.2, 1.4]), np.array([0.5, 0.4, 0.3])
+    assert crossing(loss, score, np.ones(3), 0.6) == -np.inf
+    assert crossing(loss, score, np.ones(3), 0.2) == np.inf
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_curve_is_the_closest_one_that_never_rises(seed: int):
+    """The crossing of the weighted least squares curve that non-negative falls give."""
+    rng = np.random.default_rng(seed)
+    loss = np.sort(rng.uniform(2, 3, 9))
+    score = relu(loss, 2.6, 0.8, 0.25) + 0.05 * rng.standard_normal(9)
+    weight = rng.uniform(0.5, 3, 9)
+    steps, root = np.triu(np.ones((9, 9))), np.sqrt(weight)  # a curve is a sum of falls
+    falls = lsq_linear(root[:, None] * steps, root * score, bounds=(0, np.inf), tol=1e-14).x
+    best = steps @ falls
+    at = np.flatnonzero(best >= 0.3).max()
+    by_hand = np.interp(0.3, best[[at + 1, at]], loss[[at + 1, at]])
+    assert crossing(loss, score, weight, 0.3) == pytest.approx(by_hand, abs=1e-4)
+
+
+def test_the_bar_is_a_fiftieth_of_the_way_to_the_best_score():
+    """0.25 + 0.02 * 0.75 = 0.265: a line of slope 0.5 from 2.55 on reaches it 0.03 later."""
+    loss = np.linspace(2.0, 3.0, 1001)
+    found = truths_of(loss[::10], relu(loss[::10], 2.55, 0.5, 0.25)).crossing
+    assert found is not None
+    assert found.bar == pytest.approx(0.265)
+    assert found.loss == pytest.approx(2.52, abs=0.002)
+    assert found.target is Estimand.CROSSING
+
+
+def test_without_a_best_score_the_spread_of_the_finetuned_ones_counts():
+    """Of a metric that nobody knows: finetuned scores from 10 to 60 put the bar 1 above chance."""
+    rows = [
+        {
+            "checkpoint": f"c{i}", "loss": 3.0 - 0.1 * i, "task": "t", "setting": setting,
+            "examples": None if setting == "few_shot" else 64, "metric": "points",
+            "score": score, "stderr": 0.01, "chance": 10.0, "higher_is_better": True,
+        }
+        for i in range(11)
+        for setting, score in (
+            ("few_shot", 10.0 + 20 * max(0.1 * i - 0.5, 0)), ("finetuned", 10.0 + 5 * i)
+        )
+    ]  # fmt: skip
+    for hide in (False, True):
+        options = SelectOptions(at_chance_only=hide)
+        found = ground_truths(select(read_table(rows), options)).crossing
+        assert found is not None
+        assert found.bar == pytest.approx(11.0)
+        assert found.loss == pytest.approx(2.45)  # 20 points per nat past 2.5
+
+
+def test_elbow_and_crossing_say_which_they_are_and_hold_their_own_estimate():
+    """On 30 simulated series of every kind."""
+    for number in range(30):
+        found = ground_truths(simulated(number).scores)
+        for target in Estimand:
+            truth = found.of(target)
+            assert (truth is None) == (found.why_not(target) is not None)
+            if truth is not None:
+                assert truth.target is target
+                assert truth.p05 <= truth.loss <= truth.p95
+
+
+def test_the_interval_covers_which_models_there_are():
+    """Where scores past the elbow alone scatter, it hangs on those few: wider than its profile."""
+    loss = np.linspace(2.0, 3.0, 41)
+    score = relu(loss, 2.25, 1.0, 0.25) + 0.04 * np.cos(7 * np.arange(41)) * (loss < 2.25)
+    tried = np.linspace(np.sort(loss)[1], loss.max(), 4001)
+    rss, slope, _ = profile(loss, score, tried)
+    low, high = profile_interval(np.where(slope > 0, rss, np.inf), tried, score)
+    found = truth_of(loss, score)
+    assert found is not None
+    assert found.p95 - found.p05 > 1.5 * (high - low)
+
+
+@pytest.fixture(scope="module")
+def cut() -> dict[str, list[tuple[GroundTruths, GroundTruths]]]:
+    """What the halves of 60 simulated and of all bundled series show."""
+    return {
+        "simulated": [both(simulated(number).scores, 0) for number in range(60)],
+        "bundled": [both(each.scores, 0) for each in bundled()],
+    }
+
+
+@pytest.mark.parametrize("target", Estimand)
+@pytest.mark.parametrize("name", ["simulated", "bundled"])
+def test_halves_of_a_series_agree(cut, name: str, target: Estimand):
+    """In at least 85% within their 90% intervals (docs/truth.md), which are no wider than usual."""
+    found = agreement(cut[name], target)
+    assert found.pairs > 10
+    assert found.share >= 0.85
+    assert found.width < WIDEST[name]

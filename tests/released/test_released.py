@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ def test_a_written_forecast_fits_the_schema_of_today():
         "overridden",
         "at_loss",
         "at_compute",
+        "observed",
         "rows",
         "distribution",
         "lines",
@@ -98,9 +100,20 @@ def test_a_frozen_forecast_has_the_distribution_it_was_frozen_with():
 
 
 def test_a_frozen_forecast_scores_as_it_did():
-    """Truth, hit, CRPS, log score and the guess beside it, to the last digit but one."""
+    """Truth, hit, CRPS, log score and the guess beside it, to the last digit but one.
+
+    The interval of the truth covers since then which checkpoints there are: it holds the old one.
+    """
     words = ("score", RELEASED / "frozen.json", "--table", RELEASED / "table.csv", "--json")
-    assert_same(json.loads(command(*words)), read("score.json"))
+    now, then = json.loads(command(*words)), read("score.json")
+    for new, old in zip(now["scores"], then["scores"], strict=True):
+        assert new["target"] == "elbow"
+        assert new["truth_p05"] <= old["truth_p05"]
+        assert new["truth_p95"] >= old["truth_p95"]
+        old |= {name: new[name] for name in ("truth_p05", "truth_p95")}
+        ends = f"{new['truth_p05']:.3f} to {new['truth_p95']:.3f}"
+        old["reason"] = re.sub(r"\(.* to .*\)", f"({ends})", old["reason"])
+    assert_same(now, then)
 
 
 def test_a_tally_goes_on_where_it_stood(tmp_path: Path):

@@ -33,7 +33,7 @@ def test_a_name_is_a_name():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("A=1,alph=2", "no constant 'alph' .* Did you mean alpha"),
+        ("A=1,alph=2", "no constant 'alph' .* Did you mean \"alpha\""),
         ("A=1,alpha=.3", "lacks of"),
         ("A=1,B=2,alpha=.3,beta=.3", "lacks E"),
         ("E=1,A=1,B=2,beta=.3", "lacks alpha"),

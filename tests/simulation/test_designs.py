@@ -142,6 +142,8 @@ def test_a_file_is_read(tmp_path: Path):
     assert [each.name for each in design.future] == ["a-4", "a-5", "b"]
     assert design.truth.form is LawForm.POWER
     assert design.score_range == 0.5
+    assert (design.floor_nats, design.snapshots) == (None, False)
+    assert own(tmp_path, "snapshots = true\n" + TOML).snapshots
     table = simulate(design, rng=np.random.default_rng(0)).table
     assert len(table) == 6 + 3 * 2
     future = dict(table.frame.select("checkpoint", "future").iter_rows())
@@ -158,6 +160,7 @@ def test_losses_may_come_from_named_constants(tmp_path: Path):
     design = own(tmp_path, text.replace("[truth]", '[loss]\nlaw = "epoch"\nshift = -0.5\n[truth]'))
     wanted = CHINCHILLA_LAWS["epoch"].loss(1e9, [1e9, 2e9]) - 0.5
     np.testing.assert_allclose(losses_of(design.checkpoints[:2]), wanted)
+    assert design.floor_nats == pytest.approx(1.81686 - 0.5)
     assert [each.name for each in design.checkpoints[:2]] == ["a-step1000", "a-step2000"]
 
 

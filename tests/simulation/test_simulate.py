@@ -26,6 +26,8 @@ from emergecast.simulation import (
     simulate,
 )
 from emergecast.simulation._departures import departed
+from emergecast.simulation._noiseless import rows_of
+from emergecast.simulation._simulate import _scores
 
 SMALL = load_design("small")
 PAIR = load_design("two-series")
@@ -96,7 +98,9 @@ def test_scores_without_noise_are_the_law(law):
     assert (~few).sum() == 8 * 4 * 2
 
 
-def departed_scores(departure: Departure, design: Design, simulated: Simulated):
+def departed_scores(  # noqa: C901  a branch for each departure
+    departure: Departure, design: Design, simulated: Simulated
+):
     """The noiseless scores that each departure's definition gives, written out."""
     truth = quiet(design)
     loss, examples, few, _ = columns(simulated)
@@ -115,8 +119,21 @@ def departed_scores(departure: Departure, design: Design, simulated: Simulated):
         elbow = elbow_of(truth, amounts + np.where(seen, math.sqrt(5.0 * 100_000.0), 0.0))
     if departure is Departure.SERIES_OFFSETS:
         loss = loss + 0.5 * spread * np.where((frame["series"] == "b").to_numpy(), 0.5, -0.5)
+    if departure is Departure.ONE_ELBOW:
+        elbow = np.full(loss.shape, truth.elbow_max)
+        slope = slope * 0.1 * 10.0 ** (np.log(amounts / 5.0) / np.log(100_000.0 / 5.0))
+    if departure is Departure.ANNEALING:
+        annealed = {"c03", "c06", *(f"c{number:02d}" for number in range(9, 14))}
+        runs_on = np.array([name not in annealed for name in frame["checkpoint"]])
+        loss = loss - 0.3 * spread * runs_on
     past = elbow - loss
     gain = slope * np.maximum(past, 0.0)
+    if departure is Departure.TOE:
+        start = 4 * 0.6 * spread / (1 + np.exp(2 - past / (0.6 * spread)))
+        gain = slope * np.where(past > 1.2 * spread, past, start)
+    if departure is Departure.CURVED_AXIS:
+        stretch = (truth.elbow - 1.69) * np.log((elbow - 1.69) / (loss - 1.69))
+        gain = slope * np.maximum(stretch, 0.0)
     if departure is Departure.SMOOTH_ELBOW:
         gain = slope * 0.3 * spread * np.logaddexp(0.0, past / (0.3 * spread))
     if departure is Departure.CEILING:
@@ -130,12 +147,12 @@ def departed_scores(departure: Departure, design: Design, simulated: Simulated):
     return 0.25 + gain
 
 
-CERTAIN = [
-    each
-    for each in Departure
-    if each
-    not in {Departure.HEAVY_TAILS, Departure.BIMODAL_RUNS, Departure.SHARED_DEVIATION}
-]  # fmt: skip
+RANDOM = {
+    Departure.HEAVY_TAILS, Departure.BIMODAL_RUNS, Departure.SHARED_DEVIATION,
+    Departure.GROWING_NOISE,
+}  # fmt: skip
+"""They have no part in noiseless scores."""
+CERTAIN = [each for each in Departure if each not in {*RANDOM, Departure.WEAK_CHECKPOINTS}]
 
 
 @pytest.mark.parametrize("departure", CERTAIN)
@@ -163,15 +180,20 @@ def test_a_departure_leaves_every_other_score_as_it_was(departure: Departure):
     noiseless = exact(design)
     means = [scores(drawn(noiseless, quiet(design), name)) for name in (None, departure)]
     same = {key for key in before if abs(means[0][key] - means[1][key]) < 1e-12}
-    assert same or departure in {Departure.SMOOTH_ELBOW, Departure.FALLING_SLOPE}
+    assert same or departure in {Departure.SMOOTH_ELBOW, Departure.TOE, Departure.FALLING_SLOPE}
     assert all(before[key] == after[key] for key in same)
     assert any(before[key] != after[key] for key in before)
 
 
 def many(departure=None, n: int = 400, *, design: Design, truth: Truth) -> np.ndarray:
-    """Scores of n tables, shape (n, rows)."""
-    tables = [drawn(design, truth, departure, seed) for seed in range(n)]
-    return np.array([each.table.frame["score"].to_numpy() for each in tables])
+    """Scores of n tables, shape (n, rows); without the tables, which take most of the time."""
+    effects = departure if isinstance(departure, Effects) else Effects()
+    effects = departed(departure, design) if isinstance(departure, str) else effects
+    roots = [int(np.random.default_rng(seed).integers(2**63)) for seed in range(n)]
+    found = [_scores(design, truth, effects, rows_of(design), root) for root in roots]
+    table = drawn(design, truth, departure, n - 1).table
+    assert (found[-1] == table.frame["score"].to_numpy()).all()
+    return np.array(found)
 
 
 TINY = dataclasses.replace(
@@ -225,6 +247,17 @@ def test_heavy_tails_are_students():
     heavy = (many("heavy-tails", design=design, truth=truth) - means) / 0.05
     assert stats.kstest(heavy.ravel(), stats.t(3).cdf).pvalue > 0.01
     assert (np.argsort(heavy[:, 0]) == np.argsort(normal[:, 0])).all()
+
+
+def test_noise_grows_with_the_gain():
+    """Normal with sd tau + 0.15 gain, few-shot rows too."""
+    design, truth = exact(TINY), dataclasses.replace(TINY.truth, tau=0.02)
+    mean = drawn(design, quiet(TINY)).table.frame["score"].to_numpy()
+    scatter = many("growing-noise", design=design, truth=truth) - mean
+    wanted = 0.02 + 0.15 * (mean - 0.25)
+    assert wanted.max() > 2 * wanted.min()
+    assert np.abs((scatter / wanted).std(axis=0) - 1).max() < 4 / math.sqrt(800)
+    assert stats.kstest((scatter / wanted).ravel(), "norm").pvalue > 0.01
 
 
 def test_bimodal_runs_have_all_of_the_skill_or_none():
@@ -291,7 +324,10 @@ def test_the_estimand_of_the_law_is_its_own_elbow(seed: int):
     assert estimand(design, truth) == pytest.approx(truth.elbow, abs=1e-9)
 
 
-@pytest.mark.parametrize("departure", ["smooth-elbow", "ceiling", "series-offsets"])
+BENT = ["smooth-elbow", "ceiling", "series-offsets", "toe", "curved-axis"]
+
+
+@pytest.mark.parametrize("departure", BENT)
 @pytest.mark.parametrize("seed", range(4))
 def test_the_estimand_of_a_bent_curve_is_the_least_squares_one(departure: str, seed: int):
     """From forty starts curve_fit finds no better ReLU, and the same elbow."""
@@ -305,7 +341,7 @@ def test_the_estimand_of_a_bent_curve_is_the_least_squares_one(departure: str, s
         return base + slope * np.maximum(elbow - at, 0.0)
 
     best, elbow = np.inf, np.nan
-    for start in np.linspace(np.sort(loss[few])[2], 2.9, 40):
+    for start in np.linspace(np.unique(loss[few])[1] + 0.01, 2.9, 40):
         fitted, _ = curve_fit(relu, loss[few], score[few], p0=(start, 0.5, 0.25), maxfev=4000)
         rss = float(np.sum((relu(loss[few], *fitted) - score[few]) ** 2))
         if rss < best:
@@ -358,6 +394,9 @@ def test_hidden_task_data_do_not_move_the_estimand():
             "overtrained",
             r"does not tell overtrained checkpoints apart.*params and tokens",
         ),
+        (dataclasses.replace(SMALL, floor_nats=None), "curved-axis", r"no scaling law.*\[loss\]"),
+        (dataclasses.replace(SMALL, floor_nats=1.9), "curved-axis", r"no more than its floor, 1.9"),
+        (SMALL.with_weak(3), "weak-checkpoints", r"an untrained one has 10.8 nats"),
     ],
 )
 def test_a_departure_that_means_nothing_here_is_refused(design, departure, message):
@@ -372,6 +411,10 @@ def test_impossible_effects_and_truths_are_refused():
         Effects(ceiling=-1.0)
     with pytest.raises(OptionError, match=r"effect deviation must be at least 0"):
         Effects(deviation=math.nan)
+    with pytest.raises(OptionError, match=r"shift_kept must lie between 0 and 1, not 2"):
+        Effects(shift_kept=2.0)
+    with pytest.raises(OptionError, match=r"softness and toe both round the elbow"):
+        Effects(softness=0.1, toe=0.1)
     with pytest.raises(OptionError, match=r"elbow_max \(2\) must be above its elbow \(2.18\)"):
         quiet(elbow_max=2.0)
     with pytest.raises(OptionError, match=r"tau must be at least 0, not -1"):

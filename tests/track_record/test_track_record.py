@@ -18,7 +18,7 @@ from emergecast.errors import FrozenError, OptionError, SelectionError
 from emergecast.forecasts import ForecastOptions, Verdict
 from emergecast.inference import FitOptions, fit
 from emergecast.measurements import SelectOptions, read_table, select
-from emergecast.observed import ground_truth
+from emergecast.observed import ground_truths
 from emergecast.track_record import (
     FrozenForecast,
     FrozenScore,
@@ -52,19 +52,19 @@ def frozen() -> FrozenForecast:
 def test_the_truth_is_that_of_all_later_few_shot_scores(frozen: FrozenForecast):
     """And every score is that of the frozen distribution there."""
     found = score_frozen(frozen, rows())
-    truth = ground_truth(select(read_table(rows()), SelectOptions()))
+    truth = ground_truths(select(read_table(rows()), SelectOptions())).elbow
     assert truth is not None
     assert found.status is ScoreStatus.SCORED
-    assert found.truth == pytest.approx(truth.elbow)
+    assert found.truth == pytest.approx(truth.loss)
     assert found.truth == pytest.approx(1.93, abs=0.02)
     assert (found.truth_p05, found.truth_p95) == (truth.p05, truth.p95)
     assert frozen.elbow is not None
     p05, p95 = frozen.elbow["p05"], frozen.elbow["p95"]
     assert p05 is not None
     assert p95 is not None
-    assert found.hit is (p05 <= truth.elbow <= p95)
-    assert found.crps == pytest.approx(crps(frozen, truth.elbow))
-    assert found.pit == pytest.approx(float(frozen.cumulative(truth.elbow)))
+    assert found.hit is (p05 <= truth.loss <= p95)
+    assert found.crps == pytest.approx(crps(frozen, truth.loss))
+    assert found.pit == pytest.approx(float(frozen.cumulative(truth.loss)))
     assert found.warnings == ()
 
 

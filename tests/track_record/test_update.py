@@ -10,6 +10,7 @@ import jsonschema
 import polars as pl
 import pytest
 from tests import designs
+from tests.cli.flat import flat
 from typer.testing import CliRunner
 
 from emergecast.cli import app
@@ -99,12 +100,12 @@ def test_what_cannot_be_compared_is_named(old: dict[str, Path], tmp_path: Path):
     other = write(tmp_path / "other.csv", SEEN, task="other")
     done = call("fit", other, *QUICK, "--update", old["frozen"])
     assert done.exit_code == 2
-    assert "is a forecast of quiz / default in nats, and this is one of other" in done.stderr
+    assert "is a forecast of quiz / default in nats, and this is one of other" in flat(done.stderr)
     done = call("fit", old["table"], *QUICK, "--update", old["table"])
     assert done.exit_code == 2
-    assert "is not JSON" in done.stderr
+    assert "is not JSON" in flat(done.stderr)
     both = tmp_path / "both.csv"
     pl.concat([pl.read_csv(old["table"]), pl.read_csv(other)]).write_csv(both)
     done = call("fit", both, *QUICK, "--update", old["frozen"])
     assert done.exit_code == 2
-    assert "--update is for one forecast, and there are 2" in done.stderr
+    assert "--update is for one forecast, and there are 2" in flat(done.stderr)

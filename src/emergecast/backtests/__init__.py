@@ -9,6 +9,7 @@ from __future__ import annotations
 from emergecast.backtests._backtest import backtest
 from emergecast.backtests._rows import (
     FORECAST,
+    RIVALS,
     Backtest,
     BacktestOutcome,
     BacktestRow,
@@ -16,10 +17,11 @@ from emergecast.backtests._rows import (
     Skill,
     Tally,
 )
-from emergecast.backtests._settings import BacktestOptions
+from emergecast.backtests._settings import BacktestOptions, ground_of, settings_of
 
 __all__ = [
     "FORECAST",
+    "RIVALS",
     "Backtest",
     "BacktestOptions",
     "BacktestOutcome",
@@ -28,4 +30,6 @@ __all__ = [
     "Skill",
     "Tally",
     "backtest",
+    "ground_of",
+    "settings_of",
 ]

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 from emergecast.backtests._rows import FORECAST, Backtest, BacktestOutcome, BacktestRow
 from emergecast.backtests._settings import (
@@ -18,20 +17,19 @@ from emergecast.backtests._settings import (
     ground_of,
     settings_of,
 )
-from emergecast.baselines import Baseline, Guess, baselines
+from emergecast.baselines import Baseline, Guess, baselines, continuous_metrics
 from emergecast.errors import FitError, SelectionError, given
-from emergecast.forecasts import ForecastOptions, Verdict, forecast
+from emergecast.forecasts import ForecastOptions, NoDistribution, Verdict, forecast, to_score
 from emergecast.inference import FitOptions
-from emergecast.measurements import Measurements, SelectOptions, read_table, select
+from emergecast.measurements import Measurements, SelectOptions, read_table
 from emergecast.track_record import crps, log_score
 
 if TYPE_CHECKING:
+    from emergecast.forecasts import Forecast
     from emergecast.inference import Fit, LossDistribution
 
 PLAIN = "log-power"
 """Law whose prior the baselines take."""
-CONTINUOUS = ("logprob", "log_prob", "loglikelihood", "log_likelihood", "brier_score")
-"""Metrics that two-step takes, the first that the table has."""
 FAILURES = (FitError, SelectionError, ArithmeticError, np.linalg.LinAlgError)
 
 OnRow = Callable[[int, int, BacktestRow], None]
@@ -77,6 +75,7 @@ def backtest(
         metric=ground.selection.metric,
         series=ground.selection.series,
         truth=ground.truth,
+        other_truth=ground.other_truth,
         horizon=ground.horizon,
         law=ground.law,
         few_shot_examples=ground.few_shot_examples,
@@ -97,6 +96,7 @@ def _run(ground: Ground, setting: BacktestSetting) -> Iterator[BacktestRow]:
         law=setting.law,
         few_shot_examples=setting.few_shot_examples,
         outcome=BacktestOutcome.NOT_POSSIBLE,
+        target=ground.truth.target,
         reasons=(setting.reason,),
     )
     table = setting.table
@@ -113,7 +113,7 @@ def _run(ground: Ground, setting: BacktestSetting) -> Iterator[BacktestRow]:
     started = time.perf_counter()
     try:
         plain = ground.fit(table, PLAIN, setting.few_shot_examples)
-        continuous = _continuous(ground, table) if Baseline.TWO_STEP in setting.rivals else None
+        continuous = continuous_metrics(table, ground.rows, plain.selection)
     except FAILURES:
         return  # the forecast's own row holds the error
     for name in setting.rivals:
@@ -140,7 +140,7 @@ def _forecast(ground: Ground, table: Measurements, row: BacktestRow) -> Backtest
     if made.verdict is Verdict.REFUSED:
         row = replace(row, outcome=BacktestOutcome.REFUSED)
     else:
-        row = _scored(ground, row, made)
+        row = _by_target(ground, row, made)
         if made.compute is not None and made.compute.flops is not None:
             flops = made.compute.flops
             row = replace(row, flops_p05=flops.p05, flops_p50=flops.p50, flops_p95=flops.p95)
@@ -149,7 +149,7 @@ def _forecast(ground: Ground, table: Measurements, row: BacktestRow) -> Backtest
 
 def _sized(ground: Ground, row: BacktestRow, fitted: Fit) -> BacktestRow:
     """The row with what it rests on and how far ahead the truth lies."""
-    data, truth = fitted.data, ground.truth.elbow
+    data, truth = fitted.data, ground.truth.loss
     ratio = ground.compute.ratio(data.strongest_loss, truth) if ground.compute else None
     return replace(
         row,
@@ -162,9 +162,19 @@ def _sized(ground: Ground, row: BacktestRow, fitted: Fit) -> BacktestRow:
     )
 
 
+def _by_target(ground: Ground, row: BacktestRow, made: Forecast) -> BacktestRow:
+    """The row scored by its distribution of the target, or by that of the elbow where asked to."""
+    target, stand_in = ground.truth.target, ground.options.stand_in
+    found = to_score(made, target, stand_in=stand_in)
+    if isinstance(found, NoDistribution):
+        return replace(row, outcome=BacktestOutcome.NOT_DEFINED, reasons=(found.reason,))
+    own = not isinstance(made.distribution_of(target), NoDistribution)
+    return replace(_scored(ground, row, found), stands_in=not own)
+
+
 def _scored(ground: Ground, row: BacktestRow, distribution: LossDistribution) -> BacktestRow:
     """The row with its quantiles and scores."""
-    truth = ground.truth.elbow
+    truth = ground.truth.loss
     p05, p50, p95 = (float(value) for value in distribution.quantile([0.05, 0.5, 0.95]))
     return replace(
         row,
@@ -190,6 +200,7 @@ def _rival(
         law=None,
         few_shot_examples=made.few_shot_examples,
         outcome=BacktestOutcome.NOT_DEFINED,
+        target=ground.truth.target,
         reasons=(guess.reason,),
         n_rows=made.n_rows,
         n_checkpoints=made.n_checkpoints,
@@ -200,26 +211,3 @@ def _rival(
     )
     row = bare if guess.distribution is None else _scored(ground, bare, guess.distribution)
     return replace(row, seconds=seconds)
-
-
-def _continuous(ground: Ground, table: Measurements) -> pl.DataFrame | None:
-    """Scores of the first continuous metric there is, beside those of the fit; higher is better."""
-    own = ground.selection.metric
-    there = set(table.frame.filter(pl.col("task") == ground.selection.task)["metric"].to_list())
-    name = next((each for each in CONTINUOUS if each in there and each != own), None)
-    if name is None:
-        return None
-    key = ["series", "checkpoint", "loss", "few_shot", "examples", "subset", "seed", "snapshot"]
-    try:
-        other = select(table, replace(ground.rows, metric=name, lower_is_better=None))
-    except SelectionError:
-        return None
-    means = [
-        chosen.rows.group_by(key).agg(pl.col("score").mean().alias(column))
-        for chosen, column in (
-            (select(table, replace(ground.rows, metric=own)), "score"),
-            (other, "continuous"),
-        )
-    ]
-    joined = means[0].join(means[1], on=key, nulls_equal=True)
-    return joined.sort(key).select("loss", "few_shot", "continuous", "score")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -11,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from emergecast.baselines import REFERENCES, Baseline
 from emergecast.measurements import marked
+from emergecast.observed import Estimand
 from emergecast.records import as_json, finite
+from emergecast.track_record import skill_over
 
 if TYPE_CHECKING:
     from emergecast.forecasts import Override
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 FORECAST = "forecast"
 """Name of the forecast among the forecasters; the others are baselines."""
+
+
+RIVALS = (*REFERENCES, Baseline.PRIOR)
+"""Baselines that skill is measured over."""
 
 
 class Part(StrEnum):
@@ -43,7 +49,7 @@ class BacktestOutcome(StrEnum):
     REFUSED = "refused"
     """The forecast was refused by its verdict, so there is nothing to score."""
     NOT_DEFINED = "not defined"
-    """The baseline has nothing to go by."""
+    """The baseline has nothing to go by, or the forecast has no distribution of the target."""
     NOT_POSSIBLE = "not possible"
     """The table does not allow the setting."""
     FAILED = "failed"
@@ -64,6 +70,10 @@ class BacktestRow:
     few_shot_examples: float
     """D0."""
     outcome: BacktestOutcome
+    target: Estimand = Estimand.ELBOW
+    """What the truth is that it is scored against."""
+    stands_in: bool = False
+    """Whether a distribution of the elbow was scored against another target, as asked for."""
     verdict: str | None = None
     reasons: tuple[str, ...] = ()
     n_rows: int | None = None
@@ -120,15 +130,20 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skill:
-    """1 - mean CRPS / mean CRPS of a rival, over the rungs of the ladder where both are scored."""
+    """How much better than a rival, over the rungs of the ladder where both are scored.
+
+    Without a standard error: all rungs share one truth, so one table is one example.
+    """
 
     forecaster: str
     against: str
     rungs: int
     value: float
-    """1 is perfect, 0 as good as the rival, below 0 worse."""
-    stderr: float | None
-    """Jackknife over rungs; None for a single one. Rungs share rows, so it is a lower bound."""
+    """1 - mean CRPS / mean CRPS of the rival: 1 is perfect, 0 as good as the rival, below 0
+    worse."""
+    per_rung: float
+    """Mean of ln(CRPS of the rival / CRPS), each capped: above 0 better, 0.69 is half the
+    rival's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +154,9 @@ class Backtest:
     metric: str
     series: tuple[str, ...]
     truth: GroundTruth
-    """Few-shot elbow of all few-shot scores."""
+    """What all few-shot scores show, by the definition that forecasts are scored against."""
+    other_truth: GroundTruth | None = None
+    """What they show by the other definition; None where they do not."""
     horizon: float
     """Loss of the weakest checkpoint above chance few-shot, nats."""
     law: str
@@ -166,7 +183,7 @@ class Backtest:
         """Truth, law and D0 in a few words."""
         truth = self.truth
         return (
-            f"few-shot elbow measured at {truth.elbow:.3f} nats (90% {truth.p05:.3f} to "
+            f"few-shot {truth.target} measured at {truth.loss:.3f} nats (90% {truth.p05:.3f} to "
             f"{truth.p95:.3f}); {self.law} law, D0 = {self.few_shot_examples:g}"
             + "".join(f"; changed: {each.kind} {each.name}" for each in self.overridden)
         )
@@ -179,15 +196,15 @@ class Backtest:
 
     @property
     def skill(self) -> tuple[Skill, ...]:
-        """Skill on the ladder of the forecast and of each baseline, over no-change and the prior.
+        """Skill on the ladder of the forecast and of each baseline, over each of `RIVALS`.
 
         Empty where no rung has both sides scored.
         """
         names = dict.fromkeys(row.forecaster for row in self.rows if row.part is Part.LADDER)
         found = [
-            _skill(name, rival, self._of(Part.LADDER, name), self._of(Part.LADDER, rival))
+            _skill(name, str(rival), self._of(Part.LADDER, name), self._of(Part.LADDER, rival))
             for name in names
-            for rival in ("no-change", "prior")
+            for rival in RIVALS
             if name != rival
         ]
         return tuple(each for each in found if each is not None)
@@ -209,7 +226,7 @@ class Backtest:
 
     def to_frame(self) -> pl.DataFrame:
         """One row per record, in the fields of `BacktestRow`; reasons joined into one text."""
-        texts = {"part", "setting", "forecaster", "law", "outcome", "verdict", "reasons"}
+        texts = {"part", "setting", "forecaster", "law", "outcome", "target", "verdict", "reasons"}
         counts = {"n_rows", "n_checkpoints", "n_amounts"}
         schema: dict[str, pl.DataType] = {
             name: pl.String()
@@ -217,7 +234,7 @@ class Backtest:
             else pl.Int64()
             if name in counts
             else pl.Boolean()
-            if name == "covered"
+            if name in {"covered", "stands_in"}
             else pl.Float64()
             for name in BacktestRow.__slots__
         }
@@ -228,11 +245,11 @@ class Backtest:
         shown = ", ".join(
             f"{each.forecaster} {each.value:+.2f}"
             for each in self.skill
-            if each.against == "no-change" and each.forecaster == FORECAST
+            if each.against == Baseline.CUT_PRIOR and each.forecaster == FORECAST
         )
         return (
-            f"Backtest({self.title}: truth {self.truth.elbow:.3f} nats, {len(self.rows)} rows"
-            + (f", skill over no-change: {shown})" if shown else ")")
+            f"Backtest({self.title}: {self.truth.target} {self.truth.loss:.3f} nats, "
+            f"{len(self.rows)} rows" + (f", skill over the cut prior: {shown})" if shown else ")")
         )
 
 
@@ -273,18 +290,13 @@ def _skill(
         for row in rows
         if row.crps is not None and row.setting in theirs
     ]
-    if not pairs:
+    found = skill_over({"": pairs})
+    if found is None:
         return None
-    mine, other = np.array(pairs).T
-    n = len(pairs)
-    stderr = None
-    if n > 1:
-        without = 1.0 - (mine.sum() - mine) / (other.sum() - other)
-        stderr = float(math.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2)))
     return Skill(
         forecaster=name,
         against=rival,
-        rungs=n,
-        value=float(1.0 - mine.sum() / other.sum()),
-        stderr=stderr,
+        rungs=found.rungs,
+        value=found.value,
+        per_rung=found.per_rung,
     )

@@ -17,7 +17,7 @@ from emergecast.errors import FitError, OptionError
 from emergecast.forecasts import Thresholds, default_thresholds, overrides
 from emergecast.inference import SEED, FitOptions, fit
 from emergecast.measurements import Measurements, SelectOptions, select
-from emergecast.observed import GroundTruth, ObservedCompute, ground_truth
+from emergecast.observed import IT_TAKES, Estimand, GroundTruth, ObservedCompute, ground_truths
 
 if TYPE_CHECKING:
     from emergecast.forecasts import Override
@@ -52,6 +52,12 @@ class BacktestOptions:
     default."""
     seed: int = SEED
     """Of the baselines' resampling."""
+    target: Estimand = Estimand.ELBOW
+    """What the truth is: the elbow of a ReLU through all few-shot scores, or their crossing of a
+    bar a little above chance (docs/truth.md)."""
+    stand_in: bool = False
+    """Score a forecast's distribution of the elbow where it has none of the target; every row that
+    this concerns says so."""
 
     def __post_init__(self) -> None:
         Thresholds().override(self.rules)  # so that a wrong name stops before anything is fitted
@@ -90,6 +96,9 @@ class Ground:
     selection: Selection
     """Of all rows."""
     truth: GroundTruth
+    """Of the target asked for."""
+    other_truth: GroundTruth | None
+    """Of the other one."""
     horizon: float
     at_chance: Measurements
     """Rows of the checkpoints weaker than the horizon."""
@@ -109,7 +118,8 @@ class Ground:
         """The fit of some of the rows."""
         own = law == self.law
         fitting = self.fitting if own else replace(self.fitting, law=law, weights="fixed")
-        return fit(table, self.rows, replace(fitting, few_shot_examples=few_shot_examples))
+        options = replace(fitting, few_shot_examples=few_shot_examples)
+        return fit(table, self.rows, options, few_shot_only=True)
 
 
 def ground_of(
@@ -123,7 +133,7 @@ def ground_of(
             f"shift {chosen.shift!r}: leave both out."
         )
     selection = select(table, chosen)
-    limit, truth = _shown(selection)
+    limit, truth, other = _shown(selection, options.target)
     if Part.LADDER in options.parts:
         _refuse_horizons(options.horizons, selection, limit)
     table = _chosen(table, selection)
@@ -136,6 +146,7 @@ def ground_of(
         fitting=fitting,
         selection=selection,
         truth=truth,
+        other_truth=other,
         horizon=limit,
         at_chance=kept,
         few_shot_examples=0.0,
@@ -152,14 +163,15 @@ def ground_of(
     )
 
 
-def _shown(selection: Selection) -> tuple[float, GroundTruth]:
-    """The horizon and the truth, or an error that says why the rows show none."""
+def _shown(selection: Selection, target: Estimand) -> tuple[float, GroundTruth, GroundTruth | None]:
+    """The horizon, the truth and that by the other definition, or an error that says why not."""
     if selection.all_few_shot.is_empty():
         raise FitError(
             f"task {selection.task!r} has no few-shot rows, so nothing shows when it emerged: a "
             "backtest needs few-shot scores of checkpoints at chance and above it."
         )
-    limit, truth = horizon(selection), ground_truth(selection)
+    limit, truths = horizon(selection), ground_truths(selection)
+    truth = truths.of(target)
     if limit is None:
         raise FitError(
             f"no checkpoint of task {selection.task!r} is above chance few-shot, so there is "
@@ -169,8 +181,7 @@ def _shown(selection: Selection) -> tuple[float, GroundTruth]:
     if truth is None:
         raise FitError(
             f"the few-shot scores of task {selection.task!r} do not show where it emerged: a "
-            "ground truth needs few-shot scores at five losses or more, three above chance, that "
-            "rise as the loss falls."
+            f"ground truth takes more ({IT_TAKES}). {truths.why_not(target)}"
         )
     if not (selection.rows["loss"] > limit).any():
         raise FitError(
@@ -178,7 +189,8 @@ def _shown(selection: Selection) -> tuple[float, GroundTruth]:
             "that of the weakest one above chance few-shot, so none is left to forecast from: add "
             "weaker checkpoints."
         )
-    return limit, truth
+    other = next(truths.of(each) for each in Estimand if each is not target)
+    return limit, truth, other
 
 
 def _refuse_horizons(asked: Sequence[float], selection: Selection, limit: float) -> None:
@@ -282,7 +294,8 @@ def _laws(ground: Ground) -> Iterator[BacktestSetting]:
 def _amounts(ground: Ground) -> Iterator[BacktestSetting]:
     base = ground.few_shot_examples
     rows = select(ground.at_chance, ground.rows).rows
-    smallest = float(rows["examples"].drop_nulls().min())  # type: ignore[arg-type]
+    amounts = rows["examples"].drop_nulls().cast(pl.Float64).to_numpy()
+    smallest = float(amounts.min(initial=np.inf))
     names = {value: f"D0 = {value:g}" for value in sorted({*AMOUNTS, base})}
     names |= {
         factor * base: f"D0 = {factor * base:g} ({factor:g} x {base:g})" for factor in MULTIPLES

@@ -9,19 +9,22 @@ from __future__ import annotations
 from emergecast.baselines._baselines import (
     FREEDOM,
     NEAREST,
+    REFERENCES,
     SHARE,
     Baseline,
-    Guess,
-    StudentT,
     baselines,
 )
+from emergecast.baselines._continuous import continuous_metrics
+from emergecast.baselines._guess import Guess, StudentT
 
 __all__ = [
     "FREEDOM",
     "NEAREST",
+    "REFERENCES",
     "SHARE",
     "Baseline",
     "Guess",
     "StudentT",
     "baselines",
+    "continuous_metrics",
 ]

@@ -26,6 +26,8 @@ SHARPNESS = 0.1
 BREAKS, POWERS = 60, 24
 STEEPEST = 200.0
 """Largest exponent of the broken power law."""
+EXPONENTS = np.geomspace(0.01, 2.0, 120)
+"""Exponents of a power law in compute; the smallest is nearly a line in its logarithm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +37,9 @@ class Scale:
     chance: float
     best: float | None
     """Best attainable score; None where there is none."""
-    bar: float
-    """The score at which a curve counts as having left chance."""
+    bar: float | Floats
+    """The score at which a curve counts as having left chance; shape (B,) where every column has
+    its own."""
 
 
 class Curve(Protocol):
@@ -101,20 +104,44 @@ def broken_power_law(loss: Floats, scores: Floats, scale: Scale, /) -> tuple[Flo
     powers = np.geomspace(1.0, STEEPEST, POWERS)
     at, power = (part.ravel() for part in np.meshgrid(breaks, powers, indexing="ij"))
     shape = _break(x[None, :] - at[:, None], power[:, None])
-    past = shape - shape.mean(axis=1, keepdims=True)
-    spread = np.sum(past**2, axis=1)
-    rise = np.maximum(past @ scores / spread[:, None], 0.0)
-    explained = rise**2 * spread[:, None]  # of the squared distance from the mean
-    best = np.argmax(explained, axis=0)
-    column = np.arange(scores.shape[1])
-    gain = rise[best, column]
-    base = scores.mean(axis=0) - gain * shape[best].mean(axis=1)
+    base, gain, fitted, best = _best_of_grid(shape, scores)
     risen = (gain > 0) & (base < scale.bar)
     height = np.where(risen, (scale.bar - base) / np.where(gain > 0, gain, 1.0), 1.0)
     steps = np.log1p(height) / (power[best] * SHARPNESS)
     where = at[best] + SHARPNESS * np.log(np.expm1(np.minimum(steps, 600.0)))
-    fitted = base + gain * shape[best].T
     return fitted, _possible(np.where(risen, np.exp(-where), np.nan))
+
+
+def power_law(less: Floats, scores: Floats, scale: Scale, /) -> tuple[Floats, Floats]:
+    """Curves y = a - b x^c, b >= 0, c > 0, in x > 0 of which less is better, such as 1 / compute.
+
+    The exponent c by grid, (a, b) by least squares.
+    """
+    shape = -(less[None, :] ** EXPONENTS[:, None])
+    base, gain, fitted, best = _best_of_grid(shape, scores)
+    risen = (gain > 0) & (base > scale.bar)
+    share = (base - scale.bar) / np.where(gain > 0, gain, 1.0)
+    crossing = np.where(risen, share, 1.0) ** (1 / EXPONENTS[best])
+    return fitted, _possible(np.where(risen, crossing, np.nan))
+
+
+def _best_of_grid(shape: Floats, scores: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Least squares of y = base + gain shape, gain >= 0, of the best of k shapes for each column.
+
+    Args:
+        shape: (k, n).
+        scores: (n, B).
+
+    Returns:
+        Base and gain (B,), fitted scores (n, B), and the index of the best shape (B,).
+    """
+    past = shape - shape.mean(axis=1, keepdims=True)
+    spread = np.sum(past**2, axis=1)
+    rise = np.maximum(past @ scores / spread[:, None], 0.0)
+    best = np.argmax(rise**2 * spread[:, None], axis=0)  # explains most of the squared distance
+    gain = rise[best, np.arange(scores.shape[1])]
+    base = scores.mean(axis=0) - gain * shape[best].mean(axis=1)
+    return base, gain, base + gain * shape[best].T, best
 
 
 def rises(curve: Curve, loss: Floats, score: Floats, scale: Scale) -> float:
@@ -148,7 +175,7 @@ def crossings(
     return curve(loss, again, scale)[1]
 
 
-EXTRA: dict[Curve, int] = {line: 1, sigmoid: 1, broken_power_law: 3}
+EXTRA: dict[Curve, int] = {line: 1, sigmoid: 1, broken_power_law: 3, power_law: 2}
 """Parameters of each curve beyond those of a constant."""
 
 

@@ -25,6 +25,7 @@ COMMANDS: Final = {
         "freeze": "freeze",
         "score": "freeze",
         "backtest": "backtest",
+        "benchmark": "benchmark",
         "compare": "compare",
         "simulate": "simulate",
         "series": "Public series of checkpoints by name: list, show, verify.",

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from emergecast.cli._terminal import safe_output
+from emergecast.cli._wrap import folded
 from emergecast.errors import EmergecastError, ExperimentError, LabError, TableError
 
 BAD_INPUT: Final = 2
@@ -72,7 +73,7 @@ class ErrorsAsMessages(TyperGroup):
         except BrokenPipeError:
             raise
         except (EmergecastError, OSError) as error:
-            _report(error, as_json=ctx.meta[_JSON])
+            report(error, as_json=ctx.meta[_JSON])
             raise typer.Exit(BAD_INPUT) from None
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] not in _OF_THE_LAB:
@@ -81,7 +82,7 @@ class ErrorsAsMessages(TyperGroup):
                 f"this command measures models and needs {error.name}, which is not installed."
                 " Install the lab: pip install 'emergecast[lab]'"
             )
-            _report(missing, as_json=ctx.meta[_JSON])
+            report(missing, as_json=ctx.meta[_JSON])
             raise typer.Exit(BAD_INPUT) from None
 
 
@@ -94,11 +95,18 @@ def message_of(error: EmergecastError | OSError) -> str:
     return f"{where}{error.strerror or error}.{remedy}"
 
 
-def _report(error: EmergecastError | OSError, *, as_json: bool) -> None:
+def report(error: EmergecastError | OSError, *, as_json: bool) -> None:
+    """Print what went wrong, for a person, and before that for a program that asked for JSON."""
     message = message_of(error)
     if as_json:
         print(json.dumps({"error": message, "problems": problems_as_json(error)}))
-    print(f"emergecast: {message}", file=sys.stderr)
+    print(folded(f"emergecast: {message}", whole=_places(error)), file=sys.stderr)
+
+
+def _places(error: EmergecastError | OSError) -> set[str]:
+    """Where the problems are, as the message says it."""
+    problems = error.problems if isinstance(error, TableError | ExperimentError) else ()
+    return {problem.place for problem in problems}
 
 
 def problems_as_json(error: BaseException) -> list[dict[str, Any]]:

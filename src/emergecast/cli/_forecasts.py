@@ -71,7 +71,7 @@ def run_forecasts(
 def exit_by(results: Sequence[ForecastOrError]) -> None:
     """End with a status other than 0 where there is no forecast at all."""
     forecasts = [result.forecast for result in results if result.forecast is not None]
-    if any(forecast.elbow is not None for forecast in forecasts):
+    if any(forecast.verdict != "refused" for forecast in forecasts):
         return
     raise typer.Exit(REFUSED if forecasts else BAD_INPUT)
 

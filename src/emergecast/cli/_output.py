@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,34 +14,21 @@ import typer
 
 from emergecast.cli._failures import BAD_INPUT, message_of
 from emergecast.cli._terminal import spelled
+from emergecast.cli._wrap import folded
 from emergecast.errors import EmergecastError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-WIDTH: Final = 100
-"""Characters of a line of prose."""
 BETWEEN_LINES: Final = 20.0
 """Seconds between two lines of progress where there is no terminal."""
 FOLDERS_SHOWN: Final = 6
 """Folders that the last line names at most."""
 
 
-def wrapped(text: str, indent: str = "", *, first: str = "") -> list[str]:
-    """A text as lines; those after the first are indented by `indent`."""
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
 def say(text: str) -> None:
-    """What is going on, beside the results."""
-    print(spelled(text), file=sys.stderr)  # a progress bar takes the place of the safe stream
+    """What is going on, or went wrong, beside the results; long lines are wrapped."""
+    print(spelled(folded(text)), file=sys.stderr)  # a bar takes the place of the safe stream
 
 
 class OnProgress(Protocol):

@@ -17,7 +17,7 @@ from emergecast.comparison._first import elbow_compute
 from emergecast.comparison._ranking import loss_ranking, rankings
 from emergecast.comparison._series_forecast import SeriesForecast, losses_apart, series_forecast
 from emergecast.comparison._series_pair import pairs_of, refusal
-from emergecast.errors import FitError, OptionError, SelectionError, given
+from emergecast.errors import FitError, OptionError, SelectionError, given, near
 from emergecast.forecasts import ForecastOptions, forecast
 from emergecast.inference import FitOptions, fit
 from emergecast.measurements import Measurements, SelectOptions, read_table
@@ -103,6 +103,9 @@ def series_to_compare(
         raise OptionError(
             f'the series "{twice}" cannot be compared with itself. The table has {shown}.'
         )
+    unknown = next((name for name in asked if name not in table.series), None)
+    if unknown is not None:
+        raise SelectionError(f'no row has the series "{unknown}". {near(unknown, table.series)}')
     return asked
 
 
@@ -123,7 +126,8 @@ def forecast_series(
     errors: list[SelectionError | FitError] = []
     for name in series:
         try:
-            fitted = fit(table, replace(rows, series=name, pool=False), fitting)
+            chosen = replace(rows, series=name, pool=False)
+            fitted = fit(table, chosen, fitting, few_shot_only=True)
         except (SelectionError, FitError) as error:
             errors.append(error)
             if name not in table.series or len(series) - len(errors) < 2:

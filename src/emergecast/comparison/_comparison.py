@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from emergecast.comparison._decisions import Decisions, decisions_of
-from emergecast.comparison._emergence_order import EmergenceOrder, LeftOut
+from emergecast.comparison._emergence_order import NEARLY_TIED, EmergenceOrder, LeftOut
 from emergecast.comparison._first import Difference, ElbowCompute, First, difference_density
 from emergecast.comparison._ranking import Ranking
 from emergecast.comparison._series_forecast import CameTrue, SeriesForecast
@@ -21,6 +21,9 @@ from emergecast.forecasts import Forecast, ForecastRecord, Verdict
 from emergecast.measurements import marked
 from emergecast.observed import GroundTruth
 from emergecast.records import as_json, schema
+
+LEADERS_NAMED: Final = 3
+"""Series that a title names at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,19 +35,21 @@ class ComparisonRecord:
     series: tuple[str, ...]
     """The series compared; lists of one entry for each are in this order."""
     at_equal_loss: First | None
-    """Of two series, the probability that the first emerges first at equal loss; else null, and in
-    `pairs`; the same of the next two."""
+    """Of two series, the probability that the first emerges first at equal loss. Of more it is
+    null, and stands in `pairs`; so it is with `at_equal_compute`, `difference` and
+    `true_difference`, which version 0.1.0 had."""
     at_equal_compute: First | None
     """Of two series, the same at equal training FLOPs."""
     difference: Difference | None
     """Of two series, the difference of their elbows; null where a forecast is refused or the losses
     do not compare."""
     truths: tuple[GroundTruth | None, ...]
-    """The elbow of each series that its later checkpoints show; null where they show none."""
+    """The elbow of each series that its later checkpoints show; null where they show none.
+    `came_true` says the same with FLOPs, and knows what was given as well."""
     rankings: tuple[Ranking, ...]
     """The baseline: by few-shot and by finetuned score at one size."""
     no_ranking: str | None
-    """Why there is no baseline, in a sentence."""
+    """Why there is no baseline, in a sentence; null where there is one."""
     warnings: tuple[str, ...]
     """What a reader must know, in sentences."""
     compute_log10_flops: tuple[ElbowCompute | None, ...]
@@ -256,14 +261,21 @@ class Comparison:
     def headline(self, at: ComparedAt) -> str | None:
         """The answer where this is held equal, in a few words; None where it is not stated."""
         order, two = self.order(at), len(self.series) == 2
-        leader = _of_two(self._only.answer(at), self.series) if two else _of_many(order)
-        if leader is None:
+        leaders = _of_two(self._only.answer(at), self.series) if two else _of_many(order)
+        if not leaders:
             return None
         where = self.forecasts[0].axis.label if at is ComparedAt.LOSS else "compute"
         of = "" if two else f" of {len(order.placed)} placed"
-        name, sure = leader
         weak = " (weak)" if self.weak else ""
-        return f"{self._task}: {name} first{of} at equal {where} with probability {sure}{weak}"
+        chances = _shares([share for _, share in leaders])
+        if len(leaders) == 1:
+            (name, _), *_ = leaders
+            first = f"{name} first{of} at equal {where} with probability {chances}"
+        else:
+            names = _listed([name for name, _ in leaders])
+            among = of and f",{of}"
+            first = f"{names} are close at equal {where}{among}: first with probability {chances}"
+        return f"{self._task}: {first}{weak}"
 
     @property
     def _task(self) -> str:
@@ -342,22 +354,31 @@ def refuse_unknown(elbows: Mapping[str, float], series: Sequence[str]) -> None:
             raise OptionError(f"the elbow of {name} must be a finite number, not {elbow}.")
 
 
-def _of_two(found: First, series: tuple[str, ...]) -> tuple[str, str] | None:
-    """Which of two is first, and how surely; None where that is not stated."""
+def _of_two(found: First, series: tuple[str, ...]) -> list[tuple[str, float]]:
+    """The likelier of two to be first, or both where they are nearly tied; none if not stated."""
     p = found.probability
     if p is None:
-        return None
-    return (series[1], _share(1 - p)) if p < 0.5 else (series[0], _share(p))
+        return []
+    sides = sorted(zip(series, (p, 1 - p), strict=True), key=lambda each: -each[1])
+    return sides if sides[0][1] - sides[1][1] < NEARLY_TIED else sides[:1]
 
 
-def _of_many(order: EmergenceOrder) -> tuple[str, str] | None:
-    """Which is the likeliest to be first, and how surely; None without an order."""
-    likeliest = max(order.placed, key=lambda each: each.first, default=None)
-    return None if likeliest is None else (likeliest.series, _share(likeliest.first))
+def _of_many(order: EmergenceOrder) -> list[tuple[str, float]]:
+    """The first in the order, and those nearly tied with it, each with P(first)."""
+    return [(each.series, each.first) for each in order.leaders]
 
 
-def _share(probability: float) -> str:
-    """A probability as text that never rounds to certainty."""
-    if probability > 0.995:
-        return "above 0.99"
-    return f"{probability:.2f}"
+def _shares(probabilities: Sequence[float]) -> str:
+    """Probabilities as text that never rounds to certainty; one where all are alike."""
+    texts = ["above 0.99" if p > 0.995 else f"{p:.2f}" for p in probabilities]
+    if len(texts) > 1 and len(set(texts)) == 1:
+        return f"{texts[0]} each"
+    return _listed(texts)
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """The first of them with "and" before the last."""
+    shown = list(texts[:LEADERS_NAMED])
+    if len(texts) > len(shown):
+        shown.append(f"{len(texts) - len(shown)} more")
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from emergecast.forecasts import Forecast
 
     Floats = NDArray[np.float64]
+
+NEARLY_TIED: Final = 0.2
+"""Difference of mean places of two series of which one is first with probability 0.6."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,23 @@ class EmergenceOrder:
     def names(self) -> tuple[str, ...]:
         """The series placed, the first one first."""
         return tuple(each.series for each in self.placed)
+
+    @property
+    def leaders(self) -> tuple[PlacedSeries, ...]:
+        """The series placed first, and those nearly tied with it; empty where none is placed.
+
+        Nearly tied is a mean place less than `NEARLY_TIED` behind it, or as high a probability of
+        being first: a series that is hardly known may well be first, and as well be last.
+        """
+        if not self.placed:
+            return ()
+        best, *rest = self.placed
+        tied = (
+            each
+            for each in rest
+            if each.mean_place - best.mean_place < NEARLY_TIED or each.first >= best.first
+        )
+        return (best, *tied)
 
 
 def order_at_equal_loss(
@@ -192,7 +212,7 @@ def _with_elbow(
     """The series whose forecast is not refused, and the others with the reason."""
     able = [each for each in found if each.forecast.elbow is not None]
     gone = [
-        LeftOut(series=each.series, reason=f"the forecast is refused: {each.forecast.reasons[0]}")
+        LeftOut(series=each.series, reason=f"the forecast {each.no_place}")
         for each in found
         if each.forecast.elbow is None
     ]

@@ -45,6 +45,9 @@ class Ranking:
     """Means over runs, oriented so that higher is better: losses are negated."""
     stderrs: tuple[float, ...]
     """Their standard errors; 0 of a loss."""
+    places: tuple[int, ...]
+    """Their places, the best score first, equal ones sharing one: 1, 1, 3. Equal is what lies
+    within a standard error of the difference from the best score of the place."""
     first: float | None
     """Of two series, the probability that the first is truly the better one there, by the standard
     errors; None where those are 0 and the scores equal, and of more than two."""
@@ -63,6 +66,17 @@ class Ranking:
         return _better(
             self.scores[i] - self.scores[j], math.hypot(self.stderrs[i], self.stderrs[j])
         )
+
+
+def _places(scores: Sequence[float], stderrs: Sequence[float]) -> tuple[int, ...]:
+    """Places from the best score on; each place begins with a score below the one before."""
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    places, best, place = [1] * len(scores), order[0], 1
+    for rank, i in enumerate(order, start=1):
+        if scores[best] - scores[i] > math.hypot(stderrs[best], stderrs[i]):
+            best, place = i, rank
+        places[i] = place
+    return tuple(places)
 
 
 def _better(gap: float, error: float) -> float | None:
@@ -200,6 +214,7 @@ def _ranked(
         same_size=matched.same_size,
         scores=scores,
         stderrs=errors,
+        places=_places(scores, errors),
         first=_better(scores[0] - scores[1], math.hypot(*errors)) if two else None,
         at_chance=all(at_chance) and setting != LOSS,
     )

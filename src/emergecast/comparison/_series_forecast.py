@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from emergecast.errors import SelectionError
+from emergecast.forecasts import Verdict
 from emergecast.measurements import LossSource
-from emergecast.observed import GroundTruth, ObservedCompute, ground_truth
+from emergecast.observed import ObservedCompute, ground_truths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from emergecast.forecasts import Forecast
     from emergecast.inference import Fit
     from emergecast.measurements import Measurements
+    from emergecast.observed import GroundTruth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,13 @@ class SeriesForecast:
     sources: LossSources
     """What its losses mean."""
 
+    @property
+    def no_place(self) -> str:
+        """Why its forecast has no distribution to compare."""
+        if self.forecast.verdict is Verdict.REFUSED:
+            return f"is refused: {self.forecast.reasons[0]}"
+        return "has no distribution: nothing is finetuned, and its elbow is measured"
+
     def with_truth(self, elbow: float) -> SeriesForecast:
         """The same where the user knows the few-shot elbow, in the unit of the axis."""
         return replace(
@@ -76,10 +85,10 @@ def series_forecast(name: str, made: Forecast, table: Measurements) -> SeriesFor
     """The forecast of a series with what its later checkpoints and its rows say."""
     truth, seen = observed_truth(made.fit), None
     if truth is not None:
-        seen = _came_true(made.fit, truth.elbow, truth.p05, truth.p95)
+        seen = _came_true(made.fit, truth.loss, truth.p05, truth.p95)
     return SeriesForecast(
         series=name,
-        forecast=replace(made, truth=None if truth is None else truth.elbow),
+        forecast=replace(made, truth=None if truth is None else truth.loss),
         truth=truth,
         came_true=seen,
         sources=_sources(table, made),
@@ -88,11 +97,8 @@ def series_forecast(name: str, made: Forecast, table: Measurements) -> SeriesFor
 
 def observed_truth(fitted: Fit) -> GroundTruth | None:
     """The elbow that came true, on the axis that the forecast is printed on."""
-    found, axis = ground_truth(fitted.selection), fitted.selection.axis
-    if found is None:
-        return None
-    low, high = sorted(map(axis.to_axis, (found.p05, found.p95)))
-    return replace(found, elbow=axis.to_axis(found.elbow), p05=low, p95=high)
+    selection = fitted.selection
+    return ground_truths(selection).on(selection.axis).elbow
 
 
 def _came_true(fitted: Fit, elbow: float, low: float, high: float) -> CameTrue:

@@ -80,7 +80,7 @@ def true_difference(a: SeriesForecast, b: SeriesForecast) -> float | None:
 def refusal(found: Sequence[SeriesForecast]) -> str | None:
     """Which forecasts are refused, and why; None where none is."""
     said = [
-        f"the forecast of {each.series} is refused ({each.forecast.reasons[0].rstrip('.')})"
+        f"the forecast of {each.series} {each.no_place.replace(': ', ' (', 1).rstrip('.')})"
         for each in found
         if each.forecast.elbow is None
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from emergecast.emergence_law._forms import LawForm
-from emergecast.errors import OptionError, nearest
+from emergecast.errors import OptionError, meant
 
 STUDENT_FREEDOM = 4.0
 """Degrees of freedom of the scatter under `Feature.STUDENT`."""
@@ -47,13 +47,13 @@ class Law:
         if form not in set(LawForm):
             raise OptionError(
                 f"there is no law {str(name)!r}: a law begins with {', '.join(LawForm)}."
-                + _near(form, [*LawForm])
+                f" {meant(form, LawForm)}".rstrip()
             )
         unknown = [part for part in features if part not in set(Feature)]
         if unknown:
             raise OptionError(
                 f"there is no law {str(name)!r}: {unknown[0]!r} is not among the features "
-                f"{', '.join(Feature)}." + _near(unknown[0], [*Feature])
+                f"{', '.join(Feature)}. {meant(unknown[0], Feature)}".rstrip()
             )
         return cls(form=LawForm(form), features=frozenset(map(Feature, features)))
 
@@ -64,8 +64,3 @@ class Law:
 
     def __str__(self) -> str:
         return "+".join([self.form, *(name for name in Feature if name in self.features)])
-
-
-def _near(word: str, known: list[str]) -> str:
-    near = nearest(word, known)
-    return f' Did you mean "{near}"?' if near else ""

@@ -18,8 +18,9 @@ from emergecast.forecasts._forecast_record import (
 )
 from emergecast.forecasts._make_forecast import forecast
 from emergecast.forecasts._overrides import Override, overrides
+from emergecast.forecasts._targets import NoDistribution, Targeted, only_of_the_elbow, to_score
 from emergecast.forecasts._thresholds import Thresholds, default_thresholds
-from emergecast.forecasts._verdict import NEGLIGIBLE, Sensitivity, Verdict
+from emergecast.forecasts._verdict import NEGLIGIBLE, Sensitivity, Verdict, refusal
 
 __all__ = [
     "NEGLIGIBLE",
@@ -30,8 +31,10 @@ __all__ = [
     "ForecastOptions",
     "ForecastOrError",
     "ForecastRecord",
+    "NoDistribution",
     "Override",
     "Sensitivity",
+    "Targeted",
     "Thresholds",
     "Verdict",
     "default_thresholds",
@@ -39,6 +42,9 @@ __all__ = [
     "forecast_each",
     "json_schema",
     "name_of",
+    "only_of_the_elbow",
     "overrides",
     "read_forecast",
+    "refusal",
+    "to_score",
 ]

@@ -12,7 +12,7 @@ from emergecast.forecasts._forecast import Forecast
 from emergecast.forecasts._make_forecast import forecast
 from emergecast.inference import Fit, FitOptions, fit
 from emergecast.measurements import SelectOptions, fits_of, read_table
-from emergecast.observed import ground_truth
+from emergecast.observed import ground_truths
 
 if TYPE_CHECKING:
     from emergecast.forecasts._forecast_options import ForecastOptions
@@ -30,8 +30,8 @@ class ForecastOrError:
     error: EmergecastError | None
     """None where there is a forecast."""
     truth: GroundTruth | None
-    """What the hidden few-shot rows show, as losses; None where nothing was hidden, or where they
-    show nothing."""
+    """The elbow that the hidden few-shot rows show, as losses; None where nothing was hidden, or
+    where they show none."""
 
 
 def forecast_each(
@@ -70,8 +70,8 @@ def forecast_each(
         if on_fit is not None:
             on_fit(done, len(wanted), name)
         try:
-            fitted = fit(table, each, fitting)
-            truth = ground_truth(fitted.selection) if fitted.selection.hidden else None
+            fitted = fit(table, each, fitting, few_shot_only=True)
+            truth = ground_truths(fitted.selection).elbow if fitted.selection.hidden else None
             made = forecast(fitted, options=options, on_elbow=on_elbow)
         except (SelectionError, FitError) as error:
             if len(wanted) == 1:
@@ -79,7 +79,7 @@ def forecast_each(
             found.append(ForecastOrError(name=name, forecast=None, error=error, truth=None))
             continue
         if truth is not None:
-            made = replace(made, truth=made.axis.to_axis(truth.elbow))
+            made = replace(made, truth=made.axis.to_axis(truth.loss))
         found.append(ForecastOrError(name=name, forecast=made, error=None, truth=truth))
     return tuple(found)
 

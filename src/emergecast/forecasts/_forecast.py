@@ -1,8 +1,11 @@
-"""The forecast: distribution of the few-shot elbow, verdict, and what to read off them."""
+"""The forecast: distribution of the few-shot elbow, verdict, and what to read off them.
+
+Longer than other files: whatever a forecast says stands on one class, field by field.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -35,6 +38,7 @@ from emergecast.forecasts._record_parts import (
     resampled_record,
     rows_record,
 )
+from emergecast.forecasts._targets import NoDistribution, only_of_the_elbow
 from emergecast.forecasts._thresholds import Thresholds
 from emergecast.forecasts._verdict import Sensitivity, Verdict
 from emergecast.forecasts._words import basis, html, lines, number, title
@@ -47,6 +51,7 @@ from emergecast.inference import (
     FitStatus,
     Resample,
 )
+from emergecast.observed import Estimand, GroundTruths, annealing_offset, ground_truths
 from emergecast.records import as_json, finite
 from emergecast.suggestions import Repeat, repeats
 
@@ -75,7 +80,7 @@ class Forecast:
     thresholds: Thresholds
     """The rules that it was reached by, in the unit of `axis`."""
     elbow: Elbow | None
-    """None where the forecast is refused."""
+    """None where the forecast is refused, or the few-shot rows alone show where emergence was."""
     bootstrap: dict[Resample, Bootstrap | None]
     sensitivity: tuple[Sensitivity, ...]
     """The forecast at other D0, under other priors, under other laws."""
@@ -95,6 +100,13 @@ class Forecast:
     def shift(self) -> Shift:
         """What moves the elbow."""
         return self.fit.selection.shift
+
+    @cached_property
+    def observed(self) -> GroundTruths:
+        """What the few-shot rows that it saw show by themselves, on `axis`."""
+        selection = self.fit.selection
+        seen = replace(selection, all_few_shot=selection.rows.filter(pl.col("few_shot")))
+        return ground_truths(seen).on(self.axis)
 
     # -------------------------------------------------------------------- what it is of, in words
 
@@ -131,7 +143,8 @@ class Forecast:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What else a reader must know, in sentences."""
-        return self.fit.selection.warnings
+        offset = annealing_offset(self.fit.selection)
+        return self.fit.selection.warnings + (() if offset is None else (offset.sentence,))
 
     @cached_property
     def overridden(self) -> tuple[Override, ...]:
@@ -147,7 +160,8 @@ class Forecast:
     @property
     def title(self) -> str:
         """The answer in a few words."""
-        return title(self.fit.selection, self.elbow)
+        seen = self.observed.elbow if self.verdict is Verdict.OBSERVED else None
+        return title(self.fit.selection, self.elbow, seen)
 
     @property
     def subtitle(self) -> str:
@@ -172,6 +186,14 @@ class Forecast:
         return number(self.axis, self.elbow, value, places)
 
     # -------------------------------------------------------------------- the distribution
+
+    def distribution_of(self, target: Estimand) -> ElbowOnAxis | NoDistribution:
+        """The distribution of the elbow; of another point of the few-shot curve there is none."""
+        if target is not Estimand.ELBOW:
+            return only_of_the_elbow(target)
+        if self.elbow is None:
+            return NoDistribution(target=target, reason=self.reasons[0])
+        return self.on_axis
 
     def density(self, loss: ArrayLike) -> NDArray[np.float64]:
         """Posterior density of the few-shot elbow per nat, any shape."""
@@ -225,7 +247,7 @@ class Forecast:
     @property
     def _posterior(self) -> Posterior:
         if self.elbow is None:
-            message = f"the forecast is refused and has no distribution: {self.reasons[0]}"
+            message = f"the forecast is {self.verdict} and has no distribution: {self.reasons[0]}"
             raise FitError(message)
         return self.fit.posterior
 
@@ -290,7 +312,10 @@ class Forecast:
     def _compute(self) -> Compute | NoCompute:
         """Worked out when first asked for: most forecasts of a backtest never are."""
         if self.elbow is None:
-            return NoCompute(reason="the forecast is refused, so there is no loss to convert.")
+            return NoCompute(
+                reason=f"the forecast is {self.verdict} and has no distribution, so there is no "
+                "loss to convert."
+            )
         return compute_of(self.on_axis, self.fit.selection, self.compute_options)
 
     # -------------------------------------------------------------------- as tables
@@ -346,6 +371,7 @@ class Forecast:
             axis=axis.record(),
             shift=self.shift.record(),
             elbow=self.elbow,
+            observed=self.observed,
             quadrature_error=None if refused else finite(fit.posterior.error),
             bootstrap=BootstrapRecord(
                 by_run=resampled_record(self.bootstrap.get(Resample.RUN)),
@@ -387,7 +413,7 @@ class Forecast:
 
     def __repr__(self) -> str:
         if self.elbow is None:
-            return f"Forecast({self.task!r}: refused. {' '.join(self.reasons)})"
+            return f"Forecast({self.task!r}: {self.verdict}. {' '.join(self.reasons)})"
         e = self.elbow
         return (
             f"Forecast({self.task!r}: {self.verdict_text}; few-shot emergence at "

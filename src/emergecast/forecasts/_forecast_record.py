@@ -17,6 +17,7 @@ from emergecast.forecasts._overrides import Override
 from emergecast.forecasts._verdict import Sensitivity, Verdict
 from emergecast.inference import FitStatus
 from emergecast.measurements import AxisRecord, ShiftRecord
+from emergecast.observed import GroundTruths
 from emergecast.records import Count, Positive, Probability, Sentences, Some, from_json, schema
 from emergecast.suggestions import Repeat
 
@@ -169,7 +170,10 @@ class ForecastRecord:
     shift: ShiftRecord
     """What moves the elbow to weaker checkpoints."""
     elbow: Elbow | None
-    """Where few-shot emergence happens; null where the forecast is refused."""
+    """Where few-shot emergence happens; null where the forecast is refused, and where nothing is
+    finetuned: `observed` then says what few-shot rows show."""
+    observed: GroundTruths | None = None
+    """What the few-shot rows of the forecast show by themselves; null in files of version 0.1.0."""
     quadrature_error: float | None
     """Estimated error of the quantiles, nats (or the unit of `axis`); null where not known."""
     bootstrap: BootstrapRecord

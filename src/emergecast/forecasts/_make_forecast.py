@@ -10,7 +10,7 @@ from emergecast.forecasts._elbow import Elbow, sensitivity_on
 from emergecast.forecasts._forecast import Forecast
 from emergecast.forecasts._forecast_options import ForecastOptions
 from emergecast.forecasts._thresholds import default_thresholds
-from emergecast.forecasts._verdict import Verdict, judge, refusal
+from emergecast.forecasts._verdict import Verdict, judge, refusal, without_finetuned
 from emergecast.inference import ElbowOnAxis, Fit, Resample, both, fit
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def forecast(
         FitError: no estimate exists for these rows.
     """
     if not isinstance(table_or_fit, Fit):
-        fitted = fit(table_or_fit, rows, fitting)
+        fitted = fit(table_or_fit, rows, fitting, few_shot_only=True)
     elif rows is not None or fitting is not None:
         raise OptionError(
             "rows and fitting say how a table is fitted, and this is a fit already: give them to "
@@ -55,16 +55,20 @@ def forecast(
         fitted = table_or_fit
     options = given(options, ForecastOptions, "options")
     thresholds = default_thresholds(fitted.selection.axis).override(options.rules)
+    few_shot_only = not fitted.data.amounts.size
     made = Forecast(
         fit=fitted,
         verdict=Verdict.REFUSED,
-        reasons=refusal(fitted, thresholds),
+        reasons=() if few_shot_only else refusal(fitted, thresholds),
         thresholds=thresholds,
         elbow=None,
         bootstrap=dict.fromkeys(Resample),
         sensitivity=(),
         compute_options=options.compute,
     )
+    if few_shot_only:
+        said = without_finetuned(fitted, made.observed)
+        return replace(made, verdict=said.verdict, reasons=said.reasons)
     if made.reasons:
         return made
     posterior, axis = fitted.posterior, fitted.selection.axis

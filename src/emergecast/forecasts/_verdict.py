@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emergecast.inference import Fit, Posterior
+    from emergecast.observed import GroundTruths
 
 PLAIN_FORMS = (LawForm.LOG_POWER, LawForm.POWER)
 """Laws that a single law is compared with."""
@@ -85,6 +86,34 @@ def refusal(fit: Fit, thresholds: Thresholds) -> tuple[str, ...]:
         level = f"The scores contradict their chance level, {doubt.level:g} (see the warning)"
         reasons = [f"{level}: correct it first, since what follows takes it as right.", *reasons]
     return tuple(reasons)
+
+
+def without_finetuned(fit: Fit, shown: GroundTruths) -> Judgement:
+    """The verdict on rows of which none is finetuned: there is no law to follow.
+
+    Args:
+        fit: the rows.
+        shown: what its few-shot rows show by themselves, on the axis.
+    """
+    axis = fit.selection.axis
+    if shown.elbow is None:
+        bounds = fit.selection.hidden_reason or ""
+        reason = (
+            f"There are no finetuned rows, so there is no elbow to follow. {shown.no_elbow} "
+            f"{bounds} Finetune these checkpoints on three amounts of data or more, or add "
+            "few-shot scores of stronger checkpoints."
+        )
+        return Judgement(verdict=Verdict.REFUSED, reasons=(" ".join(reason.split()),))
+    found = " and ".join(
+        f"the {each.target} at {axis.number(each.loss)} {axis.unit} (90%: {axis.number(each.p05)} "
+        f"to {axis.number(each.p95)})"
+        for each in (shown.elbow, shown.crossing)
+        if each is not None
+    )
+    said = f"There are no finetuned rows, and the few-shot scores themselves show {found}: "
+    said += "this is a measurement, not a forecast."
+    rest = () if shown.no_crossing is None else (shown.no_crossing,)
+    return Judgement(verdict=Verdict.OBSERVED, reasons=(said, *rest))
 
 
 def judge(fit: Fit, thresholds: Thresholds, *, diagnosed: bool) -> Judgement:

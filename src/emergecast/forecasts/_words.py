@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from emergecast.forecasts._elbow import Elbow
     from emergecast.inference import Fit
     from emergecast.measurements import Axis, Selection
+    from emergecast.observed import GroundTruth
 
 
 def number(axis: Axis, elbow: Elbow | None, value: float, places: int) -> str:
@@ -19,11 +20,13 @@ def number(axis: Axis, elbow: Elbow | None, value: float, places: int) -> str:
     return axis.number(value, axis.places(width, places))
 
 
-def title(selection: Selection, elbow: Elbow | None) -> str:
-    """The answer in a few words."""
+def title(selection: Selection, elbow: Elbow | None, seen: GroundTruth | None) -> str:
+    """The answer in a few words; `seen` is what few-shot rows show where nothing is forecast."""
     series, axis = ", ".join(selection.series), selection.axis
     name = f"{selection.task} ({series})" if 0 < len(series) <= 30 else selection.task
     name = marked(name, invented=selection.invented)
+    if elbow is None and seen is not None:
+        return f"{name}: few-shot emergence at {axis.number(seen.loss)} {axis.unit}"
     if elbow is None:
         return f"{name}: no forecast"
     return f"{name}: few-shot emergence at {number(axis, elbow, elbow.p50, 2)} {axis.unit}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,15 +11,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from emergecast.errors import FitError, OptionError
-from emergecast.measurements import Selection, default_few_shot_examples, sampling_error
+from emergecast.measurements import (
+    RESOLUTION,
+    Selection,
+    default_few_shot_examples,
+    sampling_error,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 SMALLEST, LARGEST = 1e-100, 1e100
 """Scales outside these overflow where they are squared."""
-RESOLUTION = 5e-4
-"""Smallest sampling error, as a share of the metric's range: printed scores are rounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +118,7 @@ def fit_data(
     few_shot_examples: float | None = None,
     planned_amounts: Sequence[float] = (),
 ) -> FitData:
-    """The arrays of a selection.
+    """The arrays of a selection; without finetuned rows they have no amounts.
 
     Args:
         selection: the rows.
@@ -122,24 +126,19 @@ def fit_data(
         planned_amounts: amounts above D0 that become levels of the law too, measured or not.
 
     Raises:
-        FitError: no finetuned rows and none planned, one loss for all checkpoints, or all scores
-            at chance where the best score is not known.
+        FitError: one loss for all checkpoints, or all scores at chance where the best score is not
+            known.
         OptionError: an impossible `few_shot_examples`, or a planned amount that is not above D0.
     """
     rows = selection.rows
     few_shot = rows["few_shot"].to_numpy()
-    if few_shot.all() and not len(planned_amounts):
-        raise FitError(
-            f"task {selection.task!r} has no finetuned rows here, and without them there is no "
-            "elbow to follow: add rows with setting 'finetuned'."
-        )
     loss, score = (rows[name].to_numpy().astype(np.float64) for name in ("loss", "score"))
     examples = rows["examples"].cast(float).fill_null(np.nan).to_numpy()
     measured = np.unique(examples[~few_shot])
     amounts = np.unique(np.concatenate([measured, np.asarray(planned_amounts, dtype=np.float64)]))
     own = measured if measured.size else amounts
     d0 = _few_shot_examples(few_shot_examples, selection.shots, own)
-    _refuse_planned_few_shot(planned_amounts, float(amounts[0]), d0)
+    _refuse_planned_few_shot(planned_amounts, d0)
     checkpoint = _numbered(rows, "series", "checkpoint")
     reach = _score_range(selection, score)
     return FitData(
@@ -166,10 +165,18 @@ def _numbered(rows: pl.DataFrame, *columns: str) -> Ints:
     return rank.to_numpy().astype(np.int64) - 1
 
 
-def _refuse_planned_few_shot(planned: Sequence[float], smallest: float, d0: float) -> None:
-    if len(planned) and not d0 < smallest:
+def nothing_to_follow(task: str) -> FitError:
+    """What is wrong where a law is to be inferred, and no row is finetuned."""
+    return FitError(
+        f"task {task!r} has no finetuned rows here, and without them there is no elbow to follow: "
+        "add rows with setting 'finetuned'."
+    )
+
+
+def _refuse_planned_few_shot(planned: Sequence[float], d0: float) -> None:
+    if len(planned) and not d0 < min(planned):
         raise OptionError(
-            f"a run on {smallest:,.0f} examples is planned, but the few-shot elbow is read off "
+            f"a run on {min(planned):,.0f} examples is planned, but the few-shot elbow is read off "
             f"at D0 = {d0:g}: plan amounts above it, or give a smaller few_shot_examples."
         )
 
@@ -213,7 +220,7 @@ def _loss_spread(loss: Floats, checkpoint: Ints) -> float:
 
 def _few_shot_examples(asked: float | None, shots: int | None, amounts: Floats) -> float:
     """D0: as asked, else the shots of the few-shot rows; at least 1 and at most the smallest D."""
-    smallest, largest = float(amounts[0]), float(amounts[-1])
+    smallest, largest = (float(amounts[i]) if amounts.size else math.inf for i in (0, -1))
     if asked is None:
         return default_few_shot_examples(shots, smallest)
     if not 1 <= asked <= smallest or (asked == largest):

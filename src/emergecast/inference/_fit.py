@@ -14,7 +14,7 @@ from emergecast.emergence_law import Law, LawForm
 from emergecast.errors import OptionError, given
 from emergecast.inference._bootstrap import BOOTSTRAPS, Bootstrap, Resample, SharedNodes, bootstrap
 from emergecast.inference._coordinates import Coordinates
-from emergecast.inference._data import FitData, fit_data
+from emergecast.inference._data import FitData, fit_data, nothing_to_follow
 from emergecast.inference._draws import SEED
 from emergecast.inference._fit_options import FitOptions
 from emergecast.inference._mixture import Mixture, MixturePosterior
@@ -115,6 +115,7 @@ class Fit:
             keep: rows to look at, shape (rows,).
             effort: of sampling again.
         """
+        self._refuse_few_shot_only()
         if isinstance(self.law, Mixture):
             # not `posterior`: in Python 3.11 a cached property waits for one of another fit
             members = side_by_side(
@@ -135,6 +136,10 @@ class Fit:
             return self.exact if same else ExactPosterior(rows, coordinates)
         start = self._sampled(self.law)
         return start if same else start.under(Model(data, self.law, chosen, keep), effort)
+
+    def _refuse_few_shot_only(self) -> None:
+        if not self.data.amounts.size:
+            raise nothing_to_follow(self.selection.task)
 
     @cached_property
     def exact(self) -> ExactPosterior:
@@ -169,6 +174,7 @@ class Fit:
     @cached_property
     def coordinates(self) -> Coordinates:
         """Coordinates in which the posterior of the plain law is integrated."""
+        self._refuse_few_shot_only()
         return Coordinates.of(self.data, self.plain_form, self.priors)
 
     @property
@@ -179,6 +185,7 @@ class Fit:
     @cached_property
     def mle(self) -> PointEstimate | None:
         """Maximum likelihood of the plain law; None where it leaves every sensible range."""
+        self._refuse_few_shot_only()
         return maximum_likelihood(self.data, self.plain_form)
 
     @property
@@ -191,6 +198,7 @@ class Fit:
     @cached_property
     def prior_sd(self) -> float:
         """Standard deviation of E(D0) under the priors alone, nats."""
+        self._refuse_few_shot_only()
         parts = [prior_elbows(self.data, law, self.priors) for law in self.laws]
         mean = sum(w * float(part.mean()) for w, part in zip(self.weights, parts, strict=True))
         square = [float(np.mean((part - mean) ** 2)) for part in parts]
@@ -237,10 +245,13 @@ class Fit:
 
     def __repr__(self) -> str:
         data = self.data
+        amounts = "no data amounts"
+        if data.amounts.size:
+            amounts = f"{data.amounts.size} data amounts {data.amounts[0]:,.0f}"
+            amounts += f"-{data.amounts[-1]:,.0f}"
         return (
             f"Fit({_named(self.law)}, task {self.selection.task!r}, {data.loss.size} scores of "
-            f"{data.n_checkpoints} checkpoints, {data.amounts.size} data amounts "
-            f"{data.amounts[0]:,.0f}-{data.amounts[-1]:,.0f}, D0 = {data.few_shot_examples:g})"
+            f"{data.n_checkpoints} checkpoints, {amounts}, D0 = {data.few_shot_examples:g})"
         )
 
     def _repr_html_(self) -> str:
@@ -250,7 +261,13 @@ class Fit:
         return f"<p>{escape(repr(self))}<br>{next_step}</p>"
 
 
-def fit(table: object, rows: SelectOptions | None = None, options: FitOptions | None = None) -> Fit:
+def fit(
+    table: object,
+    rows: SelectOptions | None = None,
+    options: FitOptions | None = None,
+    *,
+    few_shot_only: bool = False,
+) -> Fit:
     """The emergence law fitted to the rows of one task.
 
     Args:
@@ -258,6 +275,8 @@ def fit(table: object, rows: SelectOptions | None = None, options: FitOptions | 
             pandas frame, records.
         rows: which rows to fit; all of them if not given.
         options: how to fit them.
+        few_shot_only: take rows of which none is finetuned too, though nothing is inferred from
+            those: whatever needs a posterior is then a FitError.
 
     Raises:
         TableError: the table has bad rows (all of them listed).
@@ -269,7 +288,10 @@ def fit(table: object, rows: SelectOptions | None = None, options: FitOptions | 
     law = options.chosen_law
     picked = select(read_table(table, axis=rows.axis, shift=rows.shift), rows)
     few_shot_examples = options.few_shot_examples
-    if not picked.shift.is_examples:
+    tuned = not picked.rows["few_shot"].all()
+    if not (tuned or few_shot_only or options.planned_amounts):
+        raise nothing_to_follow(picked.task)
+    if tuned and not picked.shift.is_examples:
         smallest = float(picked.rows["examples"].drop_nulls().to_numpy().min())
         few_shot_examples = picked.shift.few_shot_amount(few_shot_examples, smallest)
     return Fit(

@@ -51,6 +51,7 @@ from emergecast.measurements.selecting._at_chance import (
     ABOVE_CHANCE,
     CHANCE_MARGIN,
     CHANCE_STDERRS,
+    RESOLUTION,
     above_chance,
     sampling_error,
 )
@@ -62,6 +63,7 @@ from emergecast.measurements.selecting._doubted_chance import (
 from emergecast.measurements.selecting._grid import Cell, Grid, GridRow, grid
 from emergecast.measurements.selecting._select import fits_of, select
 from emergecast.measurements.selecting._selection import (
+    ANNEALED,
     Selection,
     SelectOptions,
     default_few_shot_examples,
@@ -70,6 +72,7 @@ from emergecast.measurements.selecting._selection import (
 
 __all__ = [
     "ABOVE_CHANCE",
+    "ANNEALED",
     "CHANCE_MARGIN",
     "CHANCE_STDERRS",
     "COLUMNS",
@@ -77,6 +80,7 @@ __all__ = [
     "METHOD_FORMS",
     "PROVING_GROUND_TASK",
     "RANDOM_WEIGHTS",
+    "RESOLUTION",
     "RUN_COLUMNS",
     "Axis",
     "AxisRecord",

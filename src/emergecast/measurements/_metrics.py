@@ -49,6 +49,9 @@ METRICS: Final[dict[str, Metric]] = {
     "exact_match": _PROPORTION,
     "pass@1": _PROPORTION,
     "pass_at_1": _PROPORTION,
+    "accuracy_all": _PROPORTION,
+    "official_accuracy": _PROPORTION,
+    "tests_passed": _UNIT,
     "f1": _UNIT,
     "choice_prob": _UNIT,
     "mcc": _CORRELATION,
@@ -78,7 +81,11 @@ table's column higher_is_better says, or the user."""
 
 def metric_of(name: str) -> Metric:
     """What is known about the metric `name`; a filter (`exact_match,strict-match`) is ignored."""
-    return METRICS.get(name.partition(",")[0].strip(), _UNKNOWN)
+    base = name.partition(",")[0].strip()
+    found = METRICS.get(base)
+    if found is None and base.startswith("pass@") and base[5:].isdigit():
+        return _UNIT  # its error is no binomial one
+    return found or _UNKNOWN
 
 
 def uniform_chance(name: str, choices: int) -> float | None:

@@ -170,6 +170,14 @@ _COLUMNS: Final = (
         doc="Pretraining compute; 6 * params * tokens where absent.",
     ),
     Column(
+        name="lr_fraction",
+        kind=Kind.NUMBER,
+        role=Role.CHECKPOINT,
+        minimum=0,
+        maximum=1,
+        doc="Learning rate at the checkpoint over its peak; 0 for annealed.",
+    ),
+    Column(
         name="tokenizer",
         kind=Kind.LABEL,
         role=Role.CHECKPOINT,
@@ -351,7 +359,7 @@ KEY: Final[tuple[str, ...]] = tuple(c.name for c in _COLUMNS if c.role is Role.K
 LOSS_FACTS: Final = ("loss", "loss_stderr", "loss_source")
 """The same in all rows of one checkpoint on one corpus."""
 
-CHECKPOINT_FACTS: Final = ("params", "tokens", "flops", "tokenizer")
+CHECKPOINT_FACTS: Final = ("params", "tokens", "flops", "lr_fraction", "tokenizer")
 """The same in all rows of one checkpoint."""
 
 

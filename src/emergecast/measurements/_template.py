@@ -60,6 +60,7 @@ def template() -> pl.DataFrame:
             "checkpoint": name,
             "params": params,
             "tokens": tokens,
+            "lr_fraction": 1.0,
             "loss": loss,
             "loss_corpus": "held-out-web",
             "task": "four-choice-quiz",

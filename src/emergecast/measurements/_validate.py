@@ -64,7 +64,7 @@ def misspelt(raw: RawTable) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in raw.columns:
         if name not in COLUMNS:
-            near = nearest(name.lower(), absent, alike=MISSPELT)
+            near = nearest(name.lower(), absent, least=MISSPELT)
             if near:
                 found[name] = absent[near]
     return found

@@ -68,3 +68,27 @@ def best_relu(loss: Floats, score: Floats) -> Relu | None:
     if not np.isfinite(rss[at]):
         return None
     return Relu(float(elbows[at]), float(slopes[at]), float(bases[at]), float(rss[at]))
+
+
+def resampled_elbows(loss: Floats, score: Floats, weight: Floats, elbow: Floats) -> Floats:
+    """The least squares elbow, among those given, of each resample that has one with slope > 0.
+
+    Args:
+        loss: nats, shape (n,).
+        score: shape (n,).
+        weight: how often each resample holds each score, shape (resamples, n).
+        elbow: nats, shape (m,).
+
+    Returns:
+        Elbows in nats, shape (at most resamples,).
+    """
+    past = np.maximum(elbow[:, None] - loss, 0.0)
+    total = weight.sum(axis=1, keepdims=True)
+    score = score - score.mean()
+    mean_score, mean_past = (weight @ score)[:, None] / total, weight @ past.T / total
+    spread = np.maximum(weight @ (past**2).T - total * mean_past**2, 0.0)
+    rise = weight @ (past * score).T - total * mean_past * mean_score
+    told = (rise > 0) & (spread > 1e-12 * float(np.sum(past[-1] ** 2)))
+    explained = np.where(told, rise**2 / np.where(told, spread, 1.0), -np.inf)
+    found = elbow[np.argmax(explained, axis=1)]
+    return np.asarray(found[told.any(axis=1)])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from emergecast.errors import ScalingError, nearest
+from emergecast.errors import ScalingError, meant
 from emergecast.scaling._laws import ChinchillaLaw, PowerLaw, ScalingLaw
 from emergecast.scaling.counting import Resource
 
@@ -98,8 +98,8 @@ def named_law(name: str) -> ScalingLaw:
     """
     if name in NAMED_LAWS:
         return NAMED_LAWS[name]
-    near = nearest(name, NAMED_LAWS)
-    hint = f'Did you mean "{near}"? ' if near else ""
+    question = meant(name, NAMED_LAWS)
     raise ScalingError(
-        f'there is no scaling law "{name}". {hint}There are {", ".join(NAMED_LAWS)}.'
+        f'there is no scaling law "{name}". {question}{" " if question else ""}'
+        f"There are {', '.join(NAMED_LAWS)}."
     )

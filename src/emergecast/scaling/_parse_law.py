@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from emergecast.errors import ScalingError, nearest
+from emergecast.errors import ScalingError, meant
 from emergecast.scaling._laws import Form, ScalingLaw
 from emergecast.scaling._named import named_law
 from emergecast.scaling.counting import Resource
@@ -31,10 +31,9 @@ def parse_law(text: str) -> ScalingLaw:
     names = _CHINCHILLA if {"B", "beta"} & set(given) else _POWER
     for name in given:
         if name not in names:
-            near = nearest(name, names, alike=0.5)
-            hint = f" Did you mean {near}?" if near else ""
             raise ScalingError(
-                f'"{text}": there is no constant {name!r} in a law of {", ".join(names)}.{hint}'
+                f'"{text}": there is no constant {name!r} in a law of {", ".join(names)}.'
+                f" {meant(name, names, least=0.5)}".rstrip()
             )
     missing = [name for name in names if name not in given and name != "E"]
     if names is _CHINCHILLA and "E" not in given:

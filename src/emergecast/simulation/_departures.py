@@ -26,6 +26,12 @@ class Departure(StrEnum):
     SERIES_OFFSETS = "series-offsets"
     OVERTRAINED = "overtrained"
     HIDDEN_TASK_DATA = "hidden-task-data"
+    TOE = "toe"
+    ONE_ELBOW = "one-elbow"
+    CURVED_AXIS = "curved-axis"
+    WEAK_CHECKPOINTS = "weak-checkpoints"
+    GROWING_NOISE = "growing-noise"
+    ANNEALING = "annealing"
 
     @property
     def sentence(self) -> str:
@@ -44,6 +50,12 @@ _SENTENCES: Final = {
     Departure.SERIES_OFFSETS: "The loss axes of first and last series are 0.5 S apart.",
     Departure.OVERTRAINED: "Finetuned gains shrink 30% per tenfold tokens per parameter.",
     Departure.HIDDEN_TASK_DATA: "The last series, or every third checkpoint, saw task data.",
+    Departure.TOE: "The curve starts as a logistic one of e-fold 0.6 S, then is the line.",
+    Departure.ONE_ELBOW: "No elbow moves: all are E(Dmax), and slopes grow tenfold from D0.",
+    Departure.CURVED_AXIS: "Scores rise linearly in log compute instead of loss.",
+    Departure.WEAK_CHECKPOINTS: "Half as many more checkpoints, from weak ones to untrained.",
+    Departure.GROWING_NOISE: "Scatter grows by 0.15 of what a score has gained.",
+    Departure.ANNEALING: "Two in three present checkpoints run on, at losses 0.3 S higher.",
 }
 
 
@@ -52,11 +64,20 @@ class Effects:
     """What departs from the law, and how strongly; the defaults depart from nothing."""
 
     slope_fall: float = 1.0
-    """Slope at D0 over slope at Dmax; their geometric mean is the truth's slope."""
+    """Slope at D0 over slope at Dmax; their geometric mean is the truth's slope. Below 1 slopes
+    grow with data, and the truth's slope is the one at Dmax."""
+    shift_kept: float = 1.0
+    """Share that is left of each elbow's distance from E(Dmax); 0: one elbow for all amounts."""
     hill: tuple[float, float] | None = None
     """Half-way examples K and steepness h of an elbow that saturates instead."""
     softness: float = 0.0
     """Width of the softplus, nats."""
+    toe: float = 0.0
+    """E-fold of a logistic start, nats: up to twice that past the elbow the gain is a logistic
+    curve, which meets the line there."""
+    curved: bool = False
+    """Whether gains are linear in log compute, the logarithm of what a loss lies above the design's
+    floor; slopes per nat are then those at the truth's E(D0)."""
     ceiling: float | None = None
     """Largest gain over the level before the elbow, score."""
     t_df: float | None = None
@@ -71,6 +92,13 @@ class Effects:
     """Share of the finetuned gain lost per tenfold of tokens per parameter past the median."""
     hidden_examples: float = 0.0
     """Task examples that the checkpoints with hidden task data have seen in pretraining."""
+    weak: int = 0
+    """Checkpoints added to the pool, from just weaker than the weakest to untrained."""
+    noise_growth: float = 0.0
+    """What is added to the scatter's standard deviation per unit of gain."""
+    annealing: float = 0.0
+    """Nats by which the loss of a running checkpoint lies above that of an annealed one of equal
+    scores. Every third present checkpoint is annealed, and so are all later ones."""
 
     def __post_init__(self) -> None:
         above = {"slope_fall": self.slope_fall, "ceiling": self.ceiling, "t_df": self.t_df}
@@ -78,7 +106,16 @@ class Effects:
         for name, value in above.items():
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise OptionError(f"the effect {name} must be above 0, not {value}.")
-        names = ("softness", "bimodal", "deviation", "overtrained", "hidden_examples")
+        if self.softness > 0 and self.toe > 0:
+            raise OptionError("softness and toe both round the elbow. Give one of the two.")
+        if not 0 <= self.shift_kept <= 1:
+            raise OptionError(
+                f"the effect shift_kept must lie between 0 and 1, not {self.shift_kept}."
+            )
+        names = (
+            *("softness", "toe", "bimodal", "deviation", "overtrained", "hidden_examples"),
+            *("weak", "noise_growth", "annealing"),
+        )
         for name in names:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
@@ -107,6 +144,12 @@ def departed(departure: Departure | str, design: Design) -> Effects:
         Departure.SERIES_OFFSETS: Effects(series_offset=0.5 * spread),
         Departure.OVERTRAINED: Effects(overtrained=0.3),
         Departure.HIDDEN_TASK_DATA: Effects(hidden_examples=seen),
+        Departure.TOE: Effects(toe=0.6 * spread),
+        Departure.ONE_ELBOW: Effects(shift_kept=0.0, slope_fall=0.1),
+        Departure.CURVED_AXIS: Effects(curved=True),
+        Departure.WEAK_CHECKPOINTS: Effects(weak=math.ceil(len(design.present) / 2)),
+        Departure.GROWING_NOISE: Effects(noise_growth=0.15),
+        Departure.ANNEALING: Effects(annealing=0.3 * spread),
     }[as_departure(departure)]
 
 

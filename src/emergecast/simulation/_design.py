@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from emergecast.emergence_law import LawForm
 
 DEFAULT_HALF: Final = 1000.0
+UNTRAINED_LOSS: Final = 10.8
+"""Nats per token of a model that knows nothing of 50,000 tokens."""
+_LOSS_TO_TOKENS: Final = 6.0
+"""Power by which the tokens of a weak checkpoint fall as its loss rises: plausible, no more."""
+_FEWEST_TOKENS: Final = 1000
 _POSITIVE: Final = ("elbow", "elbow_max", "alpha", "half", "slope")
 
 
@@ -112,6 +117,10 @@ class Design:
     checkpoints: tuple[DesignCheckpoint, ...]
     truth: Truth
     """What `simulate` draws from unless told otherwise."""
+    floor_nats: float | None = None
+    """Loss that no compute reaches, by the design's scaling law; None where it has none."""
+    snapshots: bool = False
+    """Whether the amounts of a checkpoint and subset are snapshots along one run."""
 
     @property
     def few_shot_examples(self) -> float:
@@ -180,6 +189,26 @@ class Design:
                 f" {strongest.name}. Use a smaller ratio, or add future checkpoints."
             )
         return float(np.interp(np.log(wanted), np.log(flops), best[kept]))
+
+    def with_weak(self, count: int) -> Design:
+        """The design and `count` weaker checkpoints, even in ln loss; the last one is untrained.
+
+        They stand behind the others, so that places in the list stay.
+        """
+        weakest = max(self.present, key=lambda each: each.loss)
+        added = []
+        for i in range(1, count + 1):
+            loss = weakest.loss * (UNTRAINED_LOSS / weakest.loss) ** (i / count)
+            tokens = (weakest.tokens or 0) * (weakest.loss / loss) ** _LOSS_TO_TOKENS
+            added.append(
+                replace(
+                    weakest,
+                    name=f"weak-{i}",
+                    loss=loss,
+                    tokens=weakest.tokens and max(int(tokens), _FEWEST_TOKENS),
+                )
+            )
+        return replace(self, checkpoints=(*self.checkpoints, *added))
 
     def is_future(self, checkpoint: DesignCheckpoint) -> bool:
         """Whether `checkpoint` lies at or past the horizon."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _TOP: Final = (
     *("description", "task", "metric", "chance", "n_items", "stderr", "shots", "examples"),
-    *("subsets", "runs", "horizon", "loss", "truth", "checkpoints"),
+    *("subsets", "runs", "snapshots", "horizon", "loss", "truth", "checkpoints"),
 )
 _CONSTANTS: Final = Form.CHINCHILLA.fields
 _LOSS: Final = ("law", *_CONSTANTS, "shift")
@@ -203,7 +203,8 @@ def _parse(text: str, name: str) -> Design:
     examples = sorted(top.counts("examples"))
     if len(set(examples)) < len(examples) or examples[-1] < 2:
         raise top.refuse("examples", "distinct amounts, the largest above 1")
-    checkpoints = _checkpoints(top, name)
+    law, shift = _loss_law(top, name)
+    checkpoints = _checkpoints(top, law, shift)
     chance = top.number("chance")
     known = metric_of(metric)
     if not known.minimum <= chance <= known.maximum:
@@ -226,6 +227,8 @@ def _parse(text: str, name: str) -> Design:
         horizon=top.number("horizon") if "horizon" in top else None,
         checkpoints=checkpoints,
         truth=_truth(_Table(top.cells["truth"], _TRUTH, where).cells, where),
+        floor_nats=None if law is None else float(law.floor_nats) + shift,
+        snapshots=top.flag("snapshots", default=False),
     )
     if len({each.loss for each in design.present}) < 2:
         raise top.refuse("horizon", "such that two checkpoints of different loss lie above it")
@@ -250,11 +253,13 @@ def _sampling(top: _Table, metric: str) -> tuple[int | None, float | None]:
     return top.count("n_items"), None
 
 
-def _checkpoints(top: _Table, name: str) -> tuple[DesignCheckpoint, ...]:
+def _checkpoints(
+    top: _Table, law: ChinchillaLaw | None, shift: float
+) -> tuple[DesignCheckpoint, ...]:
     groups = top.cells.get("checkpoints")
     if not isinstance(groups, list) or not groups:
         raise top.refuse("checkpoints", "one or more [[checkpoints]] tables")
-    law, shift = _loss_law(top, name)
+    name = top.where
     found: list[DesignCheckpoint] = []
     for number, cells in enumerate(groups, start=1):
         group = _Table(cells, _GROUP, f"{name}: checkpoints {number}")

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from emergecast.errors import FrozenError
+from emergecast.forecasts import Verdict
 from emergecast.measurements import CHANCE_MARGIN, CHANCE_STDERRS, Axis, SelectOptions, Shift
 from emergecast.track_record._check_frozen import INTERPOLATION, problems_of
 from emergecast.track_record._frozen import FORMAT, ROW_KEY, FrozenForecast, digest
@@ -44,8 +45,8 @@ def freeze(
         invented: freeze invented scores all the same; no tally counts such a file.
 
     Raises:
-        FrozenError: the scores are invented, or the file could not be read again, as where the
-            clock of this machine is wrong.
+        FrozenError: the scores are invented, nothing is forecast, or the file could not be read
+            again, as where the clock of this machine is wrong.
     """
     from importlib.metadata import version
 
@@ -53,6 +54,11 @@ def freeze(
         raise FrozenError(
             "the scores of this forecast are invented, so there is nothing to score later. Freeze "
             "measured ones, or write a record that no tally counts with --invented."
+        )
+    if forecast.elbow is None and forecast.verdict is not Verdict.REFUSED:
+        raise FrozenError(
+            "nothing is forecast here, so there is nothing to freeze: no row is finetuned, and the "
+            "few-shot rows show the elbow already."
         )
     content: dict[str, Any] = {
         "format": FORMAT,

@@ -16,8 +16,9 @@ import numpy as np
 
 from emergecast.errors import FrozenError
 from emergecast.files import write_new, write_whole
-from emergecast.forecasts import Verdict
+from emergecast.forecasts import NoDistribution, Verdict, only_of_the_elbow
 from emergecast.measurements import SelectOptions, marked
+from emergecast.observed import Estimand
 from emergecast.track_record._signature import signature, signature_of
 
 if TYPE_CHECKING:
@@ -220,6 +221,14 @@ class FrozenForecast:
             losses=np.asarray(table["loss"], dtype=np.float64),
             densities=np.asarray(table["density"], dtype=np.float64),
         )
+
+    def distribution_of(self, target: Estimand) -> FrozenDistribution | NoDistribution:
+        """The distribution of the elbow; of another point of the few-shot curve there is none."""
+        if target is not Estimand.ELBOW:
+            return only_of_the_elbow(target)
+        if self.elbow is None:
+            return NoDistribution(target=target, reason=self.forecast["reasons"][0])
+        return self.distribution
 
     def quantile(self, probability: ArrayLike) -> NDArray[np.float64]:
         """Quantiles of the few-shot elbow, nats, any shape."""

@@ -85,6 +85,18 @@ def pit(distribution: LossDistribution, truth: float) -> float:
     return float(np.asarray(distribution.cumulative(float(_finite(truth)))))
 
 
+def interval_score(low: float, high: float, truth: float, *, level: float = 0.9) -> float:
+    """Width of a central interval and the price of a miss, in nats; lower is better.
+
+        (high - low) + 2 / (1 - level) * distance from the truth to the interval
+
+    It is smallest on average where the ends are the true quantiles: a wide interval costs its
+    width, a narrow one its misses. Source: Gneiting and Raftery (2007), equation 43.
+    """
+    miss = max(low - truth, truth - high, 0.0)
+    return high - low + 2.0 / (1.0 - level) * miss
+
+
 def _finite(truth: ArrayLike) -> NDArray[np.float64]:
     values = np.asarray(truth, dtype=np.float64)
     if not values.size or not np.isfinite(values).all():

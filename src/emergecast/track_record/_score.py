@@ -11,8 +11,8 @@ import numpy as np
 
 from emergecast.baselines import FREEDOM, NEAREST, SHARE, StudentT
 from emergecast.errors import FrozenError, OptionError
-from emergecast.forecasts import Verdict
-from emergecast.observed import ground_truth
+from emergecast.forecasts import NoDistribution, Verdict, to_score
+from emergecast.observed import Estimand, ground_truths
 from emergecast.records import misfits
 from emergecast.track_record._check_score import ScoreStatus
 from emergecast.track_record._later import (
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from emergecast.measurements import Selection
-    from emergecast.observed import GroundTruth
+    from emergecast.observed import GroundTruth, GroundTruths
     from emergecast.track_record._frozen import FrozenForecast
 
 
@@ -48,8 +48,12 @@ class FrozenScore:
     """Of the frozen forecast."""
     unit: str = "nats"
     """Of every loss and of the CRPS; the log score is per this unit."""
+    target: Estimand = Estimand.ELBOW
+    """Which point of the few-shot curve the truth is; lines without it are of the elbow."""
+    stands_in: bool = False
+    """Whether a distribution of the elbow was scored against another target, as asked for."""
     truth: float | None = None
-    """The few-shot elbow that came true; None while it is not visible, or was refused."""
+    """The point that came true; None while it is not visible, or was refused."""
     truth_p05: float | None = None
     truth_p95: float | None = None
     """90% interval of the truth itself; None where the truth was given by hand."""
@@ -108,6 +112,7 @@ class FrozenScore:
             **plain,
             "verdict": Verdict(plain["verdict"]),
             "status": ScoreStatus(plain["status"]),
+            "target": Estimand(plain.get("target", Estimand.ELBOW)),
             "warnings": tuple(plain.get("warnings", ())),
             "known": plain["known"] if "known" in plain else _warned_of_known(plain),
         }
@@ -116,6 +121,17 @@ class FrozenScore:
         return cls(**kept)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """What a frozen forecast is scored against."""
+
+    target: Estimand = Estimand.ELBOW
+    """Which point of the few-shot curve."""
+    stand_in: bool = False
+    """Score the distribution of the elbow where there is none of the target; the score says so."""
+
+
+ELBOW = Against()
 MAX = sys.float_info.max
 """Stands for infinity while a record is checked as JSON, which has none."""
 
@@ -127,53 +143,67 @@ def score_frozen(
     truth: float | None = None,
     chance: float | None = None,
     ignore_filters: bool = False,
+    against: Against = ELBOW,
 ) -> FrozenScore:
     """How a frozen forecast did against later measurements, or against a given truth.
 
-    The truth is `ground_truth` of the rows that the forecast was made from and all later few-shot
+    The truth is `ground_truths` of the rows that the forecast was made from and all later few-shot
     rows of the same series: what hid strong checkpoints (`at_chance_only`, `min_loss`) is dropped.
     `where` and `exclude` are kept unless asked otherwise, since they may choose the kind of model.
 
     Args:
         frozen: the forecast.
         table: what `read_table` takes, with the later checkpoints in it.
-        truth: the few-shot elbow in the unit of the forecast (nats on the axis of loss), where it
-            is known from elsewhere; it goes before that of the table.
+        truth: the target in the unit of the forecast (nats on the axis of loss), where it is known
+            from elsewhere; it goes before that of the table.
         chance: chance level of the rows that state none.
         ignore_filters: drop the `where` and `exclude` that the forecast was frozen with.
+        against: which point of the few-shot curve came true, and whether the forecast's elbow may
+            stand in for it.
 
     Raises:
         SelectionError: the table has no rows of the frozen task and series.
-        OptionError: neither a table nor a truth, or a truth that is not a value of the axis.
+        OptionError: neither a table nor a truth, a truth that is not a value of the axis, or a
+            forecast that has no distribution of the target.
     """
     _refuse_no_truth(table, truth, frozen.unit)
-    later = found = None
+    scored = to_score(frozen, against.target, stand_in=against.stand_in)
+    own = frozen.distribution_of(against.target)
+    if isinstance(scored, NoDistribution) and frozen.interval is not None:
+        raise OptionError(f"{frozen.name}: {scored.reason}")
+    interval, later, shown, found = frozen.interval, None, None, None
     if table is None:
         warnings = warnings_of(frozen, None)
     else:
         later, filtered = later_rows(frozen, table, chance, ignore_filters=ignore_filters)
-        found = None if later.chance_doubt is not None else _shown(later)
+        if later.chance_doubt is None:
+            shown = ground_truths(later).on(later.axis)
+            found = shown.of(against.target)
         warnings = (*warnings_of(frozen, later), *filtered)
     low = high = None
     if truth is None and found is not None:
-        truth, low, high = found.elbow, found.p05, found.p95
+        truth, low, high = found.loss, found.p05, found.p95
     elif truth is not None and found is not None:
         warnings += _differ(truth, found, frozen.unit)
+    if interval is not None and isinstance(own, NoDistribution):
+        warnings += (_STANDS_IN.format(against.target),)
     known = truth is not None and known_already(frozen, later, found)
-    interval = frozen.interval
-    if truth is None or interval is None:
-        return _unscored(frozen, later, truth, warnings, known=known)
+    if truth is None or interval is None or isinstance(scored, NoDistribution):
+        bare = _unscored(frozen, later, shown, against.target)
+        return replace(bare, truth=truth, known=known, warnings=warnings)
     return FrozenScore(
         **_identity(frozen),
         status=ScoreStatus.SCORED,
-        reason=_came_true(frozen.unit, truth, low, high),
+        reason=_came_true(against.target, frozen.unit, truth, low, high),
+        target=against.target,
+        stands_in=isinstance(own, NoDistribution),
         truth=truth,
         truth_p05=low,
         truth_p95=high,
         hit=interval[0] <= truth <= interval[1],
-        crps=crps(frozen, truth),
-        log_score=log_score(frozen, truth),
-        pit=pit(frozen, truth),
+        crps=crps(scored, truth),
+        log_score=log_score(scored, truth),
+        pit=pit(scored, truth),
         no_change=crps(_no_change(frozen), truth),
         known=known,
         warnings=warnings,
@@ -209,10 +239,8 @@ def _identity(frozen: FrozenForecast) -> dict[str, Any]:
 def _unscored(
     frozen: FrozenForecast,
     later: Selection | None,
-    truth: float | None,
-    warnings: tuple[str, ...],
-    *,
-    known: bool,
+    shown: GroundTruths | None,
+    target: Estimand,
 ) -> FrozenScore:
     refused = frozen.elbow is None
     return FrozenScore(
@@ -220,10 +248,8 @@ def _unscored(
         status=ScoreStatus.REFUSED if refused else ScoreStatus.PENDING,
         reason=f"It was refused: {frozen.forecast['reasons'][0]}"
         if refused
-        else _not_yet(frozen, later),
-        truth=truth,
-        known=known,
-        warnings=warnings,
+        else _not_yet(frozen, later, shown, target),
+        target=target,
     )
 
 
@@ -234,34 +260,35 @@ def _warned_of_known(record: Mapping[str, Any]) -> bool:
     return record.get("truth") is not None and known
 
 
-def _shown(later: Selection) -> GroundTruth | None:
-    """The truth that the later table shows, on the axis of the forecast."""
-    found, axis = ground_truth(later), later.axis
-    if found is None:
-        return None
-    low, high = sorted(map(axis.to_axis, (found.p05, found.p95)))
-    return replace(found, elbow=axis.to_axis(found.elbow), p05=low, p95=high)
+_STANDS_IN = (
+    "The forecast is of the elbow, and it is scored against the {}, as --stand-in asks for: the "
+    "two are different points of one curve."
+)
 
 
 def _differ(truth: float, found: GroundTruth, unit: str) -> tuple[str, ...]:
     """A warning where the truth given by hand is not the one that the table shows."""
-    if f"{truth:.3f}" == f"{found.elbow:.3f}":
+    if f"{truth:.3f}" == f"{found.loss:.3f}":
         return ()
     text = (
-        f"The later table shows a few-shot elbow of its own at {found.elbow:.3f} {unit} (90% "
-        f"{found.p05:.3f} to {found.p95:.3f}), and --truth says {truth:.3f}: the score is against "
-        "--truth. Leave it out to score against the table."
+        f"The later table shows a few-shot {found.target} of its own at {found.loss:.3f} {unit} "
+        f"(90% {found.p05:.3f} to {found.p95:.3f}), and --truth says {truth:.3f}: the score is "
+        "against --truth. Leave it out to score against the table."
     )
     return (text,)
 
 
-def _came_true(unit: str, truth: float, low: float | None, high: float | None) -> str:
+def _came_true(
+    target: Estimand, unit: str, truth: float, low: float | None, high: float | None
+) -> str:
     if low is None or high is None:
-        return f"The few-shot elbow is {truth:.3f} {unit}, as given."
-    return f"The few-shot elbow came at {truth:.3f} {unit} ({low:.3f} to {high:.3f})."
+        return f"The few-shot {target} is {truth:.3f} {unit}, as given."
+    return f"The few-shot {target} came at {truth:.3f} {unit} ({low:.3f} to {high:.3f})."
 
 
-def _not_yet(frozen: FrozenForecast, later: Selection | None) -> str:
+def _not_yet(
+    frozen: FrozenForecast, later: Selection | None, shown: GroundTruths | None, target: Estimand
+) -> str:
     """Why the truth is not visible, and what the forecast said of the models there are."""
     few_shot = None if later is None else later.all_few_shot
     if later is None or few_shot is None or few_shot.is_empty():
@@ -271,10 +298,10 @@ def _not_yet(frozen: FrozenForecast, later: Selection | None) -> str:
     strongest = later.axis.to_axis(min(few_shot["loss"].to_list()))
     below = float(frozen.cumulative(strongest))
     said = below if frozen.higher_is_stronger else 1 - below
+    why = None if shown is None else shown.why_not(target)
     return (
-        "The few-shot scores do not show an elbow yet: it takes five, and three above chance. The "
-        f"strongest stands at {strongest:.3f} {frozen.unit}, and the forecast gave a model there a "
-        f"probability of {said:.0%} to have emerged."
+        f"{why or ''} The strongest stands at {strongest:.3f} {frozen.unit}, and the forecast gave "
+        f"a model there a probability of {said:.0%} to have emerged."
     )
 
 

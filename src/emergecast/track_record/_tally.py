@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats import beta
 
 from emergecast.forecasts import Verdict
+from emergecast.observed import Estimand
 from emergecast.track_record._check_score import ScoreStatus
 from emergecast.track_record._score import FrozenScore
 
@@ -29,6 +30,8 @@ class TrackRecord:
 
     n: int
     """Scored."""
+    target: Estimand = Estimand.ELBOW
+    """Which point of the few-shot curve the truths are; scores against another do not count."""
     pending: int
     refused: int
     hits: int
@@ -74,13 +77,19 @@ class TrackRecord:
         return record
 
 
-def track_record(scores: Sequence[FrozenScore]) -> TrackRecord:
+def track_record(
+    scores: Sequence[FrozenScore], *, target: Estimand = Estimand.ELBOW
+) -> TrackRecord:
     """The track record over many forecasts; the last score of each frozen forecast counts.
+
+    Of scores against another target none does.
 
     Of the forecasts that one table was given to one question, the one that was frozen first counts:
     who freezes many and shows the best has no track record.
     """
-    last = {score.sha256: score for score in scores}
+    others = sum(score.target is not target for score in scores)
+    apart = f"Scores against another target do not count here: {others} of {len(scores)}."
+    last = {score.sha256: score for score in scores if score.target is target}
     made_up = tuple(
         f"{_shown(score)} was made from invented scores: it does not count."
         for score in last.values()
@@ -91,13 +100,17 @@ def track_record(scores: Sequence[FrozenScore]) -> TrackRecord:
     for score in sorted(last.values(), key=lambda each: datetime.fromisoformat(each.frozen_at)):
         first.setdefault(_asked(score), score)
     counted = [score for score in last.values() if first[_asked(score)] is score]
-    repeated = made_up + tuple(
-        f"{_shown(score)} was made from the same table as {_shown(first[_asked(score)])} and "
-        "answers the same question: the first counts, and this one does not."
-        for score in last.values()
-        if first[_asked(score)] is not score
+    repeated = (
+        (apart,) * bool(others)
+        + made_up
+        + tuple(
+            f"{_shown(score)} was made from the same table as {_shown(first[_asked(score)])} and "
+            "answers the same question: the first counts, and this one does not."
+            for score in last.values()
+            if first[_asked(score)] is not score
+        )
     )
-    return replace(_tally(counted, split=True), repeated=repeated)
+    return replace(_tally(counted, target, split=True), repeated=repeated)
 
 
 def _asked(score: FrozenScore) -> tuple[str, ...]:
@@ -111,7 +124,7 @@ def _shown(score: FrozenScore) -> str:
     return f"{score.name} (frozen {score.frozen_at[:19]}, {score.sha256[:12]})"
 
 
-def _tally(scores: list[FrozenScore], *, split: bool) -> TrackRecord:
+def _tally(scores: list[FrozenScore], target: Estimand, *, split: bool) -> TrackRecord:
     done = [score for score in scores if score.status is ScoreStatus.SCORED]
     alike = done if len({score.unit for score in done}) == 1 else []
     losses, guesses, logs = (_column(alike, n) for n in ("crps", "no_change", "log_score"))
@@ -123,6 +136,7 @@ def _tally(scores: list[FrozenScore], *, split: bool) -> TrackRecord:
     known = {KNOWN: [s for s in scores if s.known], NOT_KNOWN: [s for s in scores if not s.known]}
     return TrackRecord(
         n=len(done),
+        target=target,
         pending=sum(score.status is ScoreStatus.PENDING for score in scores),
         refused=sum(score.status is ScoreStatus.REFUSED for score in scores),
         hits=hits,
@@ -140,11 +154,11 @@ def _tally(scores: list[FrozenScore], *, split: bool) -> TrackRecord:
         infinite=int(np.count_nonzero(np.isneginf(_column(done, "log_score")))),
         pit_counts=tuple(int(count) for count in np.bincount(bins, minlength=PIT_BINS)),
         by_verdict={
-            verdict: _tally([s for s in scores if s.verdict is verdict], split=False)
+            verdict: _tally([s for s in scores if s.verdict is verdict], target, split=False)
             for verdict in several
         },
         known=sum(score.known for score in done),
-        by_known={name: _tally(part, split=False) for name, part in known.items()}
+        by_known={name: _tally(part, target, split=False) for name, part in known.items()}
         if split and known[KNOWN]
         else {},
     )

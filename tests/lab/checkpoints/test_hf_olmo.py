@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tests.lab.hf_olmo_files import HF_OLMO, VOCABULARY, hf_olmo_files, hf_olmo_weights
 from tests.lab.hub_cache import HubCache, fast_tokenizer
 from torch.nn import functional
 
@@ -16,63 +18,8 @@ from emergecast.lab.catalogue.series import catalogued_series, expand
 from emergecast.lab.checkpoints import Checkpoint, folders_of, inspect, load
 from emergecast.lab.checkpoints._converted import converted_config
 
-VOCABULARY = 304
-CONFIG: dict[str, Any] = {
-    "architectures": ["OLMoForCausalLM"],
-    "model_type": "hf_olmo",
-    "d_model": 32,
-    "n_heads": 4,
-    "n_kv_heads": None,
-    "n_layers": 2,
-    "mlp_ratio": 8,
-    "mlp_hidden_size": None,
-    "activation_type": "swiglu",
-    "block_type": "sequential",
-    "rope": True,
-    "rope_theta": 10000,
-    "alibi": False,
-    "include_bias": False,
-    "bias_for_layer_norm": False,
-    "layer_norm_type": "rms",
-    "layer_norm_with_affine": True,
-    "layer_norm_eps": 1e-6,
-    "attention_layer_norm": False,
-    "weight_tying": False,
-    "max_sequence_length": 64,
-    "vocab_size": 300,
-    "embedding_size": VOCABULARY,
-    "eos_token_id": 0,
-    "pad_token_id": 1,
-}
-"""As scripts/ladder.py of allenai/OLMo makes DataDecide's models, smaller."""
 NO_WEIGHTS = {"layer_norm_type": "default", "layer_norm_with_affine": False, "layer_norm_eps": 1e-5}
 """The norms of OLMo 1."""
-
-
-def made(config: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """Random weights under the names of hf_olmo; norms that are not all ones."""
-    torch.manual_seed(3)
-    width = config["d_model"]
-    hidden = config["mlp_hidden_size"] or config["mlp_ratio"] * width
-    shared = width // config["n_heads"] * (config["n_kv_heads"] or config["n_heads"])
-
-    def some(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape) * 0.3
-
-    weights = {"wte.weight": some(VOCABULARY, width)}
-    if not config["weight_tying"]:
-        weights["ff_out.weight"] = some(VOCABULARY, width)
-    norms = ["ln_f"]
-    for layer in range(config["n_layers"]):
-        block = f"blocks.{layer}"
-        weights[f"{block}.att_proj.weight"] = some(width + 2 * shared, width)
-        weights[f"{block}.attn_out.weight"] = some(width, width)
-        weights[f"{block}.ff_proj.weight"] = some(hidden, width)
-        weights[f"{block}.ff_out.weight"] = some(width, hidden // 2)
-        norms += [f"{block}.attn_norm", f"{block}.ff_norm"]
-    if config["layer_norm_with_affine"]:
-        weights |= {f"{norm}.weight": 1 + some(width) for norm in norms}
-    return weights
 
 
 def forward(config: dict[str, Any], weights: dict[str, torch.Tensor], ids: torch.Tensor) -> Any:
@@ -115,16 +62,13 @@ def forward(config: dict[str, Any], weights: dict[str, torch.Tensor], ids: torch
     return norm(x, "ln_f") @ weights[last].T
 
 
-def published(tmp_path: Path, config: dict[str, Any], weights: dict[str, torch.Tensor]) -> Path:
+def published(tmp_path: Path, weights: dict[str, Any], config: dict[str, Any] = HF_OLMO) -> Path:
     """A folder as the package saves one, with its tokenizer."""
-    folder = tmp_path / "published"
+    folder = hf_olmo_files(tmp_path / "published", weights, config)
     fast_tokenizer().save_pretrained(folder)
     settings = folder / "tokenizer_config.json"
     said = json.loads(settings.read_text("utf-8")) | {"tokenizer_class": "OLMoTokenizer"}
     settings.write_text(json.dumps(said), "utf-8")
-    (folder / "config.json").write_text(json.dumps(config), "utf-8")
-    stored = {f"model.transformer.{name}": each for name, each in weights.items()}
-    torch.save(stored, folder / "pytorch_model.bin")
     return folder
 
 
@@ -142,15 +86,20 @@ def first() -> Checkpoint:
         ({**NO_WEIGHTS, "mlp_hidden_size": 48, "rope_theta": 500}, "OlmoForCausalLM"),
     ],
 )
-def test_a_converted_model_computes_what_the_original_does(tmp_path, monkeypatch, changes, kind):
-    """Logits of a sequence to 1e-5, from the cache under the real names."""
-    config = CONFIG | changes
-    weights = made(config)
+def test_a_converted_model_computes_what_the_original_does(
+    tmp_path, monkeypatch, caplog, changes, kind
+):
+    """Logits of a sequence to 1e-5, from the cache under the real names, without a warning."""
+    logging.getLogger("transformers").addHandler(caplog.handler)
+    config = HF_OLMO | changes
+    weights = hf_olmo_weights(config)
     cache = HubCache(home=tmp_path / "home")
     cache.in_use(monkeypatch)
-    folder = published(tmp_path, config, weights)
+    folder = published(tmp_path, weights, config)
     cache.put("allenai/DataDecide-c4-4M", folder, revision="step1250-seed-default")
     loaded = load(first())
+    logging.getLogger("transformers").removeHandler(caplog.handler)
+    assert not [each for each in caplog.messages if "hf_olmo" in each]
     assert type(loaded.model).__name__ == kind
     ids = torch.randint(0, VOCABULARY, (40,), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -167,7 +116,7 @@ def test_the_hash_is_of_what_was_published(tmp_path, monkeypatch):
 
     cache = HubCache(home=tmp_path / "home")
     cache.in_use(monkeypatch)
-    folder = published(tmp_path, CONFIG, made(CONFIG))
+    folder = published(tmp_path, hf_olmo_weights(HF_OLMO))
     cache.put("allenai/DataDecide-c4-4M", folder, revision="step1250-seed-default")
     facts = inspect(first())
     digest = hashlib.sha256((folder / "pytorch_model.bin").read_bytes()).hexdigest()
@@ -192,7 +141,7 @@ def test_the_hash_is_of_what_was_published(tmp_path, monkeypatch):
 def test_what_no_class_computes_is_refused(changes, said):
     """By name, before any weights are read."""
     with pytest.raises(LabError, match=said):
-        converted_config(CONFIG | changes)
+        converted_config(HF_OLMO | changes)
 
 
 def test_bad_weights_leave_nothing_behind(tmp_path, monkeypatch):
@@ -201,8 +150,8 @@ def test_bad_weights_leave_nothing_behind(tmp_path, monkeypatch):
 
     cache = HubCache(home=tmp_path / "home")
     cache.in_use(monkeypatch)
-    weights = made(CONFIG) | {"blocks.0.q_norm.weight": torch.ones(32)}
-    folder = published(tmp_path, CONFIG, weights)
+    weights = hf_olmo_weights(HF_OLMO) | {"blocks.0.q_norm.weight": torch.ones(32)}
+    folder = published(tmp_path, weights)
     there = cache.put("allenai/DataDecide-c4-4M", folder, revision="step1250-seed-default")
     with pytest.raises(LabError, match=r"q_norm\.weight.*no class of transformers has a place"):
         folders_of(first())

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.cli.flat import flat
 from tests.lab.executors.in_process import InProcess
 
 from emergecast.errors import ExperimentError, LabError, LedgerError, OptionError
@@ -263,7 +264,7 @@ def test_ctrl_c_stops_at_once_and_loses_nothing(write: Write):
         assert time.monotonic() - began < 5
     assert process.returncode == 130
     assert "Traceback" not in said
-    assert "continue with: emergecast run" in said
+    assert "continue with: emergecast run" in flat(said)
     found = survey(read_experiment(file))
     with contextlib.closing(sqlite3.connect(read_experiment(file).ledger)) as connection:
         assert connection.execute("SELECT count(*) FROM claims").fetchone() == (0,), "given back"

@@ -91,6 +91,8 @@ def test_early_stopping_looks_after_every_epoch_unless_told():
         ("{name: prefx-16, steps: 1, learning_rate: 1}", "name", 'Did you mean "prefix-16"?'),
         ("{name: ful, steps: 1, learning_rate: 1}", "name", 'Did you mean "full"?'),
         ("{name: prefix, steps: 1}", "name", 'Did you mean "prefix-8"?'),
+        ("{name: prefix-0, steps: 1}", "name", "and prefix-<tokens>; ranks and tokens are whole"),
+        ("{name: lora-0, steps: 1, learning_rate: 1}", "name", "numbers from 1 to 999,999,999."),
         ("{name: adapters, steps: 1, learning_rate: 1}", "name", "full, lora-<rank> and prefix-"),
         ("{name: full, steps: 1, sweep: {learning_rates: []}}", "sweep.learning_rates", "is empty"),
         ("{name: full, steps: 1, sweep: {learning_rates: [x]}}", None, '"x" is not a number'),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -19,12 +20,18 @@ from emergecast.errors import LabError
 from emergecast.lab.fetching import Need, NeedKind, Needs, fetch
 
 PYTHIA = "EleutherAI/pythia-70m"
+C4 = "datasets/allenai/c4"
 EXPERIMENT = """\
 output: results
 series: [{name: pythia_70m, steps: [0, 128, 256], keep: none}]
 corpora: [{name: held-out, path: held-out.txt}]
 tasks: [{name: gases, include_path: tasks, chance: 0.5}]
 """
+
+
+def validation(number: int) -> str:
+    """A file of C4, of which each holds 45,576 of the 364,608 documents."""
+    return f"en/c4-validation.{number:05}-of-00008.json.gz"
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +45,20 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
         num_attention_heads=2, max_position_embeddings=64,
     )  # fmt: skip
     folders = {}
-    for name, seed in (("step0", 0), ("step1", 1), ("step128", 1), ("step256", 2)):
+    for name, seed in (("step0", 0), ("step1", 1), ("step128", 1), ("step256", 2), ("mine", 3)):
         folders[name] = tiny(GPTNeoXForCausalLM, config, work / name, seed=seed)
         words.save_pretrained(folders[name])
+    (work / "c4" / "en").mkdir(parents=True)
+    for number in range(8):
+        with gzip.open(work / "c4" / validation(number), "wt") as text:
+            text.write(json.dumps({"text": f"the dog sat {number}"}) + "\n")
     server = HubServer(
-        repositories={PYTHIA: folders, "meta-llama/Llama-2-7b-hf": {"main": folders["step0"]}},
+        repositories={
+            PYTHIA: folders,
+            "meta-llama/Llama-2-7b-hf": {"main": folders["step0"]},
+            C4: {"main": work / "c4"},
+            "me/mine": {"half": folders.pop("mine")},
+        },
         gated=frozenset({"meta-llama/Llama-2-7b-hf"}),
     )
     with serving(server) as running:
@@ -79,6 +95,11 @@ def test_fetch_says_how_much_it_is_fetches_it_and_goes_on(hub, file, tmp_path):
     whole = sum(each.stat().st_size for folder in folders for each in folder.iterdir())
     assert said["bytes_to_fetch"] == said["bytes_on_disk"] == whole
     assert [each["here"] for each in said["needs"]] == [False] * 3
+    (file.parent / "own.txt").write_text("some text", "utf-8")
+    words = ("loss", str(file), "--corpus", str(file.parent / "own.txt"), "-o", "own.csv")
+    said = called(hub, home, *words, "--dry-run", "--json")
+    assert said["bytes_to_fetch"] == whole
+    assert said["cannot_be_fetched"] == {}
     assert len(hub.asked) == before, "a dry run downloads nothing"
 
     said = called(hub, home, "fetch", str(file), "--json", "--jobs", "2")
@@ -98,6 +119,31 @@ def test_fetch_says_how_much_it_is_fetches_it_and_goes_on(hub, file, tmp_path):
     assert hub.asked[before:] == [f"{PYTHIA}/model.safetensors"], "the rest was there"
 
 
+def test_of_c4_the_files_that_hold_the_documents_are_fetched(hub, file, tmp_path):
+    """Of 50,000 documents two files by name, with their size before; then the one that is gone."""
+    home = tmp_path / "home"
+    text = EXPERIMENT.replace(
+        "{name: held-out, path: held-out.txt}", "{name: c4, documents: 50000}"
+    )
+    file.write_text(text.replace("[0, 128, 256]", "[0]"), "utf-8")
+    said = called(hub, home, "fetch", str(file), "--json")
+    (need,) = (each for each in said["needs"] if each["kind"] == "corpus")
+    sizes = [(hub.repositories[C4]["main"] / validation(i)).stat().st_size for i in range(2)]
+    assert (need["files"], need["bytes"]) == ([validation(0), validation(1)], sum(sizes))
+    assert "allenai/c4" in said["fetched"]
+    first, second = sorted(home.rglob("*.json.gz"))
+    assert second.read_bytes() == (hub.repositories[C4]["main"] / validation(1)).read_bytes()
+    first.unlink()
+    before = len(hub.asked)
+    (need,) = (
+        each
+        for each in called(hub, home, "fetch", str(file), "--json")["needs"]
+        if each["kind"] == "corpus"
+    )
+    assert (need["files"], need["bytes"]) == ([validation(0)], sizes[0])
+    assert not [each for each in hub.asked[before:] if validation(1) in each]
+
+
 def test_verify_asks_for_hashes_and_names_what_is_equal_or_missing(hub, tmp_path):
     """The hashes are those of the files; step 1 and step 128 are one; most of Pythia is missing."""
     before = len(hub.asked)
@@ -109,7 +155,7 @@ def test_verify_asks_for_hashes_and_names_what_is_equal_or_missing(hub, tmp_path
         (["step1", "step128"], True, False)
     ]
     assert len(said["missing"]) == 154 - 4
-    assert 'no revision "step2". The most alike is "step2' in said["missing"]["step2"]
+    assert 'no revision "step2". Did you mean "step128" or "step256"?' in said["missing"]["step2"]
 
 
 def test_gated_and_missing_repositories_are_named_with_what_to_do(hub, file, tmp_path):
@@ -119,8 +165,8 @@ def test_gated_and_missing_repositories_are_named_with_what_to_do(hub, file, tmp
     failed = called(hub, tmp_path / "home", "fetch", str(file), "--json", status=2)["failed"]
     gated = "meta-llama/Llama-2-7b-hf"
     assert f"gated. Accept its conditions at https://huggingface.co/{gated}" in failed[gated]
-    assert "could not be read (RepositoryNotFound" in failed["meta-llama/Llama-2-70b-hf"]
-    assert "no such revision" in failed[f"{PYTHIA}@step4"]
+    assert "on the hub (RepositoryNotFound" in failed["meta-llama/Llama-2-70b-hf"]
+    assert 'has no revision "step4"' in failed[f"{PYTHIA}@step4"]
     assert f"{PYTHIA}@step0" not in failed
 
 
@@ -163,7 +209,12 @@ print(json.dumps({
 
 
 def test_a_run_fetches_measures_and_lets_go(hub, file, tmp_path):
-    """Planned without a download of weights; what was there before stays, the rest is deleted."""
+    """Planned without a download of weights; what was there before stays, the rest is deleted.
+
+    So it is with a series of the catalogue, and with revisions that the user lists.
+    """
+    mine = "{name: mine, keep: none, checkpoints: [{name: a, repo: me/mine, revision: half}]}"
+    file.write_text(EXPERIMENT.replace("keep: none}]", f"keep: none}}, {mine}]"), "utf-8")
     (tmp_path / "tasks").mkdir()
     task = (
         "task: gases\ndataset_path: json\ndataset_kwargs: {data_files: {test: test.jsonl}}\n"
@@ -184,11 +235,12 @@ def test_a_run_fetches_measures_and_lets_go(hub, file, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     said = json.loads(done.stdout.splitlines()[-1])
     assert said == {
-        "planned": 6, "problems": [], "found": [True, False, False], "done": 6, "failed": 0,
-        "left": [True, False, False], "again": 0, "keys": [True] * 6,
+        "planned": 8, "problems": [], "found": [True, False, False, False], "done": 8,
+        "failed": 0, "left": [True, False, False, False], "again": 0, "keys": [True] * 8,
     }  # fmt: skip
     assert json.loads((tmp_path / "results" / "fetched.json").read_text("utf-8")) == [
+        "mine/a",
         "pythia_70m/step128",
         "pythia_70m/step256",
     ]
-    assert len(list(home.rglob("config.json"))) == 3, "settings stay"
+    assert len(list(home.rglob("config.json"))) == 4, "settings stay"

@@ -200,6 +200,7 @@ def test_early_stopping_survives_a_stop(tiny, words, pairs, tmp_path, name):
     resumed = finetune(tiny(), words, pairs, method, seed=0, session=again)
     assert resumed.resumed_from == last[-1] - 2
     assert resumed.steps == straight.steps
+    assert resumed.last_step == straight.last_step == last[-1] < 40
     assert resumed.held_out_loss == straight.held_out_loss
     assert same(resumed.model, straight.model)
 

@@ -27,7 +27,13 @@ def gpu(fits: int) -> Any:
             raise torch.OutOfMemoryError
         whole: Any = model
         return Finetuned(
-            model=whole, method=METHOD, steps=3, resumed_from=0, seconds=0.0, final_loss=1.0
+            model=whole,
+            method=METHOD,
+            steps=3,
+            last_step=3,
+            resumed_from=0,
+            seconds=0.0,
+            final_loss=1.0,
         )
 
     return train, asked

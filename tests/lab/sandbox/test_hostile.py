@@ -76,6 +76,9 @@ ENDINGS = {
     "corners of the kernel": "finished",
     "system calls of later kernels": "finished",
     "restart the machine": "finished",
+    "a bomb of compressed zeros": "out of memory",
+    "descriptors on their way": "finished",
+    "a storm of timers": "out of CPU time",
 }
 """How each ends: `finished` is a program whose every attempt was refused."""
 

@@ -47,10 +47,13 @@ def test_words_of_the_format_are_no_leak():
     assert leaked(asked[:1], [LONG]) == frozenset({0}), "the only item is no format"
 
 
-def test_it_finds_what_comparing_everything_finds():
+@pytest.mark.parametrize("at_a_time", [1 << 20, 100])
+def test_it_finds_what_comparing_everything_finds(at_a_time, monkeypatch):
     """Random texts of few words, many of which share thirteen; each pair compared by hand."""
+    monkeypatch.setattr("emergecast.lab.tasks._leaks._AT_A_TIME", at_a_time)
     rng = random.Random(7)  # noqa: S311  no secret
-    make = lambda: " ".join(rng.choices("ab", k=rng.randrange(3, 40)))  # noqa: E731
+    words, often = ("a", "b", "B,", "..."), (8, 6, 2, 1)
+    make = lambda: " ".join(rng.choices(words, often, k=rng.randrange(3, 40)))  # noqa: E731
     evaluated, training = [make() for _ in range(60)], [make() for _ in range(300)]
 
     def grams(text: str) -> set[tuple[str, ...]]:

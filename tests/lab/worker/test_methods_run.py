@@ -11,7 +11,7 @@ from tests.lab.executors.in_process import InProcess
 from tests.lab.finetune.latent_skills import pretrained, tokenizer, write_tasks
 from tests.lab.worker.small_models import changed
 
-from emergecast.cli.texts.runs import run_text
+from emergecast.cli.texts.runs import _steps, run_text
 from emergecast.lab.executors import run_all
 from emergecast.lab.experiment import Experiment, Run, read_experiment
 from emergecast.lab.ledger import Result
@@ -98,9 +98,45 @@ def test_what_won_and_the_losses_are_recorded_and_shown(measured: Experiment):
         said = result.training
         assert len(said["tried"]) == (2 if run.examples == 16 else 4)
         assert said["held_out_loss"] == min(each["held_out_loss"] for each in said["tried"])
+        shown = run_text(look_up(measured, run.key), items=False)
+        (line,) = [line for line in shown.splitlines() if line.startswith("  steps ")]
+        taken, last = said["steps"], said["last_step"]
+        assert (f"weights of step {taken}" in line) is (taken < last)
+        assert ("stopped early" in line) is (last < said["chosen"]["steps"])
     for _, result in results(measured, "prefix-4"):
         assert result.training is not None
         assert result.training.keys() == {"steps", "loss", "resumed_from"}
+
+
+@pytest.mark.parametrize(
+    ("training", "recipe", "said"),
+    [
+        ({"steps": 12}, {"steps": 12}, "12"),
+        (
+            {"steps": 1030, "last_step": 1040},
+            {"steps": 1100, "early_stopping": {}},
+            "stopped early after 1,040 of 1,100; the weights of step 1,030 were scored",
+        ),
+        (
+            {"steps": 30, "last_step": 100},
+            {"steps": 100, "early_stopping": {}},
+            "100; the weights of step 30 were scored",
+        ),
+        (
+            {"steps": 30, "last_step": 40, "chosen": {"steps": 40}},
+            {"steps": 20, "early_stopping": {}},
+            "40; the weights of step 30 were scored",
+        ),
+        (
+            {"steps": 30, "held_out_loss": 1.0},
+            {"steps": 100, "early_stopping": {}},
+            "30, of 100 at most: the weights of that step were scored",
+        ),
+    ],
+)
+def test_the_steps_of_a_run_say_where_it_stopped(training: Any, recipe: Any, said: str):
+    """And which weights were scored; results of earlier versions do not know where they ended."""
+    assert _steps(training, recipe) == said
 
 
 def test_the_plan_counts_the_work_of_a_sweep(measured: Experiment):

@@ -159,7 +159,13 @@ class Trainings(list[Any]):
         """As `finetune` is called."""
         self.append((pairs, method, seed, list(session.folder.iterdir()), model))
         return finetune.Finetuned(
-            model=model, method=method, steps=12, resumed_from=0, seconds=0.0, final_loss=1.0
+            model=model,
+            method=method,
+            steps=12,
+            last_step=12,
+            resumed_from=0,
+            seconds=0.0,
+            final_loss=1.0,
         )
 
 
@@ -171,9 +177,11 @@ def test_a_run_is_done_as_the_file_says(
     asked, scored = Trainings(), []
     evaluated = evaluate.evaluate
 
-    def score(model: Any, words: Any, task: tasks.LoadedTask) -> evaluate.Evaluation:
+    def score(
+        model: Any, words: Any, task: tasks.LoadedTask, **options: Any
+    ) -> evaluate.Evaluation:
         scored.append(task.hash)
-        return evaluated(model, words, task)
+        return evaluated(model, words, task, **options)
 
     monkeypatch.setattr(_sweep, "finetune", asked)
     monkeypatch.setattr(evaluate, "evaluate", score)

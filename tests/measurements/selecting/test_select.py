@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -50,6 +51,13 @@ def test_a_plain_table_is_one_fit(rows):
     assert found.hidden_reason is None
     assert found.rows.filter(pl.col("few_shot"))["examples"].null_count() == 2
     assert found.table_hash == read_table(rows()).hash
+
+
+def test_a_table_of_no_rows_is_refused_as_that(rows):
+    """And not by what the missing rows do not agree on."""
+    table = read_table(rows())
+    with pytest.raises(SelectionError, match="has no rows"):
+        select(replace(table, frame=table.frame.clear()), SelectOptions())
 
 
 def test_row_order_does_not_matter(rows):

@@ -14,16 +14,14 @@ import polars as pl
 import pytest
 
 from emergecast.backtests import Backtest, BacktestOutcome, BacktestRow, Part
-from emergecast.observed import GroundTruth
+from emergecast.observed import Estimand, GroundTruth
 from emergecast.report import ablations, ladder, save
 from emergecast.report.drawing import interval_window
 
 
 def backtest(*rows: BacktestRow) -> Backtest:
     """A backtest of these rows, made by hand."""
-    truth = GroundTruth(
-        elbow=2.07, p05=2.06, p95=2.09, slope=1.0, base=0.25, residual=0.01, n=9
-    )  # fmt: skip
+    truth = GroundTruth(target=Estimand.ELBOW, loss=2.07, p05=2.06, p95=2.09, n=9)
     return Backtest(
         task="mmlu", metric="acc", series=("default",), truth=truth, horizon=2.0, law="log-power",
         few_shot_examples=5.0, overridden=(), rows=rows, warnings=(),

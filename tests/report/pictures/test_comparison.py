@@ -21,7 +21,7 @@ from emergecast.comparison import (
 )
 from emergecast.comparison._first import at_equal_loss
 from emergecast.forecasts import Forecast
-from emergecast.observed import GroundTruth
+from emergecast.observed import Estimand, GroundTruth
 from emergecast.report import comparison_distribution, comparison_fan
 
 PICTURES = [comparison_fan, comparison_distribution]
@@ -37,8 +37,8 @@ def compared(one: Forecast, other: Forecast, apart: str | None = None) -> Compar
     first, difference = at_equal_loss(both, refused or apart)
     truths = [
         None if each.truth is None else GroundTruth(
-            elbow=each.truth, p05=each.truth - 0.01, p95=each.truth + 0.01,
-            slope=1.0, base=0.25, residual=0.01, n=9,
+            target=Estimand.ELBOW, n=9,
+            loss=each.truth, p05=each.truth - 0.01, p95=each.truth + 0.01,
         )
         for each in both
     ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import vl_convert
 from tests.report.pictures.test_pictures import of, units
@@ -20,6 +21,7 @@ from emergecast.comparison import (
 from emergecast.comparison._emergence_order import order_at_equal_loss
 from emergecast.forecasts import Forecast
 from emergecast.report import comparison_order
+from emergecast.report.drawing import INK, between, ink_on
 
 SOURCES = LossSources(tokenizers=(), corpora=(), measured=True)
 
@@ -113,3 +115,40 @@ def test_many_series_fit_and_none_is_cut(at: ComparedAt, four: Comparison):
     assert len(cells["rows"]) == 625
     assert not [u for u in of(chart, "text") if u["encoding"]["text"].get("field")]
     assert "at equal loss" in " ".join(cast("Any", chart.to_dict())["title"]["text"])
+
+
+def test_numbers_can_be_read_on_every_cell():
+    """The contrast is that of the better of the two inks, at least 4, on cells of any value."""
+    for p in np.linspace(0, 1, 101):
+        cell = between("#f4f6f8", "#2c728e", p)
+        mine, other = ink_on(cell), {INK: "white", "white": INK}[ink_on(cell)]
+        assert contrast(mine, cell) >= max(4.0, contrast(other, cell))
+    assert (ink_on("#ffffff"), ink_on("#000000"), ink_on("#808080")) == (INK, "white", INK)
+
+
+def contrast(ink: str, ground: str) -> float:
+    """Contrast ratio of WCAG 2.2 by its piecewise curve, 1 to 21."""
+    levels = []
+    for colour in ("#ffffff" if ink == "white" else ink, ground):
+        c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+        levels.append(float(linear @ [0.2126, 0.7152, 0.0722]) + 0.05)
+    return max(levels) / min(levels)
+
+
+def test_the_numbers_of_a_cell_have_the_ink_that_is_read_on_it(four: Comparison):
+    """Of the colour that the scale gives it, which is linear in red, green and blue."""
+    chart = comparison_order(four)
+    (cells,) = of(chart, "rect")
+    scale = cells["encoding"]["color"]["scale"]
+    assert scale["interpolate"] == "rgb"
+    most = scale["domain"][1]
+    texts = [u for u in of(chart, "text") if u["encoding"]["text"].get("field") == "probability"]
+    seen = 0
+    for unit in texts:
+        for row in unit["rows"]:
+            low, high = scale["range"]
+            cell = between(low, high, row["probability"] / most)
+            assert unit["mark"]["fill"] == ink_on(cell)
+            seen += 1
+    assert seen == sum(row["probability"] >= 0.005 for row in cells["rows"])

@@ -107,7 +107,7 @@ def compare(
         None if out is None else lambda: _write(comparison, record, out),
         as_json=as_json,
     )
-    if sum(forecast.elbow is not None for forecast in comparison.forecasts) < 2:
+    if sum(forecast.verdict != "refused" for forecast in comparison.forecasts) < 2:
         raise typer.Exit(REFUSED)
 
 

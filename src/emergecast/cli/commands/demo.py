@@ -13,7 +13,8 @@ from emergecast.cli._failures import INTERRUPTED
 from emergecast.cli._forecasts import Asked, exit_by, run_forecasts, show_forecasts
 from emergecast.cli._from_records import Without
 from emergecast.cli._options import JsonOption, OutOption
-from emergecast.cli._output import say, wrapped
+from emergecast.cli._output import say
+from emergecast.cli._wrap import wrapped
 from emergecast.errors import OptionError
 from emergecast.forecasts import ForecastOptions
 from emergecast.inference import FitOptions

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emergecast.cli._experiment_options import ask_for_trust, chosen_runs, seconds
-from emergecast.cli._failures import BAD_INPUT, INTERRUPTED
+from emergecast.cli._failures import BAD_INPUT, INTERRUPTED, report
 from emergecast.cli._options import DigestOption, JsonOption, RawOption, out_file
 from emergecast.cli._output import say
 
@@ -103,7 +103,7 @@ def _refuse(found: Survey, *, as_json: bool) -> None:
     from emergecast.errors import ExperimentError
 
     if not as_json:
-        print(f"\nemergecast: {ExperimentError(found.plan.problems)}", file=sys.stderr)
+        report(ExperimentError(found.plan.problems), as_json=False)
     raise typer.Exit(BAD_INPUT)
 
 
@@ -169,10 +169,9 @@ def _measure(experiment: Experiment, options: RunOptions) -> Report:
         with run_progress(options.workers) as listener:
             return run_all(experiment, options=options, listener=listener)
     except KeyboardInterrupt:
-        print(
-            f"Stopped. What was recorded is in {experiment.ledger};"
-            f" continue with: emergecast run {experiment.file}",
-            file=sys.stderr,
+        say(
+            f"Stopped. What was recorded is in {experiment.ledger};\n"
+            f"continue with: emergecast run {experiment.file}"
         )
         raise typer.Exit(INTERRUPTED) from None
 
@@ -198,7 +197,7 @@ def _print_report(experiment: Experiment, report: Report, *, as_json: bool) -> N
     else:
         print("\n".join(state_lines(report.plan)))
         for problem in report.plan.problems:
-            print(f"Left out: {problem}", file=sys.stderr)
+            say(f"Left out: {problem}")
         for line in failure_lines(failures):
             print(line, file=sys.stderr)
         file = experiment.file
@@ -227,6 +226,7 @@ def status(
     Example: `emergecast status experiment.yaml --failed`
     """
     from emergecast.cli.texts.experiments import (
+        commit_lines,
         damage_lines,
         failure_lines,
         left_lines,
@@ -236,20 +236,21 @@ def status(
     from emergecast.lab.executors import default_workers
     from emergecast.lab.experiment import read_experiment
     from emergecast.lab.ledger import State
-    from emergecast.lab.plan import estimate, survey
+    from emergecast.lab.plan import commits_read, estimate, survey
 
     found = survey(read_experiment(file), remember=True)
     count, on_gpu = default_workers()
     left = estimate(found.plan, found.results, workers=count, on_gpu=on_gpu)
+    read = commits_read(found.plan, found.results)
     if as_json:
         failures = [
             {"key": f.key, "title": f.title, "error": f.error, "traceback": f.traceback}
             for f in found.failures
         ]
-        more = {"failures": failures, "damaged": _damage_records(found)}
+        more = {"failures": failures, "damaged": _damage_records(found), "commits": read}
         print(json.dumps({**plan_as_json(found.plan, left), **more}))
         return
-    lines = [*state_lines(found.plan), *damage_lines(found.damaged)]
+    lines = [*state_lines(found.plan), *damage_lines(found.damaged), *commit_lines(read)]
     print("\n".join([*lines, *left_lines(found.plan, left)]))
     for each in found.plan.runs:
         if found.plan.states[each.key] is State.RUNNING:
@@ -260,7 +261,7 @@ def status(
         for failure in found.failures:
             print(f"\n{failure.title}\n{failure.traceback.rstrip()}")
     for problem in found.plan.problems:
-        print(f"Warning: {problem}", file=sys.stderr)
+        say(f"Warning: {problem}")
 
 
 def export(
@@ -281,7 +282,7 @@ def export(
     from emergecast.cli.texts.next_fit import next_command
     from emergecast.errors import LedgerError
     from emergecast.lab.experiment import read_experiment
-    from emergecast.lab.plan import make_table, older_words, survey
+    from emergecast.lab.plan import commits_read, make_table, moved_words, older_words, survey
     from emergecast.measurements import check_suffix
 
     check_suffix(out)
@@ -300,6 +301,8 @@ def export(
     warnings = [f"left out, because it is damaged: {each}" for each in damaged]
     warnings += [str(problem) for problem in found.plan.problems]
     warnings += older_words(exported.older)
+    read = commits_read(found.plan, found.results)
+    warnings += moved_words(read)
     if exported.missing:
         warnings.append(f"{exported.missing:,} runs have no result yet, or failed.")
     if exported.without_loss:
@@ -319,13 +322,14 @@ def export(
             "missing": exported.missing,
             "older": sum(exported.older.values()),
             "damaged": _damage_records(found),
+            "commits": read,
             "warnings": warnings,
         }
         print(json.dumps(report))
         return
     print(exported.table)
     for warning in warnings:
-        print(f"Warning: {warning}", file=sys.stderr)
+        say(f"Warning: {warning}")
     print(f"Wrote {out}. Next: {next_command(exported.table, str(out))}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +23,8 @@ def fetch(
 ) -> None:
     """Download what an experiment needs of the hub, and say before how much that is.
 
-    Weights, tokenizers, and data sets of tasks as far as they are known. A download that was
+    Weights, tokenizers, data sets of tasks as far as they are known, and the files that hold the
+    first documents of C4. A download that was
     stopped goes on where it stopped. What is fetched so stays, also with `keep: none`.
 
     Example: `emergecast fetch experiment.yaml --dry-run`
@@ -60,7 +60,7 @@ def fetch(
     elif not dry_run:
         for title, error in found.failed.items():
             if title not in {each.title for each in needs.problems}:
-                print(f"failed: {title}: {error}", file=sys.stderr)
+                say(f"failed: {title}: {error}")
         if not found.failed:
             print(f"Everything is here. Next: emergecast run {file}")
     if found.failed:

@@ -18,12 +18,14 @@ from emergecast.cli._options import (
     TableArgument,
     out_file,
 )
-from emergecast.cli._output import as_text, deliver, wrapped
+from emergecast.cli._output import as_text, deliver
+from emergecast.cli._wrap import wrapped
 from emergecast.errors import FrozenError, OptionError
 from emergecast.forecasts import ForecastOptions, forecast
 from emergecast.inference import FitOptions
 from emergecast.measurements import SelectOptions, read_table
 from emergecast.track_record import (
+    Against,
     FrozenForecast,
     FrozenScore,
     ScoreStatus,
@@ -104,6 +106,8 @@ def freeze(
 
 def score(
     frozen: Annotated[list[Path], typer.Argument(help="Files that `emergecast freeze` wrote.")],
+    *,
+    against: Against,
     table: Annotated[
         Path | None, typer.Option("--table", help="Table that holds the later checkpoints.")
     ] = None,
@@ -112,7 +116,7 @@ def score(
         typer.Option(
             "--truth",
             metavar="ELBOW",
-            help="The few-shot elbow in the unit of the forecast's axis (nats of loss unless "
+            help="The few-shot elbow (or --target) in the unit of the axis (nats of loss unless "
             "--axis was given), where it is known otherwise.",
         ),
     ] = None,
@@ -161,9 +165,11 @@ def score(
     for each in forecasts:
         asked = {"axis": each.options.axis, "shift": each.options.shift}
         rows = table and read_table(table, chance=chance, loss_from=loss_from, **asked)
-        scores.append(score_frozen(each, rows, truth=truth, ignore_filters=ignore_filters))
+        scores.append(
+            score_frozen(each, rows, truth=truth, ignore_filters=ignore_filters, against=against)
+        )
     kept = TallyFile(scores=tuple(scores)) if record is None else add_to_tally(record, scores)
-    tally = track_record(kept.scores)
+    tally = track_record(kept.scores, target=against.target)
     parts = [_score_lines(found) for found in scores]
     if len(kept.scores) > 1 or record is not None:
         parts.append(_tally_lines(tally, kept.torn))
@@ -250,7 +256,7 @@ def _tally_lines(tally: TrackRecord, torn: tuple[str, ...]) -> list[str]:
     parts += [(str(key), each) for key, each in tally.by_verdict.items()]
     width = max(11, *(len(name) + 1 for name, _ in parts))
     lines = [
-        "Track record (means over the scored forecasts)",
+        f"Track record (truths: {tally.target}; means over the scored forecasts)",
         (
             f"{'verdict':<{width}}{'scored':>7}{'pending':>9}{'refused':>9}{'hits':>6}"
             f"{'90% covers (interval)':>24}{'CRPS':>9}{'no change':>11}{'skill':>8}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,8 @@ import typer
 
 from emergecast.cli._failures import INTERRUPTED
 from emergecast.cli._options import JsonOption, out_file
-from emergecast.cli._output import as_text, progress
+from emergecast.cli._output import as_text, progress, say
+from emergecast.errors import meant, others, said_once
 from emergecast.lab.evaluate import C4, LossOptions, Precision
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def loss(
     from emergecast.cli.texts.losses import estimate_record, estimate_text, report_text
     from emergecast.lab.evaluate import LossOrder, estimate_losses, measure_losses
     from emergecast.lab.experiment import named_series
+    from emergecast.lab.fetching import weights_of
     from emergecast.lab.worker import ask_nobody
     from emergecast.measurements import check_suffix
     from emergecast.records import as_json as record_of
@@ -83,24 +84,27 @@ def loss(
     )
     ask_nobody(offline=order.is_local)
     for sentence in found.left_out:
-        print(sentence, file=sys.stderr)
+        say(sentence)
     if dry_run:
         left = estimate_losses(order)
-        shown = as_text(estimate_record(left)) if as_json else f"{estimate_text(left, out)}\n"
+        needs = weights_of(left.absent)
+        shown = f"{estimate_text(left, needs, out)}\n"
+        if as_json:
+            shown = as_text(estimate_record(left, needs))
         print(shown, end="")
         return
     try:
         with progress("losses", total=len(order.checkpoints) * len(order.texts)) as move:
             report = measure_losses(order, on_loss=lambda done, what: move(done, what=what))
     except KeyboardInterrupt:
-        print(f"Stopped. What was measured is in {out}; the same command goes on.", file=sys.stderr)
+        say(f"Stopped. What was measured is in {out}; the same command goes on.")
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
         print(as_text({"out": str(out), **record_of(report)}), end="")
     else:
         print(report_text(report, out))
-    for failure in report.failures:
-        print(f"failed: {failure.title}: {failure.error}", file=sys.stderr)
+    for error, titles in said_once((each.title, each.error) for each in report.failures):
+        say(f"failed: {titles[0]}: {error} {others(titles[1:])}".rstrip())
     if report.failures:
         raise typer.Exit(FAILED)
 
@@ -120,6 +124,12 @@ def _texts(series: NamedSeries, corpora: list[str], documents: int | None) -> tu
             own[each.name] = replace(each, documents=documents)
     if not corpora and not own:
         raise OptionError("which text? Name a file, or c4, with --corpus.")
+    for name in corpora:
+        if "=" in name or name in own or Path(name).exists():
+            continue
+        question = meant(name, (*own, C4))
+        if question and name != C4:
+            raise OptionError(f'--corpus: there is no file "{name}". {question}')
     return tuple(
         own[name] if name in own else named_corpus(name, documents=documents)
         for name in corpora or own

@@ -80,7 +80,7 @@ def proving_ground(
         print(json.dumps(described))
         return
     print(
-        f"{made.checkpoints} checkpoints in {made.folder}; {made.trained} models trained in"
+        f"{made.checkpoints} checkpoints in {made.folder}; {made.trained} trained in"
         f" {made.seconds:.0f} s. Next: emergecast run {made.experiment}"
     )
 

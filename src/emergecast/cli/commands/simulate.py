@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from emergecast.simulation import Design, Simulated, Truth
 
 RANDOM = "random"
-"""What `--truth` takes beside NAME=VALUE: a truth drawn at random around the design."""
+"""What `--truth` takes beside NAME=VALUE, and `--design` beside a name: one drawn at random."""
 
 
 def simulate(
     design: Annotated[
         str | None,
-        typer.Option(help="Bundled design, or a .toml file of your own.", metavar="FILE|NAME"),
+        typer.Option(
+            help="Bundled design, or a .toml file of your own. Or random: draw one.",
+            metavar="FILE|NAME",
+        ),
     ] = None,
     truth: Annotated[
         list[str] | None,
@@ -33,9 +36,25 @@ def simulate(
             metavar="NAME=VALUE",
         ),
     ] = None,
+    ahead: Annotated[
+        float | None,
+        typer.Option(
+            help="Put the elbow where it takes this many times the FLOPs of the strongest present"
+            " checkpoint.",
+            metavar="RATIO",
+        ),
+    ] = None,
     departure: Annotated[
         str | None, typer.Option(help="How to depart from the law; --list names them.")
     ] = None,
+    future_by_chance: Annotated[
+        bool,
+        typer.Option(
+            "--future-by-chance",
+            help="Finetune later checkpoints too, and mark as future those that fit"
+            " --at-chance-only hides.",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same table.")] = 0,
     out: Annotated[
         Path | None,
@@ -65,7 +84,7 @@ def simulate(
 
     from emergecast.files import save_text
     from emergecast.measurements import check_suffix
-    from emergecast.simulation import load_design, random_truth
+    from emergecast.simulation import load_design, random_design, random_truth, truth_ahead
     from emergecast.simulation import simulate as draw
 
     if design is None:
@@ -74,6 +93,11 @@ def simulate(
         )
     if out is None:
         raise OptionError("nothing says where to write the table. Give -o TABLE.")
+    if ahead is not None and future_by_chance:
+        raise OptionError(
+            "--ahead puts the elbow past the design's horizon, and --future-by-chance counts every"
+            " checkpoint before the elbow as present. Leave one of them out."
+        )
     check_suffix(out)
     for path in (out, out.with_name(f"{out.stem}.truth.json")):
         if path.exists() and not force:
@@ -81,20 +105,22 @@ def simulate(
                 f'"{path}" is there already. Choose another name with -o, or overwrite it with '
                 "--force."
             )
-    found = load_design(design)
     rng = np.random.default_rng(seed)
+    found = random_design(rng) if design == RANDOM else load_design(design)
     at_random, changes = _changes(truth)
     drawn = random_truth(found, rng) if at_random else found.truth
-    simulated = draw(found, _overridden(drawn, changes), departure=departure, rng=rng)
+    drawn = _overridden(drawn, changes)
+    drawn = drawn if ahead is None else truth_ahead(found, ahead, drawn)
+    simulated = draw(found, drawn, departure=departure, future_by_chance=future_by_chance, rng=rng)
     simulated.table.write(out, raw=raw, digest=digest)
-    record = {"seed": seed, **_record(found, simulated)}
+    record = {"seed": seed, "future_by_chance": future_by_chance, **_record(found, simulated)}
     beside = save_text(json.dumps(record, indent=2) + "\n", out.parent, f"{out.stem}.truth.json")
     if as_json:
         print(json.dumps({**record, "table": str(out), "sidecar": str(beside)}, indent=2))
         return
     for line in _lines(found, simulated, seed):
         print(line)
-    hiding = " --where future=false" if found.future else ""
+    hiding = " --where future=false" if _counts(simulated)[1] else ""
     print(f"Wrote {out} and {beside.name}. Next: emergecast fit {out}{hiding}")
 
 
@@ -127,9 +153,17 @@ def _record(design: Design, simulated: Simulated) -> dict[str, Any]:
         "few_shot_examples": design.few_shot_examples,
         "horizon": design.horizon,
         "estimand": simulated.estimand,
+        "crossing": simulated.crossing,
         "rows": len(simulated.table),
         "table_hash": simulated.table.hash,
     }
+
+
+def _counts(simulated: Simulated) -> tuple[int, int]:
+    """Present and future checkpoints of the table."""
+    frame = simulated.table.frame.unique(["series", "checkpoint"])
+    future = int(frame["future"].sum()) if "future" in frame.columns else 0
+    return frame.height - future, future
 
 
 def _values(truth: Truth) -> dict[str, Any]:
@@ -141,7 +175,7 @@ def _values(truth: Truth) -> dict[str, Any]:
 
 
 def _lines(design: Design, simulated: Simulated, seed: int) -> Iterator[str]:
-    present, future = len(design.present), len(design.future)
+    present, future = _counts(simulated)
     yield (
         f"{simulated.design}: {len(simulated.table):,} scores of {present} present and {future} "
         f"future checkpoints, seed {seed}"
@@ -158,12 +192,20 @@ def _lines(design: Design, simulated: Simulated, seed: int) -> Iterator[str]:
         else f"Estimand: {simulated.estimand:.4f} nats, the elbow of a ReLU fitted to the "
         "noiseless few-shot scores."
     )
+    yield (
+        "Crossing: none, because no noiseless few-shot score goes from below to above chance + 0.02"
+        " (best - chance)."
+        if simulated.crossing is None
+        else f"Crossing: {simulated.crossing:.4f} nats, where the noiseless few-shot score reaches"
+        " chance + 0.02 (best - chance)."
+    )
 
 
 def _list(*, as_json: bool) -> None:
     from emergecast.simulation import Departure, design_names, load_design
 
     designs = {name: load_design(name).description for name in design_names()}
+    designs[RANDOM] = "Drawn from the seed, as uneven as pools of real models"
     departures = {each.value: each.sentence for each in Departure}
     if as_json:
         print(json.dumps({"designs": designs, "departures": departures}, indent=2))

@@ -17,7 +17,8 @@ from emergecast.cli._options import (
     TableArgument,
     out_folder,
 )
-from emergecast.cli._output import as_text, deliver, progress, wrapped
+from emergecast.cli._output import as_text, deliver, progress
+from emergecast.cli._wrap import wrapped
 from emergecast.errors import OptionError
 from emergecast.inference import FitOptions
 from emergecast.measurements import SelectOptions, guarded, read_table

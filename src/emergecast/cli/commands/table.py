@@ -22,7 +22,8 @@ from emergecast.cli._options import (
     TableArgument,
     out_file,
 )
-from emergecast.cli._output import progress, wrapped
+from emergecast.cli._output import progress, say
+from emergecast.cli._wrap import wrapped
 from emergecast.measurements import METHOD_FORMS, SelectOptions
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def check(
         for warning in warnings:
             print("\n" + "\n".join(wrapped(f"Warning: {warning}")))
         if examined.problems:
-            print(f"\n{describe(examined.problems)}", file=sys.stderr)
+            say(f"\n{describe(examined.problems)}")
         elif warnings:
             print("\nThe table obeys every rule; the warnings say what looks odd all the same.")
         else:
@@ -333,5 +334,5 @@ def _summarise(imported: Imported, written: Path | None, *, as_json: bool) -> No
         rest = len(warnings) - _SHOWN
         print(f"... and {rest} more warnings, which --json lists.", file=sys.stderr)
     if imported.problems:
-        print(f"Left out: {describe(imported.problems)}", file=sys.stderr)
+        say(f"Left out: {describe(imported.problems)}")
     print(f"Wrote {written}." if written is not None else "Wrote nothing (dry run).")

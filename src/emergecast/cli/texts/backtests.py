@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from emergecast.backtests import BacktestOutcome, Part
-from emergecast.cli._output import wrapped
+from emergecast.backtests import FORECAST, RIVALS, BacktestOutcome, Part
+from emergecast.cli._wrap import wrapped
 from emergecast.cli.texts.forecasts import changed_lines
 
 if TYPE_CHECKING:
@@ -36,12 +36,26 @@ def _headline(backtest: Backtest) -> Iterator[str]:
     truth = backtest.truth
     yield f"BACKTEST  {backtest.title}"
     yield from wrapped(
-        f"Truth: the few-shot elbow of all {truth.n} few-shot scores is {truth.elbow:.3f} nats "
-        f"(90% {truth.p05:.3f} to {truth.p95:.3f}). The weakest checkpoint above chance few-shot "
-        f"has loss {backtest.horizon:.3f}; no forecast below sees it or any stronger one."
+        f"Truth: the few-shot {truth.target} of all {truth.n} few-shot scores is {truth.loss:.3f} "
+        f"nats (90% {truth.p05:.3f} to {truth.p95:.3f}){_other(backtest)}. The "
+        f"weakest checkpoint above chance few-shot has loss {backtest.horizon:.3f}; no forecast "
+        "below sees it or any stronger one."
     )
+    if any(row.stands_in for row in backtest.rows):
+        yield from wrapped(
+            f"The forecasts are of the elbow, and they are scored against the {truth.target}, as "
+            "--stand-in asks for."
+        )
     yield from changed_lines(backtest.overridden)
     yield f"Law: {backtest.law}. D0 = {backtest.few_shot_examples:g}. Losses, errors, CRPS in nats."
+
+
+def _other(backtest: Backtest) -> str:
+    """The truth by the other definition, in brackets."""
+    other = backtest.other_truth
+    if other is None:
+        return ""
+    return f"; the {other.target} is {other.loss:.3f} ({other.p05:.3f} to {other.p95:.3f})"
 
 
 def _ladder(rows: list[BacktestRow]) -> Iterator[str]:
@@ -63,18 +77,18 @@ def _ladder(rows: list[BacktestRow]) -> Iterator[str]:
 
 
 def _not_defined(rows: list[BacktestRow]) -> Iterator[str]:
-    """Each baseline that is not defined on some rungs, once, with the first reason."""
+    """Each baseline that is not defined on some rungs, once, with the first reason, told once."""
     found: dict[str, list[BacktestRow]] = {}
     for row in rows:
         if row.outcome is BacktestOutcome.NOT_DEFINED:
             found.setdefault(row.forecaster, []).append(row)
     rungs = len({row.setting for row in rows})
+    told: dict[str, str] = {}
     for name, gone in found.items():
-        yield from wrapped(
-            f"{name} is not defined on {len(gone)} of {rungs} rungs. {gone[0].setting}: "
-            f"{gone[0].reasons[0]}",
-            "  ",
-        )
+        reason = f"{gone[0].setting}: {gone[0].reasons[0]}"
+        why = f", as {told[reason]}." if reason in told else f". {reason}"
+        told.setdefault(reason, name)
+        yield from wrapped(f"{name} is not defined on {len(gone)} of {rungs} rungs{why}", "  ")
 
 
 def _ahead(row: BacktestRow) -> str:
@@ -114,22 +128,23 @@ def _skill(backtest: Backtest) -> Iterator[str]:
     if not found:
         yield "Skill: no rung has both a forecast and a baseline to compare."
         return
-    yield "Skill on the ladder: 1 - mean CRPS / mean CRPS of the rival; +- one standard error"
-    yield f"{'':<20} {'over no-change':>20} {'over the prior':>20}  rungs"
+    yield from wrapped(
+        "Skill on the ladder: 1 - mean CRPS / mean CRPS of the rival; in brackets the mean of "
+        "ln(CRPS of the rival / CRPS) per rung. All rungs share one truth: this is one example."
+    )
+    yield f"{'':<20}" + "".join(f"{f'over {rival}':>18}" for rival in RIVALS) + "  rungs"
     for name in dict.fromkeys(name for name, _ in found):
-        pair = [found.get((name, rival)) for rival in ("no-change", "prior")]
-        rungs = max(each.rungs for each in pair if each is not None)
-        yield f"  {name:<18} {_value(pair[0]):>20} {_value(pair[1]):>20}  {rungs:>5}"
-    for rival in ("no-change", "prior"):
-        own = found.get(("forecast", rival))
-        if own is not None and own.value <= 0:
+        own = [found.get((name, str(rival))) for rival in RIVALS]
+        rungs = max(each.rungs for each in own if each is not None)
+        yield f"  {name:<18}" + "".join(f"{_value(each):>18}" for each in own) + f"  {rungs:>5}"
+    for rival in RIVALS:
+        of_forecast = found.get((FORECAST, str(rival)))
+        if of_forecast is not None and of_forecast.value <= 0:
             yield f"The forecast has NO skill over {rival} here."
 
 
 def _value(skill: Skill | None) -> str:
-    if skill is None:
-        return ""
-    return f"{skill.value:+.2f}" + ("" if skill.stderr is None else f" +- {skill.stderr:.2f}")
+    return "" if skill is None else f"{skill.value:+.2f} ({skill.per_rung:+.2f})"
 
 
 def _sums(backtest: Backtest) -> Iterator[str]:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from emergecast.cli._output import wrapped
+from emergecast.cli._wrap import wrapped
 from emergecast.cli.texts.experiments import size
+from emergecast.errors import others, said_once
 
 if TYPE_CHECKING:
     from emergecast.lab.catalogue.series import CataloguedSeries, Verification
@@ -119,8 +120,8 @@ def verify_lines(series: CataloguedSeries, found: Verification) -> Iterator[str]
             "  ",
         )
     if found.asked == "hub":
-        for name, reason in found.missing.items():
-            yield from wrapped(f"missing: {name}: {reason}", "  ")
+        for reason, names in said_once(found.missing.items()):
+            yield from wrapped(f"missing: {names[0]}: {reason} {others(names[1:])}", "  ")
     elif found.missing:
         yield f"{len(found.missing)} are not in the cache, and were not looked at."
     if not found.hashes:
@@ -136,10 +137,13 @@ def needs_lines(needs: Needs) -> Iterator[str]:
         state = "here" if each.here else "cannot be had" if each.problem else "to be fetched"
         amount = "" if each.bytes is None else size(each.bytes)
         yield f"{each.kind:<9}  {each.title:<{width}}  {amount:>9}  {state}"
-    for each in needs.problems:
-        yield from wrapped(f"{each.title}: {each.problem}", "  ")
+    for problem, titles in said_once((each.title, str(each.problem)) for each in needs.problems):
+        yield from wrapped(f"{titles[0]}: {problem} {others(titles[1:])}", "  ")
+    if not needs.needs:
+        yield "Nothing of it is on the hub."
+        return
     amount = f"{size(needs.bytes_to_fetch)} ({size(needs.bytes_on_disk)} on disk)"
-    yield (
+    yield from wrapped(
         f"{len(needs.missing)} of {len(needs.needs)} are to be fetched, {amount}, into"
         f" {needs.cache}, where {size(needs.free_bytes)} are free."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from emergecast.cli._output import wrapped
+from emergecast.cli._wrap import wrapped
 from emergecast.cli.texts.forecasts import changed_lines, hidden_text
 from emergecast.comparison import DECIDED, ComparedAt
 
@@ -93,6 +93,9 @@ def _of_two(comparison: Comparison) -> Iterator[str]:
             f"Elbow of {a} minus elbow of {b}: {d.p50:+.3f} {axis.unit} "
             f"(90%: {d.p05:+.3f} to {d.p95:+.3f})"
         )
+    elif comparison.true_difference is not None:
+        measured = f"{comparison.true_difference:+.3f} {axis.unit}"
+        yield f"Measured elbow of {a} minus that of {b}: {measured}"
     yield ""
     yield from _table(comparison)
     for name, forecast in zip(comparison.series, comparison.forecasts, strict=True):
@@ -117,13 +120,11 @@ def _table(comparison: Comparison) -> Iterator[str]:
     )
     for each, compute in zip(comparison.found, comparison.compute, strict=True):
         line = f"{each.series:<{width}}  {each.forecast.verdict:<11}"
-        if each.forecast.elbow is None:
-            yield line.rstrip()
-            continue
         e = each.forecast.elbow
-        line += f"{e.p05:8.3f}{e.p50:8.3f}{e.p95:8.3f}"
+        line += " " * 24 if e is None else f"{e.p05:8.3f}{e.p50:8.3f}{e.p95:8.3f}"
+        cell = "" if e is None else _compute_cell(compute)
         true = "-" if each.came_true is None else format(each.came_true.elbow, ".3f")
-        yield f"{line}{_compute_cell(compute):>28}{true:>11}"
+        yield f"{line}{cell:>28}{'' if e is None and true == '-' else true:>11}".rstrip()
 
 
 def _ranking_of_two(ranking: Ranking, names: Sequence[str]) -> str:
@@ -313,11 +314,17 @@ def _no_place(comparison: Comparison) -> Iterator[str]:
 def _ranking_of_many(ranking: Ranking) -> str:
     size = f"{ranking.params[0]:,} parameters" if ranking.same_size else "nearest in compute"
     scored = dict(zip(ranking.series, ranking.scores, strict=True))
-    scores = ", ".join(f"{name} {abs(scored[name]):.3f}" for name in ranking.order)
+    place = dict(zip(ranking.series, ranking.places, strict=True))
+    scores, before = "", 0
+    for name in ranking.order:
+        joint = (" = " if place[name] == before else ", ") if scores else ""
+        scores += f"{joint}{name} {abs(scored[name]):.3f}"
+        before = place[name]
     widest = max(ranking.stderrs)
     error = f" (standard errors up to {widest:.3f})" if widest > 0 else ""
     noise = "; all at chance, so this ranks noise" if ranking.at_chance else ""
-    return f"- {ranking.setting}, {size}, the best first: {scores}{error}{noise}"
+    equal = "; = is equal within the standard error" if " = " in scores else ""
+    return f"- {ranking.setting}, {size}, the best first: {scores}{error}{equal}{noise}"
 
 
 def _decisions(found: Sequence[Decisions]) -> Iterator[str]:

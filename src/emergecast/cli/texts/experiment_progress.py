@@ -20,6 +20,8 @@ from rich.table import Column
 from rich.text import Text
 
 from emergecast.cli._console import SafeConsole
+from emergecast.cli._output import say
+from emergecast.cli._wrap import folded
 from emergecast.cli.texts.experiments import duration
 from emergecast.cli.texts.runs import example_lines
 from emergecast.lab.executors import Event, EventKind, default_workers
@@ -41,14 +43,12 @@ class Lines:
             self._all = len(event.plan.states)
             self._ended = sum(s in {State.DONE, State.FAILED} for s in event.plan.states.values())
         elif event.note:
-            print(event.note, file=sys.stderr)
+            say(event.note)
         elif event.run is not None and event.kind is EventKind.LOST:
-            print(f"{event.run.title}: {event.error}", file=sys.stderr)
+            say(f"{event.run.title}: {event.error}")
         elif event.run is not None and event.kind in _ENDS:
             self._ended += 1
-            print(
-                f"[{self._ended}/{self._all}] {event.run.title}: {_ending(event)}", file=sys.stderr
-            )
+            say(f"[{self._ended}/{self._all}] {event.run.title}: {_ending(event)}")
         for line in _noticed(event):
             print(line, file=sys.stderr)
 
@@ -61,7 +61,7 @@ _ENDS = {EventKind.DONE, EventKind.FAILED, EventKind.ELSEWHERE}
 def _noticed(event: Event) -> Iterator[str]:
     """A whole example of a task, or what is odd about it."""
     if event.kind is EventKind.WARNING:
-        yield f"Warning: {event.warning}"
+        yield folded(f"Warning: {event.warning}")
     if event.kind is EventKind.EXAMPLE and event.run is not None and event.example is not None:
         yield f"The first item of {event.run.title}:"
         yield from example_lines(event.example)

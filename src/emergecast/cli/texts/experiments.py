@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from emergecast.cli._wrap import folded, wrapped
 from emergecast.cli.texts.runs import plan_example_lines, plan_examples
 from emergecast.lab.experiment import RunKind
 from emergecast.lab.ledger import State
+from emergecast.lab.plan import moved_words
 
 if TYPE_CHECKING:
     from emergecast.lab.ledger import Damage, Failure
-    from emergecast.lab.plan import Estimate, Plan
+    from emergecast.lab.plan import Estimate, Grading, Plan
 
 _WORDS = {
     RunKind.LOSS: "loss",
@@ -20,6 +22,7 @@ _WORDS = {
     RunKind.FINETUNED: "finetuned",
 }
 _FAILURES_SHOWN = 8
+_INDENT = " " * 14
 
 
 def plan_text(plan: Plan, estimate: Estimate) -> str:
@@ -29,11 +32,13 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
     for series in experiment.series:
         choice = "" if series.choice.takes_all else ", chosen by loss"
         lines.append(f"  series      {series.name}: {len(series.checkpoints)} checkpoints{choice}")
-        lines += [f"              {sentence}" for sentence in series.left_out]
+        for sentence in series.left_out:
+            lines += wrapped(sentence, _INDENT, first=_INDENT)
     lines += [
         f"  corpora     {', '.join(corpus.name for corpus in experiment.corpora)}",
         f"  tasks       {', '.join(task.name for task in experiment.tasks)}",
     ]
+    lines += program_lines(plan)
     finetuning = experiment.finetuning
     if finetuning.examples:
         lines.append(f"  examples    {', '.join(f'{d:,}' for d in finetuning.examples)}")
@@ -42,7 +47,10 @@ def plan_text(plan: Plan, estimate: Estimate) -> str:
     lines.append(f"  ledger      {experiment.ledger}")
     if str(plan.chosen):
         lines.append(f"  chosen      {plan.chosen}")
-    lines += ["", *state_lines(plan)]
+    for sentence in plan.facts.notes:
+        lines += wrapped(sentence, _INDENT, first="  note        ")
+    states = [*state_lines(plan)]
+    lines += ["", *states] if states else []
     if not plan.problems:  # else nobody knows what that will take
         lines += ["", *left_lines(plan, estimate), *plan_example_lines(plan)]
     return "\n".join(lines)
@@ -65,7 +73,7 @@ def training_lines(plan: Plan) -> Iterator[str]:
 
 
 def state_lines(plan: Plan) -> Iterator[str]:
-    """How many runs of each kind are in each state."""
+    """How many runs of each kind are in each state; nothing where there are no runs."""
     rows = [["", *(str(state) for state in State), "all"]]
     total: Counter[State] = Counter()
     for kind in RunKind:
@@ -77,6 +85,8 @@ def state_lines(plan: Plan) -> Iterator[str]:
         rows.append(
             [_WORDS[kind], *(f"{count[s]:,}" if count[s] else "." for s in State), f"{len(keys):,}"]
         )
+    if not total:  # nothing that the experiment names could be used
+        return
     rows.append(
         ["all", *(f"{total[s]:,}" if total[s] else "." for s in State), f"{total.total():,}"]
     )
@@ -116,8 +126,41 @@ def left_lines(plan: Plan, estimate: Estimate) -> Iterator[str]:
         f"What is left takes about {duration(estimate.wall_seconds)} on {workers}"
         f" ({estimate.basis}), and {size(estimate.bytes_needed)} of disk."
     )
+    if estimate.grading is not None:
+        yield _grading_line(estimate.grading)
     if estimate.cost is not None:
         yield f"At the stated price per hour that costs about {estimate.cost:.2f}."
+
+
+def _grading_line(grading: Grading) -> str:
+    """What grading takes, mask included."""
+    rests = "measured" if grading.measured else "assumed or stated"
+    mask = f" and {grading.reference_tests:,} of reference solutions" * bool(
+        grading.reference_tests
+    )
+    took = duration(grading.core_seconds / grading.cores)
+    return (
+        f"Grading runs {grading.tests:,} tests of programs{mask}, at"
+        f" {grading.seconds_per_test:.2g} s of a core each ({rests}): {took} on"
+        f" {grading.cores} cores, beside the generation."
+    )
+
+
+def program_lines(plan: Plan) -> Iterator[str]:
+    """What is graded of each task of programs, and what is left out."""
+    for name, about in plan.facts.tasks.items():
+        if (found := about.programs) is None:
+            continue
+        masked = (
+            "the first run finds those whose own solutions fail"
+            if found.masked is None
+            else f"{found.masked:,} are left out since their own solutions fail"
+        )
+        yield (
+            f"  programs    {name}: {found.samples:,} for each of {about.items:,} problems with"
+            f" {found.tests:,} tests; {masked}; left out {found.without_tests:,} without tests and"
+            f" {found.without_solutions:,} training problems without solutions"
+        )
 
 
 def failure_lines(failures: list[Failure], *, all_of_them: bool = False) -> Iterator[str]:
@@ -125,15 +168,25 @@ def failure_lines(failures: list[Failure], *, all_of_them: bool = False) -> Iter
     shown = failures if all_of_them else failures[:_FAILURES_SHOWN]
     for failure in shown:
         yield f"failed: {failure.title}"
-        yield f"        {failure.error}"
+        yield folded(f"        {failure.error}")
     if len(failures) > len(shown):
         yield f"... and {len(failures) - len(shown):,} more: emergecast status FILE --failed"
+
+
+def commit_lines(read: Mapping[str, Counter[str]]) -> Iterator[str]:
+    """What was read of the hub, where something was, and what has moved there meanwhile."""
+    if read:
+        yield (
+            f"Results are of {len(read):,} revisions of the hub; the commit of each: emergecast"
+            " status FILE --json."
+        )
+    yield from moved_words(read)
 
 
 def damage_lines(damaged: Sequence[Damage]) -> Iterator[str]:
     """What is damaged in the ledger, and what becomes of it."""
     for each in damaged[:_FAILURES_SHOWN]:
-        yield f"damaged: {each}"
+        yield folded(f"damaged: {each}")
     if len(damaged) > _FAILURES_SHOWN:
         yield f"... and {len(damaged) - _FAILURES_SHOWN:,} more: emergecast ledger check FILE"
     if damaged:
@@ -150,6 +203,7 @@ def plan_as_json(plan: Plan, estimate: Estimate) -> dict[str, Any]:
         "states": {str(state): plan.count()[state] for state in State},
         "undecided": len(plan.undecided),
         "left_out": list(plan.experiment.left_out),
+        "notes": list(plan.facts.notes),
         "estimate": dataclasses.asdict(estimate),
         "problems": [dataclasses.asdict(problem) for problem in plan.problems],
         "training": {

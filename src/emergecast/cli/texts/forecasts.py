@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from emergecast.cli._output import wrapped
+from emergecast.cli._wrap import wrapped
 from emergecast.cli.texts.training import compute_lines
 from emergecast.inference import FitStatus, Resample
 
@@ -86,11 +86,8 @@ def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -
         invented |= forecast.fit.selection.invented
         line = f"{name:<{width}}  {forecast.verdict + mark:<10}"
         changed |= dict.fromkeys(forecast.overridden)
-        if forecast.elbow is not None:
-            judged = True
-            e = forecast.elbow
-            for value in (e.p05, e.p50, e.p95):
-                line += f"  {forecast.axis.number(value):>7}"
+        judged |= forecast.elbow is not None
+        line += "".join(f"  {forecast.axis.number(value):>7}" for value in _three(forecast))
         notes += wrapped(f"{name}: {forecast.reasons[0]}", "  ")
         lines.append(line)
     notes += [f"* {line}" for line in changed_lines(tuple(changed))]
@@ -99,6 +96,16 @@ def summary_text(results: list[tuple[str, Forecast | None, Exception | None]]) -
     if judged:
         notes.append("For all reasons of one verdict, name its row: --task NAME --series NAME.")
     return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+def _three(forecast: Forecast) -> tuple[float, ...]:
+    """5%, 50% and 95% of the elbow, forecast or measured; nothing where there is neither."""
+    e, seen = forecast.elbow, forecast.observed.elbow
+    if e is not None:
+        return e.p05, e.p50, e.p95
+    if forecast.verdict != "observed" or seen is None:
+        return ()
+    return seen.p05, seen.loss, seen.p95
 
 
 def changed_lines(overridden: Sequence[Override]) -> Iterator[str]:
@@ -199,8 +206,8 @@ def _expectations(forecast: Forecast, at_loss: list[dict[str, Any]]) -> Iterator
 def _later(forecast: Forecast, elbow: Elbow, truth: GroundTruth) -> Iterator[str]:
     axis = forecast.axis
     number = axis.number
-    seen, strongest = (axis.to_axis(x) for x in (truth.elbow, forecast.fit.data.strongest_loss))
-    low, high = sorted(axis.to_axis(x) for x in (truth.p05, truth.p95))
+    strongest, truth = axis.to_axis(forecast.fit.data.strongest_loss), truth.on(axis)
+    seen, low, high = truth.loss, truth.p05, truth.p95
     inside = "inside" if elbow.p05 <= seen <= elbow.p95 else "OUTSIDE"
     yield from wrapped(
         f"What came later: the few-shot elbow of all {truth.n} few-shot scores is "
@@ -253,7 +260,9 @@ def _basis(forecast: Forecast) -> Iterator[str]:
         f"{axis.number(axis.to_axis(float(data.loss.max())))} to "
         f"{axis.number(axis.to_axis(data.strongest_loss))}, "
         + (
-            f"finetuned ({selection.method}) on {amounts} examples."
+            "none of them finetuned."
+            if not data.amounts.size
+            else f"finetuned ({selection.method}) on {amounts} examples."
             if shift.is_examples
             else f"shifted by {shift.unit} {amounts}."
         )
@@ -261,6 +270,8 @@ def _basis(forecast: Forecast) -> Iterator[str]:
     yield from _orientation(forecast)
     if selection.hidden_reason:
         yield from wrapped(hidden_text(selection))
+    if not data.amounts.size:
+        return
     priors = ", ".join(f"{name} {value:g}" for name, value in forecast.fit.priors.as_dict().items())
     yield from wrapped(
         f"Law: {forecast.fit.law}. Priors (losses in units of S = {data.loss_spread:.3g} "

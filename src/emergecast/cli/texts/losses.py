@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emergecast.cli._output import wrapped
+from emergecast.cli._wrap import wrapped
 from emergecast.cli.texts.experiments import duration, size
+from emergecast.errors import others, said_once
 from emergecast.lab.evaluate import BYTES_PER_TOKEN
 from emergecast.scaling import CPU_FLOPS_PER_SECOND, GPU_FLOPS_PER_SECOND
 
 if TYPE_CHECKING:
     from emergecast.lab.evaluate import LossEstimate, LossReport, LossRow
+    from emergecast.lab.fetching import Need
 
 _SHOWN = 8
 """Missing losses that are named at most."""
@@ -25,7 +27,8 @@ def report_text(report: LossReport, out: Path) -> str:
     said = f"{report.measured:,} losses measured, {kept:,} kept"
     if report.unseen:
         said += f", {report.unseen:,} of them of checkpoints that are not on this machine any more"
-    lines += ["", *wrapped(f"{said}. Wrote {out}.")]
+    wrote = f" Wrote {out}." if report.rows else ""
+    lines += ["", *wrapped(f"{said}.{wrote}")] if lines else wrapped(f"{said}.{wrote}")
     if report.rows:
         lines += wrapped(f"Next: emergecast join SCORES.csv {out} -o table.csv")
     return "\n".join(lines)
@@ -63,8 +66,8 @@ def seconds_of(left: LossEstimate) -> tuple[float, str]:
     return left.flops / speed, f"at {speed:.2g} FLOP per second"
 
 
-def estimate_text(left: LossEstimate, out: Path) -> str:
-    """What is there, what is missing, and what that takes."""
+def estimate_text(left: LossEstimate, needs: Sequence[Need], out: Path) -> str:
+    """What is there, what is missing, and what that takes, the download included."""
     lines = []
     for name, facts in left.texts.items():
         lines += wrapped(
@@ -86,12 +89,33 @@ def estimate_text(left: LossEstimate, out: Path) -> str:
                 " not stated: their time comes on top."
             )
         lines += wrapped(said)
+    lines += _download_lines(needs)
     return "\n".join([*lines, "Nothing was measured (dry run)."])
 
 
-def estimate_record(left: LossEstimate) -> dict[str, Any]:
+def _download_lines(needs: Sequence[Need]) -> Iterator[str]:
+    """What is to be downloaded first, and what cannot be had."""
+    missing = [each for each in needs if not each.here and each.problem is None]
+    if missing:
+        amount = size(_bytes(needs))
+        names = ", ".join(each.title for each in missing[:_SHOWN])
+        more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
+        yield from wrapped(f"{amount} are to be downloaded before: {names}{more}.")
+    gone = ((each.title, each.problem) for each in needs if each.problem is not None)
+    for problem, titles in said_once(gone):
+        yield from wrapped(f"{titles[0]}: {problem} {others(titles[1:])}", "  ")
+
+
+def _bytes(needs: Sequence[Need]) -> int:
+    return sum(each.bytes or 0 for each in needs if not each.here)
+
+
+def estimate_record(left: LossEstimate, needs: Sequence[Need]) -> dict[str, Any]:
     """The same for a program."""
     from emergecast.records import as_json
 
     seconds, basis = seconds_of(left)
-    return {**as_json(left), "seconds": seconds, "basis": basis}
+    record = {key: value for key, value in as_json(left).items() if key != "absent"}
+    cannot = {each.title: each.problem for each in needs if each.problem is not None}
+    download = {"bytes_to_fetch": _bytes(needs), "cannot_be_fetched": cannot}
+    return {**record, "seconds": seconds, "basis": basis, **download}

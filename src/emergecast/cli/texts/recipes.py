@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emergecast.cli._output import wrapped
+from emergecast.cli._wrap import wrapped
 from emergecast.errors import OptionError
 from emergecast.files import read_whole
 
@@ -90,7 +90,8 @@ def beside_lines(recipe: Recipe, ours: Sequence[OwnForecast]) -> Iterator[str]:
         yield _line(
             f"{said.task} {said.series or ''}".strip(), "published", said.p05, said.p50, said.p95
         )
-        yield f"  {'found later':<34} {'':>6} {said.truth:6.3f}"
+        truth = "not reached" if said.truth is None else f"{said.truth:6.3f}"
+        yield f"  {'found later':<34} {'':>6} {truth}"
         mine = [
             each for each in ours if each.task == said.task and said.series in {None, each.series}
         ]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from emergecast.cli._wrap import wrapped
+from emergecast.lab.ledger import HUB, LAST_STEP
 
 if TYPE_CHECKING:
     from emergecast.lab.ledger import Result
     from emergecast.lab.plan import Plan, RunFound
 
+_CALLED = {"held_out_loss": "held-out", "resumed_from": "resumed at"}
+"""What parts of a training are called where their name is too long."""
 _TASKS_SHOWN = 3
 """Tasks of which a plan shows an example."""
 
@@ -39,18 +45,39 @@ def _result_lines(result: Result) -> Iterator[str]:
     for score in result.scores:
         error = _error(score.stderr)
         yield f"  {score.metric:11} {score.score:.6g}{error}, {score.n_items:,} items"
-    for name, value in (result.training or {}).items():
-        yield from _training_lines(name, value)
+    if result.training is not None:
+        yield f"  steps       {_steps(result.training, result.identity.get('recipe', {}))}"
+        for name, value in result.training.items():
+            if name not in {"steps", LAST_STEP}:
+                yield from _training_lines(name, value)
     parts = ", ".join(f"{part} {seconds:.1f}" for part, seconds in result.timings.items())
     yield f"  seconds     {result.seconds:.1f}" + (f" ({parts})" if parts else "")
     when = datetime.fromtimestamp(result.started, UTC).strftime("%Y-%m-%d %H:%M UTC")
     yield f"  measured    {when} on {result.machine.get('host', 'an unknown machine')}"
-    yield f"  with        {', '.join(f'{k} {v}' for k, v in result.versions.items())}"
+    made = (f"{k} {v}" for k, v in result.versions.items() if not k.startswith(HUB))
+    yield from wrapped(", ".join(made), " " * 14, first="  with        ")
+    yield from (f"  hub         {name}: {commit}" for name, commit in result.commits.items())
+
+
+def _steps(training: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """How many steps were trained, whether that was early, and after which the weights were taken.
+
+    Nobody knows when a training of an earlier version ended that looked at a held-out loss.
+    """
+    scored = training["steps"]
+    planned = training.get("chosen", recipe).get("steps", scored)
+    last = training.get(LAST_STEP, None if "early_stopping" in recipe else scored)
+    if last is None:
+        return f"{scored:,}, of {planned:,} at most: the weights of that step were scored"
+    said = f"{last:,}"
+    if last < planned:
+        said = f"stopped early after {last:,} of {planned:,}"
+    return said if scored == last else f"{said}; the weights of step {scored:,} were scored"
 
 
 def _training_lines(name: str, value: object) -> Iterator[str]:
     """What a finetuning says of itself; of a sweep, each of the settings that it tried."""
-    title = f"  {name.replace('_', ' '):11} "
+    title = f"  {_CALLED.get(name, name).replace('_', ' '):11} "
     if isinstance(value, Mapping):
         yield title + ", ".join(
             f"{key.replace('_', ' ')} {each:.6g}" for key, each in value.items()
@@ -74,7 +101,9 @@ def _counted(items: tuple[Mapping[str, Any], ...]) -> str:
     wrong = sum(item.get("correct") == 0 for item in items)
     cut = sum(bool(item.get("cut")) for item in items)
     said = f"{len(items):,}, of which {right:,} right and {wrong:,} wrong"
-    return said + (f", {cut:,} cut at the limit of tokens" if cut else "")
+    said += f", {cut:,} cut at the limit of tokens" if cut else ""
+    masked = sum("masked" in item for item in items)
+    return said + (f", {masked:,} not counted (their own solutions fail)" if masked else "")
 
 
 def item_table(items: tuple[Mapping[str, Any], ...]) -> Iterator[str]:
@@ -88,6 +117,26 @@ def item_table(items: tuple[Mapping[str, Any], ...]) -> Iterator[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         yield "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+    for item in items:
+        for number, program in enumerate(item.get("programs", ()), start=1):
+            yield from _program_lines(str(item.get("id", ".")), number, item, program)
+
+
+def _program_lines(
+    name: str, number: int, item: Mapping[str, Any], program: Mapping[str, Any]
+) -> Iterator[str]:
+    """A program of an item, and what each of its tests said."""
+    outcomes = Counter(map(str, program.get("tests", ())))
+    shown = ", ".join(f"{count} {printable(each)}" for each, count in outcomes.items())
+    notes = [shown or "no tests"]
+    notes += ["cut at the limit of tokens"] * bool(program.get("cut"))
+    notes += ["APPS's own grader takes it"] * (program.get("official") is True)
+    notes += [f"not counted: {item['masked']}"] if "masked" in item else []
+    yield f"\nitem {printable(name)}, program {number}: {'; '.join(notes)}"
+    tests = program.get("tests", ())
+    yield "  tests " + " ".join(f"{i}:{printable(str(each))}" for i, each in enumerate(tests, 1))
+    text = str(program.get("text", item.get("completion", "")))
+    yield from (f"    | {printable(line)}".rstrip() for line in text.split("\n"))
 
 
 def example_lines(item: Mapping[str, Any]) -> Iterator[str]:

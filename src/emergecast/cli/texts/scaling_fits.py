@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emergecast.cli._output import wrapped
+from emergecast.cli._wrap import wrapped
 from emergecast.scaling import (
     Resampled,
     Resource,

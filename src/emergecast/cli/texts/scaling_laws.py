@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from emergecast.cli._output import wrapped
+from emergecast.cli._wrap import wrapped
 from emergecast.scaling import Counting, Resource, amount_text, flops_text, training_flops
 
 if TYPE_CHECKING:

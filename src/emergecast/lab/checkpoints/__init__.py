@@ -18,6 +18,8 @@ from emergecast.lab.checkpoints._hub import (
     HubFile,
     HubListing,
     cached,
+    commits_of,
+    data_commit,
     fetch_settings,
     folder_of,
     folders_of,
@@ -35,6 +37,7 @@ from emergecast.lab.checkpoints._load_model import (
     check_loading,
     copy_model,
     load,
+    load_tokenizer,
     quiet_transformers,
 )
 from emergecast.lab.checkpoints._manifest import (
@@ -43,6 +46,7 @@ from emergecast.lab.checkpoints._manifest import (
     series_in,
     write_series,
 )
+from emergecast.lab.checkpoints._read_config import context_length
 
 __all__ = [
     "MANIFEST",
@@ -56,7 +60,10 @@ __all__ = [
     "Loaded",
     "cached",
     "check_loading",
+    "commits_of",
+    "context_length",
     "copy_model",
+    "data_commit",
     "fetch_settings",
     "file_hashes",
     "folder_of",
@@ -68,6 +75,7 @@ __all__ = [
     "known_params",
     "listing",
     "load",
+    "load_tokenizer",
     "published_hashes",
     "quiet_transformers",
     "read_series",

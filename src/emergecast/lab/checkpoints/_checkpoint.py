@@ -10,7 +10,7 @@ from emergecast.errors import LabError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueSource:
-    """How a checkpoint of the catalogue is read, where that differs from one of the user."""
+    """How a checkpoint is read that is fetched when it is needed; its weights are known before."""
 
     tokenizer: str | None = None
     """Repository of its tokenizer; its own where None."""
@@ -18,6 +18,8 @@ class CatalogueSource:
     """Whether sentencepiece itself reads tokenizer.model."""
     gated: bool = False
     """Whether conditions are to be accepted on the hub."""
+    catalogued: bool = True
+    """Whether it is of the catalogue, so that pickled weights are converted, and not refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,8 @@ class Checkpoint:
     tokenizer: str | None = None
     """Name of the tokenizer, as the table shows it; a hash of its files where None."""
     source: CatalogueSource | None = None
-    """How it is read, where it is of the catalogue; its weight files are hashed one by one then."""
+    """How it is read, where it is of the catalogue or not kept; weight files are hashed one by one
+    then."""
 
     def __post_init__(self) -> None:
         """Refuse a checkpoint that is nowhere, or in two places.
@@ -102,6 +105,8 @@ class CheckpointFacts:
     """SHA-256 over what the settings of model, tokenizer and generation say, in hexadecimal."""
     weight_files: tuple[str, ...]
     """SHA-256 of each weight file, in the order of their names."""
+    width: int | None
+    """Numbers that a token becomes in the model; None where its configuration does not say it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from emergecast.errors import LabError, nearest
+from emergecast.errors import LabError, meant
 from emergecast.lab.checkpoints._checkpoint import Checkpoint
 from emergecast.lab.checkpoints._converted import converted_folder, loadable
 from emergecast.lab.checkpoints._weights import hash_each, named_weights, weights_among
@@ -30,8 +30,8 @@ class Folders:
     """What the repository holds; `model` is made of it where it cannot be loaded as it is."""
     tokenizer: Path
     """The tokenizer."""
-    catalogued: bool = False
-    """Whether the checkpoint is of the catalogue."""
+    file_by_file: bool = False
+    """Whether the weights are hashed file by file, as the hub does it."""
     slow_tokenizer: bool = False
     """Whether sentencepiece itself reads tokenizer.model."""
 
@@ -97,13 +97,17 @@ def folders_of(checkpoint: Checkpoint, *, weights: bool = True) -> Folders:
     if published is None:
         patterns = _SAFETENSORS if weights else _SETTINGS
         published = _inside(checkpoint, _fetch(checkpoint, patterns))
-        if weights and not named_weights(published):
+        if weights and source.catalogued and not named_weights(published):
             published = _inside(checkpoint, _fetch(checkpoint, _PICKLES))
     return Folders(
-        model=loadable(published, str(checkpoint.repo)) if weights else published,
+        model=(
+            loadable(published, str(checkpoint.repo))
+            if weights and source.catalogued
+            else published
+        ),
         published=published,
         tokenizer=_tokenizer(checkpoint, published),
-        catalogued=True,
+        file_by_file=True,
         slow_tokenizer=source.slow_tokenizer,
     )
 
@@ -200,6 +204,32 @@ def revisions_of(repository: str) -> tuple[str, ...]:
     return tuple(each.name for each in (*refs.branches, *refs.tags))
 
 
+def commits_of(checkpoint: Checkpoint, folders: Folders) -> Iterator[tuple[str, str]]:
+    """Repository and revision of a checkpoint and of its tokenizer, each with the commit read."""
+    if checkpoint.repo is None:
+        return
+    at = "" if checkpoint.revision is None else f"@{checkpoint.revision}"
+    named = {f"{checkpoint.repo}{at}": folders.published}
+    if checkpoint.source is not None and checkpoint.source.tokenizer is not None:
+        named[checkpoint.source.tokenizer] = folders.tokenizer
+    for name, folder in named.items():
+        parts = folder.absolute().parts
+        if "snapshots" in parts[:-1]:
+            yield name, parts[len(parts) - parts[::-1].index("snapshots")]
+
+
+def data_commit(repository: str) -> str | None:
+    """The commit of a data set's main branch that the cache has; None where it has none."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    place = repo_folder_name(repo_id=repository, repo_type="dataset")
+    try:
+        return (Path(constants.HF_HUB_CACHE) / place / "refs" / "main").read_text("utf-8").strip()
+    except OSError:
+        return None
+
+
 def fetch_settings(checkpoint: Checkpoint) -> Path:
     """The folder of a repository with its settings and its tokenizer alone, downloaded if needed.
 
@@ -275,25 +305,28 @@ def _explained(checkpoint: Checkpoint) -> Iterator[None]:
     from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
 
     repository, revision = str(checkpoint.repo), checkpoint.revision
-    at = "its main branch" if revision is None else f'revision "{revision}"'
-    wanted = f'checkpoint "{checkpoint.name}" should be {at} of "{repository}" on the hub, and'
+    at = "the main branch" if revision is None else f'revision "{revision}"'
+    wanted = f'checkpoint "{checkpoint.name}"'
     try:
         yield
     except GatedRepoError as error:
         raise LabError(
-            f"{wanted} that is gated. Accept its conditions at https://huggingface.co/{repository}"
-            " and set HF_TOKEN to a token of that account."
+            f'{wanted} is in "{repository}" on the hub, which is gated. Accept its conditions at'
+            f" https://huggingface.co/{repository} and set HF_TOKEN to a token of that account."
         ) from error
     except RevisionNotFoundError as error:
-        near = nearest(revision or "", revisions_of(repository))
-        meant = f'The most alike is "{near}". ' if near else ""
-        raise LabError(f"{wanted} it has no such revision. {meant}{hub_advice()}") from error
+        question = meant(revision or "", revisions_of(repository))
+        question += " " if question else ""
+        raise LabError(
+            f'{wanted} cannot be read: "{repository}" on the hub has no {at}. {question}'
+            f"{hub_advice()}"
+        ) from error
     except hub_errors() as error:
         gated = checkpoint.source is not None and checkpoint.source.gated
         ask = f" It is gated: accept its conditions at https://huggingface.co/{repository}."
         raise LabError(
-            f"{wanted} that could not be read ({type(error).__name__}).{ask if gated else ''}"
-            f" {hub_advice()}"
+            f'{wanted} could not be read from {at} of "{repository}" on the hub'
+            f" ({type(error).__name__}).{ask if gated else ''} {hub_advice()}"
         ) from error
 
 

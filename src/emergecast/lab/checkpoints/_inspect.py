@@ -29,6 +29,7 @@ from emergecast.lab.checkpoints._read_config import (
     check_fit,
     named_dtype,
     read_config,
+    width_of,
 )
 from emergecast.lab.checkpoints._sentencepiece import sentencepiece_model
 from emergecast.lab.checkpoints._weights import (
@@ -38,6 +39,7 @@ from emergecast.lab.checkpoints._weights import (
     hash_of_hashes,
     named_weights,
     read_object,
+    refuse_pickled,
     stored_tensors,
     weight_files,
 )
@@ -85,6 +87,7 @@ def inspect(checkpoint: Checkpoint) -> CheckpointFacts:
         dtype=named_dtype(config) or first_dtype(tensors),
         config_hash=hashes.config,
         weight_files=hash_each(_published(folders)),
+        width=width_of(config),
     )
 
 
@@ -105,6 +108,8 @@ def _asked(checkpoint: Checkpoint) -> CheckpointFacts:
     folders = folders_of(checkpoint, weights=False)
     folder = folders.published
     files = listing(checkpoint).weights(checkpoint.subfolder, folder)
+    if checkpoint.source is not None and not checkpoint.source.catalogued:
+        refuse_pickled(str(checkpoint.repo), [file.name for file in files])
     each = tuple(file.sha256 for file in files if file.sha256 is not None)
     if not files or len(each) < len(files):
         raise LabError(
@@ -123,6 +128,7 @@ def _asked(checkpoint: Checkpoint) -> CheckpointFacts:
         dtype=named_dtype(config) or ("float16" if two_bytes else "float32"),
         config_hash=_config_hash(folders),
         weight_files=each,
+        width=width_of(config),
     )
 
 
@@ -133,7 +139,7 @@ def file_hashes(folders: Folders) -> FileHashes:
         LabError: A file is missing or corrupt.
     """
     files = _published(folders)
-    each = hash_of_hashes(hash_each(files)) if folders.catalogued else hash_files(files)
+    each = hash_of_hashes(hash_each(files)) if folders.file_by_file else hash_files(files)
     return FileHashes(
         weights=each, config=_config_hash(folders), tokenizer=_tokenizer_hash(folders)
     )

@@ -12,19 +12,20 @@ from emergecast.errors import LabError
 from emergecast.lab.checkpoints._checkpoint import Checkpoint
 from emergecast.lab.checkpoints._converted import converted_config, is_hf_olmo
 from emergecast.lab.checkpoints._hub import Folders, cached, folders_of
-from emergecast.lab.checkpoints._read_config import CONFIG, check_fit
+from emergecast.lab.checkpoints._read_config import CONFIG, check_fit, context_length
 from emergecast.lab.checkpoints._safetensors import StoredTensor
 from emergecast.lab.checkpoints._sentencepiece import read_sentencepiece
 from emergecast.lab.checkpoints._weights import read_object, stored_tensors, weight_files
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 _LOCAL: Final[Mapping[str, Any]] = {"local_files_only": True, "trust_remote_code": False}
 """Nothing is fetched, and nothing that comes with a checkpoint is run or asked about."""
 _BAD_CONFIG: Final = "has a config.json that transformers cannot use"
+_BAD_TOKENIZER: Final = "has a tokenizer that transformers cannot use"
 _PROBE: Final = "The numbers 1, 2 and 3."
 
 
@@ -78,8 +79,10 @@ def load(
     return Loaded(model=model.to(device).eval(), tokenizer=tokenizer)
 
 
-def check_loading(checkpoint: Checkpoint) -> None:
+def check_loading(checkpoint: Checkpoint) -> int:
     """Refuse a configuration or a tokenizer that transformers cannot use; loads no weights.
+
+    The result is how many tokens the longest sequence has that the model takes.
 
     The model is built without memory for its weights, and those that bear the same name must have
     the same shape.
@@ -91,11 +94,8 @@ def check_loading(checkpoint: Checkpoint) -> None:
     folders = folders_of(checkpoint, weights=here)
     folder = folders.model
     with quiet_transformers():
-        if here:
-            _check_model(checkpoint, folder)
-        else:
-            _check_config(checkpoint, folder)
-        with _named(checkpoint, folder, "has a tokenizer that transformers cannot use"):
+        config = (_check_model if here else _check_config)(checkpoint, folder)
+        with _named(checkpoint, folder, _BAD_TOKENIZER):
             tokenizer = _read_tokenizer(folders)
             tokens = tokenizer(_PROBE)["input_ids"]
         if not tokens or not all(isinstance(each, int) for each in tokens):
@@ -103,6 +103,18 @@ def check_loading(checkpoint: Checkpoint) -> None:
                 f'the tokenizer of checkpoint "{checkpoint.name}" in "{folder}" makes'
                 f" {str(tokens)[:60]} of a text, and no tokens. Save the right one beside it."
             )
+    return context_length(config)
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint, whether its weights are here or not.
+
+    Raises:
+        LabError: It cannot be used.
+    """
+    folders = folders_of(checkpoint, weights=checkpoint.source is None or bool(cached(checkpoint)))
+    with _named(checkpoint, folders.tokenizer, _BAD_TOKENIZER), quiet_transformers():
+        return _read_tokenizer(folders)
 
 
 def _read_tokenizer(folders: Folders) -> PreTrainedTokenizerBase:
@@ -110,11 +122,26 @@ def _read_tokenizer(folders: Folders) -> PreTrainedTokenizerBase:
 
     if folders.slow_tokenizer:
         return read_sentencepiece(folders.tokenizer)
-    found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folders.tokenizer, **_LOCAL)
+    # transformers looks at the settings of the model too, and warns of those it has no class for.
+    with _without_warnings(folders.model != folders.published):
+        found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folders.tokenizer, **_LOCAL)
     return found
 
 
-def _check_model(checkpoint: Checkpoint, folder: Path) -> None:
+@contextmanager
+def _without_warnings(wanted: bool) -> Iterator[None]:  # noqa: FBT001  its only argument
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    if wanted:
+        logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
+def _check_model(checkpoint: Checkpoint, folder: Path) -> PreTrainedConfig:
     """The configuration is one that transformers knows, and fits what is stored."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -123,24 +150,27 @@ def _check_model(checkpoint: Checkpoint, folder: Path) -> None:
 
     tensors = stored_tensors(weight_files(folder))
     with _named(checkpoint, folder, _BAD_CONFIG):
-        config = AutoConfig.from_pretrained(folder, **_LOCAL)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(folder, **_LOCAL)
         check_fit(config.to_dict(), tensors, folder)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     if getattr(config, "quantization_config", None) is None:
         _check_shapes(model, tensors, folder)
+    return config
 
 
-def _check_config(checkpoint: Checkpoint, folder: Path) -> None:
+def _check_config(checkpoint: Checkpoint, folder: Path) -> PreTrainedConfig:
     """The same as far as it can be told before the weights are here."""
     from transformers import AutoConfig
 
     said = read_object(folder / CONFIG)
     with _named(checkpoint, folder, _BAD_CONFIG):
-        if is_hf_olmo(said):
-            converted_config(said)
-        else:
-            AutoConfig.from_pretrained(folder, **_LOCAL)
+        config: PreTrainedConfig = (
+            AutoConfig.for_model(**converted_config(said))
+            if is_hf_olmo(said)
+            else AutoConfig.from_pretrained(folder, **_LOCAL)
+        )
+    return config
 
 
 def copy_model(model: PreTrainedModel, device: str = "cpu") -> PreTrainedModel:

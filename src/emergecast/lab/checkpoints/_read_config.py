@@ -28,6 +28,9 @@ _SIZES: Final = (
     "n_positions",
 )
 """Numbers that are whole and above 0, in any architecture that has them."""
+_CONTEXTS: Final = ("max_position_embeddings", "n_positions", "n_ctx")
+_USUAL_CONTEXT: Final = 2048
+"""Tokens that a model takes where its configuration does not say it."""
 _LARGEST: Final = 10**9
 """Above the largest size of anything that was ever trained."""
 _NUMBERS: Final = (
@@ -79,6 +82,18 @@ def named_dtype(config: Mapping[str, Any]) -> str | None:
     """Type of the weights as a configuration states it, under the key of transformers 5 or 4."""
     named = config.get("dtype", config.get("torch_dtype"))
     return named.removeprefix("torch.") if isinstance(named, str) else None
+
+
+def width_of(config: Mapping[str, Any]) -> int | None:
+    """Numbers that a token becomes in the model; None where the configuration does not say it."""
+    stated = (config.get(name) for name in _WIDTHS)
+    return next((width for width in stated if isinstance(width, int)), None)
+
+
+def context_length(config: object) -> int:
+    """Tokens of the longest sequence that a model takes, by its configuration in transformers."""
+    stated = (getattr(config, name, None) for name in _CONTEXTS)
+    return next((length for length in stated if isinstance(length, int)), _USUAL_CONTEXT)
 
 
 def architecture_of(config: Mapping[str, Any], folder: Path) -> str:

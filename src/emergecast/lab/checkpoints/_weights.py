@@ -108,12 +108,7 @@ def _without_weights(folder: Path) -> LabError:
         if file.name not in _NOT_WEIGHTS
     )
     if pickled:
-        return LabError(
-            f'the weights in "{folder}" are pickled ({pickled[0]}): reading such a file can run any'
-            " program that somebody put into it. Ask for safetensors, or convert them where nothing"
-            " can be harmed, with a reader that runs nothing: AutoModelForCausalLM.from_pretrained("
-            "FOLDER, weights_only=True).save_pretrained(NEW). docs/trust.md says more."
-        )
+        return _pickled(str(folder), pickled[0])
     if shards := sorted(file.name for file in folder.glob("model*.safetensors")):
         return LabError(
             f'"{folder}" holds {shards[0]}, but neither {WEIGHTS} nor {INDEX}, so nobody can tell'
@@ -122,6 +117,26 @@ def _without_weights(folder: Path) -> LabError:
     return LabError(
         f'"{folder}" holds no weights: neither {WEIGHTS} nor {INDEX}. Give the folder that'
         " save_pretrained wrote."
+    )
+
+
+def refuse_pickled(place: str, names: Collection[str]) -> None:
+    """Refuse weights that would run code, by the names of their files.
+
+    Raises:
+        LabError: one of them is pickled.
+    """
+    for name in names:
+        if name.endswith(Path(_PICKLE).suffix):
+            raise _pickled(place, name)
+
+
+def _pickled(place: str, name: str) -> LabError:
+    return LabError(
+        f'the weights in "{place}" are pickled ({name}): reading such a file can run any'
+        " program that somebody put into it. Ask for safetensors, or convert them where nothing"
+        " can be harmed, with a reader that runs nothing: AutoModelForCausalLM.from_pretrained("
+        "FOLDER, weights_only=True).save_pretrained(NEW). docs/trust.md says more."
     )
 
 

@@ -7,7 +7,15 @@ or a loss that is not finite.
 
 from __future__ import annotations
 
-from emergecast.lab.evaluate._corpus import C4, Corpus, HeldOutFacts, facts_of, named_corpus
+from emergecast.lab.evaluate._corpus import (
+    C4,
+    C4_REPOSITORY,
+    Corpus,
+    HeldOutFacts,
+    facts_of,
+    hub_files,
+    named_corpus,
+)
 from emergecast.lab.evaluate._evaluate import LOGPROB, Evaluation, evaluate
 from emergecast.lab.evaluate._logprobs import logprobs, max_length
 from emergecast.lab.evaluate._loss import (
@@ -36,6 +44,7 @@ from emergecast.lab.evaluate._series_loss import (
 __all__ = [
     "BYTES_PER_TOKEN",
     "C4",
+    "C4_REPOSITORY",
     "LOGPROB",
     "LOSS_VERSION",
     "PROXIES",
@@ -60,6 +69,7 @@ __all__ = [
     "evaluate",
     "facts_of",
     "held_out_loss",
+    "hub_files",
     "logprobs",
     "max_length",
     "measure_losses",

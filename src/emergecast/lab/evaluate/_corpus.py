@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,9 +19,12 @@ C4: Final = "c4"
 """Name of the validation split of C4 in English, which the hub has."""
 C4_DOCUMENTS: Final = 5_000
 """Documents of C4 where nobody says how many: our choice, about 2.4 million tokens."""
-_C4_REPOSITORY: Final = "allenai/c4"
+C4_REPOSITORY: Final = "allenai/c4"
+"""The data set of the hub."""
 _C4_FILES: Final = tuple(f"en/c4-validation.{i:05}-of-00008.json.gz" for i in range(8))
 """364,608 documents in all."""
+_C4_EACH: Final = 45_576
+"""Documents of each of these files."""
 _JSON_LINES: Final = frozenset({".jsonl", ".ndjson"})
 _PACKED: Final = ".gz"
 
@@ -41,7 +45,7 @@ class Corpus:
 
     def __str__(self) -> str:
         """What messages call it."""
-        return f'"{_C4_REPOSITORY if self.path is None else self.path}"'
+        return f'"{C4_REPOSITORY if self.path is None else self.path}"'
 
     @property
     def is_file(self) -> bool:
@@ -93,6 +97,15 @@ def named_corpus(described: str, *, documents: int | None = None) -> Corpus:
         raise OptionError(f'"{described}" is not FILE, NAME=FILE or {C4}. Name the text and file.')
     stem = Path(path.stem) if path.suffix == _PACKED else path
     return Corpus(name=name or stem.stem, path=path, documents=documents)
+
+
+def hub_files(text: Corpus) -> tuple[str, ...]:
+    """The files of `C4_REPOSITORY` that hold a text; none where it is a file of this machine."""
+    if text.path is not None:
+        return ()
+    if text.documents is None:
+        return _C4_FILES
+    return _C4_FILES[: math.ceil(text.documents / _C4_EACH)]
 
 
 def facts_of(text: Corpus) -> HeldOutFacts:
@@ -152,10 +165,10 @@ def _files(text: Corpus) -> Iterator[Path]:
 
     for name in _C4_FILES:
         try:
-            yield Path(hf_hub_download(_C4_REPOSITORY, name, repo_type="dataset"))
+            yield Path(hf_hub_download(C4_REPOSITORY, name, repo_type="dataset"))
         except hub_errors() as error:
             raise LabError(
-                f'the loss corpus "{C4}" is "{name}" of "{_C4_REPOSITORY}" on the hub, and that'
+                f'the loss corpus "{C4}" is "{name}" of "{C4_REPOSITORY}" on the hub, and that'
                 f" could not be read ({type(error).__name__}). Give a copy of that file,"
                 f" {C4}=FILE. {hub_advice()}"
             ) from error

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from emergecast.errors import LabError
-from emergecast.lab.evaluate._logprobs import logprobs, max_length
+from emergecast.lab.evaluate._graded_programs import OnPrograms, graded_programs
+from emergecast.lab.evaluate._logprobs import logprobs
 from emergecast.lab.evaluate._proxies import PROXIES, reference_signals
 from emergecast.lab.evaluate._scores import Score, matthews, mean_score
-from emergecast.lab.tasks import CHOICE_PROB, BesideMetric
+from emergecast.lab.tasks import CHOICE_PROB, GENERATING, BesideMetric
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from emergecast.lab.tasks import ItemScore, LoadedTask
 
 
-_GENERATED_AT_A_TIME: Final = 16
-"""Texts that a model generates in one batch."""
 LOGPROB: Final = "logprob"
 """Name of the metric: mean log-probability of the right answer, in nats."""
 
@@ -39,10 +38,17 @@ class Evaluation:
     in `PROXIES` where it asks for proxy signals."""
     items: tuple[ItemScore, ...]
     """What it made of each item."""
+    core_seconds: float | None = None
+    """Seconds on a core that the tests of its programs took; None where there are none."""
 
 
 def evaluate(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: LoadedTask
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    task: LoadedTask,
+    *,
+    kept: Path | None = None,
+    tell: OnPrograms = lambda _done, _all: None,
 ) -> Evaluation:
     """Score a model on a task.
 
@@ -50,10 +56,15 @@ def evaluate(
         model: A causal model, in evaluation mode, adapters included if it has some.
         tokenizer: Its tokenizer.
         task: What to score it on.
+        kept: Folder in which grades of programs are kept; none if absent.
+        tell: Called while grades of programs are waited for.
 
     Raises:
-        LabError: A score or a log-probability is not a finite number.
+        LabError: A score or a log-probability is not a finite number, or programs cannot be run.
     """
+    if task.programs is not None:
+        found = graded_programs(model, tokenizer, task, task.programs, kept=kept, tell=tell)
+        return Evaluation(scores=found.scores, items=found.items, core_seconds=found.core_seconds)
     responses: Sequence[tuple[float, bool] | str]
     cut: frozenset[int] = frozenset()
     if task.generates:
@@ -105,27 +116,20 @@ def _choice_probs(task: LoadedTask, responses: Sequence[tuple[float, bool] | str
 def _generated(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: LoadedTask
 ) -> tuple[list[tuple[float, bool] | str], frozenset[int]]:
-    """Answers of a task that generates: the harness's own backend does that.
+    """Answers of a task that generates.
 
     With the numbers of the requests whose text reached the limit of tokens.
     """
-    from emergecast.lab.evaluate._backend import Backend
-    from emergecast.lab.tasks import quiet_harness
+    from emergecast.lab.evaluate._generate import generate, scored_by_harness
 
-    with quiet_harness():
-        backend = Backend(
-            pretrained=model,
-            tokenizer=copy.deepcopy(tokenizer),  # the harness changes how it pads
-            batch_size=_GENERATED_AT_A_TIME,
-            max_length=max_length(model),
-            device=str(model.device),
-        )
-        backend.set_cache_hook(backend)
-        responses: list[tuple[float, bool] | str] = [""] * len(task.requests)
-        for kind in {request.request_type for request in task.requests}:
-            mine = [i for i, request in enumerate(task.requests) if request.request_type == kind]
-            said = getattr(backend, kind)([task.requests[i] for i in mine], disable_tqdm=True)
-            for i, response in zip(mine, said, strict=True):
-                responses[i] = response
-    cut = [i for i, request in enumerate(task.requests) if request.args[0] in backend.cut]
-    return responses, frozenset(cut)
+    responses: list[tuple[float, bool] | str] = [""] * len(task.requests)
+    asked = list(enumerate(task.requests))
+    texts = [i for i, request in asked if request.request_type == GENERATING]
+    others = [i for i, request in asked if request.request_type != GENERATING]
+    said = generate(model, tokenizer, task)
+    for i, text in zip(texts, said, strict=True):
+        responses[i] = text.text
+    scored = scored_by_harness(model, tokenizer, [task.requests[i] for i in others])
+    for i, pair in zip(others, scored, strict=True):
+        responses[i] = pair
+    return responses, frozenset(i for i, text in zip(texts, said, strict=True) if text.cut)

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from emergecast.errors import LabError
+from emergecast.lab.checkpoints import context_length
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +22,6 @@ BATCH_TOKENS: Final = 4096
 """Tokens of one pass through the model, padding included."""
 MOST_ROWS: Final = 256
 """Sequences of one pass."""
-_FALLBACK_LENGTH: Final = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +80,7 @@ def max_length(model: PreTrainedModel) -> int:
     """Tokens of the longest sequence the model takes, beside those of a prefix before it."""
     adapters = getattr(model, "active_peft_config", None)
     prefix: int = getattr(adapters, "num_virtual_tokens", 0)
-    for name in ("max_position_embeddings", "n_positions", "n_ctx"):
-        length = getattr(model.config, name, None)
-        if isinstance(length, int):
-            return length - prefix
-    return _FALLBACK_LENGTH - prefix
+    return context_length(model.config) - prefix
 
 
 def last_logits(model: PreTrainedModel, tokens: Tensor, keep: int) -> Tensor:

@@ -120,6 +120,8 @@ class LossEstimate:
     """Forward passes over them, of the checkpoints whose size is known."""
     unknown: int
     """Missing losses of checkpoints whose size is not known, since they are not here."""
+    absent: tuple[Checkpoint, ...]
+    """Checkpoints of missing losses whose files are not on this machine."""
 
 
 OnLoss = Callable[[float, str], None]
@@ -153,6 +155,7 @@ def estimate_losses(order: LossOrder) -> LossEstimate:
         tokens=tokens,
         flops=flops,
         unknown=unknown,
+        absent=tuple(each for each in dict.fromkeys(c for c, _ in missing) if not is_here(each)),
     )
 
 

@@ -83,6 +83,8 @@ def run_all(
         plan = plan_now(experiment, facts, ledger, chosen=options.chosen)
         if plan.problems and not options.keep_going:
             raise ExperimentError(plan.problems)
+        for sentence in facts.notes:
+            note(sentence)
         for damage in ledger.put_aside_damaged():
             note(f"Damaged, and put aside to be measured again: {damage}")
         for key, state in plan.states.items():

@@ -24,6 +24,7 @@ from emergecast.lab.experiment._readers import (
 )
 from emergecast.lab.experiment._yaml import Entry
 from emergecast.lab.finetune import Schedule, Tracker
+from emergecast.lab.tasks import ProgramOptions
 
 REHEARSAL: Final[Readers] = {
     "seconds": number(least=0),
@@ -31,7 +32,11 @@ REHEARSAL: Final[Readers] = {
     "training_size": whole(0),
     "items": whole(1),
 }
-COSTS: Final[Readers] = {"flops_per_second": number(least=1), "per_hour": number(least=0)}
+COSTS: Final[Readers] = {
+    "flops_per_second": number(least=1),
+    "per_hour": number(least=0),
+    "seconds_per_test": number(above=0),
+}
 TOP: Final[Readers] = {
     "name": Entry.text,
     "output": Entry.path,
@@ -70,6 +75,15 @@ CHECKPOINT: Final[Readers] = {
     "tokenizer": SHARED["tokenizer"],
 }
 CORPUS: Final[Readers] = {"name": Entry.text, "path": Entry.path, "documents": whole(1)}
+PROGRAMS: Final[Readers] = {
+    "samples": whole(1),
+    "temperature": number(least=0),
+    "max_tokens": whole(1),
+    "solutions": whole(1),
+    "official": Entry.flag,
+    "cpu_seconds": number(least=0.1),
+}
+"""What a task whose answers are programs may say of them."""
 TASK: Final[Readers] = {
     "name": Entry.text,
     "include_path": Entry.path,
@@ -82,6 +96,7 @@ TASK: Final[Readers] = {
     "examples": Entry.items,  # an empty list: no finetuning on this task
     "chance": chance,
     "proxy": Entry.flag,
+    "programs": record(ProgramOptions, PROGRAMS),
 }
 FINETUNE: Final[Readers] = {
     "examples": Entry.members,

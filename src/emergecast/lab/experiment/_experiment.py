@@ -125,6 +125,8 @@ class Costs:
     """Of one worker; a cautious guess for its kind of machine where None."""
     per_hour: float | None = None
     """Price of one worker for an hour, in whatever currency; None where nothing is charged."""
+    seconds_per_test: float | None = None
+    """Of one core, for one test of a program that a model wrote; measured, or 0.1, where None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

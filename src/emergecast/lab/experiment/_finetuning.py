@@ -115,7 +115,7 @@ def _method(part: Section, examples: Sequence[int]) -> _UnsettledMethod | None:
     name = values.get("name")
     known = name is not None and is_method(name)
     if name is not None and not known:
-        part.wrong("name", f'there is no method "{name}".', _meant(name))
+        part.wrong("name", f'there is no method "{name}".', _correction(name))
     swept = _part(part, "sweep", each_by_amount(SWEEP, examples))
     stopped = _part(part, "early_stopping", each_by_amount(EARLY_STOPPING, examples), ("patience",))
     batch = {d: min(values.get("batch_size", {}).get(d, DEFAULT_BATCH), d) for d in examples}
@@ -156,11 +156,15 @@ def _method(part: Section, examples: Sequence[int]) -> _UnsettledMethod | None:
     )
 
 
-def _meant(name: str) -> str:
-    """The method that a misspelt name is most like, with the number that stands in it."""
-    number = re.search(r"[1-9][0-9]{0,8}", name)
-    forms = [re.sub("<.*>", number[0] if number else "8", form) for form in METHODS]
-    return f"{near(name, forms)} Methods are {', '.join(METHODS[:-1])} and {METHODS[-1]}."
+def _correction(name: str) -> str:
+    """What a misspelt name may mean, with the number that stands in it."""
+    number = re.search(r"[0-9]+", name)
+    size = int(number[0]) if number and len(number[0]) < 10 else 0
+    methods = f"Methods are {', '.join(METHODS[:-1])} and {METHODS[-1]}"
+    if number and not size:
+        return f"{methods}; ranks and tokens are whole numbers from 1 to {10**9 - 1:,}."
+    forms = [re.sub("<.*>", str(size or 8), form) for form in METHODS]
+    return f"{near(name, forms)} {methods}."
 
 
 def _part(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from emergecast.errors import LabError, nearest
+from emergecast.errors import LabError, meant
 from emergecast.lab.catalogue.series import catalogued_series, expand, series_names
 from emergecast.lab.checkpoints import Checkpoint, series_in
 from emergecast.lab.evaluate import Corpus
@@ -51,10 +51,9 @@ def named_series(name: str) -> NamedSeries:
 def _catalogued(name: str) -> NamedSeries:
     """The series of the catalogue that bears a name."""
     if name not in series_names():
-        near = nearest(name, series_names())
         raise LabError(
             f'"{name}" is not a folder of checkpoints, an experiment file or a series of the'
-            f" catalogue. {f'Did you mean {near}?' if near else 'See emergecast series list.'}"
+            f" catalogue. {meant(name, series_names()) or 'See emergecast series list.'}"
         )
     found = expand(catalogued_series(name))
     return NamedSeries(checkpoints=found.checkpoints, left_out=found.left_out)

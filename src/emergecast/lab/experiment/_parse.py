@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from emergecast.errors import LabError, nearest
+from emergecast.errors import LabError, meant
 from emergecast.lab.catalogue.series import Expansion, catalogued_series, expand, series_names
-from emergecast.lab.catalogue.tasks import settle, task_names
-from emergecast.lab.checkpoints import Checkpoint, series_in
+from emergecast.lab.catalogue.tasks import catalogued_task, settle, task_names
+from emergecast.lab.checkpoints import CatalogueSource, Checkpoint, series_in
 from emergecast.lab.evaluate import C4, Corpus, named_corpus
 from emergecast.lab.experiment._contents import (
     CHECKPOINT,
@@ -25,6 +25,7 @@ from emergecast.lab.experiment._experiment import (
     Costs,
     Experiment,
     Finetuning,
+    Keep,
     Rehearsal,
     Series,
     WorkerKind,
@@ -144,6 +145,10 @@ def _task(part: Section) -> Task:
                 f'"{name}" belongs to tasks of the catalogue ({shown}), and this is none of them.',
                 "Remove it; the YAML file of a task says where its data lie.",
             )
+    if "programs" in part.parts and (task.settled is None or task.settled.programs is None):
+        shown = ", ".join(name for name in task_names() if catalogued_task(name).programs)
+        what = f'"programs" belongs to tasks whose answers are programs ({shown}).'
+        part.wrong("programs", what, "Remove it.")
     return task
 
 
@@ -193,8 +198,10 @@ def _series(entries: Iterable[Entry]) -> Iterator[_ListedSeries]:
             listed = [(each, part.entry) for each in found.checkpoints]
             left_out = found.left_out
         else:
-            for each in {"steps", "keep"} & part.parts.keys():
-                part.wrong(each, "it is for series of the catalogue alone.", "Remove it.")
+            if "steps" in part.parts:
+                part.wrong("steps", "it is for series of the catalogue alone.", "Remove it.")
+            if part.values.get("keep") is Keep.NONE:
+                listed = list(_not_kept(part, listed))
         shown = [(checkpoint.name, entry) for checkpoint, entry in listed]
         report_repeated(shown, f'checkpoints of series "{name}"')
         if "name" in part.values:
@@ -208,16 +215,28 @@ def _series(entries: Iterable[Entry]) -> Iterator[_ListedSeries]:
             yield _ListedSeries(series=series, listed=listed)
 
 
+def _not_kept(
+    series: Section, listed: Iterable[tuple[Checkpoint, Entry]]
+) -> Iterator[tuple[Checkpoint, Entry]]:
+    """The checkpoints of a series of the user, each to be fetched when it is needed."""
+    for checkpoint, entry in listed:
+        if checkpoint.repo is None:
+            what = f'"{checkpoint.name}" is a folder of yours, from which nothing is deleted.'
+            series.wrong("keep", what, "Remove it: it is for checkpoints of the hub.")
+            return
+        yield replace(checkpoint, source=CatalogueSource(catalogued=False)), entry
+
+
 def _in_catalogue(series: Section, name: str) -> Expansion:
     """The checkpoints of a series that bears a name of the catalogue."""
     nothing = Expansion(checkpoints=(), left_out=())
     if "name" not in series.values:
         return nothing
     if name not in series_names():
-        near = nearest(name, series_names(), alike=0.75)
-        meant = f' Or did you mean "{near}" of the catalogue?' if near else ""
+        question = meant(name, series_names(), least=0.75)
+        known = f" Or is it a series of the catalogue? {question}" if question else ""
         what = '"checkpoints" is missing.'
-        series.entry.wrong(what, f"List them, or name the folder they lie in.{meant}")
+        series.entry.wrong(what, f"List them, or name the folder they lie in.{known}")
         return nothing
     try:
         found = expand(catalogued_series(name), series.values.get("steps", ()))

@@ -15,7 +15,7 @@ from typing import Final
 
 import yaml
 
-from emergecast.errors import ExperimentError, Mistake, nearest
+from emergecast.errors import ExperimentError, Mistake, alike, meant
 from emergecast.files import read_whole
 from emergecast.lab.tasks import yaml_faults
 
@@ -167,10 +167,9 @@ class Entry:
                 if not entry.is_null:
                     found[name] = entry
                 continue
-            near = nearest(name, known)
-            misspelt |= {near} if near else set()
-            meant = f'Did you mean "{near}"?' if near else f"Known are {', '.join(known)}."
-            entry.wrong(f'there is no entry called "{_short(name)}".', meant)
+            misspelt |= set(alike(name, known))
+            remedy = meant(name, known) or f"Known are {', '.join(known)}."
+            entry.wrong(f'there is no entry called "{_short(name)}".', remedy)
         for name in required:
             if name not in found and name not in misspelt:
                 self.wrong(f'"{name}" is missing.', f"Add {name}.")
@@ -217,9 +216,8 @@ class Entry:
         """One of `words`."""
         text = self.text()
         if text is not None and text not in words:
-            near = nearest(text, words)
-            meant = f' Did you mean "{near}"?' if near else ""
-            self.wrong(f'"{_short(text)}" is not known here.{meant}', f"Use {', '.join(words)}.")
+            what = f'"{_short(text)}" is not known here. {meant(text, words)}'.rstrip()
+            self.wrong(what, f"Use {', '.join(words)}.")
             return None
         return text
 

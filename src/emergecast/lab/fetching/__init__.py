@@ -9,6 +9,6 @@ from __future__ import annotations
 
 from emergecast.lab.fetching._fetch import Fetched, fetch
 from emergecast.lab.fetching._fetch_ahead import FetchAhead
-from emergecast.lab.fetching._needs import Need, NeedKind, Needs, needs_of
+from emergecast.lab.fetching._needs import Need, NeedKind, Needs, needs_of, weights_of
 
-__all__ = ["FetchAhead", "Fetched", "Need", "NeedKind", "Needs", "fetch", "needs_of"]
+__all__ = ["FetchAhead", "Fetched", "Need", "NeedKind", "Needs", "fetch", "needs_of", "weights_of"]

@@ -59,11 +59,14 @@ def fetch(
 
 
 def _get(need: Need) -> None:
-    if need.kind is NeedKind.DATA:
-        from huggingface_hub import snapshot_download
+    if need.kind in {NeedKind.DATA, NeedKind.CORPUS}:
+        from huggingface_hub import hf_hub_download, snapshot_download
 
         try:
-            snapshot_download(need.repository, repo_type="dataset")
+            if need.kind is NeedKind.DATA:
+                snapshot_download(need.repository, repo_type="dataset")
+            for name in need.files:  # by name: the list of all files of C4 alone is long
+                hf_hub_download(need.repository, name, repo_type="dataset")
         except hub_errors() as error:
             what = f"{type(error).__name__}: {error}"
             raise LabError(f'the data set "{need.repository}" cannot be read ({what}).') from error

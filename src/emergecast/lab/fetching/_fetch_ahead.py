@@ -19,7 +19,7 @@ _NOTES: Final = "fetched.json"
 
 
 class FetchAhead:
-    """One download at a time in the background, of series of the catalogue alone.
+    """One download at a time in the background: series of the catalogue, and those not kept.
 
     What is in the cache when an experiment first needs it was there before, and stays whatever
     `keep` says.

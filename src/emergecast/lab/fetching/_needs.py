@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,8 +12,9 @@ from typing import Final
 
 from emergecast.errors import LabError
 from emergecast.lab.checkpoints import Checkpoint, cached, hub_errors, listing
+from emergecast.lab.evaluate import C4_REPOSITORY, hub_files
 from emergecast.lab.experiment import Experiment
-from emergecast.lab.tasks import Task, read_task_folder
+from emergecast.lab.tasks import data_sets_of
 
 _SMALL: Final = (".json", ".model", ".txt")
 _AT_ONCE: Final = 8
@@ -31,6 +32,8 @@ class NeedKind(StrEnum):
     """The tokenizer of a series, from another repository than its weights."""
     DATA = "data"
     """The data set of a task."""
+    CORPUS = "corpus"
+    """The files that hold a held-out text; the rest of their data set is not needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,8 @@ class Need:
     """Why it cannot be had; None where it can, as far as the hub says."""
     checkpoint: Checkpoint | None = None
     """The checkpoint, where weights are needed."""
+    files: tuple[str, ...] = ()
+    """Names of the files to be fetched, where some of a repository are needed."""
 
     @property
     def title(self) -> str:
@@ -108,14 +113,27 @@ class Needs:
 
 
 def needs_of(experiment: Experiment) -> Needs:
-    """What an experiment needs of the hub: weights, tokenizers, data sets; asks for sizes alone.
+    """What an experiment needs of the hub: weights, tokenizers, data sets, held-out text.
+
+    Sizes alone are asked for.
 
     What cannot be had is among it, with its problem.
     """
     from huggingface_hub import constants
 
     cache = Path(constants.HF_HUB_CACHE)
-    remote = [each for each in experiment.checkpoints if each.repo is not None]
+    found = weights_of(experiment.checkpoints)
+    names = dict.fromkeys(name for task in experiment.tasks for name in data_sets_of(task))
+    found += [_data(name, cache) for name in names]
+    files = dict.fromkeys(name for each in experiment.corpora for name in hub_files(each))
+    found += [_corpus(tuple(files))] if files else []
+    there = next(each for each in (cache, *cache.parents) if each.is_dir())
+    return Needs(needs=tuple(found), free_bytes=shutil.disk_usage(there).free, cache=cache)
+
+
+def weights_of(checkpoints: Sequence[Checkpoint]) -> list[Need]:
+    """The weights of those that are on the hub, and tokenizers from other repositories."""
+    remote = [each for each in checkpoints if each.repo is not None]
     tokenizers = {
         each.source.tokenizer: each.series
         for each in remote
@@ -127,10 +145,7 @@ def needs_of(experiment: Experiment) -> Needs:
         for repository, series in tokenizers.items()
     ]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = list(pool.map(lambda each: _need(*each), wanted))
-    found += [_data(name, cache) for name in _data_sets(experiment.tasks)]
-    there = next(each for each in (cache, *cache.parents) if each.is_dir())
-    return Needs(needs=tuple(found), free_bytes=shutil.disk_usage(there).free, cache=cache)
+        return list(pool.map(lambda each: _need(*each), wanted))
 
 
 def _need(kind: NeedKind, checkpoint: Checkpoint) -> Need:
@@ -180,20 +195,6 @@ def _settings_here(checkpoint: Checkpoint) -> Path | None:
     return Path(found)
 
 
-def _data_sets(tasks: Sequence[Task]) -> Iterator[str]:
-    """Data sets of the hub that tasks name, as far as it is known, each once."""
-    seen: dict[str, None] = {}
-    for task in tasks:
-        if task.include_path is not None:
-            try:
-                seen |= dict.fromkeys(read_task_folder(task.include_path).data_sets)
-            except LabError:  # the plan says so, at its line
-                continue
-        elif task.settled is not None and task.data is None:
-            seen[task.settled.repo] = None
-    yield from seen
-
-
 def _data(name: str, cache: Path) -> Need:
     """A data set; its files are few and small beside weights, and not counted where absent."""
     from huggingface_hub import HfApi
@@ -211,3 +212,30 @@ def _data(name: str, cache: Path) -> Need:
     return Need(
         kind=NeedKind.DATA, repository=name, revision=None, bytes=size, here=here, problem=problem
     )
+
+
+def _corpus(files: tuple[str, ...]) -> Need:
+    """Files of C4, of which those count that are not here."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.hf_api import RepoFile
+
+    lacking = [
+        name
+        for name in files
+        if not isinstance(try_to_load_from_cache(C4_REPOSITORY, name, repo_type="dataset"), str)
+    ]
+    size, problem = None, None
+    if lacking:
+        try:
+            said = HfApi().get_paths_info(C4_REPOSITORY, lacking, repo_type="dataset")
+            sizes = {each.path: each.size for each in said if isinstance(each, RepoFile)}
+            size = sum(sizes[name] for name in lacking)
+        except hub_errors() as error:
+            why = type(error).__name__
+            problem = f'"{C4_REPOSITORY}" cannot be read ({why}). Check the connection.'
+        except KeyError as error:
+            problem = f'"{C4_REPOSITORY}" has no file {error} any more. Give a copy of the text.'
+    return Need(
+        kind=NeedKind.CORPUS, repository=C4_REPOSITORY, revision=None, bytes=size,
+        here=not lacking, problem=problem, files=tuple(lacking),
+    )  # fmt: skip

@@ -8,10 +8,11 @@ machine, interrupted or not. It refuses a training whose loss is no longer a num
 from __future__ import annotations
 
 from emergecast.lab.finetune._adapters import no_prefix, takes_prefix
-from emergecast.lab.finetune._finetune import Finetuned, Tried, finetune
+from emergecast.lab.finetune._finetune import Finetuned, Tried, finetune, room, tokens_of
 from emergecast.lab.finetune._method import (
     DEFAULT_BATCH,
     FEWEST_HELD_OUT,
+    FEWEST_TOKENS,
     METHODS,
     MOST_HELD_OUT,
     PREFIX_LEARNING_RATE,
@@ -27,6 +28,7 @@ from emergecast.lab.finetune._sweep import choose_and_finetune
 __all__ = [
     "DEFAULT_BATCH",
     "FEWEST_HELD_OUT",
+    "FEWEST_TOKENS",
     "METHODS",
     "MOST_HELD_OUT",
     "PREFIX_LEARNING_RATE",
@@ -42,5 +44,7 @@ __all__ = [
     "finetune",
     "is_method",
     "no_prefix",
+    "room",
     "takes_prefix",
+    "tokens_of",
 ]

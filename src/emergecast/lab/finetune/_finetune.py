@@ -16,9 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 from emergecast.errors import LabError
 from emergecast.lab.evaluate import max_length
 from emergecast.lab.finetune._adapters import with_adapters
-from emergecast.lab.finetune._method import EarlyStopping, FinetuneMethod, Schedule
+from emergecast.lab.finetune._method import (
+    FEWEST_TOKENS,
+    EarlyStopping,
+    FinetuneMethod,
+    Schedule,
+)
 from emergecast.lab.finetune._saved import last_whole_checkpoint, step_of
 from emergecast.lab.finetune._session import Session, Tracker
+from emergecast.lab.tasks import encode_pairs
 from emergecast.measurements import MethodKind
 
 if TYPE_CHECKING:
@@ -52,6 +58,9 @@ class Finetuned:
     """How, with the settings that were chosen."""
     steps: int
     """Optimiser steps behind the weights, those before an interruption included."""
+    last_step: int
+    """The step with which training ended; above `steps` where the weights of an earlier one were
+    better on what was held out."""
     resumed_from: int
     """Steps that an interrupted run had done already; 0 for a run from the start."""
     seconds: float
@@ -96,7 +105,7 @@ def finetune(
 
     session = session or Session()
     _freeze_existing_objects()
-    longest = _room(model, method)
+    longest = room(model, method)
     trained_on, held = method.split(pairs)
     examples = examples_of(trained_on, tokenizer, longest=longest)
     held_out = examples_of(held, tokenizer, longest=longest) if held else None
@@ -172,6 +181,7 @@ def _train(trainer: LeanTrainer, method: FinetuneMethod, session: Session) -> Fi
         model=trained,
         method=method,
         steps=trainer.state.global_step if lowest is None else lowest.step,
+        last_step=trainer.state.global_step,
         resumed_from=0 if before is None else step_of(before),
         seconds=time.perf_counter() - start,
         final_loss=trainer.last_loss,
@@ -232,7 +242,14 @@ def _freeze_existing_objects() -> None:
     gc.freeze()
 
 
-def _room(model: PreTrainedModel, method: FinetuneMethod) -> int:
+def tokens_of(pair: Pair, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Tokens of an example, its end token among them."""
+    ((context, completion),) = encode_pairs([(pair.prompt, pair.completion)], tokenizer)
+    ends = pair.ends and tokenizer.eos_token_id is not None
+    return len(context) + len(completion) + int(ends)
+
+
+def room(model: PreTrainedModel, method: FinetuneMethod) -> int:
     """Tokens of an example at most: what the model takes, less its prefix.
 
     Raises:
@@ -241,7 +258,7 @@ def _room(model: PreTrainedModel, method: FinetuneMethod) -> int:
     kind, size = method.parsed
     longest = max_length(model)
     left = longest - (size or 0) if kind is MethodKind.PREFIX else longest
-    if left < _FEWEST_TOKENS:
+    if left < FEWEST_TOKENS:
         raise LabError(
             f"{method.name} leaves no room for text in a model that takes {longest:,} tokens."
             " Take a shorter prefix."
@@ -251,8 +268,6 @@ def _room(model: PreTrainedModel, method: FinetuneMethod) -> int:
 
 _FULL_BYTES: Final = 4
 """Bytes of a number in full precision."""
-_FEWEST_TOKENS: Final = 2
-"""Of an example: something to go by, and something to learn."""
 _TRACKED_LOSSES: Final = 50
 """Losses that a tracker is sent of a finetuning, or one a step where that is less."""
 _SCHEDULERS: Final = {

@@ -24,6 +24,8 @@ FEWEST_HELD_OUT: Final = 4
 """Examples that a choice rests on at least."""
 MOST_HELD_OUT: Final = 0.5
 """Share of the examples that may be held out at most."""
+FEWEST_TOKENS: Final = 2
+"""Of an example: something to go by, and something to learn."""
 METHODS: Final = tuple(form for form in METHOD_FORMS if form != MethodKind.PREFIX)
 """How methods are called here; a prefix needs its number of tokens."""
 

@@ -25,9 +25,10 @@ from emergecast.lab.grading._gradable import (
     ReferenceProblem,
     ReferenceState,
     gradable_mask,
+    known_mask,
 )
 from emergecast.lab.grading._grade import CheckedTest, ProgramGrade
-from emergecast.lab.grading._grader import GRADER, GradingOptions, Submission, grade
+from emergecast.lab.grading._grader import GRADER, Grader, GradingOptions, Submission, grade
 from emergecast.lab.grading._pass_rates import PassRates, pass_at_k, pass_rates
 from emergecast.lab.grading._problem_tests import ProblemTests, ProgramTest, read_tests
 
@@ -35,6 +36,7 @@ __all__ = [
     "GRADER",
     "CheckedTest",
     "GradableMask",
+    "Grader",
     "GradingOptions",
     "PassRates",
     "ProblemState",
@@ -46,6 +48,7 @@ __all__ = [
     "Submission",
     "gradable_mask",
     "grade",
+    "known_mask",
     "pass_at_k",
     "pass_rates",
     "read_tests",

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from emergecast.errors import RecordError
 from emergecast.files import write_whole
@@ -97,25 +98,48 @@ def gradable_mask(
         OSError: the mask cannot be kept.
     """
     options = options or GradingOptions()
-    version = interpreter_version(options.interpreter)
-    decides = [GRADER, version, as_json(options.limits), most, as_json(tuple(problems))]
-    digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()
-    path = None if options.kept is None else options.kept / f"mask-{digest[:16]}.json"
-    if path is not None:
-        try:
-            return from_json(GradableMask, json.loads(path.read_text("utf-8")), what=str(path))
-        except (FileNotFoundError, ValueError, RecordError):
-            path.parent.mkdir(parents=True, exist_ok=True)
+    known = known_mask(problems, options, most)
+    if known is not None:
+        return known
     found = GradableMask(
         grader=GRADER,
-        interpreter=version,
+        interpreter=interpreter_version(options.interpreter),
         limits=options.limits,
         most=most,
         problems=_states(problems, options, most),
     )
+    path = _path(problems, options, most)
     if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(as_json(found)))
     return found
+
+
+def known_mask(
+    problems: Sequence[ReferenceProblem], options: GradingOptions, most: int = 3
+) -> GradableMask | None:
+    """The mask that `gradable_mask` has kept; None where there is none yet.
+
+    Raises:
+        LabError: there is no working sandbox.
+    """
+    path = _path(problems, options, most)
+    if path is None:
+        return None
+    try:
+        return from_json(GradableMask, json.loads(path.read_text("utf-8")), what=str(path))
+    except (FileNotFoundError, ValueError, RecordError):
+        return None
+
+
+def _path(problems: Sequence[ReferenceProblem], options: GradingOptions, most: int) -> Path | None:
+    """The file of a mask, which bears the hash of all that decides it."""
+    if options.kept is None:
+        return None
+    version = interpreter_version(options.interpreter)
+    decides = [GRADER, version, as_json(options.limits), most, as_json(tuple(problems))]
+    digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()
+    return options.kept / f"mask-{digest[:16]}.json"
 
 
 def _states(

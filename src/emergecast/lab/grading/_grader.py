@@ -7,10 +7,11 @@ import json
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from emergecast.errors import RecordError
 from emergecast.files import write_whole
@@ -61,15 +62,39 @@ class GradingOptions:
     run; all are run if absent."""
 
 
+class Grader:
+    """Grades programs as they come; as many compute at a time as there are workers.
+
+    One that waits for something gives its place to another, so that a program that hangs delays
+    none. Leaving the context waits for all that was submitted, unless an error leaves it.
+    """
+
+    def __init__(self, options: GradingOptions | None = None) -> None:
+        self._options = options or GradingOptions()
+        self._version = interpreter_version(self._options.interpreter)
+        workers = self._options.workers or len(os.sched_getaffinity(0))
+        self._places = threading.Semaphore(workers)
+        self._pool = ThreadPoolExecutor(workers + _WAITING, thread_name_prefix="grade")
+
+    def submit(self, submission: Submission) -> Future[ProgramGrade]:
+        """Begin to grade a program, or wait for a place; the grade is the future's result."""
+        return self._pool.submit(
+            _kept_or_made, submission, self._options, self._version, self._places
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=kind is not None)
+
+
 def grade(
     submissions: Sequence[Submission],
     options: GradingOptions | None = None,
     on_grade: Callable[[int, ProgramGrade], None] | None = None,
 ) -> tuple[ProgramGrade, ...]:
     """The grades of programs, in their order.
-
-    As many programs compute as there are workers. One that waits for something gives its place to
-    another, so that a program that hangs delays none.
 
     Args:
         submissions: the programs.
@@ -80,23 +105,18 @@ def grade(
         LabError: there is no working sandbox.
         OSError: a grade cannot be kept.
     """
-    options = options or GradingOptions()
-    version = interpreter_version(options.interpreter) if submissions else ""
-    workers = options.workers or len(os.sched_getaffinity(0))
-    places = threading.Semaphore(workers)
+    if not submissions:
+        return ()
 
-    def one(position: int, submission: Submission) -> ProgramGrade:
-        found = _kept_or_made(submission, options, version, places)
-        if on_grade is not None:
-            on_grade(position, found)
-        return found
+    def tell(position: int, job: Future[ProgramGrade]) -> None:
+        if on_grade is not None and not job.cancelled() and job.exception() is None:
+            on_grade(position, job.result())
 
-    pool = ThreadPoolExecutor(workers + _WAITING, thread_name_prefix="grade")
-    try:
-        jobs = [pool.submit(one, *each) for each in enumerate(submissions)]
+    with Grader(options) as grader:
+        jobs = [grader.submit(each) for each in submissions]
+        for position, job in enumerate(jobs):
+            job.add_done_callback(partial(tell, position))
         return tuple(job.result() for job in jobs)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _kept_or_made(

@@ -11,11 +11,23 @@ from emergecast.lab.ledger._damage import Damage, LedgerCheck
 from emergecast.lab.ledger._examine import examine
 from emergecast.lab.ledger._ledger import Ledger
 from emergecast.lab.ledger._merge import Merged, merge
-from emergecast.lab.ledger._outcome import Attempt, Failure, Outcome, Result, State
+from emergecast.lab.ledger._outcome import (
+    GRADING,
+    HUB,
+    LAST_STEP,
+    Attempt,
+    Failure,
+    Outcome,
+    Result,
+    State,
+)
 from emergecast.lab.ledger._owner import SILENCE, Owner, this_process
 from emergecast.lab.ledger._repair import Repaired, repair
 
 __all__ = [
+    "GRADING",
+    "HUB",
+    "LAST_STEP",
     "SILENCE",
     "Attempt",
     "Damage",

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from emergecast.lab.evaluate import Loss, Score
 from emergecast.lab.experiment import Run
 from emergecast.lab.ledger._owner import machine
+
+GRADING: Final = "tests"
+"""Among the timings: seconds on a core that the tests of programs took, beside everything else."""
+HUB: Final = "hub "
+"""What names in `versions` begin with that are revisions of the hub; their version is a commit."""
+LAST_STEP: Final = "last_step"
+"""In what a finetuning says of itself: the step with which it ended, where something was held out;
+`steps` are those behind the weights. Results of earlier versions lack it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +70,15 @@ class Result:
     timings: Mapping[str, float]
     """Seconds by part of the run."""
     versions: Mapping[str, str]
-    """Of the libraries that made it, by name."""
+    """Of the libraries that made it, by name; and what it read of the hub (`HUB`)."""
     machine: Mapping[str, Any]
     """On which it was done, in a few words."""
+
+    @property
+    def commits(self) -> Mapping[str, str]:
+        """Commits of the revisions of the hub that it read, by repository and revision."""
+        found = self.versions.items()
+        return {name.removeprefix(HUB): each for name, each in found if name.startswith(HUB)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

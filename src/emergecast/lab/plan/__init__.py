@@ -7,7 +7,8 @@ before anything expensive, and every mistake is quoted at its line.
 from __future__ import annotations
 
 from emergecast.lab.plan._chosen import Chosen, Shard
-from emergecast.lab.plan._estimate import Estimate, estimate, seconds_each
+from emergecast.lab.plan._commits import commits_read, moved_words
+from emergecast.lab.plan._estimate import Estimate, Grading, estimate, seconds_each
 from emergecast.lab.plan._export import Exported, make_table, older_words
 from emergecast.lab.plan._facts import gather_facts
 from emergecast.lab.plan._look_up import RunFound, look_up
@@ -18,15 +19,18 @@ __all__ = [
     "Chosen",
     "Estimate",
     "Exported",
+    "Grading",
     "Plan",
     "RunFound",
     "Shard",
     "Survey",
     "clear_failures",
+    "commits_read",
     "estimate",
     "gather_facts",
     "look_up",
     "make_table",
+    "moved_words",
     "older_words",
     "plan_now",
     "seconds_each",

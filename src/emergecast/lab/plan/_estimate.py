@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -9,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from emergecast.lab.experiment import Run, RunKind, WorkerKind
-from emergecast.lab.ledger import Result, State
+from emergecast.lab.ledger import GRADING, Result, State
 from emergecast.lab.plan._plan import Plan
 from emergecast.scaling import (
     CPU_FLOPS_PER_SECOND,
@@ -30,6 +32,8 @@ _ADAM: Final = 3 * 4
 """Bytes per parameter of a training checkpoint: weights and two moments in 32 bits."""
 _BEST: Final = 4
 """Bytes per parameter of the best weights so far, which early stopping keeps beside them."""
+_TEST_SECONDS: Final = 0.1
+"""Seconds of a core for one test of a program, assumed: most programs end at once, some hang."""
 _ITEM_BYTES: Final = 16
 """Compressed bytes of one item's outcome in the ledger."""
 
@@ -50,6 +54,54 @@ class Estimate:
     """Price of the work; None where no price per hour is stated."""
     basis: str
     """What the time rests on, in a sentence."""
+    grading: Grading | None = None
+    """What grading programs takes, which is among the time; None where there are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grading:
+    """What grading the programs of what is left takes, beside their generation."""
+
+    tests: int
+    """Tests of generated programs; of equal programs they are run once."""
+    reference_tests: int
+    """Tests of reference solutions, for the masks that are not there yet; up to three times as many
+    where references fail."""
+    seconds_per_test: float
+    """Of one core."""
+    measured: bool
+    """Whether runs in the ledger say so."""
+    cores: int
+    """Of this machine."""
+
+    @property
+    def core_seconds(self) -> float:
+        """All of it on one core."""
+        return (self.tests + self.reference_tests) * self.seconds_per_test
+
+
+def grading_left(plan: Plan, results: Mapping[str, Result], left: Sequence[Run]) -> Grading | None:
+    """What grading takes; None where nothing is left to grade."""
+    asked = Counter(run.task for run in left if run.task is not None)
+    known = {name: about.programs for name, about in plan.facts.tasks.items()}
+    programs = {name: found for name, found in known.items() if found and asked[name]}
+    if not programs:
+        return None
+    took = [
+        (results[run.key].timings.get(GRADING, 0.0), found.tests * found.samples)
+        for run in plan.runs
+        if run.key in results and (found := known.get(run.task or "")) is not None
+    ]
+    tested = sum(tests for _, tests in took)
+    stated = plan.experiment.costs.seconds_per_test
+    measured = sum(seconds for seconds, _ in took) / tested if tested else None
+    return Grading(
+        tests=sum(asked[name] * found.tests * found.samples for name, found in programs.items()),
+        reference_tests=sum(e.reference_tests for e in programs.values() if e.masked is None),
+        seconds_per_test=stated or measured or _TEST_SECONDS,
+        measured=stated is None and bool(measured),
+        cores=os.cpu_count() or 1,
+    )
 
 
 def estimate(
@@ -60,8 +112,11 @@ def estimate(
     took = {key: result.seconds for key, result in results.items()}
     paces = _paces(plan, took, on_gpu=on_gpu)
     seconds = sum(paces[run.kind].seconds(flops(plan, run)) for run in left)
+    grading = grading_left(plan, results, left)
     price = plan.experiment.costs.per_hour
     busy = max(1, min(workers, len(left)))
+    if grading is not None:  # it goes on beside the generation, on the cores that all workers share
+        seconds = max(seconds, grading.core_seconds / grading.cores * busy)
     return Estimate(
         worker_seconds=seconds,
         wall_seconds=seconds / busy,
@@ -69,6 +124,7 @@ def estimate(
         bytes_needed=_bytes(plan, left, busy),
         cost=None if price is None else price * seconds / 3600,
         basis=_basis(plan, paces, {run.kind for run in left}),
+        grading=grading,
     )
 
 

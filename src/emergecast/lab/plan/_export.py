@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from emergecast.errors import LabError
@@ -85,7 +85,7 @@ def make_table(plan: Plan, results: Mapping[str, Result]) -> Exported:
             f" at what failed with emergecast status.{gone}"
         )
     return Exported(
-        table=read_table(rows),
+        table=replace(read_table(rows), name=str(plan.experiment.file)),
         without_loss=without_loss,
         without_chance=tuple(without_chance),
         invented=plan.experiment.worker is WorkerKind.REHEARSAL,

@@ -5,21 +5,22 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from emergecast.errors import LabError, LedgerError, Mistake, RecordError
+from emergecast.errors import LabError, LedgerError, Mistake, RecordError, others, said_once
 from emergecast.lab.checkpoints import Checkpoint, hub_advice
 from emergecast.lab.experiment import Corpus, Experiment, WorkerKind, canonical
 from emergecast.lab.finetune import Tracker, no_prefix, takes_prefix
 from emergecast.lab.ledger import Ledger
+from emergecast.lab.plan._room import look_at_room
 from emergecast.lab.tasks import Task
 from emergecast.lab.worker import CorpusFacts, Measurer, ModelFacts, TaskFacts
 from emergecast.measurements import MethodKind
-from emergecast.records import from_json
+from emergecast.records import as_json, from_json
 
 _F = TypeVar("_F", ModelFacts, TaskFacts, CorpusFacts)
 _MOST_FILES: Final = 10_000
@@ -37,6 +38,8 @@ class Facts:
     """By name."""
     problems: list[Mistake] = field(default_factory=list)
     """What prevents the start."""
+    notes: list[str] = field(default_factory=list)
+    """What a user should know before the start, in sentences."""
 
 
 def gather_facts(
@@ -57,6 +60,7 @@ def gather_facts(
         model = finder.find(ModelFacts, partial(measurer.model_facts, each), each)
         if model is not None:
             facts.models[each.series, each.name] = model
+    facts.problems += _once_a_line(experiment, finder.unusable)
     _compare(experiment, facts)
     if not remember:
         _check_methods(experiment, facts)
@@ -70,17 +74,35 @@ def gather_facts(
         text = finder.find(CorpusFacts, partial(measurer.corpus_facts, corpus), corpus)
         if text is not None:
             facts.corpora[corpus.name] = text
+    if not remember:
+        usable = [task for task in experiment.tasks if task.name in facts.tasks]
+        room = look_at_room(experiment, facts.models, usable, measurer)
+        facts.problems += room.problems
+        facts.notes += room.notes
     _advise_once(facts.problems)
     return facts
 
 
+def _once_a_line(
+    experiment: Experiment, unusable: Sequence[tuple[Checkpoint, str]]
+) -> Iterator[Mistake]:
+    """What is wrong with checkpoints, once where one line names many with the same trouble."""
+    lines: dict[int | None, list[tuple[Checkpoint, str]]] = {}
+    for each, error in unusable:
+        lines.setdefault(experiment.mistake(each, "", "").line, []).append((each, error))
+    for mine in lines.values():
+        for error, names in said_once((each.name, error) for each, error in mine):
+            yield experiment.mistake(mine[0][0], error, others(names[1:]))
+
+
 def _advise_once(problems: list[Mistake]) -> None:
-    """Leave advice about the hub to the last of the mistakes that end with it."""
+    """Leave advice about the hub to the last of the mistakes that have it."""
     advice = hub_advice() if problems else ""
-    advised = [i for i, problem in enumerate(problems) if problem.what.endswith(advice)]
+    advised = [i for i, problem in enumerate(problems) if advice in problem.what]
     for i in advised[:-1]:
-        what = problems[i].what.removesuffix(advice).rstrip()
-        problems[i] = replace(problems[i], what=what, remedy="The last one of these says more.")
+        what = " ".join(problems[i].what.replace(advice, "").split())
+        remedy = f"{problems[i].remedy} The last one of these says more.".lstrip()
+        problems[i] = replace(problems[i], what=what, remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +114,8 @@ class _Finder:
     facts: Facts
     ledger: Ledger | None
     remember: bool
+    unusable: list[tuple[Checkpoint, str]] = field(default_factory=list)
+    """Checkpoints, and why they cannot be used."""
 
     def find(
         self, kind: type[_F], look: Callable[[], _F], entry: Checkpoint | Task | Corpus
@@ -111,7 +135,9 @@ class _Finder:
         except LabError as error:
             fetched = isinstance(entry, Checkpoint) and entry.source is not None
             last = self._known(kind, name) if self.remember or fetched else None
-            if last is None:
+            if last is None and isinstance(entry, Checkpoint):
+                self.unusable.append((entry, str(error)))
+            elif last is None:
                 self.facts.problems.append(self.experiment.mistake(entry, str(error), ""))
             return last
         if self.ledger is not None:
@@ -191,6 +217,8 @@ def _described(entry: Checkpoint | Task | Corpus, limit: int | None) -> list[obj
     if entry.settled is not None:
         data = None if entry.data is None else str(entry.data.absolute())
         told += [data, entry.finetune_on_shots]
+        if entry.settled.programs is not None:
+            told.append(as_json(entry.programs))
     return told if entry.leak_check else [*told, "no leak check"]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from emergecast.errors import LabError, near
+from emergecast.errors import LabError, meant
 from emergecast.lab.experiment import Experiment
 from emergecast.lab.ledger import Failure, Ledger, Result, State
 from emergecast.lab.plan._survey import survey
@@ -82,7 +82,11 @@ def _one_of(wanted: str, planned: Mapping[str, str], every: Mapping[str, str]) -
         pattern = f"*{wanted}*"
         fits = fits or [key for key, title in titles.items() if fnmatchcase(title, pattern)]
     if not fits:
-        raise LabError(f'no run is called "{wanted}". {near(wanted, sorted(every.values()))}')
+        known = sorted(set(every.values()))
+        listed = "".join(f"\n  {title}" for title in known[:_LISTED])
+        more = f"\n  and {len(known) - _LISTED:,} more" if len(known) > _LISTED else ""
+        there = meant(wanted, known) or f"There are:{listed}{more}"
+        raise LabError(f'no run is called "{wanted}". {there}')
     if len(fits) > 1:
         listed = "".join(f"\n  {key[:_LISTED]}  {every[key]}" for key in fits[:_LISTED])
         more = f"\n  and {len(fits) - _LISTED:,} more" if len(fits) > _LISTED else ""

@@ -9,19 +9,36 @@ on more examples than there are, and to run code of a task folder that nobody ha
 from __future__ import annotations
 
 from emergecast.lab.tasks._encode import Encoded, encode_pairs, tokenizer_key
-from emergecast.lab.tasks._items import CHOICE_PROB, Item, ItemScore
+from emergecast.lab.tasks._items import CHOICE_PROB, GENERATING, Item, ItemScore
 from emergecast.lab.tasks._load_task import load_task
 from emergecast.lab.tasks._loaded_task import LoadedTask
 from emergecast.lab.tasks._pool import FinetuningPool
+from emergecast.lab.tasks._programs import (
+    OFFICIAL,
+    UNMASKED,
+    LoadedPrograms,
+    ProgramPairs,
+    UnusedProblems,
+)
 from emergecast.lab.tasks._quiet import quiet_harness
-from emergecast.lab.tasks._settled import BesideMetric, ChanceRule, ColumnKind, SettledTask
-from emergecast.lab.tasks._task import Pair, Task
-from emergecast.lab.tasks._task_folder import TaskFolder, read_task_folder
+from emergecast.lab.tasks._settled import (
+    BesideMetric,
+    ChanceRule,
+    ColumnKind,
+    ProgramRules,
+    SettledTask,
+)
+from emergecast.lab.tasks._task import Pair, ProgramOptions, Task
+from emergecast.lab.tasks._task_folder import TaskFolder, data_sets_of, read_task_folder
+from emergecast.lab.tasks._too_long import TooLong, too_long
 from emergecast.lab.tasks._trust import code_lines, trust, untrusted_code
 from emergecast.lab.tasks._yaml_faults import YamlFault, yaml_faults
 
 __all__ = [
     "CHOICE_PROB",
+    "GENERATING",
+    "OFFICIAL",
+    "UNMASKED",
     "BesideMetric",
     "ChanceRule",
     "ColumnKind",
@@ -29,18 +46,26 @@ __all__ = [
     "FinetuningPool",
     "Item",
     "ItemScore",
+    "LoadedPrograms",
     "LoadedTask",
     "Pair",
+    "ProgramOptions",
+    "ProgramPairs",
+    "ProgramRules",
     "SettledTask",
     "Task",
     "TaskFolder",
+    "TooLong",
+    "UnusedProblems",
     "YamlFault",
     "code_lines",
+    "data_sets_of",
     "encode_pairs",
     "load_task",
     "quiet_harness",
     "read_task_folder",
     "tokenizer_key",
+    "too_long",
     "trust",
     "untrusted_code",
     "yaml_faults",

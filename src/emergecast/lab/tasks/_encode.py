@@ -30,8 +30,8 @@ def encode_pairs(
     The rule is that of `HFLM` of lm-evaluation-harness 0.4.13.
     """
     moved = [_move_spaces(context, continuation) for context, continuation in pairs]
-    wholes = _encode([context + continuation for context, continuation in moved], tokenizer)
-    contexts = _encode([context for context, _ in moved], tokenizer)
+    wholes = encode_texts([context + continuation for context, continuation in moved], tokenizer)
+    contexts = encode_texts([context for context, _ in moved], tokenizer)
     encoded = []
     for (text, continuation), whole, context in zip(moved, wholes, contexts, strict=True):
         if text:
@@ -55,9 +55,10 @@ def _move_spaces(context: str, continuation: str) -> tuple[str, str]:
     return stripped, context[len(stripped) :] + continuation
 
 
-def _encode(
+def encode_texts(
     texts: list[str], tokenizer: PreTrainedTokenizerBase, *, special: bool = True
 ) -> list[tuple[int, ...]]:
+    """Texts as tokens, with the special tokens of the tokenizer unless they are there already."""
     first = _first(tokenizer)
     begins = tokenizer.decode(first) if first is not None else None
     plain = [not special or (bool(begins) and text.startswith(str(begins))) for text in texts]
@@ -79,7 +80,7 @@ def _first(tokenizer: PreTrainedTokenizerBase) -> int | None:
 
 
 def _without_context(continuation: str, tokenizer: PreTrainedTokenizerBase) -> Encoded:
-    (ids,) = _encode([continuation], tokenizer, special=False)
+    (ids,) = encode_texts([continuation], tokenizer, special=False)
     first = _first(tokenizer)
     if first is None or (ids and ids[0] == first):
         return Encoded(ids[:1], ids[1:])

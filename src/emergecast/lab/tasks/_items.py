@@ -69,6 +69,10 @@ class ItemScore(NamedTuple):
     """Whether the completion ended at the limit of tokens and not by itself."""
     proxy: Mapping[str, float] | None = None
     """Signals of the reference solution by name; None where the task does not ask for them."""
+    programs: Sequence[Mapping[str, Any]] | None = None
+    """Of a task of programs, each program with the outcome of each test; None for others."""
+    masked: str | None = None
+    """Why the item does not count in the main metric; None where it does."""
 
 
 def item_of(

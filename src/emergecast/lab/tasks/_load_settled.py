@@ -35,7 +35,7 @@ def load_settled(task: Task, settled: SettledTask) -> SettledParts:
     """
     splits = {name: read_split(settled, name, task.data) for name in settled.splits}
     if settled.part_column is None:
-        part = _make(settled, _read(settled.definition), splits)
+        part = _make(settled, _read(str(settled.definition)), splits)
         _check(task, settled, part)
         return SettledParts([part], [part])
     parts = list(_group(task, settled, splits))
@@ -52,7 +52,7 @@ def _group(
         for name, frame in splits.items()
         if name != settled.finetuned
     }
-    files = sorted(_folder().joinpath(settled.definition).glob(f"{settled.name}_*.yaml"))
+    files = sorted(_folder().joinpath(str(settled.definition)).glob(f"{settled.name}_*.yaml"))
     members = [settings for each in files if "dataset_name" in (settings := _read(each))]
     for settings in members:
         name = str(settings["dataset_name"])
@@ -85,24 +85,26 @@ def _make(
     settled: SettledTask, settings: dict[str, Any], splits: Mapping[str, pl.DataFrame]
 ) -> ConfigurableTask:
     """A task of the harness with settings of its own definition, on these data."""
+    added = [
+        {"metric": name, "aggregation": "mean", "higher_is_better": True}
+        for name in settled.added_metrics
+    ]
+    changes: dict[str, Any] = {"metric_list": [*settings["metric_list"], *added]}
+    if settled.most_tokens is not None:
+        limit = {"max_gen_toks": settled.most_tokens}
+        changes["generation_kwargs"] = {**settings["generation_kwargs"], **limit}
+    return task_on({**settings, **changes}, splits)
+
+
+def task_on(settings: dict[str, Any], splits: Mapping[str, pl.DataFrame]) -> ConfigurableTask:
+    """A task of the harness with these settings, on these data."""
     import datasets
     from lm_eval.api.task import ConfigurableTask
 
     data = datasets.DatasetDict(
         {name: datasets.Dataset.from_polars(frame) for name, frame in splits.items()}
     )
-    added = [
-        {"metric": name, "aggregation": "mean", "higher_is_better": True}
-        for name in settled.added_metrics
-    ]
-    changes = {
-        "metric_list": [*settings["metric_list"], *added],
-        "custom_dataset": _Given(data),
-    }
-    if settled.most_tokens is not None:
-        limit = {"max_gen_toks": settled.most_tokens}
-        changes["generation_kwargs"] = {**settings["generation_kwargs"], **limit}
-    part = ConfigurableTask(config={**settings, **changes})
+    part = ConfigurableTask(config={**settings, "custom_dataset": _Given(data)})
     part.set_config(key="custom_dataset", value=None)  # its content counts, not how it came in
     return part
 

@@ -12,6 +12,7 @@ from emergecast.lab.checkpoints import hub_advice
 from emergecast.lab.tasks._load_settled import load_settled
 from emergecast.lab.tasks._loaded_task import LoadedTask
 from emergecast.lab.tasks._pool import FEW_SHOT_SEED
+from emergecast.lab.tasks._programs import LoadedPrograms, load_programs
 from emergecast.lab.tasks._quiet import load_fresh, quiet_harness
 from emergecast.lab.tasks._task import Task
 from emergecast.lab.tasks._task_folder import read_task_folder
@@ -35,7 +36,12 @@ def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:
     if limit is not None and limit < 1:
         raise LabError(f'task "{task.name}": limit is {limit}. Give 1 or more, or leave it out.')
     trainers: list[ConfigurableTask] | None = None
-    if task.settled is not None:
+    programs: LoadedPrograms | None = None
+    if task.settled is not None and task.settled.programs is not None:
+        with quiet_harness():
+            part, programs = load_programs(task, task.settled, task.settled.programs, limit)
+        parts = [part]
+    elif task.settled is not None:
         _confine_templates()
         with quiet_harness():
             parts, makers = load_settled(task, task.settled)
@@ -45,7 +51,7 @@ def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:
     for part in parts:
         part.set_config(key="num_fewshot", value=task.shots)
         part.set_fewshot_seed(seed=FEW_SHOT_SEED)
-    return LoadedTask(task, parts, limit=limit, trainers=trainers)
+    return LoadedTask(task, parts, limit=limit, trainers=trainers, programs=programs)
 
 
 def _of_the_harness(task: Task) -> list[ConfigurableTask]:

@@ -7,10 +7,10 @@ import hashlib
 import json
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -27,7 +27,14 @@ from emergecast.lab.tasks._items import (
     reference_of,
 )
 from emergecast.lab.tasks._named_metric import filter_of_parts, metric_of_parts
-from emergecast.lab.tasks._pool import FinetuningPool, make_pool, training_docs, training_pair
+from emergecast.lab.tasks._pool import (
+    FinetuningPool,
+    make_pool,
+    rows_of,
+    training_docs,
+    training_pair,
+)
+from emergecast.lab.tasks._programs import LoadedPrograms, ProgramPairs, program_metric
 from emergecast.lab.tasks._quiet import quiet_harness
 from emergecast.lab.tasks._settled import BesideMetric, ChanceRule
 from emergecast.lab.tasks._task import Pair, Task
@@ -44,6 +51,7 @@ Response = tuple[float, bool] | str
 _SCORED: Final = (PICKING, GENERATING, "loglikelihood")
 
 
+# Above 400 lines by one method for programs: what is asked, scored and trained on is one format.
 class LoadedTask:
     """A task, or a group of them, with its requests kept ready."""
 
@@ -54,9 +62,12 @@ class LoadedTask:
         *,
         limit: int | None,
         trainers: Sequence[ConfigurableTask] | None = None,
+        programs: LoadedPrograms | None = None,
     ) -> None:
         """The task of these parts, which train themselves where there are no trainers."""
         self.name: Final = task.name
+        self.programs: Final = programs
+        """Tests and solutions of its problems; None where answers are no programs."""
         self.proxy: Final = task.proxy
         """Whether it asks for proxy signals."""
         self._task = task
@@ -72,9 +83,13 @@ class LoadedTask:
                     f'task "{task.name}" is of type {part.OUTPUT_TYPE}, which has no score per'
                     f" item. Use a task of type {', '.join(_SCORED)}."
                 )
-        self.metric: Final = metric_of_parts(task.name, self._parts, task.metric)
+        if programs is None:
+            metric = metric_of_parts(task.name, self._parts, task.metric)
+        else:
+            metric = program_metric(task.name, task.metric)
+        self.metric: Final = metric
         """Name of the score."""
-        self._filter = filter_of_parts(task.name, self._parts, task.metric)
+        self._filter = filter_of_parts(task.name, self._parts, None if programs else task.metric)
 
     @property
     def version(self) -> str | None:
@@ -106,6 +121,8 @@ class LoadedTask:
         """Chance levels of what is measured beside a settled task, where theory gives one."""
         if self._task.settled is None:
             return {}
+        if self.programs is not None:
+            return dict.fromkeys(self.programs.scores, 0.0)
         names = [*self.besides, *([CHOICE_PROB] if self._choices else [])]
         levels = {str(name): uniform_chance(name, self._choices or 1) for name in names}
         return {name: level for name, level in levels.items() if level is not None}
@@ -121,7 +138,9 @@ class LoadedTask:
             part.set_config(key="num_fewshot", value=0)
         task = replace(self._task, shots=0)
         trainers = None if self._trainers is self._parts else self._trainers
-        found = LoadedTask(task, parts, limit=self._limit, trainers=trainers)
+        found = LoadedTask(
+            task, parts, limit=self._limit, trainers=trainers, programs=self.programs
+        )
         found._pool_of = self._pool_of
         return found
 
@@ -144,6 +163,9 @@ class LoadedTask:
             answers = [each[1] for each in asked if isinstance(each[1], str)]
             texts = [*{str(each[0]) for each in asked}, *answers]
             whole += sum(len(text.encode()) for text in texts)
+        if self.programs is not None:
+            whole += sum(len(item.target.encode()) for item in self.items)
+            whole *= self.programs.options.samples
         return whole / max(1, self.n_items)
 
     @property
@@ -212,11 +234,13 @@ class LoadedTask:
         """SHA-256 of all that is asked: requests, answers, metric, training split."""
         digest = hashlib.sha256()
         digest.update(json.dumps([self.name, self.version, self.metric, self._filter]).encode())
+        if self.programs is not None:
+            digest.update(json.dumps(self.programs.decides).encode())
         for request in self.requests:
             digest.update(json.dumps([request.request_type, request.args], default=str).encode())
         digest.update(json.dumps([item.right for item in self.items]).encode())
         for docs in self._training:
-            for doc in docs:
+            for doc in rows_of(docs):
                 digest.update(json.dumps(doc, default=str).encode())
         return digest.hexdigest()
 
@@ -238,13 +262,16 @@ class LoadedTask:
 
     @cached_property
     def references(self) -> tuple[tuple[str, str], ...]:
-        """Of each item its prompt, and the reference solution as it follows it.
+        """Of each item (of programs: that has one) its prompt, and the solution that follows it.
 
         Raises:
             LabError: An item has none, or several.
         """
         parts, asked = self._parts, self.requests
-        return tuple(reference_of(item, parts[item.part], asked) for item in self.items)
+        items = self.items  # a problem may have no solution; its programs are graded all the same
+        if self.programs is not None:
+            items = tuple(item for item in items if item.target)
+        return tuple(reference_of(item, parts[item.part], asked) for item in items)
 
     def encoded_references(self, tokenizer: PreTrainedTokenizerBase) -> tuple[Encoded, ...]:
         """The references as tokens; tokenised once for tokenizers that cut alike.
@@ -322,6 +349,35 @@ class LoadedTask:
                 part, doc = self.pool.doc(number)
                 self._pairs[number] = training_pair(part, doc, name=self.name, shots=shots)
         return [self._pairs[number] for number in order.tolist()]
+
+    def program_pairs(
+        self, subset: int, examples: int, fits: Callable[[Pair], bool]
+    ) -> ProgramPairs:
+        """Solutions of `examples` training problems, as many of each as the task asks for.
+
+        Problems are taken in the order of `training_pairs`; one of which no solution fits is left
+        out, and the next one taken.
+
+        Args:
+            subset: As in `training_pairs`.
+            examples: How many problems.
+            fits: Whether a model takes the whole of an example.
+
+        Raises:
+            LabError: There are not so many that fit.
+        """
+        self.check_training(examples)
+        rng = np.random.default_rng([zlib.crc32(self.name.encode()), subset])
+        programs = cast("LoadedPrograms", self.programs)
+        docs = (self.pool.doc(number)[1] for number in rng.permutation(self.train_size).tolist())
+        found = programs.pairs(docs, subset, examples, fits)
+        fit = len(found.pairs) // programs.options.solutions
+        if fit < examples:
+            raise LabError(
+                f'task "{self.name}" has {fit:,} training problems with a solution that the model'
+                f" takes whole, and {examples:,} are asked for. Ask for fewer."
+            )
+        return found
 
     def check_training(self, examples: int) -> None:
         """Check that there are this many training examples.

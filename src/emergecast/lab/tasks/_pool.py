@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FEW_SHOT_SEED: Final = 1234
 """Seed of the harness's few-shot sampler: its own default."""
+_AT_A_TIME: Final = 1_000
+"""Documents that are read together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ def make_pool(
     settled = task.settled
     if whole and settled is not None and task.shots and not task.finetune_on_shots:
         drawn = {_spelt(doc) for part in evaluated for doc in _drawn(part, task.shots, limit)}
-        shots = np.array([_spelt(doc) in drawn for each in docs for doc in each])
+        shots = np.array([_spelt(doc) in drawn for each in docs for doc in rows_of(each)])
     found: frozenset[int] | None = None
     if whole and task.leak_check:
         columns = () if settled is None else settled.leak_columns
@@ -137,6 +139,19 @@ def training_docs(part: ConfigurableTask) -> Sequence[Any]:
     return () if docs is None else docs
 
 
+def rows_of(docs: Sequence[Any]) -> Iterator[Any]:
+    """The documents one by one; those of a data set are read many at a time, which is faster."""
+    from datasets import Dataset
+
+    if not isinstance(docs, Dataset):
+        yield from docs
+        return
+    for batch in docs.iter(batch_size=_AT_A_TIME):
+        names = tuple(batch)
+        for values in zip(*batch.values(), strict=True):
+            yield dict(zip(names, values, strict=True))
+
+
 def _drawn(part: ConfigurableTask, shots: int, limit: int | None) -> Iterator[Any]:
     """The shots of all prompts, drawn as `fewshot_context` of the harness draws them."""
     part.set_fewshot_seed(seed=FEW_SHOT_SEED)
@@ -150,7 +165,7 @@ def _chained(
     parts: Sequence[ConfigurableTask], docs: Sequence[Sequence[Any]], columns: Sequence[str]
 ) -> Iterator[str]:
     for part, mine in zip(parts, docs, strict=True):
-        yield from leak_texts(part, mine, columns)
+        yield from leak_texts(part, rows_of(mine), columns)
 
 
 def _spelt(doc: Any) -> str:  # noqa: ANN401  as above

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _ENDS: Final = ("parquet", "jsonl", "ndjson")
 _TYPES: Final[Mapping[ColumnKind, pl.DataType]] = {
     ColumnKind.TEXT: pl.String(),
+    ColumnKind.ANY_TEXT: pl.String(),
     ColumnKind.WHOLE: pl.Int64(),
     ColumnKind.TEXTS: pl.List(pl.String()),
     ColumnKind.OPTIONS: pl.Struct({"label": pl.List(pl.String()), "text": pl.List(pl.String())}),
@@ -55,14 +56,19 @@ def read_split(settled: SettledTask, split: str, folder: Path | None) -> pl.Data
         _check(frame[name], kind, f'task "{settled.name}": column "{name}" of "{files[0]}"')
     if frame.is_empty():
         raise LabError(f'task "{settled.name}": split {split} in "{files[0]}" holds no items.')
-    return frame.select(pl.col(name).cast(_TYPES[kind]) for name, kind in settled.columns.items())
+    return frame.select(
+        pl.col(name).cast(_TYPES[kind]).fill_null("")
+        if kind is ColumnKind.ANY_TEXT
+        else pl.col(name).cast(_TYPES[kind])
+        for name, kind in settled.columns.items()
+    )
 
 
 def _find(settled: SettledTask, split: str, folder: Path | None) -> Sequence[Path]:
     """The files of a split."""
     places = settled.splits[split]
-    for place in places:
-        root = _downloaded(settled, place) if folder is None else folder
+    there = ((folder, place) for place in places) if folder else _downloads(settled, places)
+    for root, place in there:
         found = [each for end in _ENDS for each in sorted(root.glob(f"{place}.{end}"))]
         found = found or [each for end in _ENDS for each in sorted(root.glob(f"{place}-*.{end}"))]
         if found:
@@ -76,18 +82,31 @@ def _find(settled: SettledTask, split: str, folder: Path | None) -> Sequence[Pat
     )
 
 
-def _downloaded(settled: SettledTask, place: str) -> Path:
-    """The folder of the data set in the hub's cache, with these files if the hub has them."""
+def _downloads(settled: SettledTask, places: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    """Each place with the folder of the data set in the hub's cache, its files there if anywhere.
+
+    Of the data sets that hold the same, those that can be reached.
+    """
     from huggingface_hub import snapshot_download
 
-    patterns = [f"{place}{end}" for end in (".*", "-*")]
-    try:
-        return Path(snapshot_download(settled.repo, repo_type="dataset", allow_patterns=patterns))
-    except hub_errors() as error:
+    failed: Exception | None = None
+    reached = False
+    for repo in (settled.repo, *settled.mirrors):
+        for place in places:
+            patterns = [f"{place}{end}" for end in (".*", "-*")]
+            try:
+                root = snapshot_download(repo, repo_type="dataset", allow_patterns=patterns)
+            except hub_errors() as error:
+                failed = error
+                break
+            reached = True
+            yield Path(root), place
+    if not reached:
+        names = " or ".join((settled.repo, *settled.mirrors))
         raise LabError(
-            f'task "{settled.name}": the data set {settled.repo} could not be read from the hub'
-            f" ({type(error).__name__}). {hub_advice()} Or name a local copy: data: FOLDER."
-        ) from error
+            f'task "{settled.name}": the data set {names} could not be read from the hub'
+            f" ({type(failed).__name__}). {hub_advice()} Or name a local copy: data: FOLDER."
+        ) from failed
 
 
 def _read(file: Path) -> pl.DataFrame:
@@ -117,9 +136,9 @@ def _check(column: pl.Series, kind: ColumnKind, what: str) -> None:
         right = {(each.name, each.dtype) for each in found.fields} >= {
             (name, pl.List(pl.String())) for name in ("label", "text")
         }
-    if not right:
+    if not right and not (kind is ColumnKind.ANY_TEXT and found == pl.Null()):
         raise LabError(
             f"{what} holds {found}, and should hold {kind}. Give the data as they are published."
         )
-    if column.null_count():
+    if kind is not ColumnKind.ANY_TEXT and column.null_count():
         raise LabError(f"{what} lacks {column.null_count():,} of its values. Complete the data.")

@@ -11,6 +11,8 @@ class ColumnKind(StrEnum):
     """What a column of a published data set holds, in words of the message that it does not."""
 
     TEXT = "text"
+    ANY_TEXT = "text or nothing"
+    """Nothing counts as an empty text."""
     WHOLE = "whole numbers"
     TEXTS = "lists of texts"
     OPTIONS = "lists of texts under label and text"
@@ -34,6 +36,20 @@ class BesideMetric(StrEnum):
     """Matthews correlation of the choices made and the right ones."""
     LOGPROB_PER_TOKEN = "logprob_per_token"  # noqa: S105  no password
     """Mean over items of the log-probability of the reference answer, in nats per token of it."""
+    TESTS_PASSED = "tests_passed"
+    """Mean over problems of the share of their tests that a program passes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramRules:
+    """What is settled of a task whose answers are programs, in APPS's schema."""
+
+    stops: tuple[str, ...]
+    """Texts at which a program ends."""
+    shot_characters: int
+    """Characters of a solved example in a prompt at most, with its solution."""
+    difficulty: str | None = None
+    """The only difficulty that is asked and finetuned on; all of them if absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +58,6 @@ class SettledTask:
 
     name: str
     """Its name."""
-    definition: str
-    """The harness's own definition below its folder of tasks: a YAML file, or the folder of a
-    group's, of which each task says its part of the data as `dataset_name`."""
     repo: str
     """Data set of the hub."""
     columns: Mapping[str, ColumnKind]
@@ -62,6 +75,10 @@ class SettledTask:
     """The main metric."""
     chance: ChanceRule
     """Chance level of the main metric."""
+    definition: str | None = None
+    """The harness's own definition below its folder of tasks: a YAML file, or the folder of a
+    group's, of which each task says its part of the data as `dataset_name`. None where the harness
+    has none: of programs."""
     part_column: str | None = None
     """Column that says which task of a group a row belongs to; None where there is no group."""
     template: str | None = None
@@ -76,5 +93,9 @@ class SettledTask:
     """What is measured beside the main metric."""
     most_tokens: int | None = None
     """Limit of a generated text; None where nothing is generated."""
+    mirrors: tuple[str, ...] = ()
+    """Other data sets of the hub that hold the same; the first that can be read is taken."""
+    programs: ProgramRules | None = None
+    """Of a task whose answers are programs; None for all others."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Where each choice comes from, by field; "ours" where it is our own."""

@@ -11,6 +11,33 @@ from emergecast.lab.tasks._settled import SettledTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramOptions:
+    """How programs are asked for, finetuned on and graded."""
+
+    samples: int = 1
+    """Programs that are generated for each problem; where there are several, pass@k is measured."""
+    temperature: float | None = None
+    """Of sampling, 0 for the most likely token each time; if absent 0 for one program and 0.8 for
+    several (Chen et al. 2021, arXiv 2107.03374, for pass@100)."""
+    max_tokens: int | None = None
+    """Tokens of a program at most; the task's own limit if absent."""
+    solutions: int = 1
+    """Reference solutions of a problem that finetuning sees. A problem with fewer repeats its own,
+    so that every problem weighs the same."""
+    official: bool = False
+    """Whether APPS's own verdict is measured beside ours."""
+    cpu_seconds: float = 4.0
+    """Seconds of CPU for one test."""
+
+    @property
+    def heat(self) -> float:
+        """The temperature."""
+        if self.temperature is not None:
+            return self.temperature
+        return 0.0 if self.samples == 1 else 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """A task of lm-evaluation-harness, or a group of them, and how it is asked and scored."""
 
@@ -39,6 +66,8 @@ class Task:
     finetune_on_shots: bool = False
     """Whether finetuning may use the examples of the few-shot prompts; a task that the catalogue
     does not hold always does."""
+    programs: ProgramOptions = ProgramOptions()
+    """How programs are asked for; of no account where answers are none."""
 
 
 class Pair(NamedTuple):

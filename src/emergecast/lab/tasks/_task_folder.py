@@ -10,6 +10,7 @@ from typing import Final
 import yaml
 
 from emergecast.errors import LabError
+from emergecast.lab.tasks._task import Task
 from emergecast.lab.tasks._yaml_faults import yaml_faults
 
 _FUNCTION: Final = "!function"
@@ -70,6 +71,16 @@ def read_task_folder(path: Path) -> TaskFolder:
         is_local=all(map(_is_local, sources)),
         data_sets=tuple(sorted({name for each in sources for name in _data_sets(each)})),
     )
+
+
+def data_sets_of(task: Task) -> tuple[str, ...]:
+    """Data sets of the hub that a task reads, as far as it is known."""
+    if task.include_path is not None:
+        try:
+            return read_task_folder(task.include_path).data_sets
+        except LabError:  # loading the task says so
+            return ()
+    return () if task.settled is None or task.data is not None else (task.settled.repo,)
 
 
 def _nodes(file: Path) -> yaml.Node | None:

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from emergecast.lab.worker._do_run import Tell, do_run
 from emergecast.lab.worker._life import LEFT_ALONE
-from emergecast.lab.worker._measurer import CorpusFacts, Measurer, ModelFacts, TaskFacts
+from emergecast.lab.worker._measurer import (
+    CorpusFacts,
+    Measurer,
+    ModelFacts,
+    ProgramFacts,
+    TaskFacts,
+)
 from emergecast.lab.worker._measurer_of import measurer_of
 from emergecast.lab.worker._messages import (
     BEAT_SECONDS,
@@ -32,6 +38,7 @@ __all__ = [
     "Measurer",
     "Message",
     "ModelFacts",
+    "ProgramFacts",
     "RunAdvanced",
     "RunBegun",
     "RunDone",

@@ -39,7 +39,7 @@ def do_run(
 
     def attempt() -> Attempt:
         seconds = time.perf_counter() - clock
-        return Attempt.here(run, started=started, seconds=seconds, versions=measurer.versions())
+        return Attempt.here(run, started=started, seconds=seconds, versions=measurer.versions(run))
 
     def progress(done: int, total: int) -> None:
         tell(RunAdvanced(key=run.key, done=done, total=total))

@@ -14,7 +14,7 @@ from typing import Protocol
 from emergecast.lab.checkpoints import Checkpoint
 from emergecast.lab.experiment import Corpus, Run
 from emergecast.lab.ledger import Outcome
-from emergecast.lab.tasks import Task
+from emergecast.lab.tasks import Task, TooLong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,28 @@ class ModelFacts:
     """SHA-256 over its settings; None where nothing is loaded, or where version 0.1.0 looked."""
     weight_files: Sequence[str] = ()
     """SHA-256 of each of its weight files; none where nothing is loaded, or nobody asked."""
+    context: int | None = None
+    """Tokens of the longest sequence that it takes; None where nothing is loaded."""
+    width: int | None = None
+    """Numbers that a token becomes in it; None where nothing is loaded, or nothing says it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramFacts:
+    """What grading a task's programs takes, and what is not graded."""
+
+    samples: int
+    """Programs of each problem."""
+    tests: int
+    """Tests of all problems."""
+    reference_tests: int
+    """Tests of the problems that have a reference solution."""
+    without_tests: int
+    """Problems left out, since no program can pass."""
+    without_solutions: int
+    """Training problems left out, since there is nothing to learn."""
+    masked: int | None
+    """Problems of which every reference solution fails; None where they were not run yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +98,8 @@ class TaskFacts:
     """Training items left out of `training_size` since few-shot prompts hold them."""
     leaked: int | None = None
     """Further ones left out since they hold an evaluated item; None where nobody looked."""
+    programs: ProgramFacts | None = None
+    """Of a task whose answers are programs; None for others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +142,18 @@ class Measurer(Protocol):
         """What `corpus` is. LabError: it cannot be used."""
         ...
 
-    def versions(self) -> Mapping[str, str]:
-        """Versions of the libraries that made the result."""
+    def too_long(
+        self, task: Task, checkpoint: Checkpoint, *, few_shot: bool, rooms: Sequence[int]
+    ) -> Mapping[int, TooLong]:
+        """Items of `task` that do not fit into each number of tokens.
+
+        They are the items with examples in the prompt, if it is `few_shot`, as the tokenizer of
+        `checkpoint` cuts them. LabError: it cannot be used.
+        """
+        ...
+
+    def versions(self, run: Run) -> Mapping[str, str]:
+        """Versions of the libraries that made the result, and commits of what it read (`HUB`)."""
         ...
 
     def measure(self, run: Run, folder: Path, progress: OnProgress) -> Outcome:

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -15,13 +15,19 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from emergecast.errors import LabError
-from emergecast.lab import checkpoints, evaluate, finetune, tasks
+from emergecast.lab import checkpoints, evaluate, finetune, sandbox, tasks
 from emergecast.lab.experiment import DEFINITION, Corpus, Experiment, Run, Training
-from emergecast.lab.ledger import Outcome
+from emergecast.lab.ledger import GRADING, HUB, LAST_STEP, Outcome
 from emergecast.lab.worker._check_files import check_model, check_part
 from emergecast.lab.worker._full_disk import disk_is_full
-from emergecast.lab.worker._measurer import CorpusFacts, ModelFacts, OnProgress, TaskFacts
+from emergecast.lab.worker._measurer import (
+    CorpusFacts,
+    ModelFacts,
+    OnProgress,
+    TaskFacts,
+)
 from emergecast.lab.worker._offline import keep_to_this_machine
+from emergecast.lab.worker._program_facts import pairs_of, program_facts
 
 _LIBRARIES: Final = (
     "emergecast",
@@ -74,7 +80,7 @@ class ModelMeasurer:
     def model_facts(self, checkpoint: checkpoints.Checkpoint) -> ModelFacts:
         """What the files of the checkpoint say; loads no weights."""
         found = checkpoints.inspect(checkpoint)
-        checkpoints.check_loading(checkpoint)
+        context = checkpoints.check_loading(checkpoint)
         return ModelFacts(
             weights_hash=found.weights_hash,
             architecture=found.architecture,
@@ -83,6 +89,8 @@ class ModelMeasurer:
             half_precision=found.dtype in {"bfloat16", "float16"},
             config_hash=found.config_hash,
             weight_files=found.weight_files,
+            context=context,
+            width=found.width,
         )
 
     def task_facts(self, task: tasks.Task) -> TaskFacts:
@@ -99,6 +107,10 @@ class ModelMeasurer:
             ) from error
 
     def _task_facts(self, task: tasks.Task) -> TaskFacts:
+        if task.settled is not None and task.settled.programs is not None:
+            refusal = sandbox.why_not()
+            if refusal is not None:
+                raise LabError(f'task "{task.name}": {refusal}')
         few_shot = self._task(task)
         zero_shot = few_shot.zero_shot
         finetuned = bool(self._experiment.amounts[task.name])
@@ -124,6 +136,9 @@ class ModelMeasurer:
             chances=few_shot.chances,
             held_back=0 if pool is None else pool.shots,
             leaked=None if pool is None else pool.leaked,
+            programs=None
+            if few_shot.programs is None
+            else program_facts(few_shot.programs, self._grades),
         )
 
     def corpus_facts(self, corpus: Corpus) -> CorpusFacts:
@@ -144,9 +159,41 @@ class ModelMeasurer:
             raise LabError(f'the corpus "{corpus.path}" is empty. Give one with text.')
         return CorpusFacts(hash=digest.hexdigest(), bytes=size)
 
-    def versions(self) -> Mapping[str, str]:
-        """Versions of the libraries, and the device."""
-        return {**_versions(), "device": self._device_name}
+    def too_long(
+        self,
+        task: tasks.Task,
+        checkpoint: checkpoints.Checkpoint,
+        *,
+        few_shot: bool,
+        rooms: Sequence[int],
+    ) -> Mapping[int, tasks.TooLong]:
+        """Items that do not fit; tokenises those whose text is longer than the room in bytes."""
+        asked = self._task(task) if few_shot else self._task(task).zero_shot
+        return tasks.too_long(asked, rooms, lambda: checkpoints.load_tokenizer(checkpoint))
+
+    def versions(self, run: Run) -> Mapping[str, str]:
+        """Versions of the libraries, the device, and the commits of what was read of the hub."""
+        read = {f"{HUB}{name}": commit for name, commit in self._commits(run)}
+        return {**_versions(), "device": self._device_name, **read}
+
+    def _commits(self, run: Run) -> Iterator[tuple[str, str]]:
+        checkpoint = self._experiment.checkpoint(run)
+        if self._held is not None and self._held.checkpoint == checkpoint:
+            yield from checkpoints.commits_of(checkpoint, self._held.folders)
+        names: tuple[str, ...] = ()
+        if run.corpus is None:
+            names = tasks.data_sets_of(self._task_of(run))
+        elif evaluate.hub_files(self._corpus_of(run)):
+            names = (evaluate.C4_REPOSITORY,)
+        for name in names:
+            if (commit := checkpoints.data_commit(name)) is not None:
+                yield f"datasets/{name}", commit
+
+    def _task_of(self, run: Run) -> tasks.Task:
+        return next(task for task in self._experiment.tasks if task.name == run.task)
+
+    def _corpus_of(self, run: Run) -> Corpus:
+        return next(corpus for corpus in self._experiment.corpora if corpus.name == run.corpus)
 
     def measure(self, run: Run, folder: Path, progress: OnProgress) -> Outcome:
         """Do one run; the checkpoint stays in memory for the next one.
@@ -159,13 +206,12 @@ class ModelMeasurer:
         clock.stop("load")
         if run.corpus is not None:
             model, tokenizer = self._load(run)
-            corpus = next(c for c in self._experiment.corpora if c.name == run.corpus)
+            corpus = self._corpus_of(run)
             loss = evaluate.held_out_loss(model, tokenizer, corpus).loss
             check_part(run, "corpus", self.corpus_facts(corpus).hash, f"the corpus {corpus}")
             clock.stop("loss")
             return Outcome(loss=loss, timings=clock.seconds)
-        about = next(task for task in self._experiment.tasks if task.name == run.task)
-        task = self._task(about)
+        task = self._task(self._task_of(run))
         if run.training is not None:
             task = task.zero_shot
         asked = task.hash if run.training is None else task.finetuning_hash
@@ -175,16 +221,20 @@ class ModelMeasurer:
         said: dict[str, Any] | None = None
         if run.training is not None:
             session = self._session(run, run.training, folder, progress)
-            trained = self._resume_or_start(run, run.training, task, session)
+            pairs, left_out = pairs_of(task, run.training, held)
+            trained = self._resume_or_start(run, run.training, pairs, session)
             model, tokenizer = trained.model, held.tokenizer
-            said = _said(trained)
+            said = _said(trained) | left_out
             if task.pool.size < task.pool.whole:
                 said |= {"held_back": task.pool.shots, "leaked": task.pool.leaked}
             clock.stop("finetune")
         else:
             model, tokenizer = self._load(run)
-        evaluation = evaluate.evaluate(model, tokenizer, task)
+        kept = self._grades
+        evaluation = evaluate.evaluate(model, tokenizer, task, kept=kept, tell=progress)
         clock.stop("evaluate")
+        if evaluation.core_seconds is not None:
+            clock.seconds[GRADING] = evaluation.core_seconds
         return Outcome(
             scores=evaluation.scores,
             training=said,
@@ -219,13 +269,12 @@ class ModelMeasurer:
         )
 
     def _resume_or_start(
-        self, run: Run, how: Training, task: tasks.LoadedTask, session: finetune.Session
+        self, run: Run, how: Training, pairs: Sequence[tasks.Pair], session: finetune.Session
     ) -> finetune.Finetuned:
         """Finetune the checkpoint, from what an interrupted run has kept if there is something.
 
         That may be damaged in any way; then it starts over.
         """
-        pairs = task.training_pairs(how.subset, how.examples)
 
         def train() -> finetune.Finetuned:
             return finetune.choose_and_finetune(
@@ -273,6 +322,11 @@ class ModelMeasurer:
             self._tasks[task.name] = tasks.load_task(task, limit=self._experiment.limit)
         return self._tasks[task.name]
 
+    @property
+    def _grades(self) -> Path:
+        """Where the grades of programs are kept, for all runs of the experiment."""
+        return self._experiment.output / "grades"
+
     @cached_property
     def _device(self) -> str:
         import torch
@@ -310,7 +364,7 @@ def _said(trained: finetune.Finetuned) -> dict[str, Any]:
         "resumed_from": trained.resumed_from,
     }
     if trained.held_out_loss is not None:
-        said["held_out_loss"] = trained.held_out_loss
+        said |= {"held_out_loss": trained.held_out_loss, LAST_STEP: trained.last_step}
     if trained.tried:
         chosen = {"steps": trained.method.steps, "learning_rate": trained.method.learning_rate}
         said |= {"chosen": chosen, "tried": [asdict(each) for each in trained.tried]}

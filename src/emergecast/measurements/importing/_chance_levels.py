@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from emergecast.errors import OptionError, nearest
+from emergecast.errors import OptionError, meant
 from emergecast.measurements._metrics import MetricKind, metric_of, uniform_chance
 
 GENERATED: Final = frozenset({"generate_until", "greedy_until"})
@@ -101,8 +101,7 @@ class ChanceLevels:
                 f" {_few(metrics)}. Write METRIC=NUMBER."
             )
         names = [*tasks, *metrics, *(f"{task}/{metric}" for task, metric in self.seen)]
-        alike = nearest(name, names)
-        hint = f'Did you mean "{alike}"?' if alike else "Write TASK/METRIC, TASK or METRIC."
+        hint = meant(name, names) or "Write TASK/METRIC, TASK or METRIC."
         raise OptionError(
             f'--chance {name}=...: no score is of "{name}". {hint} Tasks there are: {_few(tasks)};'
             f" metrics: {_few(metrics)}."

@@ -28,7 +28,7 @@ from emergecast.measurements.reading import (
 TOKENS_PER_STEP: Final = "tokens_per_step"
 """Column of the metadata: tokens of one pretraining step of the model."""
 REVISION: Final = "revision"
-_OF_ONE_MOMENT: Final = ("tokens", "flops", *LOSS_FACTS)
+_OF_ONE_MOMENT: Final = ("tokens", "flops", "lr_fraction", *LOSS_FACTS)
 """Facts of the finished model that its earlier checkpoints do not share."""
 _PER_STEP: Final = Column(
     name=TOKENS_PER_STEP,

@@ -213,6 +213,11 @@ def _in_range(number: float, column: Column) -> float:
             f"the {column.name} is below {column.minimum:g}.",
             f"Give a value of at least {column.minimum:g}{unit}, or leave the cell empty.",
         )
+    if column.maximum is not None and number > column.maximum:
+        raise NotThatKindError(
+            f"the {column.name} is above {column.maximum:g}.",
+            f"Give a value of at most {column.maximum:g}{unit}, or leave the cell empty.",
+        )
     return number
 
 

@@ -204,7 +204,7 @@ def _suggest_names(raw: RawTable, headings: Mapping[str, str], findings: Finding
     if len(absent) <= 1:  # two of them give the third
         return
     for title in (title for title in raw.columns if title not in headings.values()):
-        alike = nearest(title.lower(), absent, alike=MISSPELT)
+        alike = nearest(title.lower(), absent, least=MISSPELT)
         if alike:
             findings.add(
                 f'the column "{title}" is not known.',

@@ -58,7 +58,7 @@ def _check_header(written: list[str], known: dict[str, Column], findings: Findin
     """Report misspelt columns, and required ones that are absent."""
     absent = [name for name in known if name not in written]
     for name in (name for name in written if name not in known):
-        near = nearest(name.lower(), absent, alike=MISSPELT)
+        near = nearest(name.lower(), absent, least=MISSPELT)
         if near:
             findings.add(
                 f'the column "{name}" is not known.',

@@ -10,6 +10,7 @@ from emergecast.measurements.selecting._at_chance import (
     ABOVE_CHANCE,
     CHANCE_MARGIN,
     CHANCE_STDERRS,
+    RESOLUTION,
     above_chance,
     sampling_error,
 )
@@ -21,6 +22,7 @@ from emergecast.measurements.selecting._doubted_chance import (
 from emergecast.measurements.selecting._grid import Cell, Grid, GridRow, grid
 from emergecast.measurements.selecting._select import fits_of, select
 from emergecast.measurements.selecting._selection import (
+    ANNEALED,
     Selection,
     SelectOptions,
     default_few_shot_examples,
@@ -29,8 +31,10 @@ from emergecast.measurements.selecting._selection import (
 
 __all__ = [
     "ABOVE_CHANCE",
+    "ANNEALED",
     "CHANCE_MARGIN",
     "CHANCE_STDERRS",
+    "RESOLUTION",
     "Cell",
     "ChanceDoubt",
     "Grid",

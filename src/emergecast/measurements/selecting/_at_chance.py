@@ -17,6 +17,8 @@ CHANCE_STDERRS: Final = 2
 """How many standard errors further."""
 ABOVE_CHANCE: Final = f"chance + {CHANCE_MARGIN:g} + {CHANCE_STDERRS} stderr"
 """What a score above chance is above, in words."""
+RESOLUTION: Final = 5e-4
+"""Smallest sampling error, as a share of the metric's range: printed scores are rounded."""
 
 
 def sampling_error(rows: pl.DataFrame, kind: MetricKind) -> NDArray[np.float64]:

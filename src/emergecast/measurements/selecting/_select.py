@@ -6,6 +6,7 @@ import dataclasses
 import fnmatch
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from emergecast.errors import SelectionError, near
@@ -19,12 +20,19 @@ from emergecast.measurements.reading import as_text
 from emergecast.measurements.selecting._at_chance import horizon
 from emergecast.measurements.selecting._doubted_chance import doubted_chance, in_table
 from emergecast.measurements.selecting._orientation import orientation
-from emergecast.measurements.selecting._selection import INVENTED_SCORES, Selection, SelectOptions
+from emergecast.measurements.selecting._selection import (
+    ANNEALED,
+    INVENTED_SCORES,
+    Selection,
+    SelectOptions,
+)
 
 _FINETUNED = pl.col("setting") == Setting.FINETUNED.value
 _NOTHING: tuple[str, ...] = ()
+NAMES_SHOWN = 6
 _ROW_COLUMNS = (
-    *("series", "checkpoint", "params", "tokens", "flops", "loss", "loss_stderr", "loss_source"),
+    *("series", "checkpoint", "params", "tokens", "flops", "lr_fraction"),
+    *("loss", "loss_stderr", "loss_source"),
     *("few_shot", "examples", "subset", "seed", "score", "stderr", "n_items", "runs", "snapshot"),
 )
 
@@ -63,6 +71,8 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         TableError: values that have no place on the axis, or that are not amounts of the shift.
     """
     axis, shift = Axis.parse(options.axis), Shift.parse(options.shift)
+    if table.frame.is_empty():
+        raise SelectionError("the table has no rows.")
     frame = _where(table.frame.with_row_index(ROW, offset=1), options)
     frame = _one(frame, "task", options.task, "--task")
     frame = _one_metric(frame, options.metric)
@@ -106,6 +116,7 @@ def select(table: Measurements, options: SelectOptions) -> Selection:
         chance=chance,
         rows=rows,
         all_few_shot=everything.filter(pl.col("few_shot")),
+        finetuned_spread=_spread(everything.filter(~pl.col("few_shot"))),
         warnings=(
             *[INVENTED_SCORES] * invented,
             *said,
@@ -338,6 +349,10 @@ def _oriented(frame: pl.DataFrame, sign: float) -> pl.DataFrame:
     )
 
 
+def _spread(rows: pl.DataFrame) -> float | None:
+    return None if rows.is_empty() else float(np.ptp(rows["score"].to_numpy()))
+
+
 def _hide(
     rows: pl.DataFrame, limit: float | None, axis: Axis
 ) -> tuple[pl.DataFrame, tuple[str, ...], str]:
@@ -364,6 +379,23 @@ def _hide(
     return kept, names, reason
 
 
+def _annealing(checkpoints: pl.DataFrame) -> tuple[str, ...]:
+    """A warning where annealed checkpoints are fitted beside running ones."""
+    known = checkpoints.drop_nulls("lr_fraction").sort("loss", "checkpoint")
+    names = known.filter(pl.col("lr_fraction") <= ANNEALED)["checkpoint"].to_list()
+    if not names or len(names) == known.height:
+        return ()
+    shown = ", ".join(names[:NAMES_SHOWN]) + (" ..." if len(names) > NAMES_SHOWN else "")
+    text = (
+        f"{len(names)} of the {known.height} checkpoints of known lr_fraction"
+        f" {'is' if len(names) == 1 else 'are'} annealed (learning rate at most {ANNEALED:g} of its"
+        f" peak): {shown}. An annealed checkpoint has"
+        " a lower loss at the same skill than one that is still training, so the two do not share"
+        " one axis of loss. Leave one kind out with --exclude."
+    )
+    return (text,)
+
+
 def _remarks(frame: pl.DataFrame, axis: Axis) -> tuple[str, ...]:
     remarks: list[str] = []
     finetuned = frame.filter(_FINETUNED)
@@ -383,6 +415,7 @@ def _remarks(frame: pl.DataFrame, axis: Axis) -> tuple[str, ...]:
             " parameters and tokens,"
             " not measured."
         )
+    remarks += _annealing(checkpoints) if axis.name == "loss" else ()
     shots = finetuned["shots"].unique().sort(nulls_last=True).to_list()
     if len(shots) > 1:
         shown = ", ".join("(not stated)" if n is None else str(n) for n in shots)

@@ -19,6 +19,8 @@ INVENTED_SCORES: Final = (
     "measurement."
 )
 """Warning of a selection of such scores."""
+ANNEALED: Final = 0.1
+"""Largest learning rate, over its peak, of a checkpoint that counts as annealed."""
 DEFAULT_SHOTS: Final = 5
 """Shots of the few-shot rows where none says how many it used."""
 
@@ -97,11 +99,15 @@ class Selection:
     """Score of a model that knows nothing, oriented."""
     rows: pl.DataFrame
     """One row per score, in an order that does not depend on the table's. Columns: series,
-    checkpoint, params, tokens, flops, loss, loss_stderr, loss_source, few_shot, examples (null
-    where few-shot), subset, seed, score, stderr, n_items, runs, snapshot. `loss` and `examples` are
-    the internal values of `axis` and `shift`, and `few_shot` rows are those that nothing shifts."""
+    checkpoint, params, tokens, flops, lr_fraction, loss, loss_stderr, loss_source, few_shot,
+    examples (null where few-shot), subset, seed, score, stderr, n_items, runs, snapshot. `loss` and
+    `examples` are the internal values of `axis` and `shift`, and `few_shot` rows are those that
+    nothing shifts."""
     all_few_shot: pl.DataFrame
     """The few-shot rows before checkpoints above chance were hidden, in the columns of `rows`."""
+    finetuned_spread: float | None
+    """Largest less smallest finetuned score before checkpoints were hidden; None where no row is
+    finetuned."""
     warnings: tuple[str, ...]
     """What a reader of the forecast must know, in sentences."""
     suspicions: tuple[str, ...]

@@ -80,9 +80,9 @@ def triangles(
 def truth_marks(truth: GroundTruth) -> tuple[alt.Chart, alt.Chart, str]:
     """The truth's 90% interval and a line at its estimate, still without a place; and its name."""
     span = marks.one(loss=truth.p05, end=truth.p95).mark_rect(fill=TRUTH, opacity=0.10, clip=True)
-    line = marks.one(loss=truth.elbow)
+    line = marks.one(loss=truth.loss)
     line = line.mark_rule(stroke=TRUTH, strokeWidth=1.8, strokeDash=[7, 3])
-    return span, line, f"truth {truth.elbow:.3f}"
+    return span, line, f"truth {truth.loss:.3f}"
 
 
 def verdicts(frame: pl.DataFrame) -> list[Verdict]:

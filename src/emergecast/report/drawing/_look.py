@@ -51,8 +51,31 @@ def _blend(fraction: float) -> str:
     place = fraction * (len(_VIRIDIS) - 1)
     left = min(int(place), len(_VIRIDIS) - 2)
     weight = place - left
-    channels = zip(_channels(_VIRIDIS[left]), _channels(_VIRIDIS[left + 1]), strict=True)
+    return between(_VIRIDIS[left], _VIRIDIS[left + 1], weight)
+
+
+def between(low: str, high: str, weight: float) -> str:
+    """The colour between two, linear in red, green and blue: `high` where the weight is 1."""
+    channels = zip(_channels(low), _channels(high), strict=True)
     return "#" + "".join(f"{round((1 - weight) * a + weight * b):02x}" for a, b in channels)
+
+
+def ink_on(colour: str) -> str:
+    """`INK` or white, whichever is easier to read on a colour: the one of the higher contrast.
+
+    Source: contrast ratio (L1 + 0.05) / (L2 + 0.05) of WCAG 2.2.
+    """
+    own, dark = _luminance(colour), _luminance(INK)
+    return INK if (own + 0.05) / (dark + 0.05) > 1.05 / (own + 0.05) else "white"
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance of sRGB, 0 for black and 1 for white; source: WCAG 2.2."""
+    linear = (
+        channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+        for channel in (each / 255 for each in _channels(colour))
+    )
+    return sum(share * each for share, each in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def _channels(colour: str) -> list[int]:

@@ -69,7 +69,7 @@ def _panel(
     layers = [
         *_truth(truth, x, height, named=first),
         *_intervals(rows, shown, x, y),
-        *_words(rows, y, right=shown.share(truth.elbow) < 0.5),
+        *_words(rows, y, right=shown.share(truth.loss) < 0.5),
     ]
     if last:
         sentence = "Filled: the truth lies in the 90% interval; open: not. Triangles: it goes on."

@@ -15,8 +15,10 @@ from emergecast.report.drawing import (
     VERDICTS,
     WIDTH,
     Window,
+    between,
     cut,
     dress,
+    ink_on,
     interval_window,
     marks,
     medians,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _ROW = 22  # px of a series
 _NUMBERS = 10  # series up to which each probability of a place is written
+_SHADES = ("#f4f6f8", "#2c728e")  # of the least and the greatest probability of a place
 _NEVER = 1e3  # log10 FLOPs of what no compute reaches: outside every window
 
 
@@ -130,19 +133,20 @@ def _places(order: EmergenceOrder) -> alt.LayerChart:
         }
     )
     most = max(p for each in order.placed for p in each.places)
-    cells = cells.with_columns(dark=pl.col("probability") > 0.5 * most)
+    inks = [ink_on(between(*_SHADES, p / most)) for p in cells["probability"]]
+    cells = cells.with_columns(ink=pl.Series(inks))
     x = alt.X("place:O", axis=alt.Axis(title="place, 1 emerges first", labelAngle=0, orient="top"))
     y = _series_y(order)
     colour = alt.Color(
         "probability:Q",
-        scale=alt.Scale(domain=[0, most], range=["#f4f6f8", "#2c728e"]),
+        scale=alt.Scale(domain=[0, most], range=[*_SHADES], interpolate="rgb"),
         legend=alt.Legend(title="probability", format="%", offset=20),
     )
     layers = [alt.Chart(cells).mark_rect().encode(x=x, y=y, color=colour)]
     if n <= _NUMBERS:
         said = cells.filter(pl.col("probability") >= 0.005)
-        for dark, ink in ((False, INK), (True, "white")):
-            text = alt.Chart(said.filter(pl.col("dark") == dark)).mark_text(fontSize=11, fill=ink)
+        for ink in (INK, "white"):
+            text = alt.Chart(said.filter(pl.col("ink") == ink)).mark_text(fontSize=11, fill=ink)
             layers.append(text.encode(x=x, y=y, text=alt.Text("probability:Q", format=".2f")))
     return alt.LayerChart(layer=layers).properties(width=WIDTH, height=_ROW * n)
 

@@ -35,11 +35,13 @@ _BAND = 74  # px a rung needs at least
 _COLOURS = {
     FORECAST: BAND,
     str(Baseline.NO_CHANGE): "#1a1a1a",
+    str(Baseline.CUT_PRIOR): "#595959",
     str(Baseline.PRIOR): "#8a8a8a",
     str(Baseline.LINE): "#3b528b",
     str(Baseline.SIGMOID): "#21918c",
     str(Baseline.BROKEN_POWER_LAW): "#5ec962",
     str(Baseline.TWO_STEP): "#8e4fa8",
+    str(Baseline.PROXY): "#c77b30",
 }
 _OWN = pl.col("forecaster") == FORECAST
 

@@ -65,8 +65,9 @@ def test_what_is_settled(published, name):
 
 
 def test_names():
-    """Four of them, and the nearest one to a mistake."""
-    assert task_names() == tuple(sorted(SETTLED))
+    """Those above, those of APPS, and the nearest one to a mistake."""
+    apps = [f"apps{each}" for each in ("", "_competition", "_interview", "_introductory")]
+    assert task_names() == tuple(sorted([*SETTLED, *apps]))
     with pytest.raises(LabError, match=r'no task "gsm8".*Did you mean "gsm8k"'):
         catalogued_task("gsm8")
 

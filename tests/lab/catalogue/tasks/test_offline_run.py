@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.lab.catalogue.tasks.published import PUBLISHED, write_cache
+from tests.lab.executors.in_process import InProcess
+from tests.lab.hub_cache import HubCache
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from emergecast.cli.texts.experiments import plan_as_json, plan_text
+from emergecast.lab.executors import run_all
+from emergecast.lab.experiment import read_experiment
+from emergecast.lab.plan import estimate, make_table, survey
 from emergecast.lab.proving_ground import tokenizer
 
-ROOT = Path(__file__).parents[4]
 EXPERIMENT = """\
 series: [{name: v1, checkpoints: [{name: a, path: model}]}]
 corpora: [{name: words, path: words.txt}]
@@ -24,25 +24,6 @@ evaluation: {limit: 2}
 finetune:
   examples: [8]
   methods: [{name: full, steps: 2, learning_rate: 1e-3}]
-"""
-CHILD = """\
-import json, sys
-from emergecast.cli.texts.experiments import plan_as_json, plan_text
-from emergecast.lab.executors import run_all
-from emergecast.lab.experiment import read_experiment
-from emergecast.lab.plan import estimate, make_table, survey
-from tests.lab.executors.in_process import InProcess
-
-experiment = read_experiment(sys.argv[1])
-found = survey(experiment)
-left = estimate(found.plan, found.results, workers=1)
-said = plan_text(found.plan, left)
-training = plan_as_json(found.plan, left)["training"]
-run_all(experiment, executor=lambda given, _workers: InProcess(given))
-found = survey(experiment, remember=True)
-rows = make_table(found.plan, found.results).table.frame.to_dicts()
-trained = {r.title: dict(r.training) for r in found.results.values() if r.training}
-print("\\n" + json.dumps([said, training, rows, trained], default=str))
 """
 
 
@@ -66,17 +47,16 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     words.save_pretrained(place / "model")
     (place / "words.txt").write_text("A B C D\nthe cat sat\n")
     (place / "paper.yaml").write_text(EXPERIMENT)
-    said = subprocess.run(
-        [sys.executable, "-c", CHILD, str(place / "paper.yaml")],
-        env={**os.environ, "HF_HOME": str(home), "PYTHONPATH": os.pathsep.join(sys.path)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert said.returncode == 0, said.stderr
-    found: list[Any] = json.loads(said.stdout.splitlines()[-1])
-    return found
+    with pytest.MonkeyPatch.context() as patch:
+        HubCache(home=home).in_use(patch)
+        experiment = read_experiment(place / "paper.yaml")
+        plan = survey(experiment).plan
+        left = estimate(plan, {}, workers=1)
+        run_all(experiment, executor=lambda given, _workers: InProcess(given))
+        found = survey(experiment, remember=True)
+    rows = make_table(found.plan, found.results).table.frame.to_dicts()
+    trained = {each.title: each.training for each in found.results.values() if each.training}
+    return [plan_text(plan, left), plan_as_json(plan, left)["training"], rows, trained]
 
 
 def test_the_plan_says_what_is_left_out(done):

@@ -30,8 +30,8 @@ class PublishedForecast:
     """95% quantile."""
     mode: float
     """The most likely value."""
-    truth: float
-    """The elbow of all few-shot scores."""
+    truth: float | None = None
+    """The elbow of all few-shot scores; None where no model has reached it yet."""
     series: str | None = None
     """Name of the series, where the recipe has several."""
 

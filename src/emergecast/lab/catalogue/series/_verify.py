@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from emergecast.errors import LabError, nearest
+from emergecast.errors import LabError, meant
 from emergecast.lab.catalogue.series._catalogued import CataloguedSeries, ListedCheckpoint
 from emergecast.lab.catalogue.series._expand import checkpoint_of
 from emergecast.lab.checkpoints import cached, listing, published_hashes, revisions_of
@@ -91,9 +91,8 @@ def verify(
     def look(listed: ListedCheckpoint) -> dict[str, str] | str:
         known = refs.get(listed.repository, ())
         if known and listed.revision not in {None, *known}:
-            near = nearest(str(listed.revision), known)
-            meant = f' The most alike is "{near}".' if near else ""
-            return f'"{listed.repository}" has no revision "{listed.revision}".{meant}'
+            question = meant(str(listed.revision), known)
+            return f'"{listed.repository}" has no revision "{listed.revision}". {question}'.strip()
         try:
             return _hashes(series, listed, asked)
         except LabError as error:

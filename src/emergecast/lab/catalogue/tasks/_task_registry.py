@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 from emergecast.errors import LabError, near
 from emergecast.lab.tasks import SettledTask, Task
@@ -33,8 +33,18 @@ def catalogued_task(name: str) -> SettledTask:
     """
     if name not in task_names():
         raise LabError(f'the catalogue has no task "{name}". {near(name, task_names())}')
+    return from_json(SettledTask, {"name": name, **_values(name)}, what=f"{name}{_END}")
+
+
+def _values(name: str) -> dict[str, Any]:
+    """What a file says; where it is like another one, what that says beside it."""
     values = tomllib.loads(_FILES.joinpath(f"{name}{_END}").read_text("utf-8"))
-    return from_json(SettledTask, {"name": name, **values}, what=f"{name}{_END}")
+    if "like" not in values:
+        return values
+    whole = _values(values.pop("like"))
+    for part, value in values.items():
+        whole[part] = whole.get(part, {}) | value if isinstance(value, dict) else value
+    return whole
 
 
 def settle(task: Task, stated: Collection[str]) -> Task:
