@@ -54,8 +54,10 @@ def test_the_table_says_what_the_rooms_say_one_by_one(finished: Path):
         model, words = checkpoints.load(checkpoint)
         loss = evaluate.corpus_loss(model, words, place / "held-out.jsonl")
         mine = [row for row in rows if row["checkpoint"] == name]
-        assert {row["loss"] for row in mine} == {loss.nats_per_token}
-        assert {row["loss_stderr"] for row in mine} == {loss.stderr}
+        # Where memory lies decides how sums are split, so the last digits may differ.
+        for row in mine:
+            assert row["loss"] == pytest.approx(loss.nats_per_token, rel=1e-8)
+            assert row["loss_stderr"] == pytest.approx(loss.stderr, rel=1e-6)
         few = evaluate.evaluate(model, words, task)
         method = finetune.FinetuneMethod(name="full", steps=12, batch_size=8, learning_rate=0.003)
         pairs = task.training_pairs(0, 32)
@@ -74,7 +76,7 @@ def test_the_table_says_what_the_rooms_say_one_by_one(finished: Path):
                     if (row["setting"], row["examples"], row["method"], row["metric"])
                     == (setting, examples, method_name, metric)
                 ]
-                assert row["score"] == value
+                assert row["score"] == pytest.approx(value, rel=1e-6)
                 assert row["n_items"] == 24
 
 
@@ -390,11 +392,11 @@ def test_a_table_can_be_exported_when_the_models_are_gone_and_loads_no_torch(fin
             [sys.executable, "-c", FORGETFUL, str(finished / "small.yaml")],
             capture_output=True,
             text=True,
-            check=True,
-        ).stdout
+            check=False,
+        )
     finally:
         (finished / "away").rename(finished / "models")
-    assert said.splitlines() == ["20", "[]"]
+    assert said.stdout.splitlines() == ["20", "[]"], said.stderr
 
 
 HUB = """
