@@ -38,8 +38,8 @@ from emergecast.track_record import crps
 PICTURE = ROOT / "docs" / "pictures" / "skills.png"
 RANDOM = pl.col("series").str.ends_with(RANDOM_WEIGHTS)
 FEW_SHOT = "few-shot"
-ELBOWS = """Of a line that rises to a ceiling, by least squares over both seeds and sizes. *past it*:
-the weakest checkpoint is past the elbow."""
+ELBOWS = """Of a line that rises to a ceiling, by least squares over both seeds and sizes. *past
+it*: the weakest checkpoint is past the elbow."""
 METRICS = """Of skills for development, default mixture, the same checkpoints, against the elbow of
 accuracy: above 0, `choice_prob` is the better one to forecast from."""
 
