@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.cli.flat import flat
 
 from emergecast.errors import LabError, OptionError
 from emergecast.lab.sandbox import Ending, Interpreter, Limits, interpreter_version, run
@@ -174,7 +175,7 @@ def test_without_bubblewrap_nothing_is_run():
     environment = {**os.environ, "PATH": "/nowhere"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "apt-get install bubblewrap" in done.stderr
+    assert "apt-get install bubblewrap" in flat(done.stderr)
     assert not done.stdout
 
 
