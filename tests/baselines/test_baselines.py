@@ -258,6 +258,26 @@ def test_two_step_finds_the_elbow_of_its_own_world():
     assert low < half < high < low + 0.05
 
 
+def test_two_step_does_not_say_that_the_weakest_checkpoint_has_emerged():
+    """Finetuned rows that reach the bar at a metric which all few-shot rows have: no answer."""
+    rng = np.random.default_rng(5)
+    loss = np.linspace(2.2, 3.0, 15)
+    metric = np.concatenate([0.26 - 0.01 * (loss - 2.2), np.linspace(0.2, 0.9, 20)])
+    rows = pl.DataFrame(
+        {
+            "loss": [*loss, *([2.5] * 20)],
+            "few_shot": [True] * 15 + [False] * 20,
+            "continuous": metric + 0.0005 * rng.standard_normal(35),
+            "score": [*([0.25] * 15), *(0.25 + 0.75 * expit((metric[15:] - 0.1) / 0.1))],
+        }
+    )
+    guess = baselines(
+        fit_of(designs.rows()), continuous={"choice_prob": rows}, which=[Baseline.TWO_STEP]
+    )[Baseline.TWO_STEP]
+    assert guess.distribution is None
+    assert "never leave chance at a possible loss" in guess.reason
+
+
 def test_the_same_seed_gives_the_same_guess():
     """And each baseline has its own stream: asking for fewer changes none."""
     model = fit_of(designs.rows(at=lambda examples: designs.elbow(examples) + 0.35))

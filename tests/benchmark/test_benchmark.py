@@ -15,9 +15,11 @@ from scipy import stats
 from emergecast.baselines import StudentT
 from emergecast.benchmark import (
     CELLS,
+    SKILLS,
     Answer,
     AnswerOutcome,
     BenchmarkOptions,
+    BundledCell,
     HeldSplit,
     Leaderboard,
     LeaderboardRow,
@@ -32,7 +34,12 @@ from emergecast.benchmark._leaderboard import leaderboard
 from emergecast.benchmark._run_benchmark import run_job
 from emergecast.errors import FitError, OptionError
 from emergecast.inference import LossDistribution, fit
-from emergecast.measurements import Measurements, SelectOptions
+from emergecast.measurements import (
+    Measurements,
+    SelectOptions,
+    proving_ground,
+    proving_ground_skills,
+)
 from emergecast.simulation import Departure, load_design
 from emergecast.track_record import crps
 
@@ -85,15 +92,27 @@ def row_of(board: Leaderboard, method: str, group: str = "all simulated") -> Lea
 # ------------------------------------------------------------------------------ what is forecast
 
 
-def test_every_departure_and_both_bundled_tasks_have_a_cell():
+def test_every_departure_and_every_bundled_task_has_a_cell():
     """Under its own name, with designs that exist."""
-    assert {"matching", "probe", "no-departure", *Departure} <= set(CELLS)
+    assert {"matching", "probe", *SKILLS, "no-departure", *Departure} <= set(CELLS)
+    tasks = {*proving_ground().tasks, *proving_ground_skills().tasks}
+    assert tasks == {each.task for each in CELLS.values() if isinstance(each, BundledCell)}
     for cell in CELLS.values():
         if isinstance(cell, SimulatedCell):
             assert [name == RANDOM or load_design(name) for name in cell.designs]
 
 
-@pytest.mark.parametrize("cell", [name for name in CELLS if name not in {"matching", "probe"}])
+def test_half_of_the_skills_are_held():
+    """As docs/proving_ground.md has it since before any forecast of them."""
+    held = {name for name, split in SKILLS.items() if split is HeldSplit.HELD}
+    assert held == {"quarters_rare", "eighths", "fourths", "recall"}
+    assert not held & set(BenchmarkOptions().chosen)
+    assert set(SKILLS) - held <= set(BenchmarkOptions().chosen)
+
+
+@pytest.mark.parametrize(
+    "cell", [name for name, each in CELLS.items() if isinstance(each, SimulatedCell)]
+)
 def test_a_method_sees_no_later_checkpoint(cell: str):
     """No row of a future checkpoint is in the table that it is given, and the seed decides it."""
     rung = rung_of(cell)
@@ -108,9 +127,10 @@ def test_the_distance_is_the_one_stated():
     assert rung.truth == pytest.approx(load_design("small").loss_at_flops(3.0), abs=0.02)
 
 
-def test_the_ladder_of_a_bundled_table_is_that_of_the_backtest():
-    """Every rung hides the weakest checkpoint above chance, and all agree on the truth."""
-    rungs = list(CELLS["matching"].rungs(0, 0))
+@pytest.mark.parametrize("cell", ["matching", "fourths_rare"])
+def test_the_ladder_of_a_bundled_table_is_that_of_the_backtest(cell: str):
+    """Every rung hides the strongest checkpoint of the last one, and all agree on the truth."""
+    rungs = list(CELLS[cell].rungs(0, 0))
     assert len({rung.truth for rung in rungs}) == 1
     strongest = [rung.fit.data.strongest_loss for rung in rungs]
     assert strongest == sorted(strongest)

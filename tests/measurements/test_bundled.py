@@ -1,12 +1,22 @@
-"""The table that comes with the package: what is true of it whatever the exact digits."""
+"""The tables that come with the package: what is true of them whatever the exact digits."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import polars as pl
 import pytest
 
-from emergecast.measurements import PROVING_GROUND_TASK, RANDOM_WEIGHTS, proving_ground
+from emergecast.measurements import (
+    PROVING_GROUND_TASK,
+    RANDOM_WEIGHTS,
+    Measurements,
+    proving_ground,
+    proving_ground_options,
+    proving_ground_skills,
+    select,
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +70,58 @@ def test_the_skill_emerges_late_and_more_data_brings_it_earlier(rows: pl.DataFra
     assert mean(5.22, 5.3, 4096) > 0.35
     assert mean(5.22, 5.3, 16384) > mean(5.22, 5.3, 4096) + 0.1
     assert mean(5.0, 5.03, None) > 0.7
+
+
+# ------------------------------------------------------------------------------ eight skills
+
+
+@pytest.fixture(scope="module")
+def skills() -> Measurements:
+    """The table of eight skills."""
+    return proving_ground_skills()
+
+
+def test_the_table_of_skills_is_whole(skills: Measurements):
+    """Every checkpoint has every cell: 222 scores, on two axes of loss and of two metrics each."""
+    cells = skills.frame.group_by("series", "checkpoint").len()
+    assert set(cells["len"]) == {4 * 7 * 2 * 2 + 7 * 2 + 3 * 8 * 2 * 2}
+    trained = cells.filter(~pl.col("series").str.ends_with(RANDOM_WEIGHTS))
+    assert trained.height == 59
+
+
+def test_a_skill_has_one_set_of_rows(skills: Measurements):
+    """On the loss of what models are trained on, by the skill's own metric."""
+    for task in skills.tasks:
+        found = select(skills, proving_ground_options(skills, task=task))
+        assert found.loss_corpus == "held-out"
+        assert found.metric == ("exact_match" if task.endswith("recall") else "acc")
+
+
+def test_untrained_models_have_no_skill(skills: Measurements):
+    """After any finetuning, by the luck of guessing: at chance; `recall` finds one entry in 8."""
+    controls = skills.frame.filter(
+        pl.col("series").str.ends_with(RANDOM_WEIGHTS), pl.col("loss_corpus") == "held-out"
+    )
+    choices = controls.filter(pl.col("metric") == "acc")
+    assert choices["task"].n_unique() == 7
+    off = (choices["score"] - choices["chance"]) / choices["stderr"]
+    assert np.abs(off.to_numpy()).max() < 4
+    found = controls.filter(pl.col("metric") == "exact_match")["score"].to_numpy()
+    assert found.max() < 1 / 8
+
+
+def test_all_skills_emerge_and_at_least_four_elbows_move(skills: Measurements):
+    """Few-shot, every skill leaves chance; with most data, at a higher loss by 0.1 nats or more."""
+    above = pl.col("score") - 2 * pl.col("stderr") > pl.col("chance") + 0.02
+    moved = []
+    for task in skills.tasks:
+        options = proving_ground_options(skills, task=task)
+        whole = select(skills, dataclasses.replace(options, at_chance_only=False))
+        most = whole.rows.filter(pl.col("examples") == whole.rows["examples"].max())
+        few, early = (
+            rows.with_columns(chance=whole.chance).filter(above)["loss"].to_numpy()
+            for rows in (whole.all_few_shot, most)
+        )
+        assert few.size >= 10
+        moved.append(np.quantile(early, 0.8) - np.quantile(few, 0.8))
+    assert sum(each > 0.1 for each in moved) >= 4

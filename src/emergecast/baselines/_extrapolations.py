@@ -125,7 +125,10 @@ def _through_metric(
     left = float(np.sum((score - fitted) ** 2) / np.sum((score - score.mean()) ** 2))
     needed = origin - crossings(sigmoid, origin - every, score, scale, rng)
     found = step(few_shot, Scale(chance=scale.chance, best=None, bar=needed), rng)
-    return left, no_guess(found) if isinstance(found, str) else _smoothed(found)
+    if isinstance(found, str):
+        return left, no_guess(found)
+    # At a higher loss than that of every checkpoint nothing can emerge that none of them has.
+    return left, _smoothed(np.where(found > _numbers(few_shot, "loss").max(), np.inf, found))
 
 
 def _numbers(rows: pl.DataFrame, column: str) -> Floats:

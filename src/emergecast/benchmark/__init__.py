@@ -7,7 +7,15 @@ at chance and nothing else. What it cannot answer is counted, and never dropped.
 from __future__ import annotations
 
 from emergecast.benchmark._answer import Answer, AnswerOutcome
-from emergecast.benchmark._cells import CELLS, BenchmarkCell, BundledCell, HeldSplit, SimulatedCell
+from emergecast.benchmark._cells import (
+    CELLS,
+    SKILLS,
+    BenchmarkCell,
+    BundledCell,
+    HeldSplit,
+    Rung,
+    SimulatedCell,
+)
 from emergecast.benchmark._entrants import DEFAULT_METHODS, ForecastMethod
 from emergecast.benchmark._leaderboard import Leaderboard, LeaderboardRow, TableMean
 from emergecast.benchmark._result_lines import ResultLine
@@ -16,6 +24,7 @@ from emergecast.benchmark._run_benchmark import BenchmarkOptions, BenchmarkPlan,
 __all__ = [
     "CELLS",
     "DEFAULT_METHODS",
+    "SKILLS",
     "Answer",
     "AnswerOutcome",
     "BenchmarkCell",
@@ -27,6 +36,7 @@ __all__ = [
     "Leaderboard",
     "LeaderboardRow",
     "ResultLine",
+    "Rung",
     "SimulatedCell",
     "TableMean",
     "benchmark",

@@ -15,7 +15,12 @@ from emergecast.backtests import BacktestOptions, Part, ground_of, settings_of
 from emergecast.emergence_law import LawForm
 from emergecast.errors import FitError, OptionError
 from emergecast.inference import FitOptions, fit
-from emergecast.measurements import SelectOptions, proving_ground, proving_ground_options
+from emergecast.measurements import (
+    SelectOptions,
+    proving_ground,
+    proving_ground_options,
+    proving_ground_skills,
+)
 from emergecast.simulation import (
     Departure,
     load_design,
@@ -75,8 +80,8 @@ class BundledCell:
 
     name: str
     table: Callable[[], Measurements]
-    rows: Callable[[Measurements], SelectOptions]
-    """Which rows of the table."""
+    task: str
+    """Of the table."""
     split: HeldSplit = HeldSplit.DEVELOPMENT
 
     @property
@@ -89,7 +94,10 @@ class BundledCell:
         del number, seed
         table = self.table()
         ground = ground_of(
-            table, self.rows(table), PLAIN, BacktestOptions(parts=(Part.LADDER,), baselines=())
+            table,
+            proving_ground_options(table, task=self.task),
+            PLAIN,
+            BacktestOptions(parts=(Part.LADDER,), baselines=()),
         )
         for setting in settings_of(ground):
             if setting.table is not None:
@@ -171,13 +179,30 @@ class SimulatedCell:
 BenchmarkCell: TypeAlias = BundledCell | SimulatedCell
 
 
-def _probe(table: Measurements) -> SelectOptions:
-    return replace(proving_ground_options(table), task="proving_ground_probe")
+SKILLS: Final = {
+    "quarters": HeldSplit.DEVELOPMENT,
+    "quarters_unseen": HeldSplit.DEVELOPMENT,
+    "halves": HeldSplit.DEVELOPMENT,
+    "fourths_rare": HeldSplit.DEVELOPMENT,
+    "quarters_rare": HeldSplit.HELD,
+    "eighths": HeldSplit.HELD,
+    "fourths": HeldSplit.HELD,
+    "recall": HeldSplit.HELD,
+}
+"""Skills of the proving ground, split before any forecast of one was made."""
 
 
 _CELLS: Final[tuple[BenchmarkCell, ...]] = (
-    BundledCell(name="matching", table=proving_ground, rows=proving_ground_options),
-    BundledCell(name="probe", table=proving_ground, rows=_probe),
+    *(
+        BundledCell(name=name, table=proving_ground, task=f"proving_ground_{name}")
+        for name in ("matching", "probe")
+    ),
+    *(
+        BundledCell(
+            name=name, table=proving_ground_skills, task=f"proving_ground_{name}", split=split
+        )
+        for name, split in SKILLS.items()
+    ),
     SimulatedCell(name="no-departure"),
     *(
         SimulatedCell(name=each, departure=each)

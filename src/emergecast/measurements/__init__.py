@@ -13,6 +13,7 @@ from emergecast.measurements._bundled import (
     RANDOM_WEIGHTS,
     proving_ground,
     proving_ground_options,
+    proving_ground_skills,
 )
 from emergecast.measurements._join import Joined, join_tables
 from emergecast.measurements._metrics import Metric, MetricKind, metric_of, uniform_chance
@@ -126,6 +127,7 @@ __all__ = [
     "metric_of",
     "proving_ground",
     "proving_ground_options",
+    "proving_ground_skills",
     "read_records",
     "read_runs",
     "read_table",
