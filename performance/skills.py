@@ -41,7 +41,8 @@ FEW_SHOT = "few-shot"
 ELBOWS = """Of a line that rises to a ceiling, by least squares over both seeds and sizes. *past
 it*: the weakest checkpoint is past the elbow."""
 METRICS = """Of skills for development, default mixture, the same checkpoints, against the elbow of
-accuracy: above 0, `choice_prob` is the better one to forecast from."""
+accuracy: above 0, `choice_prob` is the better one to forecast from. Rungs that the verdict would
+refuse count too."""
 
 
 def scores(measured: Measurements, skill: str, corpus: str) -> pl.DataFrame:
@@ -166,13 +167,12 @@ def picture(measured: Measurements, corpus: str) -> alt.FacetChart:
 def same_rows(rung: Rung, metric: str) -> tuple[Measurements, Measurements]:
     """The table of a rung with its own metric and with another, the same checkpoints in both."""
     kept = rung.fit.selection.rows.select("series", "checkpoint").unique()
-    few = rung.fit.selection.all_few_shot.select("series", "checkpoint").unique()
-    frame = rung.table.frame.join(pl.concat([kept, few]).unique(), on=["series", "checkpoint"])
-    mine = frame.join(kept, on=["series", "checkpoint"])
-    return (
-        replace(rung.table, frame=mine.filter(pl.col("metric") == rung.fit.selection.metric)),
-        replace(rung.table, frame=mine.filter(pl.col("metric") == metric)),
+    frame = rung.table.frame.join(kept, on=["series", "checkpoint"])
+    own, other = (
+        replace(rung.table, frame=frame.filter(pl.col("metric") == each))
+        for each in (rung.fit.selection.metric, metric)
     )
+    return own, other
 
 
 def metrics() -> str:

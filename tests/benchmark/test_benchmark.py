@@ -76,6 +76,12 @@ def absurd(*given: object) -> LossDistribution:
     return StudentT(centre=math.nan, scale=1.0, freedom=3.0)
 
 
+def number(*given: object) -> float:
+    """A method that returns a loss instead of a distribution of one."""
+    del given
+    return 2.0
+
+
 PLUGIN = "tests.benchmark.test_benchmark"
 
 
@@ -155,14 +161,17 @@ def test_a_function_gets_rows_and_no_answer():
 
 def test_failures_are_counted_and_told_apart():
     """A refusal, a mistake, nothing and nonsense; none of them has a score."""
-    names = [f"{PLUGIN}:{name}" for name in ("refuses", "fails", "silent", "absurd")]
+    names = [f"{PLUGIN}:{name}" for name in ("refuses", "fails", "silent", "absurd", "number")]
     board = benchmark(replace(FAST, methods=tuple(names)))
     rows = [row_of(board, name) for name in names]
     assert [(r.refused, r.errors, r.no_distribution, r.scored, r.rungs) for r in rows] == [
         (2, 0, 0, 0, 2), (0, 2, 0, 0, 2), (0, 0, 2, 0, 2), (0, 0, 2, 0, 2),
+        (0, 0, 2, 0, 2),
     ]  # fmt: skip
     assert rows[0].reason == "not from these rows"
     assert "there_is_no_such_thing" in rows[1].reason
+    assert rows[2].reason == "It returned None, which has no quantile()."
+    assert rows[4].reason == "It returned 2.0, which has no quantile()."
     assert all(row.over_no_change is None and row.covered_90 is None for row in rows)
 
 

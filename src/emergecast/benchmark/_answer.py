@@ -67,8 +67,10 @@ def answer(entrant: Entrant, rung: Rung) -> Answer:
 
     try:
         distribution = entrant.forecast(rung)
-        if distribution is None:
-            return ended(AnswerOutcome.NO_DISTRIBUTION, "It returned None.")
+        missing = [name for name in ("quantile", "cumulative") if not hasattr(distribution, name)]
+        if distribution is None or missing:
+            what = f"It returned {distribution!r:.40}, which has no {missing[0]}()."
+            return ended(AnswerOutcome.NO_DISTRIBUTION, what)
         return _scored(ended(AnswerOutcome.SCORED, ""), distribution, rung.truth)
     except FitError as error:
         return ended(AnswerOutcome.REFUSED, str(error))

@@ -143,7 +143,7 @@ def test_signs_of_life_need_arithmetic():
         pass
     busy = life._busy
     assert not life.got_on(), "what the asking thread does itself does not count"
-    assert life._busy == pytest.approx(busy, abs=0.01), "two clocks, read one after the other"
+    assert life._busy >= busy - 0.001, "two clocks, read one after the other"
 
 
 WORKER = """
