@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from emergecast.cli import app
 from emergecast.cli._console import SafeConsole
 from emergecast.cli._terminal import safe_output, spelled
-from emergecast.cli._wrap import folded
+from emergecast.cli._wrap import folded, on_stderr
 
 EVIL = "a\x1b[2J\x07\x9b31m\u202eb\r\x7f"
 SPELLED = "a\\x1b[2J\\x07\\x9b31m\\u202eb\\r\\x7f"
@@ -124,3 +124,11 @@ def test_long_messages_are_wrapped_and_no_name_is_broken():
     told = f"{'x ' * 40}Go on with: emergecast run experiment.yaml"
     assert folded(told).endswith("\n  emergecast run experiment.yaml")
     assert folded("short") == "short"
+
+
+def test_lines_are_wrapped_for_people_alone(monkeypatch: pytest.MonkeyPatch):
+    """A log is searched, so its messages keep their lines."""
+    text = "long " * 40
+    assert on_stderr(text) == text
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert max(map(len, on_stderr(text).splitlines())) <= 100

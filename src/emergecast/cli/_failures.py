@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from emergecast.cli._terminal import safe_output
-from emergecast.cli._wrap import folded
+from emergecast.cli._wrap import on_stderr
 from emergecast.errors import EmergecastError, ExperimentError, LabError, TableError
 
 BAD_INPUT: Final = 2
@@ -100,7 +100,7 @@ def report(error: EmergecastError | OSError, *, as_json: bool) -> None:
     message = message_of(error)
     if as_json:
         print(json.dumps({"error": message, "problems": problems_as_json(error)}))
-    print(folded(f"emergecast: {message}", whole=_places(error)), file=sys.stderr)
+    print(on_stderr(f"emergecast: {message}", whole=_places(error)), file=sys.stderr)
 
 
 def _places(error: EmergecastError | OSError) -> set[str]:

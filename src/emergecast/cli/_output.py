@@ -14,7 +14,7 @@ import typer
 
 from emergecast.cli._failures import BAD_INPUT, message_of
 from emergecast.cli._terminal import spelled
-from emergecast.cli._wrap import folded
+from emergecast.cli._wrap import on_stderr
 from emergecast.errors import EmergecastError
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ FOLDERS_SHOWN: Final = 6
 
 
 def say(text: str) -> None:
-    """What is going on, or went wrong, beside the results; long lines are wrapped."""
-    print(spelled(folded(text)), file=sys.stderr)  # a bar takes the place of the safe stream
+    """What is going on, or went wrong, beside the results."""
+    print(spelled(on_stderr(text)), file=sys.stderr)  # a bar takes the place of the safe stream
 
 
 class OnProgress(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
 from collections.abc import Iterable
 from typing import Final
@@ -39,6 +40,11 @@ def folded(message: str, *, whole: Iterable[str] = ()) -> str:
     """
     names = [name for name in whole if " " in name]
     return "\n".join(line for each in message.split("\n") for line in _lines(each, names))
+
+
+def on_stderr(message: str, *, whole: Iterable[str] = ()) -> str:
+    """`folded` where a person watches; as it is in a file or a pipe, where it is searched."""
+    return folded(message, whole=whole) if sys.stderr.isatty() else message
 
 
 def _lines(line: str, names: list[str]) -> list[str]:

@@ -398,7 +398,7 @@ def test_a_series_file_says_again_what_was_written(folder, second):
     """All fields survive; paths are relative, so the folder may move."""
     listed = (
         _at(folder, params=10, tokens=20, flops=1.5e3, pretraining_learning_rate=2e-3),
-        _at(second, tokenizer="words"),
+        _at(second, lr_fraction=0.5, tokenizer="words"),
         Checkpoint(name="far", series="s", repo="a/b", revision="r", subfolder="f"),
     )
     write_series(folder.parent, "s", listed)

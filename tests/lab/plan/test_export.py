@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from tests.lab.small_experiment import EXPERIMENT
 
-from emergecast.errors import LabError
+from emergecast.errors import ExperimentError, LabError
 from emergecast.lab.evaluate import Loss, Score
 from emergecast.lab.executors import RunOptions, run_all
 from emergecast.lab.experiment import RunKind, parse_experiment, read_experiment
@@ -36,6 +36,22 @@ def test_rows_stand_in_the_order_of_the_file(write: Write):
     cells = frame.select("checkpoint", "examples", "seed").rows()
     each = [(None, None), (16, "0"), (16, "1"), (64, "0")]
     assert cells == [(name, *cell) for name in ("S-1", "S-2", "S-3") for cell in each]
+
+
+def test_how_far_the_learning_rate_has_fallen_is_carried_over(write: Write):
+    """A series says it for all, a checkpoint for itself; more than the peak is refused."""
+    file = write(
+        ("    checkpoints:", "    lr_fraction: 1\n    checkpoints:"),
+        ("tokens: 4e6", "tokens: 4e6, lr_fraction: 0"),
+    )
+    frame = exported(file).table.frame
+    assert dict(frame.select("checkpoint", "lr_fraction").unique().rows()) == {
+        "S-1": 1.0,
+        "S-2": 1.0,
+        "S-3": 0.0,
+    }
+    with pytest.raises(ExperimentError, match=r"line 11: .*is too large\. Write at most 1"):
+        read_experiment(write(("tokens: 2e6", "tokens: 2e6, lr_fraction: 1.1")))
 
 
 def test_a_row_says_what_was_measured_of_what():

@@ -69,8 +69,10 @@ def test_it_is_made_of_ordinary_files(ground, words):
     assert last.params == params
     assert last.flops == 6 * params * last.tokens
     assert last.pretraining_learning_rate == pytest.approx(3e-3)
+    assert last.lr_fraction == 24 / 50  # still warming up
     (control,) = listed["seed-0-random"]
     assert control.tokens is None
+    assert control.lr_fraction is None
     losses = [
         corpus_loss(*load(checkpoint), ground / "corpus" / "held-out.jsonl").nats_per_token
         for checkpoint in (control, last)

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from emergecast.cli._console import SafeConsole
 from emergecast.cli._output import say
-from emergecast.cli._wrap import folded
+from emergecast.cli._wrap import on_stderr
 from emergecast.cli.texts.experiments import duration
 from emergecast.cli.texts.runs import example_lines
 from emergecast.lab.executors import Event, EventKind, default_workers
@@ -61,7 +61,7 @@ _ENDS = {EventKind.DONE, EventKind.FAILED, EventKind.ELSEWHERE}
 def _noticed(event: Event) -> Iterator[str]:
     """A whole example of a task, or what is odd about it."""
     if event.kind is EventKind.WARNING:
-        yield folded(f"Warning: {event.warning}")
+        yield on_stderr(f"Warning: {event.warning}")
     if event.kind is EventKind.EXAMPLE and event.run is not None and event.example is not None:
         yield f"The first item of {event.run.title}:"
         yield from example_lines(event.example)

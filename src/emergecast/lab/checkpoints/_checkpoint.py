@@ -46,6 +46,8 @@ class Checkpoint:
     """Compute of pretraining; 6 * params * tokens where None."""
     pretraining_learning_rate: float | None = None
     """Learning rate at the checkpoint, for methods that state theirs as a multiple of it."""
+    lr_fraction: float | None = None
+    """Learning rate at the checkpoint over the peak of its schedule; 0 where it was annealed."""
     tokenizer: str | None = None
     """Name of the tokenizer, as the table shows it; a hash of its files where None."""
     source: CatalogueSource | None = None
@@ -83,6 +85,7 @@ class Checkpoint:
             "params": self.params or params,
             "tokens": self.tokens,
             "flops": self.flops,
+            "lr_fraction": self.lr_fraction,
             "tokenizer": self.tokenizer or tokenizer_hash[:12],
         }
 

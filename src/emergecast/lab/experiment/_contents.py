@@ -13,6 +13,7 @@ from emergecast.lab.experiment._readers import (
     Readers,
     by_amount,
     chance,
+    fraction,
     itself,
     many,
     number,
@@ -54,6 +55,7 @@ TOP: Final[Readers] = {
 SHARED: Final[Readers] = {
     "tokenizer": Entry.text,
     "pretraining_learning_rate": number(above=0),
+    "lr_fraction": fraction,
 }
 """What a series may say for all of its checkpoints."""
 CHOICE: Final[Readers] = {
@@ -72,6 +74,7 @@ CHECKPOINT: Final[Readers] = {
     "tokens": zero_is_unknown(whole(0)),
     "flops": zero_is_unknown(number(least=0)),
     "pretraining_learning_rate": SHARED["pretraining_learning_rate"],
+    "lr_fraction": SHARED["lr_fraction"],
     "tokenizer": SHARED["tokenizer"],
 }
 CORPUS: Final[Readers] = {"name": Entry.text, "path": Entry.path, "documents": whole(1)}

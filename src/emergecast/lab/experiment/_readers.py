@@ -83,6 +83,11 @@ def number(*, above: float | None = None, least: float | None = None) -> Reader[
     return lambda entry: entry.number(above=above, minimum=least)
 
 
+def fraction(entry: Entry) -> float | None:
+    """A number from 0 to 1."""
+    return entry.number(minimum=0, maximum=1)
+
+
 def zero_is_unknown(read: Reader[_T]) -> Reader[_T]:
     """A reader to which 0 means that nothing is known."""
     return lambda entry: read(entry) or None

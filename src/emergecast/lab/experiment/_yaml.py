@@ -240,7 +240,13 @@ class Entry:
             return None
         return int(number)
 
-    def number(self, *, above: float | None = None, minimum: float | None = None) -> float | None:
+    def number(
+        self,
+        *,
+        above: float | None = None,
+        minimum: float | None = None,
+        maximum: float = _LARGEST,
+    ) -> float | None:
         """A finite number within the bounds."""
         number = self._parsed()
         if number is None:
@@ -252,8 +258,8 @@ class Entry:
         if minimum is not None and number < minimum:
             self.wrong(f"{self.shown} is too small.", f"Write at least {minimum:g}.")
             return None
-        if abs(number) > _LARGEST:
-            self.wrong(f"{self.shown} is too large.", f"Write at most {_LARGEST:g}.")
+        if abs(number) > maximum:
+            self.wrong(f"{self.shown} is too large.", f"Write at most {maximum:g}.")
             return None
         return number
 

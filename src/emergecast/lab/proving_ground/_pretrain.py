@@ -261,5 +261,6 @@ def _write(
         tokens=tokens or None,
         flops=FLOPS_PER_PARAM_AND_TOKEN * params * tokens if tokens else None,
         pretraining_learning_rate=plan.size.learning_rate,
+        lr_fraction=min(1.0, moment.step / WARMUP) if tokens else None,
         tokenizer=TOKENIZER_NAME,
     )

@@ -199,6 +199,7 @@ def test_a_checkpoint_bears_what_the_lab_needs():
     mixture = expand(catalogued_series("olmoe_1b_7b"), [1_200_000]).checkpoints[0]
     assert mixture.flops == pytest.approx(6 * 1.282e9 * 5.033e12, rel=1e-3)
     gated = expand(catalogued_series("llama_2")).checkpoints
+    assert {each.lr_fraction for each in gated} == {0.0}  # finals alone
     assert [each.params for each in gated] == [6_738_415_616, 13_015_864_320, 68_976_648_192]
     assert all(each.source is not None and each.source.gated for each in gated)
 

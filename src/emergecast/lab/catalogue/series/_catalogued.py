@@ -85,6 +85,8 @@ class CataloguedSeries:
     """Whether conditions are to be accepted on the hub."""
     phase: str
     """Where in its schedule the learning rate is."""
+    lr_fraction: float | None
+    """Learning rate over its peak, where it is the same at all checkpoints: 0 of annealed ones."""
     bad: tuple[BadRevision, ...]
     """Checkpoints that are not what they say."""
     unverified: tuple[str, ...]

@@ -70,6 +70,7 @@ def checkpoint_of(series: CataloguedSeries, listed: ListedCheckpoint) -> Checkpo
         params=listed.params,
         tokens=listed.tokens or None,
         flops=series.flops(listed) or None,
+        lr_fraction=series.lr_fraction,
         source=CatalogueSource(
             tokenizer=series.tokenizer,
             slow_tokenizer=series.slow_tokenizer,

@@ -39,6 +39,7 @@ _NUMBERS: Final = (
 _FIELDS: Final[Mapping[str, type]] = {
     **dict.fromkeys(_TEXTS, str),
     **dict.fromkeys(_NUMBERS, int),
+    "lr_fraction": float,
     **dict.fromkeys(("slow_tokenizer", "gated"), bool),
     **dict.fromkeys(("steps", "absent", "unverified", "listed", "bad"), list),
     "each": dict,
@@ -159,7 +160,10 @@ class _Entry:
             raise self.wrong("steps", "name no checkpoint, or one of them twice.")
         known: dict[str, Any] = {
             field: values.get(field)
-            for field in ("tokens_per_step", "params_without_embeddings", "active_params")
+            for field in (
+                *("tokens_per_step", "params_without_embeddings", "active_params"),
+                "lr_fraction",
+            )
         }
         return CataloguedSeries(
             name=self._filled("name"),
