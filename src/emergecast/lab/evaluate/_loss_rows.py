@@ -35,6 +35,8 @@ class LossRow:
     """As there: of pretraining."""
     flops: float | None
     """As there."""
+    lr_fraction: float | None
+    """As there."""
     tokenizer: str
     """As there."""
     loss: float
