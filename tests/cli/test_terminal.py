@@ -129,6 +129,7 @@ def test_long_messages_are_wrapped_and_no_name_is_broken():
 def test_lines_are_wrapped_for_people_alone(monkeypatch: pytest.MonkeyPatch):
     """A log is searched, so its messages keep their lines."""
     text = "long " * 40
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
     assert on_stderr(text) == text
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert max(map(len, on_stderr(text).splitlines())) <= 100

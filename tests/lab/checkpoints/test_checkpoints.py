@@ -425,6 +425,10 @@ def test_a_series_file_says_again_what_was_written(folder, second):
         ),
         ('{"series": "s", "checkpoints": [{"name": "a"}]}', "needs a path or a repo"),
         (
+            '{"series": "s", "checkpoints": [{"name": "a", "path": "a", "lr_fraction": 2}]}',
+            'checkpoint "a" has lr_fraction 2, and a share of the peak lies between 0 and 1',
+        ),
+        (
             json.dumps({"series": "s", "checkpoints": [{"name": "a", "path": p} for p in "bc"]}),
             'names "a" twice',
         ),

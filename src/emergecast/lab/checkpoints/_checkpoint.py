@@ -55,11 +55,17 @@ class Checkpoint:
     then."""
 
     def __post_init__(self) -> None:
-        """Refuse a checkpoint that is nowhere, or in two places.
+        """Refuse a checkpoint that is nowhere, or in two places, or beyond its peak.
 
         Raises:
-            LabError: Neither or both of `path` and `repo` are given, or a revision of a folder.
+            LabError: Neither or both of `path` and `repo` are given, a revision of a folder, or an
+                `lr_fraction` outside 0 to 1.
         """
+        if self.lr_fraction is not None and not 0 <= self.lr_fraction <= 1:
+            raise LabError(
+                f'checkpoint "{self.name}" has lr_fraction {self.lr_fraction:g}, and a share of the'
+                " peak lies between 0 and 1. Correct it, or leave it out."
+            )
         if (self.path is None) == (self.repo is None):
             raise LabError(
                 f'checkpoint "{self.name}" needs a path or a repo, and not both'
