@@ -197,9 +197,9 @@ def test_the_heartbeat_stops_when_the_measurement_hangs(write: Write):
 
 def test_a_question_in_a_worker_finds_no_answer_and_eats_no_order(write: Write):
     """As of a library that asks whether it may run remote code."""
-    _, last = said_by(worker(write, "input('run it? ')"), 1.0)[:2]
-    assert last["kind"] == "RunFailed"
-    assert "EOFError" in last["error"]
+    said = said_by(worker(write, "input('run it? ')"), 1.0)
+    failed = next(each for each in said if each["kind"] == "RunFailed")
+    assert "EOFError" in failed["error"]
 
 
 def test_a_worker_whose_session_is_stopped_ends_itself(write: Write):
