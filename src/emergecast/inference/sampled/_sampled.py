@@ -10,7 +10,8 @@ import numpy as np
 
 from emergecast.emergence_law import Feature
 from emergecast.inference._draws import SEED, Draws, systematic
-from emergecast.inference._posterior import INTERVAL, Posterior
+from emergecast.inference._from_draws import GROUPS, broken_line, draws_error, smoothing
+from emergecast.inference._posterior import Posterior
 from emergecast.inference.sampled._explicit import Explicit
 from emergecast.inference.sampled._marginal import Marginal
 from emergecast.inference.sampled._sequential import (
@@ -41,8 +42,6 @@ QUICK = Effort(particles=2048, chains=128, final_steps=48)
 """Then with this effort."""
 START = 0.1
 """Share of draws that must stay effective where such a run sets out."""
-GROUPS = 16
-"""Groups of chains that are left out in turn to see how far the quantiles may be off."""
 GOOD, TOLERANCE = 0.16, 0.25
 """Such errors, as shares of the posterior's standard deviation: one that is left as it is, and the
 largest that counts as converged."""
@@ -104,10 +103,8 @@ class SampledPosterior(Posterior):
         self._model, self._path, self._weight = model, path, weight
         self._vectors = path[-1].vectors
         self._elbow = model.data.to_nats(model.elbows(self._vectors)[:, 0])
-        self._knots, self._cumulative = _broken_line(self._elbow, weight)
-        low, high = self.quantile([0.25, 0.75])
-        spread = min(self.sd, float(high - low) / 1.34) or self.sd
-        self.bandwidth = 0.9 * spread * max(self.effective, 1.0) ** -0.2
+        self._knots, self._cumulative = broken_line(self._elbow, weight)
+        self.bandwidth = smoothing(self, self.effective)
 
     @property
     def effective(self) -> float:
@@ -120,17 +117,7 @@ class SampledPosterior(Posterior):
 
         A jackknife over groups of chains: how much the quantiles move without each of them.
         """
-        group = np.arange(self._elbow.size) % GROUPS
-        found = []
-        for i in range(GROUPS):
-            rest = group != i
-            total = self._weight[rest].sum()
-            if total > 0:
-                knots, cumulative = _broken_line(self._elbow[rest], self._weight[rest] / total)
-                found.append(np.interp(INTERVAL, cumulative, knots))
-        if len(found) < GROUPS:
-            return math.inf
-        return float(math.sqrt(GROUPS - 1) * np.max(np.std(found, axis=0)))
+        return draws_error(self._elbow, self._weight)
 
     @property
     def converged(self) -> bool:
@@ -250,13 +237,3 @@ def _start(model: Model, stage: Stage) -> Start:
 def _posterior(model: Model, path: list[Stage], draws: Stage) -> SampledPosterior:
     kept = draws.thinned(KEPT)
     return SampledPosterior(model, (*path, kept), np.full(len(kept), 1 / len(kept)))
-
-
-def _broken_line(values: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Cumulative distribution of weighted draws: sorted values, and the mass below their middle."""
-    order = np.argsort(values, kind="stable")
-    values, weight = values[order], weight[order]
-    cumulative = np.cumsum(weight) - 0.5 * weight
-    edge = 1e-9 * max(1.0, float(np.abs(values).max()))
-    knots = np.concatenate([[values[0] - edge], values, [values[-1] + edge]])
-    return knots, np.concatenate([[0.0], cumulative, [1.0]])
