@@ -56,6 +56,7 @@ def data_of(table: RichTable) -> FitData:
         chance=p.chance,
         score_range=p.score_range,
         loss_spread=p.spread,
+        loss_unit=p.spread,
         strongest_loss=p.strongest,
     )
 

@@ -212,7 +212,7 @@ def test_errors_leave_the_process_with_their_status_and_no_traceback(table: Path
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
-        "emergecast: there is no law 'cubic': a law begins with log-power, power, hill."
+        "emergecast: there is no law 'cubic': a law begins with log-power, power, hill, saturating."
     ]
 
 
@@ -344,8 +344,9 @@ def test_stacking_leaves_a_trace(table: Path):
     for law, weight in weights.items():
         where = shown if weight >= 0.01 else light
         assert (f"{law} {weight:.0%}" if weight >= 0.01 else law) in where
-    assert forecast_of(table, *TWO)["weights"] == "fixed"
-    assert "Weights" not in call("fit", table, "--bootstrap", "0", *TWO).stdout
+    assert forecast_of(table, *TWO)["weights"] == "evidence"
+    fixed = call("fit", table, "--bootstrap", "0", "--weights", "fixed", *TWO).stdout
+    assert "Weights" not in fixed
 
 
 def test_laws_of_no_weight_are_named_together():
@@ -353,9 +354,12 @@ def test_laws_of_no_weight_are_named_together():
     from types import SimpleNamespace
 
     from emergecast.cli.texts.forecasts import _weights
+    from emergecast.inference import Weighting
 
     laws = [SimpleNamespace(law=name) for name in ("power", "hill", "log-power", "hill+soft")]
-    fit = SimpleNamespace(weights=(0.2, 0.004, 0.794, 0.002), members=laws)
+    fit = SimpleNamespace(
+        weights=(0.2, 0.004, 0.794, 0.002), members=laws, weighting=Weighting.STACKING
+    )
     forecast: Any = SimpleNamespace(fit=fit)
     assert list(_weights(forecast)) == [
         "Weights by stacking: log-power 79%, power 20%; laws below 1%: hill, hill+soft."

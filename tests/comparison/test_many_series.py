@@ -206,7 +206,8 @@ def ordered(many: Comparison, **chances: tuple[float, float]) -> str | None:
         for name, (first, mean) in chances.items()
     ]  # fmt: skip
     order = EmergenceOrder(placed=tuple(made), left_out=(), reason=None)
-    return replace(many, order_at_equal_loss=order).headline(ComparedAt.LOSS)
+    found = replace(many, order_at_equal_loss=order).headline(ComparedAt.LOSS)
+    return found and found.removesuffix(" (weak)")
 
 
 def test_the_title_goes_by_the_order_and_names_all_that_lead(many: Comparison):

@@ -183,7 +183,8 @@ def test_a_mixture_is_held_against_each_of_its_laws(table: list[designs.Row]):
             law=(
                 "log-power",
                 "power",
-            )
+            ),
+            weights="fixed",
         ),
     )
     found = emergecast.forecast(fit, options=ForecastOptions(bootstraps=0))
@@ -203,7 +204,7 @@ def test_a_mixture_is_held_against_each_of_its_laws(table: list[designs.Row]):
 def test_a_law_of_no_weight_does_not_disagree(table: list[designs.Row], weight: float):
     """Below 1% what a law says cannot make a forecast weak."""
     mixture = Mixture.of(["log-power", "power"], [1 - weight, weight])
-    fit = emergecast.fit(table, options=FitOptions(law=mixture))
+    fit = emergecast.fit(table, options=FitOptions(law=mixture, weights="fixed"))
     gaps = [
         abs(float(m.posterior.quantile(0.5) - fit.posterior.quantile(0.5))) for m in fit.members
     ]
@@ -217,8 +218,7 @@ def test_a_law_of_no_weight_does_not_disagree(table: list[designs.Row], weight: 
 def test_sensitivities_are_what_refits_give(forecast: Forecast, table: list[designs.Row]):
     """Each row against a fit that was asked for in so many words; D0 of 1, 10 and 50 beside 5."""
     doubled = {
-        "elbow_scale": 1.2, "shift_scale": 1.0, "alpha_sd_ln": 1.0, "slope_scale": 4.0,
-        "level_scale": 0.06, "noise_scale": 0.1,
+        "elbow_scale": 1.2, "shift_scale": 1.0, "alpha_sd_ln": 1.2, "slope_scale": 4.0,
     }  # fmt: skip
     asked: list[tuple[str, str, dict[str, Any]]] = [
         ("few_shot_examples", "read off at D0 = 1", {"few_shot_examples": 1}),
@@ -460,7 +460,9 @@ def test_the_lines_are_never_of_a_law_of_no_weight(
     monkeypatch.setattr("emergecast.forecasts._lines.NEGLIGIBLE", 0.5)
     mixture = Mixture.of(["log-power", "power"], [weight, 1 - weight])
     found = emergecast.forecast(
-        table, fitting=FitOptions(law=mixture), options=ForecastOptions(bootstraps=0)
+        table,
+        fitting=FitOptions(law=mixture, weights="fixed"),
+        options=ForecastOptions(bootstraps=0),
     )
     assert found.lines.endswith(", log-power." if weight > 0.5 else ", power.")
 

@@ -100,7 +100,7 @@ def test_draws_follow_the_unit_of_the_loss():
     """Losses seven times as large: elbows and widths too, slopes and rates a seventh."""
     data, law = data_for("log-power+soft"), Law.parse("log-power+soft+ceiling+slopes")
     larger = replace(
-        data, loss=7 * data.loss, loss_spread=7 * data.loss_spread,
+        data, loss=7 * data.loss, loss_unit=7 * data.loss_unit,
         strongest_loss=7 * data.strongest_loss,
     )  # fmt: skip
     one, other = (

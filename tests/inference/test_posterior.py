@@ -36,10 +36,10 @@ def test_quantiles_equal_brute_force_integration(simulated_tables, simulated_fit
 
 
 def test_the_error_estimate_is_small_and_the_integral_converged(simulated_fits):
-    """On every table the quadrature says it met its tolerance, below 0.0005 nats."""
+    """On every table the quadrature says it met its tolerance, below 0.001 nats."""
     for fit in simulated_fits:
         assert fit.posterior.converged
-        assert 0 < fit.posterior.error < 5e-4
+        assert 0 < fit.posterior.error < 1e-3
 
 
 def test_draws_follow_the_quadrature(simulated_fits):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from sklearn.isotonic import IsotonicRegression  # type: ignore[import-untyped]
 
 from .simulate import SimulatedTable, coordinate
 
@@ -29,7 +30,7 @@ class Problem:
     d0: float
     dmax: float
     dhi: float
-    spread: float  # S
+    spread: float  # U
     score_range: float  # R
     strongest: float  # L*
     e10_mean: float
@@ -46,13 +47,13 @@ def problem(table: SimulatedTable) -> Problem:
     """The derived constants and default priors of a table whose metric is a proportion."""
     few, y = table.few_shot, table.score
     score_range = 1.0 - table.chance
-    distinct = np.unique(table.loss)
-    spread = float(np.mean(np.abs(distinct - np.median(distinct))))
-    strongest = float(distinct.min())
+    strongest = float(table.loss.min())
     n = table.n_items
     p = (n * y + 1) / (n + 2)
     s = np.where(np.isnan(n), 0.0, np.sqrt(p * (1 - p) / n))
     s = np.where(table.stderr > 0, table.stderr, s)
+    s = np.maximum(s, 0.0005 * score_range)
+    spread = unit(table, (y - table.chance) / score_range, (s / score_range) ** 2)
     dmax = float(np.nanmax(table.examples))
     return Problem(
         law=table.law,
@@ -60,7 +61,7 @@ def problem(table: SimulatedTable) -> Problem:
         examples=np.where(few, table.few_shot_examples, table.examples),
         few_shot=few,
         score=y,
-        s=np.maximum(s, 0.0005 * score_range),
+        s=s,
         r=np.where(few, 1.0, table.runs),
         chance=table.chance,
         d0=table.few_shot_examples,
@@ -73,11 +74,37 @@ def problem(table: SimulatedTable) -> Problem:
         e10_sd=0.6 * spread,
         shift_sd=0.5 * spread,
         ln_alpha_mean=float(np.log(2.0 if table.law == "log-power" else 0.3)),
-        ln_alpha_sd=0.5,
+        ln_alpha_sd=0.6,
         slope_sd=2 * score_range / spread,
         level_sd=0.03 * score_range,
         tau_sd=0.05 * score_range,
     )
+
+
+def unit(table: SimulatedTable, score: Floats, variance: Floats) -> float:
+    """U of docs/model.md, by scikit-learn's isotonic regression; the tables know no compute."""
+    losses = np.unique(table.loss)
+    strongest, half = losses[0], (np.median(losses) - losses[0]) / 2
+    tuned = score[~table.few_shot]
+    bar = np.clip(0.3 * np.sort(tuned)[-2], 0.06, 0.12)
+    found = []
+    for amount in np.unique(table.examples[~table.few_shot]):
+        own = table.examples == amount
+        fitted = IsotonicRegression(increasing=False).fit(
+            table.loss[own], score[own], sample_weight=1 / (variance[own] + 1e-4)
+        )
+        at = np.unique(table.loss[own])
+        there = np.flatnonzero(fitted.predict(at) >= bar)
+        if at.size < 2 or not there.size:
+            continue
+        last = there[-1]  # the highest loss that has left chance
+        found.append(at[last])
+        if last + 1 < at.size:
+            two = fitted.predict(at[last : last + 2])
+            found[-1] += (two[0] - bar) / (two[0] - two[1]) * (at[last + 1] - at[last])
+    if not found:
+        return float(max(half, (losses[-1] - strongest) / 2))
+    return float(max(max(found) - strongest, half))
 
 
 def rise(p: Problem, examples: Numbers, ln_alpha: Numbers) -> Floats:

@@ -22,6 +22,7 @@ from emergecast.simulation import (
 )
 from emergecast.simulation._design import losses_of
 
+FORMS = (LawForm.LOG_POWER, LawForm.POWER, LawForm.HILL)
 PUBLISHED = {
     "openllama-v1-gsm8k": 1.984,
     "openllama-v1-mmlu": 1.814,
@@ -254,7 +255,7 @@ def test_random_truths_stay_where_they_are_said_to_be(name: str):
     tuned = losses_of(each for each in design.present if each.finetuned)
     reach = design.score_range
     rng = np.random.default_rng(11)
-    truths = [random_truth(design, rng, forms=tuple(LawForm)) for _ in range(200)]
+    truths = [random_truth(design, rng, forms=FORMS) for _ in range(200)]
     for truth in truths:
         assert future[2] <= truth.elbow <= present.min()
         share = (truth.elbow_max - tuned.min()) / np.ptp(tuned)
@@ -265,7 +266,7 @@ def test_random_truths_stay_where_they_are_said_to_be(name: str):
         assert truth.level >= -design.chance
         assert 0.004 * reach <= truth.tau <= 0.03 * reach
         assert estimand(design, truth) is not None
-    assert {truth.form for truth in truths} == set(LawForm)
+    assert {truth.form for truth in truths} == set(FORMS)
     elbows = [(truth.elbow - future[2]) / (present.min() - future[2]) for truth in truths]
     assert 0.4 < np.mean(elbows) < 0.6
 

@@ -320,7 +320,7 @@ def test_the_estimand_of_the_law_is_its_own_elbow(seed: int):
     """Through the solver, to rounding, for truths drawn over every bundled kind of design."""
     rng = np.random.default_rng(seed)
     design = [SMALL, PAIR, load_design("rich"), load_design("openllama-v1-mmlu")][seed % 4]
-    truth = random_truth(design, rng, forms=tuple(LawForm))
+    truth = random_truth(design, rng, forms=(LawForm.LOG_POWER, LawForm.POWER, LawForm.HILL))
     assert estimand(design, truth) == pytest.approx(truth.elbow, abs=1e-9)
 
 

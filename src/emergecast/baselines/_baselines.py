@@ -143,7 +143,7 @@ def prior(fit: Fit) -> Guess:
     return Guess(
         distribution=NormalMixture(
             centres=data.to_nats(priors.elbow_offset - below),
-            width=priors.elbow_scale * data.loss_spread,
+            width=priors.elbow_scale * data.loss_unit,
         ),
         reason="The prior of the elbow; no score was used.",
     )
@@ -156,7 +156,7 @@ def cut_prior(fit: Fit) -> Guess:
 
     with L and s the loss and the sampling error of the score of that checkpoint, m and k the margin
     and the standard errors of the rule of what is at chance, and A the slope: the prior's median,
-    0.67 x 2 R / S. The second factor is the probability that a score past an elbow E still counts
+    0.67 x 2 R / U. The second factor is the probability that a score past an elbow E still counts
     as at chance. So the cut is as soft as that one score is uncertain. A is fixed: averaged over
     its prior, slopes near 0 would explain any score at chance, and nothing would be cut.
     """
@@ -168,7 +168,7 @@ def cut_prior(fit: Fit) -> Guess:
         return no_guess("No few-shot score is at chance, so nothing says where to cut the prior.")
     at = seen[np.lexsort((data.sampling_sd[seen], data.loss[seen]))[0]]
     loss, error = float(data.loss[at]), float(data.sampling_sd[at])
-    slope = HALF * fit.priors.slope_scale * data.score_range / data.loss_spread
+    slope = HALF * fit.priors.slope_scale * data.score_range / data.loss_unit
     low, high = before.quantile([1e-9, 1 - 1e-9])
     reach = (CHANCE_MARGIN + (CHANCE_STDERRS + 8) * error) / slope  # past it nothing is left
     losses = np.unique(np.append(np.linspace(min(low, loss), min(high, loss + reach), GRID), loss))

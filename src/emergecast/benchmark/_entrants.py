@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from emergecast.baselines import REFERENCES, Baseline, baselines, continuous_metrics
 from emergecast.errors import FitError, OptionError
 from emergecast.forecasts import Thresholds, refusal
-from emergecast.inference import DEFAULT_LAW, DEFAULT_MIXTURE, FitOptions, fit
+from emergecast.inference import DEFAULT_LAW, DEFAULT_MIXTURE, FitOptions, Weighting, fit
 
 if TYPE_CHECKING:
     from emergecast.benchmark._cells import Rung
@@ -79,7 +79,8 @@ def entrant(name: str) -> Entrant:
         return Entrant(name=name, forecast=_plugin(plain), seconds=1.0)
     laws = plain.split(",")
     options = FitOptions(
-        law=laws if len(laws) > 1 else plain, weights="stacking" if plain != name else "fixed"
+        law=laws if len(laws) > 1 else plain,
+        weights=Weighting.STACKING if plain != name else Weighting.EVIDENCE,
     )
     _ = options.chosen_law  # so that an unknown law stops here
     count = len(DEFAULT_MIXTURE.laws) if plain == DEFAULT_LAW else len(laws)

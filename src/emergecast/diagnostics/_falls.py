@@ -51,7 +51,7 @@ def find_falls(fit: Fit, draws: Draws) -> tuple[Fall, ...]:
     the deviations of checkpoints included where checkpoints differ.
     """
     data = fit.data
-    variance = data.variance(np.median(draws.noise, keepdims=True))[0]
+    variance = np.median(draws.variance(data), axis=0)
     kappa = float(np.median(draws.deviation_scale))
     names = checkpoint_names(fit)
     tuned = np.flatnonzero(~data.few_shot)

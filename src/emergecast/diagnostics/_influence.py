@@ -35,8 +35,10 @@ EVEN = np.full(DRAWS, 1 / DRAWS)
 FEWEST_EFFECTIVE = 60.0
 """Effective draws, over all laws, that the median without a checkpoint must rest on: to a sixth of
 its standard deviation. A law that has too few of its share is fitted again."""
-FEWEST_EXACT = 100.0
-"""For a plain law, whose fit is cheap."""
+FEWEST_EXACT = 300.0
+"""For a plain law by itself, whose fit is cheap."""
+NEGLIGIBLE = 0.01
+"""A law of less weight is not asked what it would say without a checkpoint."""
 CHEAP = Effort(particles=1024, chains=64, final_steps=16)
 """Effort of such a fit."""
 STANDS_OUT = 3.0
@@ -98,7 +100,7 @@ class Sample:
     def moments(self, rows: NDArray[np.bool_], weight: Floats) -> tuple[float, float, Floats]:
         """Predictive mean and variance of the weighted mean of some rows, and their weights."""
         data = self.data.rows(rows)
-        variance = data.variance(self.draws.noise)
+        variance = self.draws.variance(data)
         if self.student:
             variance = variance * STUDENT_FREEDOM / (STUDENT_FREEDOM - 2)
         share = 1 / np.average(variance, axis=0, weights=weight)
@@ -200,11 +202,14 @@ class Left:
             self._fit.members, self._samples, self._ln_likelihood, self._fit.weights, strict=True
         )
         for member, sample, ln_likelihood, share in several:
-            fewest = FEWEST_EXACT if member.laws[0].plain else FEWEST_EFFECTIVE * share
+            alone = member.laws[0].plain and len(self._samples) == 1
+            fewest = FEWEST_EXACT if alone else FEWEST_EFFECTIVE * share
             ln_weight = -ln_likelihood[:, checkpoint]
             weight = np.exp(ln_weight - ln_weight.max())
             weight /= weight.sum()
-            if sample.weighable and 1 / np.sum(weight**2) >= fewest:
+            if share < NEGLIGIBLE:
+                parts.append((sample, EVEN))
+            elif sample.weighable and 1 / np.sum(weight**2) >= fewest:
                 parts.append((sample, weight))
             else:
                 parts.append((Sample(member, refit(member, rows)), EVEN))

@@ -53,7 +53,7 @@ def predictive_checks(fit: Fit, unseen: Posterior | None = None) -> tuple[Check,
     rng = np.random.default_rng(SEED)
     draws = fit.posterior.draws(DRAWS, rng)
     data = fit.data
-    sd = np.sqrt(data.variance(draws.noise))
+    sd = np.sqrt(draws.variance(data))
     mean = draws.fitted(data)
     residual = (data.score - mean) / sd
     replicated = _noise(fit, draws, residual.shape, rng)
@@ -117,7 +117,7 @@ def few_shot_rise(fit: Fit, unseen: Posterior | None = None) -> Check | None:
         mean += (offset - draws.few_shot_offset)[:, None] * data.few_shot
         own = rng.standard_normal((n, int(data.checkpoint.max()) + 1))
         mean += (draws.deviation_scale[:, None] * own)[:, data.checkpoint]
-        sd = np.sqrt(data.variance(draws.noise))
+        sd = np.sqrt(draws.variance(data))
         single = replace(draws, law=np.zeros(n, dtype=np.int64))
         noise = _noise(member, single, mean.shape, rng)
         rises.append(((mean + sd * noise) @ contrast, np.full(n, weight / n)))

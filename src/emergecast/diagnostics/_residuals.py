@@ -66,7 +66,7 @@ def residuals(fit: Fit, draws: Draws) -> tuple[tuple[Residual, ...], tuple[Trend
     """One residual a checkpoint that has rows past their elbow, and its trends."""
     data, rows = fit.data, fit.selection.rows
     gap = data.score - np.mean(draws.expected(data, series=False), axis=0)
-    variance = data.variance(np.median(draws.noise, keepdims=True))[0]
+    variance = np.median(draws.variance(data), axis=0)
     past = np.mean(draws.elbows[:, data.level] > data.loss, axis=0) > 0.5
     traits = _traits(fit)
     names = checkpoint_names(fit)

@@ -30,6 +30,8 @@ class LawForm(StrEnum):
     """E(D) = c + k D^alpha, the paper's ablation."""
     HILL = "hill"
     """E(D) = c + k D^alpha / (K^alpha + D^alpha), which saturates."""
+    SATURATING = "saturating"
+    """E(D) = c + k ln((1 + D / K) / (1 + D / M)), M = K exp(alpha): flat, straight, flat."""
 
     def abscissa(self, examples: ArrayLike) -> Floats:
         """x(D): ln D for the log power law, D otherwise; same shape as `examples`."""
@@ -41,12 +43,16 @@ class LawForm(StrEnum):
 
         Args:
             examples: counts, at least 1.
-            alpha: curvature, > 0 (for hill, its steepness).
-            half: K, examples at which a hill law is half way; unused by the others.
+            alpha: curvature, > 0 (for hill, its steepness; for saturating, ln(M / K)).
+            half: K, examples at which a hill law is half way and a saturating one starts; unused by
+                the others.
         """
         x = self.abscissa(examples)
         if self is LawForm.HILL:
             return np.asarray(expit(np.asarray(alpha) * (np.log(x) - np.log(half))))
+        if self is LawForm.SATURATING:
+            ratio = x / np.asarray(half)
+            return np.asarray(np.log1p(ratio) - np.log1p(ratio * np.exp(-np.asarray(alpha))))
         with np.errstate(divide="ignore"):
             ln_shift = np.asarray(alpha, dtype=np.float64) * np.log(x)
         return np.asarray(np.exp(np.minimum(ln_shift, LARGEST_LN)))
@@ -77,7 +83,7 @@ class EmergenceLaw:
     few_shot_offset: float
     """Shift of the pre-elbow score of few-shot rows, in score."""
     half: float = np.nan
-    """K of a hill law, examples; unused by the others."""
+    """K of a hill or saturating law, examples; unused by the others."""
     width: float = 0.0
     """Nats over which the elbow is rounded; 0 for a sharp one."""
     ceiling_rate: float = 0.0
@@ -172,7 +178,7 @@ def shift_fraction(
         low: count >= 1.
         high: count > low.
         alpha: > 0, shape (N,).
-        half: K of a hill law, > 0, shape (N,).
+        half: K of a hill or saturating law, > 0, shape (N,).
 
     Returns:
         Array of shape (N, J).
@@ -191,6 +197,13 @@ def shift_fraction(
         ln_below = np.minimum(log_expit(-u) + u_low - log_expit(u_high), LARGEST_LN)
         below = np.exp(ln_below) * -np.expm1(-np.maximum(gap, 0.0))
         return np.asarray(np.where(gap > 0, below, above) / np.expm1(u_low - u_high))
+    if form is LawForm.SATURATING:
+        ends = np.array([low, high])
+        moved, at_ends = (
+            form.shift(at, curvature, np.asarray(half)[..., None]) for at in (examples, ends)
+        )
+        first, last = at_ends[..., :1], at_ends[..., 1:]
+        return np.asarray((moved - first) / np.maximum(last - first, TINY**2))
     with np.errstate(divide="ignore"):
         ratio = np.log(x / x_high)
         ratio_low = np.log(x_low / x_high)

@@ -11,6 +11,9 @@ from emergecast.errors import OptionError, meant
 STUDENT_FREEDOM = 4.0
 """Degrees of freedom of the scatter under `Feature.STUDENT`."""
 
+LEVELLED = (LawForm.LOG_POWER, LawForm.SATURATING)
+"""Forms of laws with levels."""
+
 
 class Feature(StrEnum):
     """What a law allows beyond a sharp elbow, one slope, and independent normal scatter."""
@@ -25,6 +28,9 @@ class Feature(StrEnum):
     """All rows of a checkpoint share a deviation from the law, and so do those of a series."""
     STUDENT = "student"
     """Scores scatter like Student's t with four degrees of freedom."""
+    LEVELS = "levels"
+    """Every data amount is a level with an elbow, a slope, a ceiling and a noise of its own, which
+    scatter around the law; the elbow is rounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +63,27 @@ class Law:
             )
         return cls(form=LawForm(form), features=frozenset(map(Feature, features)))
 
+    def __post_init__(self) -> None:
+        levels, others = Feature.LEVELS in self.features, self.features - {Feature.LEVELS}
+        if levels and (others or self.form not in LEVELLED):
+            raise OptionError(
+                f"there is no law {str(self)!r}: levels go with {' or '.join(LEVELLED)}, and with "
+                "no other feature."
+            )
+        if self.form is LawForm.SATURATING and not levels:
+            raise OptionError(
+                f"there is no law {str(self)!r}: name {LawForm.SATURATING}+{Feature.LEVELS}."
+            )
+
     @property
     def plain(self) -> bool:
         """Whether it is one of the two laws of arXiv 2411.16035, which exact quadrature covers."""
-        return not self.features and self.form is not LawForm.HILL
+        return not self.features and self.form in (LawForm.LOG_POWER, LawForm.POWER)
+
+    @property
+    def levelled(self) -> bool:
+        """Whether its data amounts are levels of their own."""
+        return Feature.LEVELS in self.features
 
     def __str__(self) -> str:
         return "+".join([self.form, *(name for name in Feature if name in self.features)])

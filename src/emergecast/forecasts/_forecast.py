@@ -367,7 +367,7 @@ class Forecast:
             few_shot_examples=self.few_shot_examples,
             law=str(fit.law),
             laws=() if refused else laws_record(fit),
-            weights="stacking" if fit.stacked else "fixed",
+            weights=fit.weighting.value,
             axis=axis.record(),
             shift=self.shift.record(),
             elbow=self.elbow,

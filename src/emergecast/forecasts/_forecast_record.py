@@ -161,7 +161,7 @@ class ForecastRecord:
     """Name of the law, or "mixture"."""
     laws: tuple[LawRecord, ...]
     """Each law of the forecast on its own; empty where the forecast is refused."""
-    weights: Literal["fixed", "stacking"]
+    weights: Literal["evidence", "fixed", "stacking"]
     """How the laws are weighted: as given, or by how well they predict checkpoints that they have
     not seen."""
     axis: AxisRecord

@@ -57,7 +57,11 @@ def curves(fit: Fit, draw: Draws, latest: float) -> pl.DataFrame:
     parts = []
     for level, amount in enumerate([None, *map(float, data.amounts)]):
         last = _end(fit, latest) if amount is None else strongest
-        stops = [float(draw.elbows[0, level]), strongest, *np.linspace(last, weakest, POINTS)]
+        elbow = float(draw.elbows[0, level])
+        # where a rounded line bends it needs more points than far before its elbow
+        bend = max(elbow, strongest) + data.loss_unit
+        stops = [elbow, strongest]
+        stops += [*np.linspace(last, weakest, POINTS), *np.linspace(last, bend, POINTS)]
         loss = np.unique(np.clip(stops, last, weakest))[::-1]
         parts.append(
             pl.DataFrame(

@@ -72,6 +72,8 @@ class Judgement:
     """None where they were left out."""
 
 
+FALLING = 4.0
+"""Correlation of loss and finetuned score, in its standard errors, from which scores fall."""
 NOT_DIAGNOSED = (
     "The diagnostics were left out, so nothing has checked what the answer hangs on and whether "
     "the laws fit the rows: run it without --no-diagnostics before you rely on it."
@@ -201,13 +203,15 @@ def _there_are(count: int, noun: str) -> str:
 
 def _no_evidence(fit: Fit, thresholds: Thresholds) -> list[str]:
     """Whether the rise past an elbow explains the scores better than chance and noise do."""
-    if fit.log_bayes_factor >= math.log(thresholds.evidence):
-        return []
     data = fit.data
     tuned = data.level > 0
     loss, score = data.loss[tuned], data.score[tuned]
-    trend = np.mean((loss - loss.mean()) * (score - score.mean()))
-    if trend > 1e-9 * loss.std() * score.std():
+    trend = float(np.corrcoef(loss, score)[0, 1]) if loss.std() * score.std() > 0 else 0.0
+    enough = fit.log_bayes_factor >= math.log(thresholds.evidence)
+    # a law whose elbow lies above every checkpoint explains scores that are all above chance
+    if enough and trend * math.sqrt(loss.size) < FALLING:
+        return []
+    if trend > 1e-9:
         reason = (
             "The slope has the wrong sign: finetuned scores fall as the loss falls, so there is no "
             "elbow to follow. Check the loss column and the orientation of the metric."

@@ -13,7 +13,13 @@ from emergecast.inference._draws import SEED, Draws
 from emergecast.inference._fit import Fit, FitStatus, fit
 from emergecast.inference._fit_options import FitOptions
 from emergecast.inference._likelihood import ln_normal, ln_student
-from emergecast.inference._mixture import DEFAULT_LAW, DEFAULT_MIXTURE, Mixture, MixturePosterior
+from emergecast.inference._mixture import (
+    DEFAULT_LAW,
+    DEFAULT_MIXTURE,
+    Mixture,
+    MixturePosterior,
+    Weighting,
+)
 from emergecast.inference._on_axis import ElbowOnAxis
 from emergecast.inference._point import PointEstimate, local_optima
 from emergecast.inference._posterior import INTERVAL, QUANTILES, Posterior
@@ -50,6 +56,7 @@ __all__ = [
     "Priors",
     "Resample",
     "SampledPosterior",
+    "Weighting",
     "both",
     "fit",
     "ln_normal",

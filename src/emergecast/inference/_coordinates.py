@@ -90,9 +90,12 @@ class Coordinates:
         stretch = 1.0 / (1.0 - levels[:, self.pivot])
         total = t * stretch
         elbows = h[:, None] - total[:, None] * (1.0 - levels)
-        anchor = h - total * (1.0 - anchors[:, 0])
-        per_total = (anchors[:, 1] - anchors[:, 0]) / self.anchors.decades
-        return elbows, self._log_prior(anchor, total * per_total, a) + np.log(per_total * stretch)
+        # amounts of a few examples under a large alpha: a law of no density
+        with np.errstate(over="ignore", divide="ignore"):
+            anchor = h - total * (1.0 - anchors[:, 0])
+            per_total = (anchors[:, 1] - anchors[:, 0]) / self.anchors.decades
+            ln_prior = self._log_prior(anchor, total * per_total, a) + np.log(per_total * stretch)
+        return elbows, ln_prior
 
     def _log_prior(self, anchor: Floats, shift: Floats, log_alpha: Floats) -> Floats:
         prior = self.priors
@@ -123,7 +126,7 @@ class Coordinates:
         a = np.linspace(a_low, a_high, 65)
         levels, anchors = self.fractions(a)
         shift = TAIL * prior.shift_scale
-        total = shift * self.anchors.decades / (anchors[:, 1] - anchors[:, 0])
+        total = shift * self.anchors.decades / np.maximum(anchors[:, 1] - anchors[:, 0], 1e-150)
         t_high = float(np.max(total * (1.0 - levels[:, self.pivot])))
         h_low = prior.elbow_offset - TAIL * prior.elbow_scale
         h_high = prior.elbow_offset + TAIL * prior.elbow_scale + shift * self.anchors.decades

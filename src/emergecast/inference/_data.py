@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from emergecast.errors import FitError, OptionError
+from emergecast.inference._unit import loss_unit
 from emergecast.measurements import (
     RESOLUTION,
     Selection,
@@ -54,6 +55,8 @@ class FitData:
     """R: best score minus chance."""
     loss_spread: float
     """S: mean absolute deviation of the distinct checkpoint losses from their median, nats."""
+    loss_unit: float
+    """U: how far one has to look ahead (`_unit.py`), nats."""
     strongest_loss: float
     """L*: the lowest loss, nats."""
 
@@ -84,8 +87,8 @@ class FitData:
 
     @property
     def standard_loss(self) -> Floats:
-        """(loss - L*) / S, shape (n,)."""
-        return np.asarray((self.loss - self.strongest_loss) / self.loss_spread)
+        """(loss - L*) / U, shape (n,)."""
+        return np.asarray((self.loss - self.strongest_loss) / self.loss_unit)
 
     @property
     def standard_score(self) -> Floats:
@@ -109,7 +112,7 @@ class FitData:
 
     def to_nats(self, standard_loss: Floats) -> Floats:
         """Inverse of the standardisation of the loss axis."""
-        return np.asarray(self.strongest_loss + self.loss_spread * standard_loss)
+        return np.asarray(self.strongest_loss + self.loss_unit * standard_loss)
 
 
 def fit_data(
@@ -141,11 +144,20 @@ def fit_data(
     _refuse_planned_few_shot(planned_amounts, d0)
     checkpoint = _numbered(rows, "series", "checkpoint")
     reach = _score_range(selection, score)
+    sampling_sd = np.maximum(sampling_error(rows, selection.metric_kind), RESOLUTION * reach)
+    level = np.where(few_shot, 0, np.searchsorted(amounts, examples) + 1).astype(np.int64)
+    unit = loss_unit(
+        loss,
+        (score - selection.chance) / reach,
+        (sampling_sd / reach) ** 2,
+        level,
+        _ln_flops(rows),
+    )
     return FitData(
         loss=loss,
         score=score,
-        level=np.where(few_shot, 0, np.searchsorted(amounts, examples) + 1).astype(np.int64),
-        sampling_sd=np.maximum(sampling_error(rows, selection.metric_kind), RESOLUTION * reach),
+        level=level,
+        sampling_sd=sampling_sd,
         repeats=np.where(few_shot, 1.0, rows["runs"].to_numpy().astype(np.float64)),
         checkpoint=checkpoint,
         series=_numbered(rows, "series"),
@@ -155,8 +167,16 @@ def fit_data(
         chance=selection.chance,
         score_range=reach,
         loss_spread=_loss_spread(loss, checkpoint),
+        loss_unit=_computable(unit, "losses differ"),
         strongest_loss=float(loss.min()),
     )
+
+
+def _ln_flops(rows: pl.DataFrame) -> Floats:
+    """Pretraining compute of each row's checkpoint, nan where not known, shape (n,)."""
+    flops = pl.coalesce("flops", 6.0 * pl.col("params").cast(float) * pl.col("tokens").cast(float))
+    given = rows.select(flops.cast(float).fill_null(np.nan)).to_series().to_numpy()
+    return np.log(np.where(given > 0, given, np.nan))
 
 
 def _numbered(rows: pl.DataFrame, *columns: str) -> Ints:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,21 +17,31 @@ from emergecast.inference._coordinates import Coordinates
 from emergecast.inference._data import FitData, fit_data, nothing_to_follow
 from emergecast.inference._draws import SEED
 from emergecast.inference._fit_options import FitOptions
-from emergecast.inference._mixture import Mixture, MixturePosterior
+from emergecast.inference._mixture import Mixture, MixturePosterior, Weighting, tempered
 from emergecast.inference._point import PointEstimate, maximum_likelihood
 from emergecast.inference._priors import Priors
 from emergecast.inference._side_by_side import side_by_side
 from emergecast.inference._stacking import stacking_weights
 from emergecast.inference.exact import ExactPosterior
+from emergecast.inference.levels import (
+    LevelPosterior,
+    LevelPriors,
+    SharedTables,
+    level_posterior,
+    prior_level_elbows,
+)
 from emergecast.inference.sampled import QUICK, Model, SampledPosterior, prior_elbows, sampled
 from emergecast.measurements import MetricKind, SelectOptions, read_table, select
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from emergecast.inference._data import Floats
     from emergecast.inference._posterior import Posterior
     from emergecast.inference.sampled import Effort
     from emergecast.measurements import Selection
+
+PRIOR_DRAWS = 20_000
 
 
 class FitStatus(StrEnum):
@@ -66,8 +76,9 @@ class Fit:
     data: FitData
     law: Law | Mixture
     priors: Priors
-    stacked: bool = False
-    """Whether the laws of a mixture are weighted by held-out prediction."""
+    weighting: Weighting = Weighting.EVIDENCE
+    """Where the weights of the laws of a mixture come from."""
+    _tables: SharedTables = field(default_factory=SharedTables, repr=False, compare=False)
 
     @property
     def laws(self) -> tuple[Law, ...]:
@@ -79,17 +90,26 @@ class Fit:
         """One fit for each law of a mixture; the fit itself for a single law."""
         if isinstance(self.law, Law):
             return (self,)
-        return tuple(replace(self, law=law, stacked=False) for law in self.laws)
+        return tuple(replace(self, law=law) for law in self.laws)
 
     @cached_property
     def weights(self) -> tuple[float, ...]:
-        """Weight of each member: that of the mixture, or by held-out prediction if `stacked`."""
+        """Weight of each member."""
         if not isinstance(self.law, Mixture):
             return (1.0,)
-        if not self.stacked:
+        if self.weighting is Weighting.FIXED:
             return self.law.weights
-        posteriors = [member.posterior for member in self.members]
-        return stacking_weights(self.data, self.law.laws, posteriors)
+        # not `posterior`: in Python 3.11 a cached property waits for one of another fit
+        posteriors = side_by_side(lambda member: member.posterior_if(), self.members)
+        return self._weights(self.law, posteriors)
+
+    def _weights(self, law: Mixture, posteriors: list[Posterior]) -> tuple[float, ...]:
+        """Weights of the laws of a mixture, given their posteriors from the same rows."""
+        if self.weighting is Weighting.STACKING:
+            return stacking_weights(self.data, law.laws, posteriors)
+        if self.weighting is Weighting.FIXED:
+            return law.weights
+        return tempered(law.weights, [each.log_evidence for each in posteriors])
 
     @cached_property
     def posterior(self) -> Posterior:
@@ -117,19 +137,26 @@ class Fit:
         """
         self._refuse_few_shot_only()
         if isinstance(self.law, Mixture):
-            # not `posterior`: in Python 3.11 a cached property waits for one of another fit
+            # not `posterior`, as in `weights`
             members = side_by_side(
                 lambda member: member.posterior_if(
                     priors=priors, few_shot_examples=few_shot_examples, keep=keep, effort=effort
                 ),
                 self.members,
             )
-            return MixturePosterior(tuple(members), self.weights)
+            whole = self.weighting is not Weighting.EVIDENCE
+            weights = self.weights if whole else self._weights(self.law, members)
+            return MixturePosterior(tuple(members), weights)
         same = priors is None and few_shot_examples is None and keep is None
         data = self.data
         if few_shot_examples is not None:
             data = replace(data, few_shot_examples=few_shot_examples)
         chosen = priors or self.priors
+        if self.law.levelled:
+            found = self._levels(self.law)
+            if same:
+                return found
+            return found.under(self._tables.of(data, LevelPriors(scales=chosen), keep))
         if self.law.plain:
             rows = data if keep is None else data.rows(keep)
             coordinates = Coordinates.of(data, self.law.form, chosen)
@@ -147,6 +174,17 @@ class Fit:
         if self.plain is not self:
             return self.plain.exact
         return ExactPosterior(self.data, self.coordinates)
+
+    @cached_property
+    def _levelled(self) -> dict[Law, LevelPosterior]:
+        return {}
+
+    def _levels(self, law: Law) -> LevelPosterior:
+        """The posterior of a law with levels, sampled once."""
+        if law not in self._levelled:
+            tables = self._tables.of(self.data, LevelPriors(scales=self.priors))
+            self._levelled[law] = level_posterior(tables, law.form)
+        return self._levelled[law]
 
     @cached_property
     def _samples(self) -> dict[Law, SampledPosterior]:
@@ -169,7 +207,7 @@ class Fit:
     def plain_form(self) -> LawForm:
         """The form of that law."""
         form = self.law.form if isinstance(self.law, Law) else LawForm.LOG_POWER
-        return LawForm.LOG_POWER if form is LawForm.HILL else form
+        return form if form is LawForm.POWER else LawForm.LOG_POWER
 
     @cached_property
     def coordinates(self) -> Coordinates:
@@ -199,10 +237,16 @@ class Fit:
     def prior_sd(self) -> float:
         """Standard deviation of E(D0) under the priors alone, nats."""
         self._refuse_few_shot_only()
-        parts = [prior_elbows(self.data, law, self.priors) for law in self.laws]
+        parts = [self._prior_elbows(law) for law in self.laws]
         mean = sum(w * float(part.mean()) for w, part in zip(self.weights, parts, strict=True))
         square = [float(np.mean((part - mean) ** 2)) for part in parts]
         return math.sqrt(sum(w * part for w, part in zip(self.weights, square, strict=True)))
+
+    def _prior_elbows(self, law: Law) -> Floats:
+        if not law.levelled:
+            return prior_elbows(self.data, law, self.priors)
+        tables = self._tables.of(self.data, LevelPriors(scales=self.priors))
+        return prior_level_elbows(tables, law.form, PRIOR_DRAWS)
 
     def bootstrap(
         self, resample: Resample, n: int = BOOTSTRAPS, seed: int = SEED
@@ -303,7 +347,7 @@ def fit(
         ),
         law=law,
         priors=options.chosen_priors(proportion=picked.metric_kind is MetricKind.PROPORTION),
-        stacked=options.weights == "stacking",
+        weighting=Weighting(options.weights),
     )
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from emergecast.emergence_law import Law
 from emergecast.errors import OptionError
-from emergecast.inference._mixture import DEFAULT_LAW, DEFAULT_MIXTURE, Mixture
+from emergecast.inference._mixture import DEFAULT_LAW, DEFAULT_MIXTURE, Mixture, Weighting
 from emergecast.inference._priors import Priors
 
-WEIGHTS = ("fixed", "stacking")
+WEIGHTS = tuple(Weighting)
 """How the laws of a mixture may be weighted."""
 
 
@@ -19,10 +19,12 @@ class FitOptions:
     """How the law is fitted to them."""
 
     law: Law | Mixture | str | Sequence[str | Law] = DEFAULT_LAW
-    """Emergence law: log-power, power or hill, with +soft, +ceiling, +slopes, +deviation, +student;
-    several are mixed. Default: a mixture."""
-    weights: str = "fixed"
-    """Weights of a mixture: fixed, or stacking (by held-out checkpoints)."""
+    """Emergence law: log-power, power, log-power+levels, saturating+levels; log-power, power and
+    hill go with +soft, +ceiling, +slopes, +deviation, +student too. Several are mixed. Default: a
+    mixture."""
+    weights: str = Weighting.EVIDENCE
+    """Weights of a mixture: evidence (to the power 0.3), fixed, or stacking (by held-out
+    checkpoints)."""
     few_shot_examples: float | None = None
     """D0, where the few-shot elbow is read off, in the unit of the shift; default: the shots. Of
     a shift other than examples it must be said."""

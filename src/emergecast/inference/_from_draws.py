@@ -50,4 +50,4 @@ def smoothing(posterior: Posterior, effective: float) -> float:
     """Bandwidth of a density from so many draws, nats (Silverman's rule)."""
     low, high = posterior.quantile([0.25, 0.75])
     spread = min(posterior.sd, float(high - low) / 1.34) or posterior.sd
-    return 0.9 * spread * max(effective, 1.0) ** -0.2
+    return float(0.9 * spread * max(effective, 1.0) ** -0.2)

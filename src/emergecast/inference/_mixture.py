@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,6 +19,28 @@ if TYPE_CHECKING:
 DEFAULT_LAW: Final = "mixture"
 """Name of `DEFAULT_MIXTURE`, which is fitted where no law is named."""
 KNOTS = 2001
+HEARD = 0.05
+"""Least weight of a law whose own smoothness the density of a mixture keeps."""
+TEMPER = 0.3
+"""Power of the evidence that laws are weighted by."""
+
+
+class Weighting(StrEnum):
+    """Where the weights of a mixture come from."""
+
+    EVIDENCE = "evidence"
+    """Those of the mixture, times the evidence for each law to the power 0.3."""
+    FIXED = "fixed"
+    """Those of the mixture."""
+    STACKING = "stacking"
+    """Held-out prediction of finetuned rows."""
+
+
+def tempered(weights: tuple[float, ...], ln_evidence: Sequence[float]) -> tuple[float, ...]:
+    """Weights times evidence to the power `TEMPER`, summing to 1."""
+    ln_weight = np.log(weights) + TEMPER * np.array(ln_evidence)
+    share = np.exp(ln_weight - ln_weight.max())
+    return tuple(float(each) for each in share / share.sum())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +72,7 @@ class Mixture:
         return DEFAULT_LAW
 
 
-DEFAULT_MIXTURE = Mixture.of(
-    [
-        "log-power+student",
-        "log-power+slopes+deviation",
-        "power+slopes+deviation",
-        "hill+slopes+deviation",
-        "log-power+soft+ceiling+slopes+deviation",
-    ]
-)
+DEFAULT_MIXTURE = Mixture.of(["log-power", "power", "log-power+levels", "saturating+levels"])
 """What `fit` uses unless a law is named; why these stands in docs/model.md."""
 
 
@@ -74,7 +89,8 @@ class MixturePosterior(Posterior):
         for member, weight in zip(members, weights, strict=True):
             total += weight * member.cumulative(self._knots)
         self._cumulative = total
-        self.bandwidth = min(member.bandwidth for member in members)
+        heard = [each for each, w in zip(members, weights, strict=True) if w >= HEARD]
+        self.bandwidth = min((each.bandwidth for each in heard or members), default=0.0)
 
     @property
     def error(self) -> float:

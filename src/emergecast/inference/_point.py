@@ -140,7 +140,7 @@ def maximum_likelihood(data: FitData, form: LawForm) -> PointEstimate | None:
         low=(data.few_shot_examples, low),
         high=(float(data.amounts[-1]), high),
         alpha=math.exp(theta[2]),
-        slope=float(theta[3]) * data.score_range / data.loss_spread,
+        slope=float(theta[3]) * data.score_range / data.loss_unit,
         chance=data.chance + data.score_range * float(theta[4]),
         few_shot_offset=data.score_range * float(theta[5]),
     )

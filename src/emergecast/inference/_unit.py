@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 RISEN, LEAST, MOST = 0.3, 0.06, 0.12
-"""A curve has left chance where it reaches this share of the second best score, between these, R."""
+"""Share of the second best score at which a curve has left chance, and its least and most, R."""
 SCATTER = 1e-4
 """Variance added to that of sampling where a curve is made monotone, R^2."""
 NEAREST = 8
@@ -80,7 +80,7 @@ def _crossing(losses: Floats, curve: Floats, bar: float) -> float | None:
 
 
 def _decade(loss: Floats, ln_flops: Floats) -> float:
-    """Nats per tenfold compute: the median slope between the strongest checkpoints; 0 if unknown."""
+    """Nats per tenfold compute: median slope between the strongest checkpoints; 0 if unknown."""
     known = np.isfinite(ln_flops)
     pairs = np.unique(np.column_stack([loss[known], ln_flops[known]]), axis=0)[:NEAREST]
     one, two = np.triu_indices(len(pairs), 1)

@@ -259,7 +259,9 @@ def _predicted(
 ) -> list[Predicted]:
     """The score of each candidate under each draw."""
     data = fitted.data
-    mean = draws.line(levels, np.array([each.loss for each in offered]))
+    losses = np.array([each.loss for each in offered])
+    mean, scatter = draws.line(levels, losses), draws.scatter(levels, losses)
+    noise = np.sqrt(np.take(draws.by_level.noise, levels, axis=1) ** 2 + scatter)
     index = {key: i for i, key in enumerate(_checkpoint_keys(fitted))}
     unseen: dict[tuple[str, str], Floats] = {}
     found = []
@@ -283,7 +285,7 @@ def _predicted(
         found.append(
             Predicted(
                 mean=score,
-                sd=np.maximum(np.hypot(sampling, draws.noise), 5e-4 * data.score_range),
+                sd=np.maximum(np.hypot(sampling, noise[:, column]), 5e-4 * data.score_range),
                 heavy=heavy,
             )
         )

@@ -36,5 +36,6 @@ def small() -> FitData:
         chance=0.25,
         score_range=0.75,
         loss_spread=0.1,
+        loss_unit=0.25,
         strongest_loss=2.3,
     )

@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from emergecast.emergence_law import LEVELLED, LawForm
 from emergecast.inference import FitData
-from emergecast.inference.levels import LevelPriors, LevelTables, Shift, level_posterior
+from emergecast.inference.levels import LevelPriors, LevelTables, level_posterior
+from emergecast.inference.levels._level_priors import (
+    CEILING,
+    ELBOW_SPREAD,
+    SHOULDER,
+    SLOPE_SPREAD,
+    TOE,
+)
 
-UNIT = 0.25
 DRAWS = 150_000
 ROUNDS = 4
 
 
 def brute(
-    data: FitData, shift: Shift, priors: LevelPriors, rng: np.random.Generator
+    data: FitData, form: LawForm, priors: LevelPriors, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draws of the few-shot elbow from the prior, and the log density of all rows given each."""
     n = DRAWS
     amounts = data.level_amounts
-    law = priors.elbows(shift, rng.standard_normal((n, 4)), amounts)
+    law = priors.law(form, rng.standard_normal((n, 4)), amounts, float(amounts[-1])).elbows
     ln = np.log(amounts)
     time = (ln - ln[1:].mean()) / (ln[-1] - ln[0])
-    ln_slope = priors.ln_slope.at(rng.standard_normal((n, 1)))
-    ln_slope = ln_slope + priors.trend.at(rng.standard_normal((n, 1))) * time
+    ln_slope = priors.ln_slopes(rng.standard_normal((n, 2)), time)
 
     def pick(values: object, weights: object) -> np.ndarray:
         return rng.choice(values, n, p=weights)  # type: ignore[call-overload,no-any-return]
 
-    toe, shoulder = pick(*priors.toe), pick(*priors.shoulder)
-    elbow = law + pick(*priors.elbow_spread)[:, None] * rng.standard_normal(law.shape)
-    ln_slope += pick(*priors.slope_spread)[:, None] * rng.standard_normal(law.shape)
+    toe, shoulder = pick(*TOE), pick(*SHOULDER)
+    elbow = law + pick(*ELBOW_SPREAD)[:, None] * rng.standard_normal(law.shape)
+    ln_slope += pick(*SLOPE_SPREAD)[:, None] * rng.standard_normal(law.shape)
     steep = np.empty((2, n))
     for response, _ in priors.responses:
         own = (toe == response.toe) & (shoulder == response.shoulder)
@@ -41,12 +48,12 @@ def brute(
     nodes = np.array(priors.noise)
     total = np.zeros(n)
     for level in range(amounts.size):
-        ceiling = pick(*priors.ceiling)
+        ceiling = pick(*CEILING)
         node = nodes[rng.choice(len(nodes), n, p=nodes[:, 3])]
-        base = priors.level_sd * rng.standard_normal(n)
+        base = priors.scales.level_scale * rng.standard_normal(n)
         for checkpoint in np.unique(data.checkpoint):
             own = (data.level == level) & (data.checkpoint == checkpoint)
-            loss = (data.loss[own][0] - data.strongest_loss) / UNIT
+            loss = (data.loss[own][0] - data.strongest_loss) / data.loss_unit
             u = steep[0] + np.exp(ln_slope[:, level]) * (elbow[:, level] - loss) / (
                 ceiling * steep[1]
             )
@@ -63,20 +70,20 @@ def brute(
             total -= 0.5 * (np.log(2 * np.pi * spread) + (score.mean() - mean) ** 2 / spread)
             within = ((score - score.mean()) ** 2).sum()
             total -= 0.5 * ((k - 1) * np.log(2 * np.pi * each) + np.log(k) + within / each)
-    read_off = priors.read_off_sd * rng.standard_normal(n)
-    return data.strongest_loss + UNIT * (elbow[:, 0] + read_off), total
+    read_off = priors.scales.read_off_scale * rng.standard_normal(n)
+    return data.strongest_loss + data.loss_unit * (elbow[:, 0] + read_off), total
 
 
-@pytest.mark.parametrize("shift", list(Shift))
-def test_posterior_is_that_of_brute_force(small: FitData, shift: Shift):
+@pytest.mark.parametrize("form", LEVELLED)
+def test_posterior_is_that_of_brute_force(small: FitData, form: LawForm):
     """Evidence and quantiles; nothing but the priors is shared."""
     priors = LevelPriors()
     rng = np.random.default_rng(3)
-    parts = [brute(small, shift, priors, rng) for _ in range(ROUNDS)]
+    parts = [brute(small, form, priors, rng) for _ in range(ROUNDS)]
     elbow, ln_weight = (np.concatenate(part) for part in zip(*parts, strict=True))
     weight = np.exp(ln_weight - ln_weight.max())
     assert weight.sum() ** 2 / np.sum(weight**2) > 300
-    found = level_posterior(LevelTables(small, priors, UNIT), shift)
+    found = level_posterior(LevelTables(small, priors), form)
     assert found.log_evidence == pytest.approx(logsumexp(ln_weight) - np.log(elbow.size), abs=0.25)
     for loss in found.quantile([0.1, 0.3, 0.5, 0.7, 0.9]):
         expected = weight[elbow <= loss].sum() / weight.sum()
@@ -92,17 +99,13 @@ def test_rows_at_chance_past_an_elbow_speak_against_it(small: FitData):
         sampling_sd=np.full(4, 0.02),
         checkpoint=4 + np.arange(4),
     )
-    more = replace(
-        small,
-        **{
-            name: np.concatenate([getattr(small, name), getattr(at, name)])
-            for name in (
-                "loss", "score", "level", "sampling_sd", "repeats", "checkpoint", "series", "snapshot",
-            )
-        },
-    )  # fmt: skip
+    names = ("loss", "score", "level", "sampling_sd", "repeats", "checkpoint", "series", "snapshot")
+    rows: dict[str, Any] = {
+        name: np.concatenate([getattr(small, name), getattr(at, name)]) for name in names
+    }
+    more = replace(small, **rows)
     before, after = (
-        level_posterior(LevelTables(data, LevelPriors(), UNIT), Shift.LOG_POWER)
+        level_posterior(LevelTables(data, LevelPriors()), LawForm.LOG_POWER)
         for data in (small, more)
     )
     assert before.emerged(2.25) > 0.1
@@ -111,10 +114,10 @@ def test_rows_at_chance_past_an_elbow_speak_against_it(small: FitData):
 
 def test_a_level_without_rows_is_where_the_law_puts_it(small: FitData):
     """Without few-shot rows at chance nothing keeps the elbow from lying above them."""
-    tables = LevelTables(small.rows(small.level > 0), LevelPriors(), UNIT)
+    tables = LevelTables(small.rows(small.level > 0), LevelPriors())
     assert tables.fine[:, 0] == pytest.approx(0)
-    found = level_posterior(tables, Shift.LOG_POWER)
+    found = level_posterior(tables, LawForm.LOG_POWER)
     assert found.converged
     assert found.emerged(2.3) > level_posterior(
-        LevelTables(small, LevelPriors(), UNIT), Shift.LOG_POWER
+        LevelTables(small, LevelPriors()), LawForm.LOG_POWER
     ).emerged(2.3)

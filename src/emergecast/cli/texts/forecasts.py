@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from emergecast.cli._wrap import wrapped
 from emergecast.cli.texts.training import compute_lines
-from emergecast.inference import FitStatus, Resample
+from emergecast.inference import FitStatus, Resample, Weighting
 
 if TYPE_CHECKING:
     from emergecast.diagnostics import Diagnostics
@@ -274,11 +274,12 @@ def _basis(forecast: Forecast) -> Iterator[str]:
         return
     priors = ", ".join(f"{name} {value:g}" for name, value in forecast.fit.priors.as_dict().items())
     yield from wrapped(
-        f"Law: {forecast.fit.law}. Priors (losses in units of S = {data.loss_spread:.3g} "
+        f"Law: {forecast.fit.law}. Priors (losses in units of U = {data.loss_unit:.3g} "
         f"{axis.unit}, "
         f"scores of R = {data.score_range:.3g}): {priors}."
     )
-    if forecast.fit.stacked and forecast.elbow is not None:
+    mixed = len(forecast.fit.laws) > 1 and forecast.fit.weighting is not Weighting.FIXED
+    if mixed and forecast.elbow is not None:
         yield from _weights(forecast)
 
 
@@ -291,7 +292,7 @@ def _weights(forecast: Forecast) -> Iterator[str]:
     shown = ", ".join(f"{law} {weight:.0%}" for weight, law in found if weight >= NEGLIGIBLE)
     rest = ", ".join(law for weight, law in found if weight < NEGLIGIBLE)
     light = f"; laws below {NEGLIGIBLE:.0%}: {rest}" if rest else ""
-    yield from wrapped(f"Weights by stacking: {shown}{light}.")
+    yield from wrapped(f"Weights by {fit.weighting}: {shown}{light}.")
 
 
 def _orientation(forecast: Forecast) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emergecast.inference._draws import Draws, systematic
+from emergecast.inference._draws import Draws, LevelDraws, systematic
 from emergecast.inference._likelihood import Conditional, conditional, draw_unknowns
 from emergecast.inference._likelihood_rows import LikelihoodRows, RowsUnder
 from emergecast.inference._posterior import Posterior
@@ -44,7 +44,7 @@ class ExactPosterior(Posterior):
     @property
     def error(self) -> float:
         """Estimated error of the quantiles of E(D0), nats."""
-        return float(self._mass.error * self._data.loss_spread)
+        return float(self._mass.error * self._data.loss_unit)
 
     @property
     def converged(self) -> bool:
@@ -147,7 +147,7 @@ class ExactPosterior(Posterior):
         )
         k = (high - low) / (x_high - x_low)
         score = data.score_range
-        slope = slope * score / data.loss_spread
+        slope = slope * score / data.loss_unit
         none = np.zeros_like(slope)
         return Draws(
             law=np.zeros(slope.size, dtype=np.int64),
@@ -168,5 +168,13 @@ class ExactPosterior(Posterior):
             slopes=np.repeat(slope[:, None], elbows.shape[1], axis=1),
             deviations=np.zeros((slope.size, data.n_checkpoints)),
             series_deviations=np.zeros((slope.size, data.n_series)),
+            toe=none,
+            shoulder=none,
+            by_level=LevelDraws.shared(
+                elbows.shape[1],
+                chance=data.chance + score * level,
+                few_shot_offset=score * offset,
+                noise=score * tau,
+            ),
             effective=float(effective),
         )

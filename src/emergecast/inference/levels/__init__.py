@@ -8,16 +8,19 @@ finetuned.
 
 from __future__ import annotations
 
-from emergecast.inference.levels._level_posterior import LevelPosterior, level_posterior
-from emergecast.inference.levels._level_priors import LevelPriors, Shift
-from emergecast.inference.levels._response import Response
-from emergecast.inference.levels._tables import LevelTables
+from emergecast.inference.levels._level_posterior import (
+    LevelPosterior,
+    level_posterior,
+    prior_level_elbows,
+)
+from emergecast.inference.levels._level_priors import LevelPriors
+from emergecast.inference.levels._level_tables import LevelTables, SharedTables
 
 __all__ = [
     "LevelPosterior",
     "LevelPriors",
     "LevelTables",
-    "Response",
-    "Shift",
+    "SharedTables",
     "level_posterior",
+    "prior_level_elbows",
 ]

@@ -1,15 +1,15 @@
-"""The priors of laws with levels, in units of U (loss) and R (score)."""
+"""The priors of laws with levels: those that can be overridden, and those that take few values."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from emergecast.inference._priors import ANCHOR_EXAMPLES, Anchors
-from emergecast.inference.levels._response import Response
+from emergecast.emergence_law import LawForm, Response, response, shift_fraction
+from emergecast.inference._priors import Anchors, Priors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,23 +17,12 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-class Choice(NamedTuple):
+class FewValues(NamedTuple):
     """A quantity that takes a few values."""
 
     values: tuple[float, ...]
     weights: tuple[float, ...]
     """Prior probabilities, summing to 1."""
-
-
-class Normal(NamedTuple):
-    """A normal prior."""
-
-    mean: float
-    sd: float
-
-    def at(self, standard: Floats) -> Floats:
-        """The value at a standard normal one, any shape."""
-        return np.asarray(self.mean + self.sd * standard)
 
 
 class NoiseNode(NamedTuple):
@@ -46,68 +35,47 @@ class NoiseNode(NamedTuple):
     growth: float
     """rho: the second grows by this share of the rise."""
     weight: float
+    """Prior probability."""
 
 
-class Shift(StrEnum):
-    """How the elbow of these laws moves with D examples."""
+class LawDraws(NamedTuple):
+    """A law for each vector."""
 
-    LOG_POWER = "log-power"
-    """E(D) = c + k (ln D)^alpha."""
-    SATURATING = "saturating"
-    """E(D) = c + k ln((1 + D / K) / (1 + D / M)), K < M: flat, then straight in ln D, then flat."""
+    elbows: Floats
+    """U above the strongest loss, shape (N, J)."""
+    alpha: Floats
+    """Curvature, or ln(M / K), shape (N,)."""
+    half: Floats
+    """K of a saturating law, examples; nan for a log power law, shape (N,)."""
 
 
-def _noise() -> tuple[NoiseNode, ...]:
-    between = ((0.003, 0.02, 0.35), (0.012, 0.05, 0.35), (0.03, 0.1, 0.2), (0.08, 0.15, 0.1))
-    return tuple(
-        NoiseNode(tau, omega, rho, share * weight)
-        for tau, share in ((0.005, 0.4), (0.02, 0.4), (0.06, 0.2))
-        for omega, rho, weight in between
-    )
+TOE = FewValues((0.03, 0.08, 0.15, 0.25, 0.4), (0.15, 0.25, 0.25, 0.2, 0.15))
+SHOULDER = FewValues((0.1, 0.25, 0.5), (0.3, 0.4, 0.3))
+ELBOW_SPREAD = FewValues((0.03, 0.08, 0.16), (0.3, 0.4, 0.3))
+"""By how much the elbows of levels scatter around the law, U."""
+SLOPE_SPREAD = FewValues((0.15, 0.4), (0.5, 0.5))
+"""By how much ln slopes scatter around their trend."""
+CEILING = FewValues((0.4, 0.65, 0.95), (0.2, 0.3, 0.5))
+"""The rise at which scores of a level end, R."""
+RUN = FewValues((0.1, 0.4, 1.2), (0.4, 0.4, 0.2))
+"""tau, in `noise_scale`."""
+BETWEEN = ((0.1, 0.02, 0.35), (0.4, 0.05, 0.35), (1.0, 0.1, 0.2), (2.7, 0.15, 0.1))
+"""omega in `deviation_scale`, rho, and their probability."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LevelPriors:
-    """Every prior of a law with levels; docs/model.md says where they come from."""
+    """Every prior of a law with levels, in U and R; docs/model.md says where they come from."""
 
-    elbow: Normal = Normal(-0.4, 0.6)
-    """E(10) above the strongest loss, U; of a log power law."""
-    top_elbow: Normal = Normal(0.9, 0.5)
-    """The elbow of the largest amount above the strongest loss, U; of a saturating law."""
-    ln_shift: Normal = Normal(0.1, 0.6)
-    """Ln of the shift from E(10) to there, U; of a log power law."""
-    ln_shift_saturating: Normal = Normal(0.26, 0.8)
-    """The same of a saturating law."""
-    ln_alpha: Normal = Normal(0.4, 0.6)
-    ln_start: Normal = Normal(-2.5, 1.5)
-    """Ln of K over the largest amount."""
-    ln_ln_reach: Normal = Normal(1.6, 0.7)
-    """Ln of ln(M / K)."""
-    ln_slope: Normal = Normal(0.0, 0.8)
-    """Ln of the slope in R / U, at the middle of the data amounts."""
-    trend: Normal = Normal(-0.2, 1.6)
-    """By how much ln slope changes from D0 to the largest amount."""
-    toe: Choice = Choice((0.03, 0.08, 0.15, 0.25, 0.4), (0.15, 0.25, 0.25, 0.2, 0.15))
-    shoulder: Choice = Choice((0.1, 0.25, 0.5), (0.3, 0.4, 0.3))
-    elbow_spread: Choice = Choice((0.03, 0.08, 0.16), (0.3, 0.4, 0.3))
-    """By how much the elbows of levels scatter around the law, U."""
-    slope_spread: Choice = Choice((0.15, 0.4), (0.5, 0.5))
-    """By how much ln slopes scatter around their trend."""
-    ceiling: Choice = Choice((0.4, 0.65, 0.95), (0.2, 0.3, 0.5))
-    """The rise at which scores of a level end, R."""
-    level_sd: float = 0.02
-    """Of the score of a level before its elbow, around chance, R."""
-    noise: tuple[NoiseNode, ...] = field(default_factory=_noise)
-    read_off_sd: float = 0.12
-    """By how much the elbow that all later few-shot scores show differs from the one here, U."""
+    scales: Priors = field(default_factory=Priors.default)
 
     @property
     def responses(self) -> tuple[tuple[Response, float], ...]:
         """Every curve and its probability."""
         return tuple(
-            (Response(toe=toe, shoulder=shoulder), p * q)
-            for toe, p in zip(*self.toe, strict=True)
-            for shoulder, q in zip(*self.shoulder, strict=True)
+            (response(toe, shoulder), p * q)
+            for toe, p in zip(*TOE, strict=True)
+            for shoulder, q in zip(*SHOULDER, strict=True)
         )
 
     @property
@@ -115,32 +83,62 @@ class LevelPriors:
         """Every pair of spreads, of elbows and of slopes, and its probability."""
         return tuple(
             (elbow, slope, p * q)
-            for elbow, p in zip(*self.elbow_spread, strict=True)
-            for slope, q in zip(*self.slope_spread, strict=True)
+            for elbow, p in zip(*ELBOW_SPREAD, strict=True)
+            for slope, q in zip(*SLOPE_SPREAD, strict=True)
         )
 
-    def elbows(self, shift: Shift, standard: Floats, amounts: Floats) -> Floats:
-        """The law at some amounts, U above the strongest loss, shape (N, J).
+    @property
+    def noise(self) -> tuple[NoiseNode, ...]:
+        """Every state of the noise of a level."""
+        run, own = self.scales.noise_scale, self.scales.deviation_scale
+        return tuple(
+            NoiseNode(run * tau, own * omega, rho, p * q)
+            for tau, p in zip(*RUN, strict=True)
+            for omega, rho, q in BETWEEN
+        )
+
+    def same_tables(self, other: LevelPriors) -> bool:
+        """Whether tables are the same under other priors."""
+        return all(
+            getattr(self.scales, name) == getattr(other.scales, name)
+            for name in ("level_scale", "noise_scale", "deviation_scale")
+        )
+
+    def law(self, form: LawForm, standard: Floats, amounts: Floats, largest: float) -> LawDraws:
+        """The law at some amounts.
 
         Args:
-            shift: the form.
+            form: log power or saturating.
             standard: standard normal coordinates: elbow, shift and shape, shape (N, 4); a log power
                 law does not use the last.
-            amounts: examples, ascending, shape (J,).
+            amounts: examples, shape (J,).
+            largest: the largest amount with rows, where a saturating law is anchored.
         """
-        anchors = Anchors.of(float(amounts[-1]))
-        ln = np.log(np.concatenate([[ANCHOR_EXAMPLES, anchors.high], amounts]))
-        if shift is Shift.LOG_POWER:
-            alpha = np.exp(self.ln_alpha.at(standard[:, 2, None]))
-            moved = (ln / ln[1]) ** alpha
-        else:
-            start = ln[1] + self.ln_start.at(standard[:, 2, None])
-            end = start + np.exp(self.ln_ln_reach.at(standard[:, 3, None]))
-            moved = np.logaddexp(0.0, ln - start) - np.logaddexp(0.0, ln - end)
-        low, high = moved[:, :1], moved[:, 1:2]
-        share = (moved[:, 2:] - low) / np.maximum(high - low, 1e-300)
-        if shift is Shift.LOG_POWER:
-            length = np.exp(self.ln_shift.at(standard[:, 1, None]))
-            return np.asarray(self.elbow.at(standard[:, :1]) + length * share)
-        length = np.exp(self.ln_shift_saturating.at(standard[:, 1, None]))
-        return np.asarray(self.top_elbow.at(standard[:, :1]) + length * (share - 1))
+        priors, (low, high) = self.scales, Anchors.of(largest)
+        elbow, shift, shape, reach = standard.T
+        if form is LawForm.SATURATING:
+            alpha = priors.reach_median * np.exp(priors.reach_sd_ln * reach)
+            half = high * priors.start_median * np.exp(priors.start_sd_ln * shape)
+            share = shift_fraction(form, amounts, low=low, high=high, alpha=alpha, half=half)
+            at = priors.top_elbow_offset + priors.top_elbow_scale * elbow
+            length = priors.shift_median_saturating * np.exp(priors.shift_sd_ln_saturating * shift)
+            return LawDraws(at[:, None] + length[:, None] * (share - 1), alpha, half)
+        alpha = priors.alpha_median * np.exp(priors.alpha_sd_ln * shape)
+        share = shift_fraction(form, amounts, low=low, high=high, alpha=alpha)
+        at = priors.elbow_offset + priors.elbow_scale * elbow
+        length = priors.shift_median * np.exp(priors.shift_sd_ln * shift)
+        half = np.full(alpha.size, np.nan)
+        return LawDraws(at[:, None] + length[:, None] * share, alpha, half)
+
+    def ln_slopes(self, standard: Floats, time: Floats) -> Floats:
+        """Ln slope of every level, R / U, shape (N, J).
+
+        Args:
+            standard: coordinates of slope and trend, shape (N, 2).
+            time: 0 at the middle of the amounts, 1 the whole way from D0 to the largest, (J,).
+        """
+        priors = self.scales
+        middle = math.log(priors.slope_median) + priors.slope_sd_ln * standard[:, :1]
+        return np.asarray(
+            middle + (priors.trend_offset + priors.trend_scale * standard[:, 1:]) * time
+        )

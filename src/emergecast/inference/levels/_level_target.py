@@ -7,23 +7,29 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from emergecast.inference.levels._tables import COARSE
+from emergecast.inference.levels._level_priors import (
+    ELBOW_SPREAD,
+    SHOULDER,
+    SLOPE_SPREAD,
+    TOE,
+)
+from emergecast.inference.levels._level_tables import COARSE
 
 if TYPE_CHECKING:
+    from emergecast.emergence_law import LawForm
     from emergecast.inference._data import Floats, Ints
-    from emergecast.inference.levels._level_priors import Choice, Shift
-    from emergecast.inference.levels._tables import LevelTables
+    from emergecast.inference.levels._level_priors import FewValues, LawDraws
+    from emergecast.inference.levels._level_tables import LevelTables
 
-LAW, LN_SLOPE, TREND, CHOICES = slice(0, 4), 4, 5, slice(6, 10)
-"""Coordinates: elbow, shift and shape of the law; slope; trend; toe, shoulder and both spreads."""
+LAW, SLOPE, CHOICES = slice(0, 4), slice(4, 6), slice(6, 10)
+"""Coordinates: elbow, shift and shape of the law; slope and trend; toe, shoulder, both spreads."""
 SIZE = 10
 
 
 class Placed(NamedTuple):
     """What vectors say of every level."""
 
-    elbows: Floats
-    """U above the strongest loss, shape (N, J)."""
+    law: LawDraws
     ln_slopes: Floats
     """R / U, shape (N, J)."""
     curve: Ints
@@ -35,11 +41,9 @@ class Placed(NamedTuple):
 class LevelTarget:
     """Prior and likelihood of vectors, shape (N, 10), every coordinate standard normal a priori."""
 
-    def __init__(self, tables: LevelTables, shift: Shift) -> None:
+    def __init__(self, tables: LevelTables, form: LawForm) -> None:
         """A target; the tables are shared."""
-        self.tables, self.shift = tables, shift
-        ln = np.log(tables.amounts)
-        self._time = (ln - ln[1:].mean()) / (ln[-1] - ln[0])
+        self.tables, self.form = tables, form
 
     def sample_prior(self, n: int, rng: np.random.Generator) -> Floats:
         """Independent draws from the prior, shape (n, 10)."""
@@ -51,27 +55,28 @@ class LevelTarget:
 
         placed, smooth = self.placed(vectors), self.tables.smooth
         state = placed.curve * len(self.tables.priors.spreads) + placed.spread
-        ln_likelihood = sum_levels(smooth, state, placed.elbows, placed.ln_slopes, COARSE)
+        ln_likelihood = sum_levels(smooth, state, placed.law.elbows, placed.ln_slopes, COARSE)
         return -0.5 * np.sum(vectors**2, axis=1), np.asarray(ln_likelihood)
 
-    def placed(self, vectors: Floats) -> Placed:
-        """Where the law puts every level."""
-        priors = self.tables.priors
-        choices = (priors.toe, priors.shoulder, priors.elbow_spread, priors.slope_spread)
+    def placed(self, vectors: Floats, amounts: Floats | None = None) -> Placed:
+        """Where the law puts every level, or the levels of other amounts, D0 first."""
+        priors, anchors = self.tables.priors, self.tables.anchors
+        amounts = self.tables.amounts if amounts is None else amounts
+        choices = (TOE, SHOULDER, ELBOW_SPREAD, SLOPE_SPREAD)
         toe, shoulder, elbow, slope = (
             _chosen(choice, vectors[:, CHOICES.start + i]) for i, choice in enumerate(choices)
         )
-        middle = priors.ln_slope.at(vectors[:, LN_SLOPE, None])
-        trend = priors.trend.at(vectors[:, TREND, None])
+        ln = np.log(anchors)
+        time = (np.log(amounts) - ln[1:].mean()) / (ln[-1] - ln[0])
         return Placed(
-            elbows=priors.elbows(self.shift, vectors[:, LAW], self.tables.amounts),
-            ln_slopes=np.asarray(middle + trend * self._time),
-            curve=toe * len(priors.shoulder.values) + shoulder,
-            spread=elbow * len(priors.slope_spread.values) + slope,
+            law=priors.law(self.form, vectors[:, LAW], amounts, float(anchors[-1])),
+            ln_slopes=priors.ln_slopes(vectors[:, SLOPE], time),
+            curve=toe * len(SHOULDER.values) + shoulder,
+            spread=elbow * len(SLOPE_SPREAD.values) + slope,
         )
 
 
-def _chosen(choice: Choice, standard: Floats) -> Ints:
+def _chosen(choice: FewValues, standard: Floats) -> Ints:
     """The number of the value whose share of the probability a standard normal falls into."""
     edges = np.cumsum(choice.weights)[:-1]
     return np.searchsorted(edges / sum(choice.weights), ndtr(standard)).astype(np.int64)

@@ -7,23 +7,27 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from emergecast.emergence_law import RESPONSE_FIRST, RESPONSE_STEP
 from emergecast.inference._compiled import compiled, part
-from emergecast.inference.levels._response import FIRST, STEP
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from emergecast.inference._data import Floats, Ints
 
-NEAR = 20.0
-"""Cells less likely than the best by more than this, in logarithms, are not refined."""
-BENT = 0.3
+NEAR = 14.0
+"""LevelCells less likely than the best by more than this, in logarithms, are not refined."""
+BENT = 0.6
 """Nor are cells where the log likelihood bends by less than this from one to the next."""
 RENORMED = 16
 """Checkpoints after which a product of precisions is turned into a sum of logarithms."""
+WIDE = 5.0
+"""Standard deviations around the law that a level's elbow and slope are drawn from."""
 BEFORE_TOE = 4.5
 """At so many toes before the elbow a curve has risen by less than 1% of a toe."""
 
 
-class Cells(NamedTuple):
+class LevelCells(NamedTuple):
     """The checkpoints of one level, from the weakest on, and the states of its noise."""
 
     loss: Floats
@@ -46,7 +50,7 @@ class Cells(NamedTuple):
     """Prior variance of the score before the elbow, R^2."""
 
 
-class Curve(NamedTuple):
+class ResponseCurve(NamedTuple):
     """A response curve and the ceilings it may end at."""
 
     share: Floats
@@ -63,7 +67,7 @@ class Curve(NamedTuple):
 @part
 def risen(share: Floats, u: float) -> float:
     """f(u) from its table."""
-    at = (u - FIRST) / STEP
+    at = (u - RESPONSE_FIRST) / RESPONSE_STEP
     if at <= 0.0:
         return 0.0
     if at >= share.size - 1:
@@ -73,7 +77,7 @@ def risen(share: Floats, u: float) -> float:
 
 
 @part
-def _flat_sums(cells: Cells) -> Floats:
+def _flat_sums(cells: LevelCells) -> Floats:
     """Sums of w, w y, w y^2 and ln w over the first c checkpoints, at chance, (4, C + 1, K)."""
     sums = np.zeros((4, cells.loss.size + 1, cells.run.size))
     for c in range(cells.loss.size):
@@ -88,55 +92,71 @@ def _flat_sums(cells: Cells) -> Floats:
 
 
 @part
-def _ln_states(
-    cells: Cells, curve: Curve, flat: Floats, point: tuple[float, float, float], sums: Floats
+def _ln_states(  # noqa: C901  one loop over the checkpoints, for speed
+    cells: LevelCells,
+    curve: ResponseCurve,
+    flat: Floats,
+    point: tuple[float, float, float],
+    sums: Floats,
 ) -> None:
-    """Sums of w, w d, w d^2 and ln w of all checkpoints, d the score above the curve, (4, K).
+    """Sums of w, w d, w d^2 and ln w of all checkpoints, d the score above the curve, (6, K).
 
-    The point is the elbow, the slope, and the ceiling.
+    The point is the elbow, the slope, and the ceiling; the last two rows of the sums are scratch.
     """
+    # loops over names of its own: to look an array up in a tuple would cost more than the sums
     elbow, slope, ceiling = point
-    steep = slope / (ceiling * curve.slope)
-    start = -BEFORE_TOE * curve.toe - curve.elbow
-    first, count = 0, cells.loss.size
-    while first < count and steep * (elbow - cells.loss[first]) < start:
+    losses, scores, variances, run_shares = cells.loss, cells.score, cells.variance, cells.run_share
+    omega, rho, tau, table = cells.checkpoint, cells.growth, cells.run, curve.share
+    steep, middle = slope / (ceiling * curve.slope), curve.elbow
+    start = -BEFORE_TOE * curve.toe - middle
+    first, count, states = 0, losses.size, tau.size
+    while first < count and steep * (elbow - losses[first]) < start:
         first += 1
-    states = cells.run.size
-    product = np.ones(states)
-    sums[:] = flat[:, first]
+    one, two, three, four = sums[0], sums[1], sums[2], sums[3]
+    product, w = sums[4], sums[5]
+    for k in range(states):
+        one[k], two[k], three[k], four[k] = (
+            flat[0, first, k], flat[1, first, k], flat[2, first, k], flat[3, first, k],
+        )  # fmt: skip
+        product[k] = 1.0
     for c in range(first, count):
-        u = curve.elbow + steep * (elbow - cells.loss[c])
-        mean = ceiling * risen(curve.share, u)
-        gap, square = cells.score[c] - mean, mean * mean
-        known, share = cells.variance[c], cells.run_share[c]
+        mean = ceiling * risen(table, middle + steep * (elbow - losses[c]))
+        gap, square, known, share = scores[c] - mean, mean * mean, variances[c], run_shares[c]
         for k in range(states):
-            spread = known + cells.checkpoint[k] + cells.growth[k] * square + cells.run[k] * share
-            w = 1.0 / spread
-            sums[0, k] += w
-            sums[1, k] += w * gap
-            sums[2, k] += w * gap * gap
-            product[k] *= w
+            w[k] = 1.0 / (known + omega[k] + rho[k] * square + tau[k] * share)
+        for k in range(states):
+            one[k] += w[k]
+        for k in range(states):
+            two[k] += w[k] * gap
+        for k in range(states):
+            three[k] += w[k] * (gap * gap)
+        for k in range(states):
+            product[k] *= w[k]
         if (c - first) % RENORMED == RENORMED - 1 or c == count - 1:
             for k in range(states):
-                sums[3, k] += math.log(product[k])
+                four[k] += math.log(product[k])
                 product[k] = 1.0
 
 
 @part
 def _ln_cell(
-    cells: Cells, curve: Curve, flat: Floats, point: tuple[float, float], sums: Floats
+    cells: LevelCells, curve: ResponseCurve, flat: Floats, point: tuple[float, float], sums: Floats
 ) -> float:
     """Ln density of the mean scores of a level at an elbow and a slope."""
-    total = -np.inf
+    total, top = 0.0, -np.inf
     for q in range(curve.ceiling.size):
         _ln_states(cells, curve, flat, (point[0], point[1], curve.ceiling[q]), sums)
         for k in range(cells.run.size):
-            total = np.logaddexp(total, curve.ln_ceiling[q] + _ln_state(cells, sums, k))
-    return total
+            here = curve.ln_ceiling[q] + _ln_state(cells, sums, k)
+            if here <= top:
+                total += math.exp(here - top)
+            else:
+                total, top = total * math.exp(top - here) + 1.0, here
+    return top + math.log(total)
 
 
 @part
-def _ln_state(cells: Cells, sums: Floats, k: int) -> float:
+def _ln_state(cells: LevelCells, sums: Floats, k: int) -> float:
     """The same for one state of the noise, the score before the elbow integrated out."""
     level = cells.level_variance
     misfit = sums[2, k] - sums[1, k] ** 2 / (sums[0, k] + 1.0 / level)
@@ -146,7 +166,11 @@ def _ln_state(cells: Cells, sums: Floats, k: int) -> float:
 
 @compiled
 def ln_table(
-    cells: Cells, curve: Curve, elbows: Floats, ln_slopes: Floats, finer: tuple[int, int]
+    cells: LevelCells,
+    curve: ResponseCurve,
+    elbows: Floats,
+    ln_slopes: Floats,
+    finer: tuple[int, int],
 ) -> Floats:
     """Ln density of a level's mean scores on a fine grid of elbows and slopes.
 
@@ -159,7 +183,7 @@ def ln_table(
         ln_slopes: coarse grid, R / U, shape (A,).
         finer: fine steps in a coarse one, of both.
     """
-    flat, sums = _flat_sums(cells), np.empty((4, cells.run.size))
+    flat, sums = _flat_sums(cells), np.empty((6, cells.run.size))
     rows, columns = elbows.size, ln_slopes.size
     coarse, top = np.empty((rows, columns)), -np.inf
     for i in range(rows):
@@ -189,7 +213,7 @@ def ln_table(
 
 
 @part
-def _bent(coarse: Floats, least: float) -> Floats:
+def _bent(coarse: Floats, least: float) -> NDArray[np.bool_]:
     """Which cells, likely enough or next to such, bend enough to be refined."""
     rows, columns = coarse.shape
     bent = np.zeros((rows, columns), dtype=np.bool_)
@@ -251,66 +275,98 @@ def sum_levels(
 
 
 @compiled
-def draw_elbows(
-    ln_fine: Floats,
+def draw_levels(
+    density: Floats,
     curve: Ints,
     centre: Floats,
     sd: Floats,
     grid: tuple[float, ...],
-    uniform: Floats,
+    random: tuple[Floats, Floats],
 ) -> Floats:
-    """One elbow of a level for each vector, given its rows, shape (N,).
+    """An elbow and a ln slope of a level for each vector, given its rows, shape (N, 2).
 
     Args:
-        ln_fine: ln density on the fine grid of every curve, shape (S, E, A).
+        density: of the rows on the fine grid, up to a factor for each curve, shape (S, E, A).
         curve: which of them, shape (N,).
         centre: elbow and ln slope that the law gives the level, shape (N, 2).
         sd: by how much the level scatters around both, shape (N, 2).
         grid: first elbow, its step, first ln slope, its step; of the fine grid.
-        uniform: numbers from 0 to 1, shape (N,).
+        random: uniform numbers, shape (N, 4), and standard normal ones, shape (N, 2).
     """
-    rows, columns = ln_fine.shape[1], ln_fine.shape[2]
-    found, mass, slope_weight = np.empty(curve.size), np.empty(rows), np.empty(columns)
+    uniform, normal = random
+    rows, columns = density.shape[1], density.shape[2]
+    found, mass, by_slope = np.empty((curve.size, 2)), np.empty(rows), np.empty(columns)
     for n in range(curve.size):
-        low = int((centre[n, 0] - 5 * sd[n, 0] - grid[0]) / grid[1])
-        high = int((centre[n, 0] + 5 * sd[n, 0] - grid[0]) / grid[1]) + 1
-        if low < 0 or high >= rows:
-            low, high = max(low, 0), min(high, rows - 1)
-        if high <= low:
-            found[n] = centre[n, 0] + sd[n, 0] * _normal(uniform[n])
+        low = max(int((centre[n, 0] - WIDE * sd[n, 0] - grid[0]) / grid[1]), 0)
+        high = min(int((centre[n, 0] + WIDE * sd[n, 0] - grid[0]) / grid[1]) + 1, rows - 1)
+        if high <= low:  # off the grid, where rows say nothing of an elbow
+            found[n, 0] = centre[n, 0] + sd[n, 0] * normal[n, 0]
+            found[n, 1] = centre[n, 1] + sd[n, 1] * normal[n, 1]
             continue
-        for j in range(columns):
+        first = max(int((centre[n, 1] - WIDE * sd[n, 1] - grid[2]) / grid[3]), 0)
+        last = min(int((centre[n, 1] + WIDE * sd[n, 1] - grid[2]) / grid[3]) + 1, columns - 1)
+        first, last = min(first, columns - 2), max(last, 1)
+        for j in range(first, last + 1):
             z = (grid[2] + j * grid[3] - centre[n, 1]) / sd[n, 1]
-            slope_weight[j] = math.exp(-0.5 * z * z)
-        top = -np.inf
-        for i in range(low, high + 1):
-            for j in range(columns):
-                if slope_weight[j] > 1e-8:
-                    top = max(top, ln_fine[curve[n], i, j])
-        total = 0.0
+            by_slope[j] = math.exp(-0.5 * z * z)
+        total, own = 0.0, curve[n]
         for i in range(low, high + 1):
             z = (grid[0] + i * grid[1] - centre[n, 0]) / sd[n, 0]
             here = 0.0
-            for j in range(columns):
-                if slope_weight[j] > 1e-8:
-                    here += slope_weight[j] * math.exp(ln_fine[curve[n], i, j] - top)
+            for j in range(first, last + 1):
+                here += by_slope[j] * density[own, i, j]
             total += here * math.exp(-0.5 * z * z)
             mass[i] = total
-        target, i = uniform[n] * total, low
-        while mass[i] < target and i < high:
-            i += 1
-        before = mass[i - 1] if i > low else 0.0
-        share = (target - before) / (mass[i] - before) if mass[i] > before else 0.5
-        found[n] = grid[0] + (i - 0.5 + share) * grid[1]
+        target, row = uniform[n, 0] * total, low
+        while mass[row] < target and row < high:
+            row += 1
+        total = 0.0
+        for j in range(first, last + 1):
+            total += by_slope[j] * density[own, row, j]
+        target, column, below = uniform[n, 1] * total, first, 0.0
+        while column < last:
+            below += by_slope[column] * density[own, row, column]
+            if below >= target:
+                break
+            column += 1
+        found[n, 0] = grid[0] + (row - 0.5 + uniform[n, 2]) * grid[1]
+        found[n, 1] = grid[2] + (column - 0.5 + uniform[n, 3]) * grid[3]
     return found
 
 
-@part
-def _normal(uniform: float) -> float:
-    """A standard normal number from a uniform one, to 5e-4 (Abramowitz and Stegun 26.2.23)."""
-    tail = min(uniform, 1.0 - uniform)
-    t = math.sqrt(-2.0 * math.log(max(tail, 1e-300)))
-    top = 2.515517 + t * (0.802853 + t * 0.010328)
-    bottom = 1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308))
-    value = t - top / bottom
-    return float(-value if uniform < 0.5 else value)
+@compiled
+def draw_states(
+    cells: LevelCells,
+    curves: tuple[ResponseCurve, ...],
+    curve: Ints,
+    at: Floats,
+    random: tuple[Floats, Floats],
+) -> Floats:
+    """A ceiling, a state of the noise and a score before the elbow for each vector, shape (N, 3).
+
+    Args:
+        cells: the level.
+        curves: the responses.
+        curve: which of them, shape (N,).
+        at: elbow and ln slope, shape (N, 2).
+        random: uniform and standard normal numbers, both (N,).
+    """
+    uniform, normal = random
+    states, ceilings = cells.run.size, curves[0].ceiling
+    flat = _flat_sums(cells)
+    sums = np.empty((ceilings.size, 6, states))
+    ln_mass, found = np.empty(ceilings.size * states), np.empty((curve.size, 3))
+    for n in range(curve.size):
+        own = curves[curve[n]]
+        for q in range(ceilings.size):
+            point = (at[n, 0], math.exp(at[n, 1]), ceilings[q])
+            _ln_states(cells, own, flat, point, sums[q])
+            for k in range(states):
+                ln_mass[q * states + k] = own.ln_ceiling[q] + _ln_state(cells, sums[q], k)
+        mass = np.cumsum(np.exp(ln_mass - ln_mass.max()))
+        one = min(int(np.searchsorted(mass, uniform[n] * mass[-1])), mass.size - 1)
+        q, k = one // states, one % states
+        precision = sums[q, 0, k] + 1.0 / cells.level_variance
+        found[n, 0], found[n, 1] = ceilings[q], k
+        found[n, 2] = sums[q, 1, k] / precision + normal[n] / math.sqrt(precision)
+    return found

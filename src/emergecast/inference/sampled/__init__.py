@@ -6,7 +6,7 @@ What is linear is integrated out in closed form. It says when its weights are to
 from __future__ import annotations
 
 from emergecast.inference.sampled._sampled import QUICK, Model, SampledPosterior, sampled
-from emergecast.inference.sampled._sequential import Effort
+from emergecast.inference.sampled._sequential import Effort, Stage, effective, sample
 from emergecast.inference.sampled._space import prior_elbows
 
 __all__ = [
@@ -14,6 +14,9 @@ __all__ = [
     "Effort",
     "Model",
     "SampledPosterior",
+    "Stage",
+    "effective",
     "prior_elbows",
+    "sample",
     "sampled",
 ]

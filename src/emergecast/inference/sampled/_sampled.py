@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emergecast.emergence_law import Feature
-from emergecast.inference._draws import SEED, Draws, systematic
+from emergecast.inference._draws import SEED, Draws, LevelDraws, systematic
 from emergecast.inference._from_draws import GROUPS, broken_line, draws_error, smoothing
 from emergecast.inference._posterior import Posterior
 from emergecast.inference.sampled._explicit import Explicit
@@ -178,7 +178,7 @@ class SampledPosterior(Posterior):
         amounts = space.amounts[[0, -1]]
         low, high = (space.law.form.shift(amount, alpha, half) for amount in amounts)
         k = (elbows[:, -1] - elbows[:, 0]) / np.maximum(high - low, 1e-300)
-        score, loss = data.score_range, data.loss_spread
+        score, loss = data.score_range, data.loss_unit
         deviations, series = linear.checkpoint, np.zeros((n, data.n_series))
         if linear.series.shape[1]:
             series = linear.series
@@ -204,6 +204,14 @@ class SampledPosterior(Posterior):
             slopes=linear.slopes * score / loss,
             deviations=score * deviations,
             series_deviations=score * series,
+            toe=np.zeros(n),
+            shoulder=np.zeros(n),
+            by_level=LevelDraws.shared(
+                elbows.shape[1],
+                chance=data.chance + score * linear.level,
+                few_shot_offset=score * linear.offset,
+                noise=score * space.scale(vectors, "tau"),
+            ),
             effective=min(float(n), self.effective),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +21,7 @@ ELBOWS = np.arange(-1.5, 0.5, 0.005)
 """Where that elbow is looked for."""
 
 
-@dataclass(frozen=True, slots=False, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Response:
     """The share of its ceiling to which a score has risen.
 
@@ -45,7 +45,7 @@ class Response:
 
     @cached_property
     def table(self) -> Floats:
-        """f from `FIRST` to `LAST` in steps of `STEP`."""
+        """F from `FIRST` to `LAST` in steps of `STEP`."""
         return self.share(FIRST + STEP * np.arange(round((LAST - FIRST) / STEP) + 1))
 
     @cached_property
@@ -61,10 +61,16 @@ class Response:
 
     @property
     def elbow(self) -> float:
-        """u at the elbow of that ReLU."""
+        """U at the elbow of that ReLU."""
         return self._relu[0]
 
     @property
     def slope(self) -> float:
         """Its slope, share of the rise per unit of u."""
         return self._relu[1]
+
+
+@lru_cache(maxsize=256)
+def response(toe: float, shoulder: float) -> Response:
+    """The curve of a toe and a shoulder, whose elbow is looked for once."""
+    return Response(toe=toe, shoulder=shoulder)

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import curve_fit
 
-from emergecast.inference.levels import LevelPriors, Response
-from emergecast.inference.levels._response import FIRST, LAST, STEP, STRONGEST, WEAKEST
+from emergecast.emergence_law import Response
+from emergecast.emergence_law._response import FIRST, LAST, STEP, STRONGEST, WEAKEST
+from emergecast.inference.levels import LevelPriors
 
 
 @given(toe=st.floats(0.02, 0.5), shoulder=st.floats(0.05, 0.6))
