@@ -224,7 +224,7 @@ def test_sensitivities_are_what_refits_give(forecast: Forecast, table: list[desi
         ("few_shot_examples", "read off at D0 = 1", {"few_shot_examples": 1}),
         ("few_shot_examples", "read off at D0 = 10", {"few_shot_examples": 10}),
         ("few_shot_examples", "read off at D0 = 50", {"few_shot_examples": 50}),
-        ("priors", "all prior scales doubled", {"priors": doubled}),
+        ("priors", "prior scales doubled", {"priors": doubled}),
         ("law", "power law", {"law": "power"}),
     ]
     assert [(row.kind, row.what) for row in forecast.sensitivity] == [a[:2] for a in asked]

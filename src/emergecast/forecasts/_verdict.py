@@ -260,7 +260,7 @@ def _sensitivity(fit: Fit) -> tuple[Sensitivity, ...]:
         other = fit.posterior_if(few_shot_examples=amount)
         rows.append(_row("few_shot_examples", f"read off at D0 = {read_off(fit, amount)}", other))
     doubled = fit.posterior_if(priors=fit.priors.widened(2.0))
-    rows.append(_row("priors", "all prior scales doubled", doubled))
+    rows.append(_row("priors", "prior scales doubled", doubled))
     if isinstance(fit.law, Mixture):
         others = list(fit.members)
     else:
